@@ -22,7 +22,7 @@ struct Account {
     url: String,
 }
 
-/// Prints the account that commands act in.
+/// Prints the account that commands use.
 pub(super) async fn whoami(context: &Context) -> anyhow::Result<()> {
     let client = context.client().await?;
     let answer = client.get("/v1/whoami", &[]).await?;
@@ -50,7 +50,7 @@ pub(super) async fn whoami(context: &Context) -> anyhow::Result<()> {
 Examples:
   tier whois org:acme")]
 pub(super) struct Whois {
-    /// Who, as org:NAME
+    /// The org, as org:NAME
     org: String,
 }
 

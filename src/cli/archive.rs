@@ -23,7 +23,7 @@ pub(super) struct Archive {
     #[command(flatten)]
     confirmation: Confirmation,
 
-    /// Which, as plan:NAME@VERSION
+    /// The plan, as plan:NAME@VERSION
     plan: String,
 }
 

@@ -1,10 +1,10 @@
-//! Long flags with one dash, as Go's flag package had them: `-addr` is `--addr`.
+//! Accepts long flags with one dash, as Go's flag package does: `-addr` is `--addr`.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-/// Adds the second dash to long flags that are written with one. Everything else stays as it is: `-v`, `-c`, `-1`, values,
-/// and all that follows `--`.
+/// Adds the second dash to long flags that are written with one. Everything else stays: `-v`, `-c`, `-1`, values, and
+/// everything after `--`.
 pub(super) fn with_two_dashes(
     args: impl IntoIterator<Item = OsString>,
     long_flags: &BTreeSet<String>,

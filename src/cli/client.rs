@@ -25,7 +25,7 @@ use crate::domain::refs::PlanName;
 /// How long an answer may take. A push of thousands of features takes minutes.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The largest body in bytes for the router in this process, which needs no protection from large ones.
+/// The maximum body for the router in this process, in bytes. It needs no protection from large bodies.
 const MAX_BODY: usize = 1 << 30;
 
 /// Sends requests to the API.
@@ -48,7 +48,7 @@ enum Target {
     },
     InProcess {
         router: Router,
-        /// A server keeps usage in a ledger, so writes have to go through that server.
+        /// Whether a server stores usage in a ledger, so that writes must go through that server.
         has_ledger: bool,
     },
 }
@@ -67,7 +67,7 @@ impl Answer {
     }
 }
 
-/// The server that commands are sent to, if there is one. With `--sandbox` there is none.
+/// The URL of the server that handles commands, if there is one. With `--sandbox` there is none.
 pub(super) fn base_url<'a>(global: &'a Global, environment: &'a Environment) -> Option<&'a str> {
     let named = global.base_url.as_deref();
     named
@@ -76,10 +76,10 @@ pub(super) fn base_url<'a>(global: &'a Global, environment: &'a Environment) -> 
 }
 
 impl Client {
-    /// A client of the server that commands are sent to, or else of the router in this process.
+    /// A client of the server that handles commands, or else of the router in this process.
     ///
     /// # Errors
-    /// The server's URL is invalid, or [`Session::open`] fails.
+    /// If the server's URL is invalid, or [`Session::open`] fails.
     pub(super) async fn open(global: &Global, environment: &Environment) -> anyhow::Result<Self> {
         let clock = global.clock.as_ref().or(environment.clock.as_ref());
         let clock = clock.map(HeaderValue::try_from).transpose();
@@ -93,7 +93,7 @@ impl Client {
         if let Some(base_url) = base_url(global, environment) {
             anyhow::ensure!(
                 !global.live,
-                "--live cannot be used with TIER_BASE_URL: the server there has a key of its own"
+                "--live cannot be used with TIER_BASE_URL: the server has its own key"
             );
             return Self::remote(base_url, environment);
         }
@@ -137,12 +137,12 @@ impl Client {
         }
     }
 
-    /// Whether commands act on live data. Of a server this is not known.
+    /// Whether commands work with live data. False for a server, since that is not known.
     pub(super) fn is_live(&self) -> bool {
         self.is_live
     }
 
-    /// The same client for a push, with its progress. None if a server does the push.
+    /// The same client for a push, with its progress. None if a server carries out the push.
     pub(super) fn with_push_progress(&self) -> Option<(Self, PushProgress)> {
         let Target::InProcess { .. } = self.target else {
             return None;
@@ -158,13 +158,13 @@ impl Client {
     /// Pulls the model from Stripe.
     ///
     /// # Errors
-    /// As [`checked`](Self::checked), or this version cannot read the model.
+    /// As [`checked`](Self::checked), or if this version cannot read the model.
     pub(super) async fn model(&self) -> anyhow::Result<Model> {
         let answer = self.get("/v1/pull", &[]).await?;
         Model::parse_bytes(&answer.body).context("the model in Stripe cannot be read")
     }
 
-    /// Pulls the model from Stripe with its archived plans, which are also named.
+    /// Pulls the model from Stripe with its archived plans. Also returns the names of these.
     ///
     /// # Errors
     /// As [`model`](Self::model).
@@ -196,10 +196,10 @@ impl Client {
         self.checked(Method::POST, path, body.into()).await
     }
 
-    /// Sends a POST of a text.
+    /// Sends a request with a text as its body.
     ///
     /// # Errors
-    /// The API cannot be reached, or its answer is an error.
+    /// If the API cannot be reached, or its answer is an error.
     pub(super) async fn checked(
         &self,
         method: Method,
@@ -213,7 +213,7 @@ impl Client {
         }
     }
 
-    /// The answer if it is a success, or else its error.
+    /// The error of an answer. None for a success.
     pub(super) fn failure(&self, answer: &Answer) -> Option<CliError> {
         if answer.status.is_success() {
             return None;
@@ -228,7 +228,8 @@ impl Client {
     /// Sends any request. `path` may have a query. An answer with an error status is not an error here.
     ///
     /// # Errors
-    /// The API cannot be reached, the path is invalid, or it is a write that only the server with the ledger may do.
+    /// If the API cannot be reached, if the path is invalid, or for a write that only the server with the ledger may
+    /// carry out.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -282,9 +283,9 @@ impl Client {
     }
 }
 
-/// The error for a write in this process, which would bypass the server's ledger.
+/// The error for a write in this process that would bypass the server's ledger.
 fn without_server() -> CliError {
-    let message = "TIER_LEDGER is set, so the server that keeps usage there has to do this: name it in TIER_BASE_URL";
+    let message = "TIER_LEDGER is set, so only the server with that ledger may do this: name it in TIER_BASE_URL";
     CliError::new(message)
         .wrong_usage()
         .advise("or unset TIER_LEDGER, if no server uses that ledger")

@@ -1,4 +1,4 @@
-//! `tier clock`: test clocks, by which time passes for some orgs.
+//! `tier clock`: creates, shows and advances test clocks.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::client::{Answer, Client};
-use super::usage::moment;
+use super::usage::timestamp;
 use super::{Context, output};
 use clock::Clock;
 
-/// How often a clock that advances is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often an advancing clock is polled.
+const CHECK_EVERY: Duration = Duration::from_millis(250);
 
 /// Arguments of `tier clock`.
 #[derive(Debug, clap::Args)]
@@ -34,35 +34,35 @@ pub(super) struct ClockArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Make a test clock, and print its id
+    /// Create a test clock, and print its id
     Create {
         /// A name for display
         #[arg(default_value = "tier")]
         name: String,
 
-        /// What it shows, as RFC 3339 or in Unix seconds, instead of now
-        #[arg(long, value_name = "TIME", value_parser = moment)]
+        /// The time that it shows, as RFC 3339 or in Unix seconds, instead of now
+        #[arg(long, value_name = "TIME", value_parser = timestamp)]
         at: Option<DateTime<Utc>>,
     },
-    /// Print what a clock shows
+    /// Print the time of a clock
     Show {
-        /// A clock, or an org that is on it
+        /// The id of a clock, or an org that is on it
         #[arg(value_name = "ORG|CLOCK")]
         which: String,
     },
-    /// Let time pass, and wait until everything that is due has happened
+    /// Advance a clock, and wait until everything that is due has happened
     Advance {
-        /// A clock, or an org that is on it
+        /// The id of a clock, or an org that is on it
         #[arg(value_name = "ORG|CLOCK")]
         which: String,
 
-        /// How long, like 36h, 10d, 2w, 1mo or 1y
+        /// By how much, like 36h, 10d, 2w, 1mo or 1y
         #[arg(value_name = "DURATION")]
         by: Span,
     },
 }
 
-/// A time to pass. Months and years are those of the calendar.
+/// A length of time. Months and years are calendar ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Span {
     Exactly(TimeDelta),
@@ -109,7 +109,7 @@ struct TestClock {
     status: String,
 }
 
-/// Makes, shows and advances test clocks.
+/// Creates, shows and advances test clocks.
 pub(super) async fn run(context: &Context, arguments: &ClockArgs) -> anyhow::Result<()> {
     let client = context.client().await?;
     match &arguments.what {
@@ -141,14 +141,14 @@ async fn advanced(client: &Client, id: &str) -> anyhow::Result<Answer> {
     loop {
         let answer = look(client, id).await?;
         match answer.decode::<TestClock>()?.status.as_str() {
-            "advancing" => tokio::time::sleep(LOOK_EVERY).await,
+            "advancing" => tokio::time::sleep(CHECK_EVERY).await,
             "ready" => return Ok(answer),
-            status => anyhow::bail!("the clock {id} is {status}, and of no use any more"),
+            status => anyhow::bail!("the clock {id} is {status}, and can no longer be used"),
         }
     }
 }
 
-/// A clock by its id, or by an org that is on it.
+/// Reads a clock by its id, or by an org that is on it.
 async fn look(client: &Client, which: &str) -> anyhow::Result<Answer> {
     let by = if which.starts_with("org:") {
         "org"
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn months_are_those_of_the_calendar() {
+    fn months_are_calendar_months() {
         assert_eq!(later("2024-01-31T10:00:00Z", "1mo"), "2024-02-29T10:00:00Z");
         assert_eq!(later("2024-02-29T10:00:00Z", "1y"), "2025-02-28T10:00:00Z");
         assert_eq!(later("2024-01-31T10:00:00Z", "36h"), "2024-02-01T22:00:00Z");
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration() {
+    fn malformed_durations_are_refused() {
         for text in [
             "",
             "1",

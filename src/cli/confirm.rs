@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Write as _};
 
 use super::error::CliError;
 
-/// The terminal of the process, also if its standard input is something else.
+/// The terminal of the process, even if its standard input is redirected.
 const TERMINAL: &str = "/dev/tty";
 
 /// The flag of commands that ask.
@@ -25,7 +25,7 @@ impl Confirmation {
     /// Asks `question` if it is about live data and a person can answer.
     ///
     /// # Errors
-    /// The answer was not yes.
+    /// If the answer was not yes.
     pub(super) fn ask(&self, is_live: bool, question: &str) -> anyhow::Result<()> {
         if self.yes || !is_live || !is_at_terminal() {
             return Ok(());
@@ -41,7 +41,7 @@ impl Confirmation {
         match answer.trim().to_lowercase().as_str() {
             "y" | "yes" => Ok(()),
             _ => Err(CliError::new("nothing was done")
-                .advise("with --yes, nobody is asked")
+                .advise("--yes answers the question")
                 .into()),
         }
     }

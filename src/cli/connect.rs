@@ -13,7 +13,7 @@ use super::error::CliError;
 use super::{Context, http, output};
 use crate::config::{KeyFile, Profile};
 
-/// How long one request may take.
+/// How long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often Stripe is polled for the person's consent.
@@ -39,9 +39,9 @@ struct Links {
     verification_code: String,
 }
 
-/// Sends the person to the browser, and saves the keys.
+/// Gets keys by way of the person's browser, and saves them.
 pub(super) async fn run(context: &Context) -> anyhow::Result<()> {
-    let path = KeyFile::path().context("HOME is not set, so there is no place to keep the keys")?;
+    let path = KeyFile::path().context("HOME is not set, so there is no place to save the keys")?;
     // This fails early, before the person does anything in the browser.
     let file = KeyFile::open(path.clone())?;
     let dashboard = context.environment.dashboard();
@@ -107,7 +107,7 @@ enum Poll {
     NotYet,
 }
 
-/// Network errors count as no answer yet. Errors never quote an answer, because it has keys in it.
+/// Network errors count as no answer yet. Errors never quote an answer, because it may have keys.
 async fn ask(client: &reqwest::Client, url: reqwest::Url) -> anyhow::Result<Poll> {
     let Ok(answer) = client.get(url).send().await else {
         return Ok(Poll::NotYet);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn asking_goes_on_until_it_is_redeemed() {
+    async fn polling_continues_until_access_is_granted() {
         let mut asked = 0;
         let profile = until_redeemed(async || {
             asked += 1;

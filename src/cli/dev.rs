@@ -15,8 +15,8 @@ use crate::config::{self, Environment};
 use crate::domain::{Domain, Memory, PushOutcome};
 use stripe_sandbox::Sandbox;
 
-/// How often the file is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// How often the file is checked.
+const CHECK_EVERY: Duration = Duration::from_millis(300);
 
 /// Arguments of `tier dev`.
 #[derive(Debug, clap::Args)]
@@ -45,7 +45,7 @@ pub(super) async fn run(
     if arguments.settings.cloud || arguments.settings.ledger_file()?.is_some() {
         return Err(usage(
             "dev",
-            "it has one sandbox that may begin anew: leave out --cloud and --ledger, or use `tier serve --sandbox`",
+            "its sandbox may be reset: leave out --cloud and --ledger, or use `tier serve --sandbox`",
         ));
     }
     let global = Global {
@@ -86,7 +86,7 @@ impl WatchedModel {
         memory: &Memory,
     ) {
         let (domain, sandbox, memory) = (domain.clone(), sandbox.clone(), memory.clone());
-        tasks.repeat("push-model", LOOK_EVERY, move || {
+        tasks.repeat("push-model", CHECK_EVERY, move || {
             let (model, domain) = (self.clone(), domain.clone());
             let (sandbox, memory) = (sandbox.clone(), memory.clone());
             async move {
@@ -100,7 +100,7 @@ impl WatchedModel {
     }
 
     /// # Errors
-    /// The sandbox cannot be called. The file is then looked at again.
+    /// If the sandbox cannot be called. The file is then checked again.
     async fn push_if_changed(&self, domain: &Domain, forget: impl Fn()) -> anyhow::Result<()> {
         let name = self.file.display();
         let now = match tokio::fs::read(&self.file).await {
@@ -114,7 +114,7 @@ impl WatchedModel {
         }
         match &now {
             Seen::Missing => output::note(format_args!(
-                "{name} is not there: `tier init -o {name}` writes one, which is then pushed"
+                "{name} does not exist: `tier init -o {name}` writes one, which is then pushed"
             )),
             Seen::Text(_) => self.push(domain, forget).await?,
         }
@@ -143,7 +143,7 @@ impl WatchedModel {
         if differs {
             forget();
             output::note(format_args!(
-                "a plan in {name} changed without a new version: the sandbox begins anew, without orgs"
+                "a plan in {name} changed without a new version: the sandbox is reset, without orgs"
             ));
             results = domain.push(&model, |_| {}).await?;
         }

@@ -1,5 +1,5 @@
-//! `tier diff`, and `tier push --dry-run`: compares a pricing.json with what Stripe has. There is no endpoint for that. The
-//! model comes from `/v1/pull`, and is compared here.
+//! `tier diff` and `tier push --dry-run`: compare a pricing.json with the model in Stripe. There is no endpoint for
+//! this. The model comes from `/v1/pull`, and is compared here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +39,7 @@ pub(super) async fn run(context: &Context, arguments: &Diff) -> anyhow::Result<(
     show(context, &document, &model).await
 }
 
-/// The outcome of a push, as JSON.
+/// The comparison, as JSON.
 #[derive(Serialize)]
 struct Report<'a> {
     create: usize,
@@ -73,7 +73,7 @@ struct Field<'a> {
 /// Prints the differences between `model` and Stripe.
 ///
 /// # Errors
-/// Something differs, or the model in Stripe cannot be read.
+/// If something differs, or if the model in Stripe cannot be read.
 pub(super) async fn show(
     context: &Context,
     document: &Document,
@@ -94,7 +94,9 @@ pub(super) async fn show(
             show_row(row)?;
         }
         for plan in model.plans.keys().filter(|plan| archived.contains(plan)) {
-            output::line(format_args!("{plan} is archived, and a push leaves it so"))?;
+            output::line(format_args!(
+                "{plan} is archived, and stays so after a push"
+            ))?;
         }
         for Affected { plan, orgs } in &affected {
             let orgs = output::plural(*orgs, "org");
@@ -105,14 +107,14 @@ pub(super) async fn show(
     verdict(&rows, &document.name)
 }
 
-/// A plan of which the model has another version or other terms, and how many orgs have it.
+/// A plan in Stripe of which the model has another version or other terms, and the number of its orgs.
 #[derive(Serialize)]
 struct Affected {
     plan: String,
     orgs: usize,
 }
 
-/// The plans in Stripe that the model changes or has new versions of, and that orgs are on.
+/// The plans in Stripe with orgs that the model changes or has new versions of.
 async fn affected(
     client: &Client,
     stripe: &Model,
@@ -182,11 +184,11 @@ fn status(row: &FeatureDiff) -> &'static str {
     }
 }
 
-/// Why a feature differs that only one side has.
+/// The reason for a feature that only one side has.
 fn reason(row: &FeatureDiff) -> Option<&'static str> {
     match row.push {
         None => Some("only in Stripe"),
-        Some(PushOutcome::PlanDiffers) => Some("not in Stripe, where the plan is already"),
+        Some(PushOutcome::PlanDiffers) => Some("not in Stripe, which already has the plan"),
         _ => None,
     }
 }
@@ -235,7 +237,7 @@ fn verdict(rows: &[FeatureDiff], name: &str) -> anyhow::Result<()> {
     let message = format!("{name} differs from what is in Stripe: {features}");
     let advice = match reason(row) {
         Some(_) if row.push.is_some() => format!(
-            "give {plan} a new version; or push again, if an earlier push of this very plan broke off"
+            "give {plan} a new version; or push again, if an earlier push of the same plan was interrupted"
         ),
         _ => format!("plans never change once they are pushed: give {plan} a new version"),
     };

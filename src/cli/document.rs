@@ -22,13 +22,13 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// How many redirects are followed.
 const REDIRECTS: usize = 5;
 
-/// How many characters of a line are shown. Of a longer line, those around the fault.
+/// How many characters of a line are shown. Of a longer line, the part around the fault is shown.
 const SHOWN: usize = 100;
 
 /// How many faults are shown with their lines.
 const SHOWN_FAULTS: usize = 20;
 
-/// Where a model is read from.
+/// The source of a model.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     Stdin,
@@ -62,7 +62,7 @@ impl Source {
     /// Reads all of it.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// If it cannot be read.
     pub(super) async fn read(&self) -> anyhow::Result<Document> {
         let (name, bytes) = match self {
             Self::Stdin => {
@@ -106,12 +106,12 @@ impl Document {
     /// Parses the model. This makes no calls.
     ///
     /// # Errors
-    /// All faults, each with the line that it is in.
+    /// If the model has faults. The error has all of them, each with its line.
     pub(super) fn model(&self) -> anyhow::Result<Model> {
         Model::parse_bytes(&self.bytes).map_err(|faults| self.refusal(&faults).into())
     }
 
-    /// What is valid, but may be a mistake.
+    /// Parts that are valid, but may be mistakes.
     pub(super) fn warnings(&self, model: &Model) -> Vec<String> {
         let mut warnings = model.warnings();
         if model.plans.is_empty() {
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_is_told_by_its_looks() {
+    fn a_source_is_recognized_by_its_form() {
         let source = |text: &str| text.parse::<Source>().unwrap();
         assert!(matches!(source("-"), Source::Stdin));
         assert!(matches!(

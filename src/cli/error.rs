@@ -1,4 +1,4 @@
-//! The error of a command: what is wrong, a code for programs, and advice.
+//! The error of a command: a message, a code for programs, and advice.
 
 use std::fmt;
 
@@ -51,7 +51,7 @@ impl CliError {
         self
     }
 
-    /// Sets the advice. The last one counts.
+    /// Sets the advice, and replaces an earlier one.
     #[must_use]
     pub(super) fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
@@ -63,12 +63,12 @@ impl CliError {
         self.code.as_deref() == Some(code)
     }
 
-    /// Whether the message ends with `text` in quotes, as the offending one.
+    /// Whether the message ends with `text` in quotes, as the wrong part.
     pub(super) fn is_about(&self, text: &str) -> bool {
         self.message.ends_with(&format!(": {text:?}"))
     }
 
-    /// The error of an error answer of the API, with advice for its code.
+    /// The error for an error answer of the API, with advice for its code.
     pub(super) fn of_answer(status: u16, body: &[u8], is_remote: bool) -> Self {
         #[derive(Deserialize)]
         struct ErrorBody {
@@ -81,7 +81,7 @@ impl CliError {
         };
         let message = match body.message.as_str() {
             "" => "Stripe does not let this key use the account".to_owned(),
-            // Its message may be Stripe's own.
+            // The message may be Stripe's own.
             message => message
                 .lines()
                 .map(output::printable)
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_something_else_is_told_as_such() {
+    fn an_answer_that_is_not_tiers_is_reported_as_such() {
         let failure = CliError::of_answer(502, b"<html>", true).to_string();
         assert_eq!(
             failure,

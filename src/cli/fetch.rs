@@ -27,7 +27,7 @@ Examples:
   tier fetch -d @pricing.json /v1/push
   tier fetch -H 'Tier-Clock: clock_1' '/v1/phase?org=org:acme'")]
 pub(super) struct Fetch {
-    /// Method of the request [default: GET, or POST with a body]
+    /// The method [default: GET, or POST with a body]
     #[arg(short = 'X', value_name = "METHOD")]
     method: Option<Method>,
 
@@ -35,11 +35,11 @@ pub(super) struct Fetch {
     #[arg(short = 'H', value_name = "HEADER", value_parser = header)]
     headers: Vec<(HeaderName, HeaderValue)>,
 
-    /// The body; @FILE takes it from a file, @- from standard input
+    /// The body; @FILE reads it from a file, @- from standard input
     #[arg(short = 'd', value_name = "BODY", allow_hyphen_values = true)]
     body: Option<String>,
 
-    /// The path, and its query if there is one
+    /// The path, with a query if needed
     path: String,
 }
 
@@ -56,7 +56,7 @@ pub(super) async fn run(context: &Context, arguments: &Fetch) -> anyhow::Result<
     if !arguments.path.starts_with('/') {
         return Err(usage(
             "fetch",
-            "the path has to begin with /, like /v1/whoami",
+            "the path must begin with /, like /v1/whoami",
         ));
     }
     let body = match &arguments.body {
@@ -107,7 +107,7 @@ Examples:
   tier healthcheck --addr :9090
   tier healthcheck --tls               of a server with a certificate of its own")]
 pub(super) struct Healthcheck {
-    /// Where the server listens
+    /// The address of the server
     #[arg(
         long,
         env = "TIER_ADDR",
@@ -116,8 +116,8 @@ pub(super) struct Healthcheck {
     )]
     addr: ListenAddr,
 
-    /// Ask over TLS, as is done where the server's `TIER_TLS_CERT` is set; the certificate is not checked, since there is
-    /// no secret in the question or the answer
+    /// Use TLS, which is the default if `TIER_TLS_CERT` is set; the certificate is not verified, since neither the
+    /// request nor the answer has a secret
     #[arg(long, env = "TIER_TLS_CERT", hide_env_values = true, value_parser = FalseyValueParser::new())]
     tls: bool,
 }

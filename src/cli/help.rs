@@ -89,7 +89,7 @@ const PRICING: &str = r#"A pricing.json lists plans, with the features of each a
 `tier validate FILE` checks a file, and `tier schema` prints a schema for editors.
 "#;
 
-/// Describes all variables and files. Those that are also flags of the server are described there.
+/// Describes all variables and files. Variables that are also flags of the server are described there.
 fn environment() -> String {
     let cli = Cli::command();
     let serve = cli.find_subcommand("serve");
@@ -147,7 +147,7 @@ Examples:
   tier completions zsh > \"${fpath[1]}/_tier\"
   tier completions fish > ~/.config/fish/completions/tier.fish")]
 pub(super) struct Completions {
-    /// For which shell
+    /// The shell
     shell: clap_complete::Shell,
 }
 
@@ -170,7 +170,7 @@ pub(super) struct Man {
     #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
     dir: Option<PathBuf>,
 
-    /// The page of a command, instead of the first one
+    /// Print the page of this command instead of the main one
     command: Option<String>,
 }
 

@@ -36,7 +36,7 @@ const HINTS: &[(&[&str], &str)] = &[
     ),
     (
         &["org", "customer", "customers", "user", "users"],
-        "`tier orgs` lists all; `tier whois ORG`, `tier limits ORG` and `tier phases ORG` tell about one",
+        "`tier orgs` lists all; `tier whois ORG`, `tier limits ORG` and `tier phases ORG` are about one",
     ),
     (
         &["entitlements"],
@@ -48,7 +48,7 @@ const HINTS: &[(&[&str], &str)] = &[
     ),
     (
         &["invoice", "invoices"],
-        "invoices are in Stripe; `tier whois ORG` prints the customer that they are of",
+        "invoices are in Stripe; `tier whois ORG` prints the org's customer",
     ),
     (
         &[
@@ -67,7 +67,7 @@ const HINTS: &[(&[&str], &str)] = &[
     ),
     (
         &["new", "create", "example", "pricing"],
-        "`tier init` writes a pricing.json to begin with, `tier pull` prints the model that is in Stripe",
+        "`tier init` writes a first pricing.json, `tier pull` prints the model that is in Stripe",
     ),
     (
         &["check", "lint"],
@@ -79,7 +79,7 @@ const HINTS: &[(&[&str], &str)] = &[
     ),
     (
         &["unarchive", "delete", "remove"],
-        "what was pushed stays; `tier archive PLAN` takes a plan off sale, and with --undo puts it back",
+        "pushed plans stay; `tier archive PLAN` takes a plan off sale, and with --undo puts it back",
     ),
     (
         &["move"],
@@ -95,7 +95,7 @@ const HINTS: &[(&[&str], &str)] = &[
     ),
     (
         &["account", "accounts"],
-        "`tier whoami` prints the account that commands act in, `tier switch` goes to another",
+        "`tier whoami` prints the account that commands use, `tier switch` changes it",
     ),
     (
         &["open", "dashboard"],
@@ -107,23 +107,23 @@ const HINTS: &[(&[&str], &str)] = &[
     ),
     (
         &["doctor", "debug"],
-        "there is no such command yet; `tier whoami` shows whether the key works, -v and STRIPE_DEBUG=1 what is done",
+        "there is no such command yet; `tier whoami` shows whether the key works, -v and STRIPE_DEBUG=1 log what is done",
     ),
     (
         &["start", "run", "server", "up"],
-        "`tier serve` starts the server, `tier dev` one to try things out with",
+        "`tier serve` starts the server, `tier dev` starts one for trying things out",
     ),
     (
         &["mock", "simulator"],
-        "`tier serve --sandbox` starts a server with a Stripe to try things out with, `tier sandbox` that Stripe alone",
+        "`tier serve --sandbox` starts a server with a simulated Stripe, `tier sandbox` only that Stripe",
     ),
     (
         &["clocks", "advance"],
-        "`tier clock advance` lets time pass for an org on a test clock",
+        "`tier clock advance` advances the test clock of an org",
     ),
     (
         &["webhooks", "events"],
-        "`tier webhook create` lets Stripe report what changes to a server of yours, `tier listen` lets a sandbox do so",
+        "`tier webhook create` makes Stripe send its events to a server of yours, `tier listen` makes a sandbox do so",
     ),
     (
         &["api", "curl", "request"],
@@ -131,7 +131,7 @@ const HINTS: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// Words that are shorter than this are not matched with typos: too many other words are one typo away.
+/// Shorter words are not matched with typos, since too many other words are one typo away.
 const SHORTEST: usize = 4;
 
 /// `clean` deletes accounts, so it is never suggested for a typo.
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn hints_are_about_words_that_are_no_commands_and_name_some_that_are() {
+    fn hints_are_for_unknown_commands_and_name_existing_ones() {
         let mut seen = Vec::new();
         for (words, hint) in HINTS {
             for word in *words {
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_people_try_have_a_hint_of_what_they_look_for() {
+    fn common_guesses_have_a_fitting_hint() {
         for (word, expected) in [
             ("cancel", "tier subscribe --cancel"),
             ("cancle", "tier subscribe --cancel"),
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn slips_of_commands_lead_to_them() {
+    fn misspelt_commands_are_recognized() {
         for (word, command) in [
             ("pus", "push"),
             ("psuh", "push"),
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_sent_to_clean() {
+    fn clean_is_never_suggested() {
         for word in [
             "clear", "cleanup", "clone", "clen", "cleans", "Clean", "CLEAN", "cle", "clan",
         ] {

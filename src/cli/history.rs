@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::{Answer, Client};
-use super::usage::{LimitsAnswer, moment};
+use super::usage::{LimitsAnswer, timestamp};
 use super::{Context, output};
 
 /// The width of the longest bar.
@@ -22,22 +22,22 @@ Examples:
   tier usage org:acme feature:convert --by hour
   tier usage org:acme --by period --json")]
 pub(super) struct UsageArgs {
-    /// Who, as org:NAME
+    /// The org, as org:NAME
     org: String,
 
-    /// Of what, as feature:NAME; without it, of every feature that the org has
+    /// The feature, as feature:NAME; without it, all features of the org
     feature: Option<String>,
 
-    /// What it is added up by
+    /// The length of a row
     #[arg(long, value_enum, default_value_t = By::Day)]
     by: By,
 
-    /// From when, as RFC 3339 or in Unix seconds [default: a day ago by hours, 30 days ago by days]
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    /// The start, as RFC 3339 or in Unix seconds [default: a day ago by hours, 30 days ago by days]
+    #[arg(long, value_name = "TIME", value_parser = timestamp)]
     from: Option<DateTime<Utc>>,
 
-    /// Until when [default: now]
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    /// The end [default: now]
+    #[arg(long, value_name = "TIME", value_parser = timestamp)]
     to: Option<DateTime<Utc>>,
 }
 
@@ -126,7 +126,7 @@ fn rows(answer: &UsageAnswer) -> Vec<Vec<String>> {
     rows.collect()
 }
 
-/// A bar of blocks; what was given back has another one.
+/// A bar of blocks. Negative usage has another kind of block.
 fn bar(n: i64, most: u64) -> String {
     let block = if n < 0 { "░" } else { "█" };
     let most = u128::from(most.max(1));

@@ -1,4 +1,4 @@
-//! HTTP clients for everything but Stripe's API: a tier server, a model on the web, Stripe's dashboard.
+//! HTTP clients for everything except Stripe's API: a tier server, a model on the web, Stripe's dashboard.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use reqwest::redirect::Policy;
 
 use crate::net;
 
-/// How long it may take to connect.
+/// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A client for `url` with a time-out, and with root certificates that are compiled in. It uses the proxies of the
-/// environment, but not for this machine.
+/// A client for `url` with a time-out and compiled-in root certificates. It uses the environment's proxies, but not for
+/// this machine.
 pub(super) fn client(
     url: &reqwest::Url,
     timeout: Duration,
@@ -30,8 +30,8 @@ pub(super) fn unverified_client(
     url: &reqwest::Url,
     timeout: Duration,
 ) -> anyhow::Result<reqwest::Client> {
-    // The client makes its own set-up without a verifier from the provider of the process; if there is one already,
-    // it is this one.
+    // Without a verifier, the client needs the TLS provider of the process. If one is installed already, it is this
+    // one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     builder(url, timeout)
         .tls_danger_accept_invalid_certs(true)
@@ -56,7 +56,7 @@ pub(super) fn url(text: &str, what: &str) -> anyhow::Result<reqwest::Url> {
     let url = reqwest::Url::parse(text).with_context(|| format!("{what} is not a URL"))?;
     anyhow::ensure!(
         matches!(url.scheme(), "http" | "https") && url.has_host(),
-        "{what} has to begin with http:// or https://"
+        "{what} must begin with http:// or https://"
     );
     Ok(url)
 }

@@ -1,4 +1,4 @@
-//! `tier init`: a pricing.json to begin with.
+//! `tier init`: writes a first pricing.json.
 
 use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
@@ -16,16 +16,16 @@ Examples:
   tier init seats
   tier init ai -o plans/pricing.json")]
 pub(super) struct Init {
-    /// What to begin with
+    /// The template
     #[arg(value_enum, default_value_t = Template::Starter)]
     template: Template,
 
-    /// Where to write it; a file that is there stays as it is
+    /// The file to write; an existing file is not overwritten
     #[arg(short, long, value_name = "FILE", default_value = "pricing.json")]
     output: PathBuf,
 }
 
-/// What is sold.
+/// A template.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Template {
     /// A free plan, and a paid one with an allowance
@@ -55,7 +55,7 @@ pub(super) fn run(context: &Context, arguments: &Init) -> anyhow::Result<()> {
     let mut file = match std::fs::File::create_new(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => anyhow::bail!(
-            "{} is there already, and was left as it is; -o names another file",
+            "{} exists already, and was not changed; -o names another file",
             path.display()
         ),
         Err(error) => {

@@ -1,7 +1,7 @@
-//! Remembers which key last acted in an isolated account.
+//! Remembers which key last used an isolated account.
 //!
-//! When Stripe refuses a key there, its error is the same for an account that is gone and for one of somebody else. If the
-//! key has acted in the account before, the account is gone.
+//! If Stripe refuses a key, its error is the same for an account that is gone and for somebody else's account. If the
+//! key has used the account before, the account is gone.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::state::{self, STATE_FILE};
 use crate::config::{KeyFile, file};
 use crate::num;
 
-/// A connected account, and the key that is to act in it.
+/// A connected account, and the key to use it with.
 #[derive(Clone)]
 pub(super) struct Isolation {
     account: String,
@@ -21,7 +21,7 @@ pub(super) struct Isolation {
     key_digest: String,
 }
 
-/// Digests of keys, by the account that they acted in.
+/// Digests of keys, by the account that they used.
 type LastKeys = BTreeMap<String, String>;
 
 impl Isolation {
@@ -33,7 +33,7 @@ impl Isolation {
         }
     }
 
-    /// Remembers that the key acts in the account. Failures are ignored: the note only improves error messages.
+    /// Remembers that the key has used the account. Failures are ignored, since the note only improves error messages.
     pub(super) fn remember(self) {
         let Some(path) = path() else { return };
         let mut reached = read(&path);
@@ -43,7 +43,7 @@ impl Isolation {
         }
     }
 
-    /// Whether the key has acted in the account.
+    /// Whether the key has used the account.
     fn has_reached(&self) -> bool {
         let reached = path().map(|path| read(&path)).unwrap_or_default();
         reached.get(&self.account) == Some(&self.key_digest)
@@ -53,7 +53,7 @@ impl Isolation {
     pub(super) fn refusal(&self) -> CliError {
         if self.has_reached() {
             let message = format!(
-                "{}, which {STATE_FILE} names, is gone: it was deleted, or does not let this key in any more",
+                "{}, which {STATE_FILE} names, is gone: it was deleted, or this key may no longer use it",
                 self.account
             );
             return CliError::new(message).advise(state::way_back());
@@ -63,16 +63,16 @@ impl Isolation {
         )
     }
 
-    /// The error of `tier switch` for an account that the key cannot act in.
+    /// The error of `tier switch` for an account that the key cannot use.
     pub(super) fn refusal_to_switch(&self) -> CliError {
         let account = &self.account;
         let (message, advice) = if self.has_reached() {
             let message =
-                format!("{account} is gone: it was deleted, or does not let this key in any more");
-            (message, "`tier switch -c` makes another")
+                format!("{account} is gone: it was deleted, or this key may no longer use it");
+            (message, "`tier switch -c` creates another")
         } else {
-            let message = format!("{account} is not an account that this key can act in");
-            let advice = "check its id, and that STRIPE_API_KEY is the key that it was made with";
+            let message = format!("{account} is not an account that this key can use");
+            let advice = "check its id, and that STRIPE_API_KEY is the key that created it";
             (message, advice)
         };
         CliError::new(message)
@@ -81,7 +81,7 @@ impl Isolation {
     }
 }
 
-/// Beside the keys.
+/// The file is beside the saved keys.
 fn path() -> Option<PathBuf> {
     Some(KeyFile::path()?.with_file_name("isolated.json"))
 }

@@ -1,4 +1,4 @@
-//! `tier ledger`: a look into the file that usage is kept in.
+//! `tier ledger`: inspects the ledger.
 
 mod export;
 mod parked;
@@ -37,26 +37,26 @@ pub(super) struct Ledger {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Show how much is kept, what Stripe was not told yet, and what is parked
+    /// Show the number of entries, what was not sent to Stripe yet, and what is parked
     Status(File),
     /// List the newest entries
     Entries(status::Entries),
-    /// Print everything, as JSON lines
+    /// Print the whole ledger as lines of JSON
     Export(File),
-    /// Do the arithmetic of every total again, and compare the totals with Stripe
+    /// Recompute every total from its entries, and compare the totals with Stripe
     Verify(verify::Verify),
-    /// List usage that Stripe has refused for good
+    /// List parked usage, which Stripe has refused for good
     Parked,
-    /// Let Stripe be told parked usage again
+    /// Send parked usage to Stripe again
     Retry(parked::Which),
-    /// Give parked usage up: the total becomes what Stripe has
+    /// Write off parked usage: the total becomes what Stripe has
     WriteOff(parked::Which),
 }
 
-/// Which ledger.
+/// The ledger to read.
 #[derive(Debug, clap::Args)]
 struct File {
-    /// The file that `tier serve --ledger` keeps usage in
+    /// The file of `tier serve --ledger`
     #[arg(long, env = "TIER_LEDGER", value_name = "FILE")]
     ledger: Option<PathBuf>,
 }
@@ -73,7 +73,7 @@ impl File {
     }
 }
 
-/// Looks into a ledger.
+/// Runs a command on a ledger.
 pub(super) async fn run(context: &Context, arguments: &Ledger) -> anyhow::Result<()> {
     match &arguments.what {
         What::Status(file) => status::status(context, file),
@@ -92,7 +92,7 @@ fn unusable(path: &Path, error: &StoreError) -> anyhow::Error {
     let (message, advice) = match error {
         StoreError::File(cause) if cause.kind() == std::io::ErrorKind::NotFound => (
             format!("there is no file {path}"),
-            Some("`tier serve --ledger FILE` makes a ledger"),
+            Some("`tier serve --ledger FILE` creates a ledger"),
         ),
         StoreError::File(cause) => (format!("cannot read {path}: {cause}"), None),
         StoreError::NotALedger => (
@@ -106,7 +106,7 @@ fn unusable(path: &Path, error: &StoreError) -> anyhow::Error {
         StoreError::Damaged(_) => (
             format!("{path}: {error}"),
             Some(
-                "keep a copy of it, with the files beside it that end in -wal and -shm, before anything else",
+                "before anything else, make a copy of it and of the files beside it that end in -wal and -shm",
             ),
         ),
         StoreError::Database(cause) => (format!("cannot read {path}: {cause}"), None),

@@ -10,8 +10,8 @@ use crate::config::{self, StripeKind};
 use crate::domain::{Domain, EventTypes};
 use crate::server;
 
-/// How often the sandbox is asked for new events.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often the sandbox is polled for new events.
+const CHECK_EVERY: Duration = Duration::from_millis(500);
 
 /// Arguments of `tier listen`.
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,7 @@ Examples:
 Prints the secret that the events are signed with, then each event. Ends with Ctrl-C.
 With a Stripe account, which cannot reach this machine, use `stripe listen`.")]
 pub(super) struct Listen {
-    /// Where the events are sent
+    /// The URL to send events to
     #[arg(long, value_name = "URL")]
     forward_to: Url,
 }
@@ -54,12 +54,12 @@ pub(super) async fn run(context: &Context, arguments: &Listen) -> anyhow::Result
         () = stop => Ok(()),
         ended = print_events(&domain, newest) => ended,
     };
-    // A sandbox that has ended has no endpoint either.
+    // If the sandbox has ended, the endpoint is gone too.
     let deleted = domain.delete_webhook(&endpoint.id).await;
     printed.and(deleted.map_err(Into::into))
 }
 
-/// Prints the events that come after `last`.
+/// Prints the events after `last`.
 async fn print_events(domain: &Domain, mut last: Option<String>) -> anyhow::Result<()> {
     loop {
         let events = match &last {
@@ -67,7 +67,7 @@ async fn print_events(domain: &Domain, mut last: Option<String>) -> anyhow::Resu
             None => domain.newest_event().await?.into_iter().collect(),
         };
         if events.is_empty() {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_EVERY).await;
         }
         for event in events {
             output::line(format_args!("{}\t{}", event.kind, event.id))?;

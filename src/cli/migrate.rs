@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use super::client::{Answer, Client};
 use super::confirm::Confirmation;
 use super::error::CliError;
-use super::usage::moment;
+use super::usage::timestamp;
 use super::{Context, output};
 
 const PATH: &str = "/v1/migrate";
 
-/// How often a migration is asked how far it is.
+/// How often the progress of a migration is polled.
 const TICK: Duration = Duration::from_millis(200);
 
 /// How many orgs a page of the plan has.
@@ -41,22 +41,22 @@ pub(super) struct Migrate {
     #[arg(long = "org", value_name = "ORG")]
     orgs: Vec<String>,
 
-    /// Only say what would become of each org
+    /// Only show what would change for each org
     #[arg(long)]
     dry_run: bool,
 
-    /// Go on with a migration that was interrupted
+    /// Continue an interrupted migration
     #[arg(long, value_name = "ID", conflicts_with_all = ["at", "orgs", "dry_run", "from", "to"])]
     id: Option<String>,
 
     #[command(flatten)]
     confirmation: Confirmation,
 
-    /// The plan that the orgs have, as plan:NAME@VERSION
+    /// The plan to move orgs from, as plan:NAME@VERSION
     #[arg(required_unless_present = "id")]
     from: Option<String>,
 
-    /// The plan that they get
+    /// The plan to move them to
     #[arg(required_unless_present = "id")]
     to: Option<String>,
 }
@@ -87,14 +87,14 @@ struct Move {
     over_limit: Vec<String>,
 }
 
-/// Reads a time as the API writes it.
+/// Parses a time into the form of the API.
 fn at(text: &str) -> Result<String, String> {
     match text {
         "now" => Ok(text.to_owned()),
         "period-end" | "period_end" => Ok("period_end".to_owned()),
         _ => {
-            let day = moment(&format!("{text}T00:00:00Z"));
-            let time = day.or_else(|_| moment(text));
+            let day = timestamp(&format!("{text}T00:00:00Z"));
+            let time = day.or_else(|_| timestamp(text));
             let time = time.map_err(
                 |_| "expected now, period-end, or a date like 2030-01-31 or 2030-01-31T12:00:00Z",
             )?;
@@ -115,7 +115,7 @@ impl Migrate {
         request
     }
 
-    /// What a person is asked.
+    /// The question to the person.
     fn question(&self) -> String {
         match (&self.id, &self.from, &self.to) {
             (None, Some(from), Some(to)) => {
@@ -125,12 +125,12 @@ impl Migrate {
                 };
                 format!("Move {whom} from {from} to {to} in the live account?")
             }
-            _ => "Go on with the migration in the live account?".to_owned(),
+            _ => "Continue the migration in the live account?".to_owned(),
         }
     }
 }
 
-/// Moves the orgs, or says what would become of them.
+/// Moves the orgs, or shows what would change for them.
 pub(super) async fn run(context: &Context, arguments: &Migrate) -> anyhow::Result<()> {
     let client = context.client().await?;
     if arguments.dry_run {
@@ -147,7 +147,7 @@ pub(super) async fn run(context: &Context, arguments: &Migrate) -> anyhow::Resul
     let answer = tokio::select! {
         answer = until_done(&client, &id, begun.total) => answer?,
         _ = tokio::signal::ctrl_c() => {
-            let advice = format!("`tier migrate --id {id}` goes on");
+            let advice = format!("`tier migrate --id {id}` continues it");
             return Err(CliError::new("interrupted").advise(advice).into());
         }
     };
@@ -166,7 +166,7 @@ pub(super) async fn run(context: &Context, arguments: &Migrate) -> anyhow::Resul
         output::plural(migration.total, "org")
     );
     if migration.done < migration.total {
-        let advice = format!("`tier migrate --id {id}` tries the others again");
+        let advice = format!("`tier migrate --id {id}` retries the others");
         return Err(CliError::new(moved).advise(advice).into());
     }
     if context.global.json {
@@ -175,7 +175,7 @@ pub(super) async fn run(context: &Context, arguments: &Migrate) -> anyhow::Resul
     output::done(moved)
 }
 
-/// Waits until all orgs have been tried. A person sees how many are done.
+/// Waits until the migration has ended. A person sees how many orgs are done.
 async fn until_done(client: &Client, id: &str, total: usize) -> anyhow::Result<Answer> {
     let done = std::sync::atomic::AtomicUsize::new(0);
     let ordering = std::sync::atomic::Ordering::Relaxed;
@@ -193,7 +193,7 @@ async fn until_done(client: &Client, id: &str, total: usize) -> anyhow::Result<A
     output::counted("moving orgs", total, || done.load(ordering), work).await
 }
 
-/// Prints what would become of each org, and of all bills together.
+/// Prints what would change for each org, and for all bills together.
 async fn show_plan(context: &Context, client: &Client, arguments: &Migrate) -> anyhow::Result<()> {
     let pages = plan(client, arguments.request());
     let (moves, failed) = output::watched("asking Stripe", pages).await?;
@@ -213,7 +213,7 @@ async fn show_plan(context: &Context, client: &Client, arguments: &Migrate) -> a
     output::line(summary)
 }
 
-/// The rows of all pages, and those orgs that cannot be moved.
+/// The rows of all pages, and the orgs that cannot be moved.
 async fn plan(client: &Client, mut request: Value) -> anyhow::Result<(Vec<Value>, Vec<Value>)> {
     request["dry_run"] = json!(true);
     request["limit"] = json!(PAGE);
@@ -266,7 +266,7 @@ impl Move {
     }
 }
 
-/// What becomes of all orgs together.
+/// The sum over all orgs.
 fn summary(moves: &[Move]) -> String {
     let sum = |bill: fn(&Move) -> Option<i64>| {
         moves.iter().filter_map(bill).map(i128::from).sum::<i128>()
@@ -287,7 +287,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_a_word_a_day_or_an_instant() {
+    fn a_time_is_a_word_a_date_or_a_timestamp() {
         for (text, time) in [
             ("now", "now"),
             ("period-end", "period_end"),

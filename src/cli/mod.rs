@@ -1,7 +1,7 @@
-//! The `tier` command line. Each command has a file, some share one.
+//! The `tier` command line. Each command has a file, and some share one.
 //!
-//! Every command that has an endpoint sends the endpoint's request (`client`): to a server if one is named, or else
-//! to the same router in this process. So there is one behaviour, and no command decides what an endpoint decides.
+//! Every command that has an endpoint sends the endpoint's request (`client`), to a server if one is named, or else to
+//! the same router in this process. So commands and endpoints behave the same.
 
 mod account;
 mod archive;
@@ -52,7 +52,7 @@ use serde_json::json;
 use crate::config::{self, Environment};
 use crate::telemetry;
 
-/// How long the process waits at its end for tasks that nobody needs any more.
+/// How long the process waits at its end for abandoned tasks.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Pricing as code for products that bill through Stripe.
@@ -86,7 +86,7 @@ struct Cli {
     command: Command,
 }
 
-/// What holds for every command, written before it or after it.
+/// The options of every command, which may be before or after it.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every command")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
@@ -108,7 +108,7 @@ struct Global {
     #[arg(long, global = true)]
     json: bool,
 
-    /// Send the command to the tier server there, instead of handling it in this process; also `TIER_BASE_URL`
+    /// Send the command to this tier server, instead of handling it in this process; also `TIER_BASE_URL`
     #[arg(long, global = true, value_name = "URL", conflicts_with_all = ["live", "sandbox"])]
     base_url: Option<String>,
 
@@ -133,9 +133,9 @@ Examples:
   tier sandbox --latency 100ms         as slow as the real one
   STRIPE_BASE_API_URL=http://127.0.0.1:12111 STRIPE_API_KEY=sk_test_x tier whoami")]
     Sandbox(config::Sandbox),
-    /// Serve the API and a sandbox that has what a pricing.json says, also when that changes
+    /// Serve the API over a sandbox that follows a pricing.json
     Dev(Box<dev::Dev>),
-    /// Write a pricing.json to begin with
+    /// Write a first pricing.json
     Init(init::Init),
     /// Push a pricing.json to Stripe
     Push(push::Push),
@@ -153,35 +153,35 @@ Examples:
     Schema(pricing::Schema),
     /// Subscribe an org to plans, cancel, or update its details
     Subscribe(subscribe::Subscribe),
-    /// List orgs: who is on which plan
+    /// List orgs with their plans
     Orgs(orgs::Orgs),
     /// Move all orgs of a plan to another plan
     Migrate(migrate::Migrate),
-    /// List the phases of an org: past, present and to come
+    /// List the past, current and future phases of an org
     Phases(phases::PhasesArgs),
-    /// List what an org may use, and has used
+    /// List the limits and the usage of an org
     Limits(usage::LimitsArgs),
     /// Record usage of a feature
     Report(usage::Report),
-    /// Show how much was used over time
+    /// Show usage over time
     Usage(history::UsageArgs),
-    /// Print the Stripe account that commands act in
+    /// Print the Stripe account that commands use
     Whoami(account::Whoami),
     /// Print an org's Stripe customer
     Whois(account::Whois),
-    /// Let time pass for orgs on a test clock
+    /// Create, show and advance test clocks
     Clock(clock::ClockArgs),
-    /// Work in an isolated account, apart from everybody else
+    /// Work in an isolated account, separate from everybody else
     Switch(switch::Switch),
-    /// Delete isolated accounts that were made to try things out
+    /// Delete old isolated accounts
     Clean(switch::Clean),
     /// Get keys from Stripe, through your browser
     Connect(connect::Connect),
     /// Put a model where others can look at it
     Share(share::Share),
-    /// Look into the ledger that usage is kept in
+    /// Inspect the ledger of usage
     Ledger(ledger::Ledger),
-    /// Let Stripe tell a server of what others change
+    /// Manage the webhook endpoints that send Stripe's events to a server
     Webhook(webhook::Webhook),
     /// Deliver the sandbox's events to a program on this machine
     Listen(listen::Listen),
@@ -202,7 +202,7 @@ Examples:
     Man(help::Man),
 }
 
-/// What commands run with: the options of every command, and the environment.
+/// The context of a command: the options of every command, and the environment.
 struct Context {
     global: Global,
     environment: Environment,
@@ -213,7 +213,7 @@ impl Context {
         client::Client::open(&self.global, &self.environment).await
     }
 
-    /// Whether commands go to a server, which has an account of its own.
+    /// Whether a server handles commands, with its own account.
     fn is_remote(&self) -> bool {
         client::base_url(&self.global, &self.environment).is_some()
     }
@@ -222,7 +222,7 @@ impl Context {
         session::Session::open(&self.global, &self.environment).await
     }
 
-    /// Prints what the API answered to a write, if somebody asked for it; or what was done, if somebody looks on.
+    /// Prints the API's answer to a write with `--json`, or else what was done, if there is a terminal.
     fn print_done(&self, answer: &client::Answer, done: impl Display) -> anyhow::Result<()> {
         if self.global.json {
             return output::text(&answer.body);
@@ -259,7 +259,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Parses the command line. The error is the exit status after help, a version or wrong usage was printed.
+/// Parses the command line. The error is the exit status after help, the version or wrong usage was printed.
 fn parse() -> Result<Cli, ExitCode> {
     let command = Cli::command();
     let args = args::with_two_dashes(std::env::args_os(), &args::long_flags(&command));
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn global_flags_stand_before_or_after_the_command() {
+    fn global_flags_may_be_before_or_after_the_command() {
         for args in [
             ["tier", "--live", "-v", "serve", "--addr", "127.0.0.1:0"],
             ["tier", "serve", "--live", "--addr", "127.0.0.1:0", "-v"],

@@ -1,4 +1,4 @@
-//! `tier orgs`: who is on which plan.
+//! `tier orgs`: lists orgs with their plans.
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::{Context, output};
 
-/// How many orgs are asked for at once: as many as the API gives.
+/// The size of a page, which is the API's maximum.
 pub(super) const PAGE: &str = "1000";
 
 /// Arguments of `tier orgs`.
@@ -20,19 +20,19 @@ Examples:
   tier orgs --status past_due --csv > late.csv
   tier orgs --json | jq '.orgs[].org'")]
 pub(super) struct Orgs {
-    /// Only those that have this plan, as plan:NAME or plan:NAME@VERSION
+    /// Only orgs with this plan, as plan:NAME or plan:NAME@VERSION
     #[arg(long, value_name = "PLAN")]
     plan: Option<String>,
 
-    /// Only those that have this feature, as feature:NAME or feature:NAME@plan:NAME@VERSION
+    /// Only orgs with this feature, as feature:NAME or feature:NAME@plan:NAME@VERSION
     #[arg(long, value_name = "FEATURE")]
     feature: Option<String>,
 
-    /// Only those of this status: trialing, active, `past_due`, unpaid, paused, incomplete, canceled, none
+    /// Only orgs with this status: trialing, active, `past_due`, unpaid, paused, incomplete, canceled, none
     #[arg(long, value_name = "STATUS")]
     status: Option<String>,
 
-    /// Only those that have used more of something than they may
+    /// Only orgs that have exceeded a limit
     #[arg(long)]
     over_limit: bool,
 
@@ -123,7 +123,7 @@ pub(super) async fn list(client: &Client, query: &[(&str, &str)]) -> anyhow::Res
 }
 
 impl Org {
-    /// The plans and features that it has.
+    /// The plans and features of an org.
     fn has(&self) -> impl Iterator<Item = &str> {
         self.plans.iter().chain(&self.fragments).map(String::as_str)
     }
@@ -138,7 +138,7 @@ impl Org {
         };
         let day = |time: DateTime<Utc>| time.format("%Y-%m-%d").to_string();
         let day_or_none = |time: Option<DateTime<Utc>>| time.map_or_else(|| "-".to_owned(), day);
-        // What ends with the period does not renew.
+        // A subscription that ends with the period does not renew.
         let renews = self.current.map(|current| current.end);
         let renews = renews.filter(|end| self.cancel_at.is_none_or(|ends| ends > *end));
         let ends = day_or_none(self.cancel_at);
@@ -173,7 +173,7 @@ impl Org {
     }
 }
 
-/// A field of comma-separated values. A spreadsheet must not take a name for a formula.
+/// A field of comma-separated values. A spreadsheet must not interpret a name as a formula.
 fn field(text: &str) -> String {
     let text = output::printable(text);
     let is_formula = text.starts_with(['=', '+', '-', '@']);
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_is_quoted_where_it_has_to_be() {
+    fn a_field_is_quoted_where_necessary() {
         for (text, quoted) in [
             ("org:acme", "org:acme"),
             ("org:a, inc", "\"org:a, inc\""),

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tabwriter::TabWriter;
 
-/// How long something may take before its progress is shown.
+/// How long a task may take before its progress is shown.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How often the elapsed time is updated.
@@ -39,7 +39,7 @@ pub(super) fn toned(tone: Tone, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Prints a line on stdout, and flushes it: programs wait for it.
+/// Prints a line on stdout, and flushes it, since programs wait for it.
 pub(super) fn line(text: impl Display) -> anyhow::Result<()> {
     let mut stdout = anstream::stdout().lock();
     writeln!(stdout, "{text}")?;
@@ -61,13 +61,13 @@ pub(super) fn text(bytes: &[u8]) -> anyhow::Result<()> {
     line(String::from_utf8_lossy(bytes.trim_ascii_end()))
 }
 
-/// Tells a person at the terminal what was done, also if stdout is redirected. In a pipe, success is silent.
+/// Tells a person at the terminal what was done, even if stdout is redirected. In a pipe, success is silent.
 pub(super) fn done(text: impl Display) -> anyhow::Result<()> {
     if io::stdout().is_terminal() {
         return line(text);
     }
     if io::stderr().is_terminal() {
-        // If stderr is closed, there is nowhere to print it.
+        // If stderr is closed, there is nowhere to print this.
         let _ = writeln!(anstream::stderr().lock(), "{text}");
     }
     Ok(())
@@ -97,7 +97,7 @@ pub(super) fn table(
     Ok(stdout.flush()?)
 }
 
-/// Removes characters from foreign text that would break a table or control a terminal.
+/// Removes characters from outside text that would break a table or control a terminal.
 pub(super) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
@@ -118,7 +118,7 @@ pub(super) fn aside(text: impl Display) {
 
 /// Prints a note for a person on stderr.
 pub(super) fn note(text: impl Display) {
-    // There is nowhere left to complain if stderr is gone.
+    // If stderr is closed, there is nowhere to print this.
     let _ = writeln!(anstream::stderr().lock(), "tier: {text}");
 }
 
@@ -128,7 +128,7 @@ pub(super) fn fault(error: &anyhow::Error) {
     let _ = writeln!(anstream::stderr().lock(), "{name} {error:#}");
 }
 
-/// The same for programs, as an object on a line of its own.
+/// Prints the error for programs, as an object on its own line.
 pub(super) fn fault_in_json(error: &serde_json::Value) {
     let _ = writeln!(io::stderr().lock(), "{error}");
 }
@@ -139,7 +139,7 @@ pub(super) async fn watched<T>(what: &'static str, work: impl Future<Output = T>
     watched_by(bar, "{spinner} {msg} {elapsed_precise}", what, work, || ()).await
 }
 
-/// Likewise, for work of `total` parts, of which `done` says how many are done.
+/// Like [`watched`], for work of `total` parts. `done` returns how many are done.
 pub(super) async fn counted<T>(
     what: &'static str,
     total: usize,
@@ -182,7 +182,7 @@ async fn watched_by<T>(
     done
 }
 
-/// The letter that stands for more than one.
+/// A count with its noun, in the plural if needed.
 pub(super) fn plural(count: usize, one: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{count} {one}{s}")
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_from_elsewhere_controls_a_terminal() {
+    fn text_from_outside_cannot_control_a_terminal() {
         assert_eq!(
             printable("a\tb\x1b[31mé\n"),
             "a\u{fffd}b\u{fffd}[31mé\u{fffd}"

@@ -14,7 +14,7 @@ The current phase is marked with *. A phase without features is the end of the s
 Examples:
   tier phases org:acme")]
 pub(super) struct PhasesArgs {
-    /// Who, as org:NAME
+    /// The org, as org:NAME
     org: String,
 }
 

@@ -1,4 +1,4 @@
-//! Commands that show models: `tier pull`, `tier ls`, and without any account `tier validate` and `tier schema`.
+//! Commands about models: `tier pull`, `tier ls`, and, without an account, `tier validate` and `tier schema`.
 
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -18,7 +18,7 @@ Examples:
   tier pull | tier diff -
   tier pull --archived                 with plans that are not sold any more")]
 pub(super) struct Pull {
-    /// Print archived plans too
+    /// Include archived plans
     #[arg(long)]
     archived: bool,
 }
@@ -87,7 +87,7 @@ pub(super) struct Validate {
     model: Source,
 }
 
-/// Checks a model, as far as that is possible without Stripe.
+/// Checks a model, as far as possible without Stripe.
 pub(super) async fn validate(context: &Context, arguments: &Validate) -> anyhow::Result<()> {
     let document = arguments.model.read().await?;
     let model = match Model::parse_bytes(&document.bytes) {

@@ -23,11 +23,11 @@ Examples:
   tier push https://example.com/pricing.json
   tier pull | tier push -c -           copy the model into a new, isolated account")]
 pub(super) struct Push {
-    /// First make an isolated account, and work in it from then on, as `tier switch -c` does
+    /// First create an isolated account and switch to it, as `tier switch -c` does
     #[arg(short = 'c', conflicts_with = "dry_run")]
     create_account: bool,
 
-    /// Only say what would be created, what is there already, and what differs (exit status 1)
+    /// Only show what would be created, what exists already, and what differs (exit status 1)
     #[arg(long)]
     dry_run: bool,
 
@@ -88,9 +88,9 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<(
     }
     if arguments.create_account && context.is_remote() {
         return Err(CliError::new(
-            "-c cannot be used with TIER_BASE_URL: the server there would stay in its own account",
+            "-c cannot be used with TIER_BASE_URL: the server would stay in its own account",
         )
-        .advise("unset TIER_BASE_URL, or run `tier switch -c` where that server is started")
+        .advise("unset TIER_BASE_URL, or run `tier switch -c` in the directory of that server")
         .into());
     }
     if arguments.create_account {
@@ -161,7 +161,7 @@ fn verdict(results: &[PushedFeature]) -> anyhow::Result<()> {
     let all = output::plural(results.len(), "feature");
     let message = format!("{failed} of {all} could not be pushed");
     Err(CliError::new(message)
-        .advise("push again to complete it: what was created stays")
+        .advise("push again to complete it: features that were created stay")
         .into())
 }
 
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_names_the_remedy() {
+    fn a_failure_has_advice() {
         let fault = |results: &[PushedFeature]| verdict(results).unwrap_err().to_string();
         assert!(verdict(&[]).is_ok());
         assert!(verdict(&[result("ok", "feature already exists")]).is_ok());

@@ -1,4 +1,4 @@
-//! `tier sandbox`: the Stripe simulator alone, or inside `tier serve --sandbox`.
+//! `tier sandbox`: the Stripe simulator, alone or inside `tier serve --sandbox`.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -48,8 +48,8 @@ pub(super) async fn bind(addr: &ListenAddr) -> anyhow::Result<TcpListener> {
     bound.with_context(|| format!("cannot listen on {addr}"))
 }
 
-/// Whether only this machine can reach it. Then it accepts only this machine's own names; otherwise a web page could
-/// point a name of its own at this machine.
+/// Whether only this machine can reach it. Then it accepts only this machine's own names, since a web page could point
+/// its own host name at this machine.
 pub(super) fn is_loopback(listener: &TcpListener) -> std::io::Result<bool> {
     let ip = listener.local_addr()?.ip();
     Ok(ip.to_canonical().is_loopback())
@@ -65,7 +65,7 @@ pub(super) struct Embedded {
 }
 
 impl Embedded {
-    /// Starts it on the address of the settings, or else on the usual port, or else on a free one.
+    /// Starts it on the address of the settings, or on the default port, or else on a free one.
     pub(super) async fn start(settings: &config::Serve) -> anyhow::Result<Self> {
         let listener = match &settings.sandbox_addr {
             Some(addr) => bind(addr).await?,
@@ -86,8 +86,8 @@ impl Embedded {
         let mut server = JoinSet::new();
         let until_stopped = std::future::pending();
         let host = Arc::<Host>::default();
-        let tell_first = from_fn_with_state((sandbox.clone(), host.clone()), tell_first);
-        let router = sandbox.router().layer(tell_first);
+        let deliver_first = from_fn_with_state((sandbox.clone(), host.clone()), deliver_first);
+        let router = sandbox.router().layer(deliver_first);
         server.spawn(server::serve(listener, router, until_stopped));
         Ok(Self {
             url,
@@ -117,8 +117,8 @@ impl Embedded {
         Ok(secret?.into())
     }
 
-    /// Lets the memory of the server forget everything whenever the sandbox is reset.
-    pub(super) fn empties(&self, memory: &Memory) {
+    /// Clears the server's memory whenever the sandbox is reset.
+    pub(super) fn clears_on_reset(&self, memory: &Memory) {
         self.host.memory.get_or_init(|| memory.clone());
     }
 
@@ -134,20 +134,20 @@ impl Embedded {
     }
 }
 
-/// How long a write waits for its events to be delivered.
-const TELLING: Duration = Duration::from_millis(100);
+/// How long a write waits for the delivery of its events.
+const DELIVERY_WAIT: Duration = Duration::from_millis(100);
 
 /// The server that the sandbox is embedded in, once it has started.
 #[derive(Default)]
 struct Host {
-    /// Where it takes events.
+    /// The URL for its events.
     webhook: OnceLock<String>,
     memory: OnceLock<Memory>,
 }
 
-/// Answers a write when the server has been told of its events: whoever has changed something in the sandbox finds it
-/// changed in the server's next answer.
-async fn tell_first(
+/// Answers a write only after its events were delivered to the server, so that a change in the sandbox shows in the
+/// server's next answer.
+async fn deliver_first(
     State((sandbox, host)): State<(Sandbox, Arc<Host>)>,
     request: Request,
     next: Next,
@@ -158,7 +158,7 @@ async fn tell_first(
     if writes && let Some(webhook) = host.webhook.get() {
         // A fault may delay it.
         let told = sandbox.deliveries_settled_at(webhook);
-        let _ = tokio::time::timeout(TELLING, told).await;
+        let _ = tokio::time::timeout(DELIVERY_WAIT, told).await;
     }
     if resets && let Some(memory) = host.memory.get() {
         memory.clear();

@@ -1,4 +1,4 @@
-//! `tier serve`: serves the API, with Stripe or a sandbox of its own, for one account or many.
+//! `tier serve`: serves the API, over Stripe or its own sandbox, for one account or many.
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
@@ -31,7 +31,7 @@ use clock::Clock;
 /// The length of a month, for costs per month.
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// How often Stripe is asked for the account of a ledger that is not open, if it could not be asked at the start.
+/// How often the opening of the ledger is tried again, if Stripe could not confirm its account at the start.
 const OPEN_EVERY: Duration = Duration::from_secs(15);
 
 /// How often due totals of the ledger are delivered.
@@ -43,10 +43,10 @@ const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 /// How often expired reservations are removed from the ledger. They do not count even before that.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 
-/// How often keys that a login of a device has not fetched in time are removed from memory.
+/// How often expired device logins are removed from memory, with keys that were not fetched.
 const EXPIRE_LOGINS_EVERY: Duration = Duration::from_secs(60);
 
-/// Connections to the listener of `--admin-addr`. They are taken from the reserved file descriptors.
+/// The maximum number of connections to the listener of `--admin-addr`. They use the reserved file descriptors.
 const ADMIN_CONNECTIONS: usize = 64;
 
 /// Serves until a signal stops it.
@@ -58,7 +58,7 @@ pub(super) async fn run(
     run_with(global, settings, environment, None).await
 }
 
-/// As [`run`], with a model that is pushed into the sandbox whenever it changes.
+/// Like [`run`], with a model that is pushed into the sandbox whenever it changes.
 pub(super) async fn run_with(
     global: &Global,
     settings: &config::Serve,
@@ -144,7 +144,7 @@ async fn app(
     let rates = rates(&settings.stripe);
     let memory = memory(&settings.freshness);
     if let Some(sandbox) = sandbox {
-        sandbox.empties(&memory);
+        sandbox.clears_on_reset(&memory);
     }
     if settings.cloud {
         let url = sandbox.map_or(environment.stripe_base_url.as_str(), Embedded::url);
@@ -157,7 +157,7 @@ async fn app(
         return Ok((url.to_owned(), App::for_many(cloud)));
     }
     let session = match sandbox {
-        // This sandbox is new, so the account of `tier.state` is not in it.
+        // This sandbox is new, so it does not have the account of `tier.state`.
         Some(sandbox) => Session::of_sandbox(environment, sandbox.url(), sandbox.pages())?,
         None => Session::open(global, environment).await?,
     };
@@ -294,8 +294,8 @@ async fn listen(
     Ok(())
 }
 
-/// Finds what no event has told of, and says what that costs: Stripe allows some 500 reads for each payment, and 10,000 a
-/// month at least.
+/// Finds changes that no event reported, and logs what that costs. Stripe allows about 500 reads per payment, and at
+/// least 10,000 a month.
 async fn sweep(domain: Domain, every: Duration) -> Result<(), domain::Error> {
     let found = domain.sweep().await?;
     let sweeps_a_month = MONTH.as_millis().div_ceil(every.as_millis().max(1));
@@ -315,7 +315,7 @@ async fn sweep(domain: Domain, every: Duration) -> Result<(), domain::Error> {
 async fn reload_at(mut signal: Signal, source: ApiKeys, keys: Keys, tls: Option<Tls>) {
     while signal.recv().await.is_some() {
         match source.read() {
-            // Without a file nothing can have changed, and a server without keys stays open.
+            // Without a file the keys cannot have changed, and a server without keys stays open.
             Ok(new) if new.is_empty() => {}
             Ok(new) => {
                 keys.replace(new);

@@ -1,4 +1,4 @@
-//! The account that a command acts in: the URL of Stripe, the key, and the connected account of `tier switch`.
+//! The account that a command uses: the URL of Stripe, the key, and the connected account of `tier switch`.
 
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ impl Session {
     /// Opens the account that the flags, the environment and `tier.state` name.
     ///
     /// # Errors
-    /// There is no key, it does not agree with `--live`, no sandbox is running, or `tier.state` cannot be read.
+    /// If there is no key, if its mode differs from `--live`, if no sandbox is running, or if `tier.state` cannot be
+    /// read.
     pub(super) async fn open(global: &Global, environment: &Environment) -> anyhow::Result<Self> {
         let session = Self::of_owner(global, environment).await?;
         Ok(match state::in_force()? {
@@ -41,7 +42,7 @@ impl Session {
         })
     }
 
-    /// Opens the account of the key itself, which owns those that `tier switch` makes.
+    /// Opens the account of the key itself, which owns the accounts of `tier switch`.
     ///
     /// # Errors
     /// As [`open`](Self::open), except for `tier.state`, which is ignored.
@@ -61,7 +62,7 @@ impl Session {
         Self::new(environment, url, key, stripe)
     }
 
-    /// The same key in an account that is connected to its own.
+    /// The same key, for a connected account.
     #[must_use]
     pub(super) fn within(mut self, account: String) -> Self {
         self.credentials.key_prefix = Some(account.clone());
@@ -69,7 +70,7 @@ impl Session {
         self
     }
 
-    /// The account for commands in the sandbox at `url`, whose pages people see at `pages`.
+    /// The account for commands in the sandbox at `url`, whose pages are at `pages`.
     pub(super) fn of_sandbox(
         environment: &Environment,
         url: &str,
@@ -112,7 +113,7 @@ impl Session {
         Self::new(environment, base_url, none, stripe)
     }
 
-    /// The same account with other limits on calls to Stripe.
+    /// The same account, with other limits on calls to Stripe.
     #[must_use]
     pub(super) fn with_rates(mut self, rates: RateSettings) -> Self {
         self.transport = self.transport.with_rates(rates);
@@ -129,12 +130,12 @@ impl Session {
         self.transport
     }
 
-    /// The key that calls are made with.
+    /// The key of its calls.
     pub(super) fn key(&self) -> &str {
         self.credentials.key.expose_secret()
     }
 
-    /// What browsers call Stripe with, if it is known.
+    /// The publishable key, if it is known.
     pub(super) fn publishable_key(&self) -> Option<String> {
         self.publishable_key.clone()
     }
@@ -162,7 +163,7 @@ impl Session {
     }
 }
 
-/// Fails early if no sandbox is running, with a better message than a failed call would have.
+/// Fails early if no sandbox is running, with a better message than a failed call.
 async fn look_for_sandbox(url: &str) -> anyhow::Result<()> {
     let url = http::url(url, "TIER_SANDBOX_URL")?;
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
@@ -171,7 +172,7 @@ async fn look_for_sandbox(url: &str) -> anyhow::Result<()> {
     match tokio::time::timeout(SANDBOX_TIMEOUT, connection).await {
         Ok(Ok(_)) => Ok(()),
         _ => Err(CliError::new(format!("no sandbox runs at {}", http::shown(&url)))
-            .advise("start one in another terminal with `tier sandbox`, or set TIER_SANDBOX_URL to where one is")
+            .advise("start one in another terminal with `tier sandbox`, or set TIER_SANDBOX_URL to the URL of one")
             .into()),
     }
 }

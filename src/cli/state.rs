@@ -1,4 +1,4 @@
-//! `tier.state`: the account that `tier switch` has put a directory's commands into.
+//! `tier.state`: the account that commands in a directory use after `tier switch`.
 
 use std::path::Path;
 
@@ -12,23 +12,24 @@ use crate::config::file;
 /// In the working directory.
 pub(super) const STATE_FILE: &str = "tier.state";
 
-/// The connected account that commands in this directory act in. The names are Go's, whose files stay readable.
+/// The connected account that commands in this directory use. The names are those of the Go version, whose files stay
+/// readable.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct State {
     /// `acct_…`.
     #[serde(rename = "ID")]
     pub(super) id: String,
-    /// RFC 3339; the year 1 if it is not known.
+    /// RFC 3339. The year 1 if it is not known.
     #[serde(rename = "Created", default)]
     pub(super) created: String,
     #[serde(rename = "Type", default)]
     kind: String,
-    /// Further data; ours says whether the account was deleted.
+    /// Further data. Tier's own says whether the account was deleted.
     #[serde(rename = "Meta", default)]
     meta: Value,
 }
 
-/// In a state's `Meta`: the account was deleted.
+/// The key in `Meta` of a deleted account.
 const DELETED: &str = "deleted";
 
 impl State {
@@ -41,8 +42,8 @@ impl State {
         }
     }
 
-    /// Notes that the account has been deleted. The state stays: without it, commands would act in another account than
-    /// they did before.
+    /// Notes that the account was deleted. The state stays, since without it commands would silently use another
+    /// account.
     pub(super) fn mark_deleted(&mut self) {
         self.meta = json!({ DELETED: true });
     }
@@ -57,10 +58,10 @@ pub(super) fn way_back() -> String {
     format!("remove {STATE_FILE} to go back: rm {STATE_FILE}")
 }
 
-/// The account of this directory's commands, if it is not the key's own.
+/// The account that commands in this directory use, if it is not the key's own.
 ///
 /// # Errors
-/// As [`read`]; or the account was deleted.
+/// As [`read`], or if the account was deleted.
 pub(super) fn in_force() -> anyhow::Result<Option<State>> {
     let state = read()?;
     if let Some(State { id, .. }) = state.as_ref().filter(|state| state.is_deleted()) {
@@ -74,7 +75,8 @@ pub(super) fn in_force() -> anyhow::Result<Option<State>> {
 /// The state of this directory, if there is one.
 ///
 /// # Errors
-/// If the file cannot be read, or was not written by `tier switch`. Ignoring it would act in the wrong account.
+/// If the file cannot be read, or was not written by `tier switch`. If it were ignored, commands would use the wrong
+/// account.
 pub(super) fn read() -> anyhow::Result<Option<State>> {
     let advice = "remove it to leave isolation mode, then run `tier switch` again";
     let read = file::read(Path::new(STATE_FILE));
@@ -90,7 +92,7 @@ pub(super) fn read() -> anyhow::Result<Option<State>> {
     Ok(state)
 }
 
-/// Makes the commands of this directory act in an account.
+/// Makes commands in this directory use an account.
 pub(super) fn write(state: &State) -> anyhow::Result<()> {
     let json = serde_json::to_vec(state)?;
     file::write(Path::new(STATE_FILE), &json).with_context(|| format!("cannot write {STATE_FILE}"))

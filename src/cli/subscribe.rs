@@ -27,7 +27,7 @@ pub(super) struct Subscribe {
     #[arg(long)]
     email: Option<String>,
 
-    /// Days that are free before the plan is paid for; less than 0: a trial without end
+    /// Days of a free trial before the plan is paid for; less than 0: a trial without end
     #[arg(
         long,
         value_name = "DAYS",
@@ -42,11 +42,11 @@ pub(super) struct Subscribe {
     #[arg(long)]
     cancel: bool,
 
-    /// Let the org pay in its browser, which goes to this URL afterwards; prints the address of the page
+    /// Print the URL of a checkout page for the org's browser, which goes to this URL afterwards
     #[arg(long, value_name = "URL", conflicts_with_all = ["cancel", "paymentmethod"])]
     checkout: Option<String>,
 
-    /// Where the browser goes if the person turns back, with --checkout
+    /// Where the browser goes if the person cancels, with --checkout
     #[arg(
         long = "cancel_url",
         alias = "cancel-url",
@@ -63,7 +63,7 @@ pub(super) struct Subscribe {
     )]
     require_billing_address: bool,
 
-    /// What invoices are paid with from now on
+    /// The payment method of future invoices
     #[arg(long, alias = "payment-method", value_name = "pm_…")]
     paymentmethod: Option<String>,
 
@@ -71,7 +71,7 @@ pub(super) struct Subscribe {
     #[arg(long, value_name = "auto")]
     tax: Option<String>,
 
-    /// Who, as org:NAME
+    /// The org, as org:NAME
     org: String,
 
     /// Plans, and single features of plans
@@ -118,7 +118,7 @@ impl Subscribe {
         Ok(())
     }
 
-    /// The phases to ask for; none leaves the subscription as it is.
+    /// The phases of the request. None leaves the subscription as it is.
     fn phases(&self) -> anyhow::Result<Vec<Value>> {
         let features = &self.features;
         if features.is_empty() {
@@ -145,7 +145,7 @@ impl Subscribe {
         ])
     }
 
-    /// What has been done, for people.
+    /// The message for people after a success.
     fn done(&self) -> String {
         let org = &self.org;
         match (self.cancel, self.features.as_slice(), self.trial) {

@@ -6,13 +6,13 @@ use super::client::Client;
 use super::error::{CliError, LIST};
 use crate::domain::refs::PlanName;
 
-/// How long a suggestion may take.
+/// How long looking for a suggestion may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A name may have one typo for each this many characters.
+/// A name may have one typo per this many characters.
 const CHARS_PER_SLIP: usize = 4;
 
-/// The closest of the names. None if it was typed correctly, or no name is close.
+/// The closest name. None if the name was typed correctly, or if no name is close.
 pub(super) fn nearest(typed: &str, names: &[String]) -> Option<String> {
     let slips = |name: &str| strsim::damerau_levenshtein(typed, name);
     let nearest = names.iter().min_by_key(|name| slips(name))?;
@@ -22,7 +22,7 @@ pub(super) fn nearest(typed: &str, names: &[String]) -> Option<String> {
         .then(|| nearest.clone())
 }
 
-/// All plans, and features of plans. A suggestion is worth one more call, but not a long wait. If the call fails, there is
+/// All plans, and features of plans. A suggestion is worth one call, but not a long wait. If the call fails, there is
 /// none.
 async fn references(client: &Client) -> Vec<String> {
     let model = tokio::time::timeout(PATIENCE, client.model()).await;
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_name_is_meant() {
+    fn the_closest_name_is_suggested() {
         let names = ["plan:free@1", "plan:pro@1", "feature:convert@plan:pro@1"].map(str::to_owned);
         let meant = |typed| nearest(typed, &names);
         assert_eq!(meant("plan:pr@1").as_deref(), Some("plan:pro@1"));

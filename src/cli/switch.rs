@@ -30,11 +30,11 @@ Examples:
   tier switch https://dashboard.stripe.com/acct_1234567890/test/dashboard
   rm tier.state                        switch back")]
 pub(super) struct Switch {
-    /// Make a new account and switch to it
+    /// Create an account and switch to it
     #[arg(short = 'c')]
     create: bool,
 
-    /// An account's id, or its page in Stripe's dashboard
+    /// The id of an account, or its page in Stripe's dashboard
     #[arg(value_name = "acct_…|URL")]
     account: Option<String>,
 }
@@ -42,7 +42,7 @@ pub(super) struct Switch {
 /// Switches to an account, or prints the current one.
 pub(super) async fn run(context: &Context, arguments: &Switch) -> anyhow::Result<()> {
     match &arguments.account {
-        Some(_) if arguments.create => Err(usage("switch", "-c takes no account: it makes one")),
+        Some(_) if arguments.create => Err(usage("switch", "-c takes no account: it creates one")),
         Some(account) => to(context, account).await,
         None if arguments.create => {
             let state = create(context).await?;
@@ -74,7 +74,7 @@ async fn to(context: &Context, account: &str) -> anyhow::Result<()> {
     announce(context, &state)
 }
 
-/// Fails unless the key can act in the account. Otherwise a typo would look like a bad key in later commands.
+/// Fails unless the key can use the account. Otherwise a typo would look like a bad key in later commands.
 async fn look_for(context: &Context, id: &str) -> anyhow::Result<()> {
     let session = Session::of_owner(&context.global, &context.environment).await?;
     let session = session.within(id.to_owned());
@@ -90,11 +90,11 @@ async fn look_for(context: &Context, id: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Makes a connected account, and switches to it.
+/// Creates a connected account, and switches to it.
 pub(super) async fn create(context: &Context) -> anyhow::Result<State> {
     if let Some(state) = state::in_force()? {
         let message = format!(
-            "{STATE_FILE} exists: commands here act in {} already",
+            "{STATE_FILE} exists: commands here already use {}",
             state.id
         );
         return Err(CliError::new(message)
@@ -105,7 +105,7 @@ pub(super) async fn create(context: &Context) -> anyhow::Result<State> {
     refuse_live(&session, "switch -c")?;
     let key = session.key().to_owned();
     let domain = session.domain();
-    let account = output::watched("making an account", domain.make_isolated_account()).await?;
+    let account = output::watched("creating an account", domain.make_isolated_account()).await?;
     Isolation::new(&account.id, &key).remember();
     let created = DateTime::from_timestamp(account.created, 0).unwrap_or_default();
     let created = created.to_rfc3339_opts(SecondsFormat::Secs, true);
@@ -160,7 +160,7 @@ Examples:
   tier clean --switchaccounts 0s       all of them
   tier clean --switchaccounts -1       none")]
 pub(super) struct Clean {
-    /// Delete the accounts made to try things out that are older than this, such as 90m, 24h or 7d; less than zero: none
+    /// Delete the isolated accounts that are older than this, such as 90m, 24h or 7d; less than zero: none
     #[arg(
         long,
         value_name = "DURATION",
@@ -169,12 +169,12 @@ pub(super) struct Clean {
     )]
     switchaccounts: MinAge,
 
-    /// Nobody is asked, since live keys are refused; scripts may say so all the same.
+    /// It has no effect, since live keys are refused and so nothing is asked. Scripts may set it.
     #[command(flatten)]
     _confirmation: Confirmation,
 }
 
-/// How old an account has to be. None deletes nothing.
+/// The minimum age of an account. None deletes nothing.
 type MinAge = Option<TimeSpan>;
 
 /// Parses an age. A negative one, with a unit or without, is none.
@@ -211,10 +211,10 @@ pub(super) async fn clean(context: &Context, arguments: &Clean) -> anyhow::Resul
     Ok(())
 }
 
-/// What was done with the accounts that are old enough.
+/// The results for the accounts that are old enough.
 #[derive(Default)]
 struct CleanResult {
-    /// Their ids.
+    /// The ids of the deleted accounts.
     deleted: Vec<String>,
     kept: Vec<NotDeleted>,
 }
@@ -264,7 +264,7 @@ fn note_deletion(id: &str) -> anyhow::Result<()> {
             state.mark_deleted();
             state::write(&state)
         }
-        // The state is of another account, or unreadable, which other commands report.
+        // The state is for another account, or unreadable, which other commands report.
         _ => Ok(()),
     }
 }

@@ -15,7 +15,7 @@ Examples:
   tier limits org:acme
   tier limits --json org:acme | jq '.usage[] | select(.used >= .limit)'")]
 pub(super) struct LimitsArgs {
-    /// Who, as org:NAME
+    /// The org, as org:NAME
     org: String,
 }
 
@@ -65,27 +65,27 @@ Examples:
   tier report --clobber org:acme feature:seats 5
   tier report --at 2030-01-31T12:00:00Z org:acme feature:convert 10")]
 pub(super) struct Report {
-    /// Set the usage of the period, instead of adding to it
+    /// Set the total of the period instead of adding to it
     #[arg(long)]
     clobber: bool,
 
-    /// When it was used, as RFC 3339 or in Unix seconds, instead of now
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    /// The time of the usage, as RFC 3339 or in Unix seconds, instead of now
+    #[arg(long, value_name = "TIME", value_parser = timestamp)]
     at: Option<DateTime<Utc>>,
 
-    /// Who, as org:NAME
+    /// The org, as org:NAME
     org: String,
 
-    /// Of what, as feature:NAME
+    /// The feature, as feature:NAME
     feature: String,
 
-    /// How much
+    /// The number of units
     #[arg(allow_negative_numbers = true)]
     n: i64,
 }
 
 impl Report {
-    /// What has been done, for people.
+    /// The message for people after a success.
     fn done(&self) -> String {
         let Self {
             org, feature, n, ..
@@ -99,7 +99,7 @@ impl Report {
 }
 
 /// Parses RFC 3339 or Unix seconds.
-pub(super) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+pub(super) fn timestamp(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(seconds) = text.parse() {
         let time = DateTime::from_timestamp(seconds, 0);
         return time.ok_or_else(|| "out of range".to_owned());
@@ -135,17 +135,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn instants_are_unix_seconds_or_rfc_3339() {
+    fn a_timestamp_is_rfc_3339_or_unix_seconds() {
         let expected = Ok(DateTime::from_timestamp(1_672_531_200, 0).expect("a time"));
         for text in [
             "1672531200",
             "2023-01-01T00:00:00Z",
             "2023-01-01T01:00:00+01:00",
         ] {
-            assert_eq!(moment(text), expected, "{text}");
+            assert_eq!(timestamp(text), expected, "{text}");
         }
         for text in ["", "tomorrow", "2023-01-01", "9223372036854775807"] {
-            assert!(moment(text).is_err(), "{text}");
+            assert!(timestamp(text).is_err(), "{text}");
         }
     }
 }

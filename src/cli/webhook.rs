@@ -1,4 +1,4 @@
-//! `tier webhook`: where Stripe tells a server of what others change.
+//! `tier webhook`: manages webhook endpoints.
 
 use clap::Subcommand;
 use url::Url;
@@ -24,21 +24,21 @@ pub(super) struct Webhook {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Let Stripe deliver events to a server
+    /// Create an endpoint, so that Stripe delivers events to a server
     Create {
-        /// Where Stripe reaches the server; without a path, /v1/stripe/webhook there
+        /// The URL under which Stripe reaches the server [default path: /v1/stripe/webhook]
         url: Url,
     },
     /// List the endpoints of the account
     List,
     /// Delete an endpoint
     Delete {
-        /// Its id, we_…
+        /// The id of the endpoint: we_…
         id: String,
     },
 }
 
-/// Makes, lists and deletes webhook endpoints.
+/// Creates, lists and deletes webhook endpoints.
 pub(super) async fn run(context: &Context, arguments: &Webhook) -> anyhow::Result<()> {
     let domain = context.session().await?.domain();
     match &arguments.what {

@@ -9,7 +9,7 @@ use crate::ledger::StoreError;
 use crate::ledger::state::{Entry, Reservation, ReservationState, Total};
 use crate::ledger::store::sqlite::Exported;
 
-/// Why an export ended before its end.
+/// Why an export stopped early.
 #[derive(Debug, thiserror::Error)]
 enum Fault {
     #[error(transparent)]
@@ -18,7 +18,7 @@ enum Fault {
     Output(#[from] std::io::Error),
 }
 
-/// Prints everything, a line for each record, as the ledger is at one moment.
+/// Prints a consistent snapshot of the ledger, with a line for each record.
 pub(super) fn run(file: &File) -> anyhow::Result<()> {
     let (path, reader) = file.open()?;
     let mut stdout = BufWriter::new(std::io::stdout().lock());

@@ -1,4 +1,4 @@
-//! `tier ledger parked`, `retry` and `write-off`: done by the server that writes the ledger.
+//! `tier ledger parked`, `retry` and `write-off`, which the server with the ledger carries out.
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -12,12 +12,12 @@ const PATH: &str = "/v1/ledger/parked";
 /// Arguments of `tier ledger retry` and `tier ledger write-off`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Which {
-    /// The ids, as `tier ledger parked` lists them
+    /// The ids from `tier ledger parked`
     #[arg(required = true, value_name = "ID")]
     ids: Vec<u64>,
 }
 
-/// What becomes of parked usage.
+/// A decision about parked usage.
 #[derive(Clone, Copy)]
 pub(super) enum Decision {
     Retry,
@@ -40,7 +40,7 @@ struct Row {
     since: DateTime<Utc>,
 }
 
-/// A table of what is parked, the oldest first.
+/// A table of parked usage, oldest first.
 pub(super) async fn list(context: &Context) -> anyhow::Result<()> {
     let answer = server(context).await?.get(PATH, &[]).await?;
     if context.global.json {
@@ -61,7 +61,7 @@ pub(super) async fn list(context: &Context) -> anyhow::Result<()> {
     output::table("ID SINCE ORG FEATURE PERIOD N REASON", rows)
 }
 
-/// Decides what becomes of parked usage.
+/// Sends decisions about parked usage.
 pub(super) async fn decide(
     context: &Context,
     which: &Which,
@@ -69,7 +69,7 @@ pub(super) async fn decide(
 ) -> anyhow::Result<()> {
     let client = server(context).await?;
     let (action, done) = match decision {
-        Decision::Retry => ("retry", "is told to Stripe again"),
+        Decision::Retry => ("retry", "will be sent to Stripe again"),
         Decision::WriteOff => ("write_off", "is written off"),
     };
     for id in &which.ids {
@@ -85,6 +85,6 @@ async fn server(context: &Context) -> anyhow::Result<client::Client> {
     if context.is_remote() {
         return context.client().await;
     }
-    let message = "this is done by the server that has the ledger: name it in TIER_BASE_URL";
+    let message = "only the server with the ledger can do this: name it in TIER_BASE_URL";
     Err(CliError::new(message).wrong_usage().into())
 }

@@ -11,7 +11,7 @@ use crate::ledger::state::Total;
 use crate::ledger::store::sqlite::Filter;
 use crate::ledger::values::Time;
 
-/// How a ledger is doing.
+/// Prints the status of a ledger.
 pub(super) fn status(context: &Context, file: &File) -> anyhow::Result<()> {
     let (path, reader) = file.open()?;
     let status = reader.status().map_err(|error| unusable(path, &error))?;
@@ -70,23 +70,23 @@ pub(super) struct Entries {
     #[command(flatten)]
     file: File,
 
-    /// Those of one org
+    /// Only entries of this org
     #[arg(long)]
     org: Option<OrgName>,
 
-    /// Those of one feature
+    /// Only entries of this feature
     #[arg(long)]
     feature: Option<FeatureName>,
 
-    /// Usage that happened then or later, as RFC 3339 or in Unix seconds
-    #[arg(long, value_name = "TIME", value_parser = usage::moment)]
+    /// Only usage from this time on, as RFC 3339 or in Unix seconds
+    #[arg(long, value_name = "TIME", value_parser = usage::timestamp)]
     from: Option<DateTime<Utc>>,
 
-    /// Usage that happened before that
-    #[arg(long, value_name = "TIME", value_parser = usage::moment)]
+    /// Only usage before this time
+    #[arg(long, value_name = "TIME", value_parser = usage::timestamp)]
     to: Option<DateTime<Utc>>,
 
-    /// How many at most
+    /// The maximum number of entries
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
 }

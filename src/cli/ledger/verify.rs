@@ -28,7 +28,7 @@ pub(super) struct Verify {
 struct Comparison {
     /// How many totals were compared.
     compared: usize,
-    /// Differences that only a fault explains.
+    /// Differences that only an error can explain.
     differences: Vec<String>,
     /// Differences that may be legitimate.
     notes: Vec<String>,
@@ -81,15 +81,15 @@ pub(super) async fn run(context: &Context, arguments: &Verify) -> anyhow::Result
     match problems.len() + differences {
         0 => Ok(()),
         faults => Err(CliError::new(format!(
-            "the ledger is not as it must be: {}",
-            output::plural(faults, "fault")
+            "the ledger has errors: {}",
+            output::plural(faults, "error")
         ))
         .code("ledger_differs")
         .into()),
     }
 }
 
-/// The account to compare with; none if there is no key.
+/// The account to compare with. None if there is no key.
 async fn session(context: &Context) -> anyhow::Result<Option<Session>> {
     match context.session().await {
         Ok(session) => Ok(Some(session)),
@@ -111,8 +111,8 @@ async fn check_account(domain: &Domain, ledgers: &str) -> anyhow::Result<()> {
         .into())
 }
 
-/// Compares what Stripe was told with what it has recorded, one call for each item, and settled periods with what was
-/// billed.
+/// Compares the totals sent to Stripe with what it has recorded, with one call per item, and settled periods with what
+/// was billed.
 async fn compare(
     domain: &Domain,
     reader: &Reader,
@@ -160,7 +160,7 @@ impl Comparison {
                 "{about}: Stripe has {has}, of which others recorded {n} that the ledger has not seen yet"
             )),
             Some(Mismatch::Wrong) => self.differences.push(format!(
-                "{about}: Stripe has {has}, and was told {told}"
+                "{about}: Stripe has {has}, but was sent {told}"
             )),
         }
     }

@@ -149,7 +149,7 @@ async fn switch_accepts_only_existing_accounts() {
         let fault = place.tier(&["switch", account]).fault().await;
         assert!(
             fault.starts_with(
-                "tier: acct_9 is not an account that this key can act in (account_invalid)\n"
+                "tier: acct_9 is not an account that this key can use (account_invalid)\n"
             ),
             "{fault}"
         );
@@ -228,7 +228,7 @@ async fn an_account_cleaned_elsewhere_is_reported_as_such() {
         assert_eq!(
             place.tier(args).fault().await,
             format!(
-                "tier: {made}, which tier.state names, is gone: it was deleted, or does not let this key in any more\n\
+                "tier: {made}, which tier.state names, is gone: it was deleted, or this key may no longer use it\n\
                  remove tier.state to go back: rm tier.state\n"
             ),
             "{args:?}"

@@ -56,7 +56,7 @@ async fn the_sandbox_has_the_plans_of_the_file() {
     assert!(gone.contains("org not found"), "{gone}");
     let ended = server.stop("-TERM").await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.stderr.contains("begins anew"), "{ended:?}");
+    assert!(ended.stderr.contains("is reset"), "{ended:?}");
 }
 
 #[tokio::test]

@@ -23,10 +23,7 @@ async fn an_existing_file_stays() {
     let place = Place::offline();
     place.write("pricing.json", "mine");
     let refused = place.tier(&["init"]).fault().await;
-    assert!(
-        refused.contains("pricing.json is there already"),
-        "{refused}"
-    );
+    assert!(refused.contains("pricing.json exists already"), "{refused}");
     assert_eq!(place.read("pricing.json"), "mine");
     place.tier(&["init", "-o", "other.json"]).ok().await;
     place.tier(&["validate", "other.json"]).ok().await;

@@ -181,6 +181,6 @@ async fn the_sandbox_needs_no_key() {
     assert_eq!(
         run.fault().await,
         "tier: no sandbox runs at http://127.0.0.1:9/\n\
-         start one in another terminal with `tier sandbox`, or set TIER_SANDBOX_URL to where one is\n"
+         start one in another terminal with `tier sandbox`, or set TIER_SANDBOX_URL to the URL of one\n"
     );
 }

@@ -373,7 +373,7 @@ async fn verify_compares_what_stripe_was_told_with_what_it_has() {
     let lost = verify().await;
     let found = json(&lost.stdout);
     assert_eq!(lost.code, Some(1), "{lost:?}");
-    let text = "total 1, feature:convert of org:acme: Stripe has 0, and was told 5";
+    let text = "total 1, feature:convert of org:acme: Stripe has 0, but was sent 5";
     assert_eq!(found["stripe"]["differences"], serde_json::json!([text]));
 
     let timestamp = sealed.sets[0].timestamp;

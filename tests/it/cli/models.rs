@@ -279,7 +279,7 @@ async fn features_that_one_side_lacks_differ() {
         lines,
         [
             "differs\tplan:pro@1\tfeature:base\t[only in Stripe]",
-            "differs\tplan:pro@1\tfeature:seat\t[not in Stripe, where the plan is already]",
+            "differs\tplan:pro@1\tfeature:seat\t[not in Stripe, which already has the plan]",
         ]
     );
 }

@@ -138,7 +138,7 @@ async fn wrong_usage_exits_with_2_and_has_a_hint() {
         (&["switch", "-c", "acct_1"], "-c takes no account"),
         (&["clean"], "--switchaccounts"),
         (&["clean", "--switchaccounts", "soon"], "soon"),
-        (&["fetch", "v1/whoami"], "the path has to begin with /"),
+        (&["fetch", "v1/whoami"], "the path must begin with /"),
         (&["fetch", "-H", "x", "/"], "expected NAME: VALUE"),
         (&["serve", "--addr", "8080"], "expected HOST:PORT or :PORT"),
         (&["--live", "--sandbox", "whoami"], "cannot be used with"),

@@ -104,7 +104,7 @@ async fn an_unreachable_server_is_reported_as_such() {
     );
     assert!(fault.contains("tier serve"), "{fault}");
     for (url, expected) in [
-        ("localhost:8080", "has to begin with http://"),
+        ("localhost:8080", "must begin with http://"),
         ("::", "is not a URL"),
     ] {
         let fault = place.tier(&["ls"]).env("TIER_BASE_URL", url).fault().await;
