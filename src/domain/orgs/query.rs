@@ -1,25 +1,27 @@
-//! What a list of orgs is asked for.
+//! Queries for orgs.
 
 use std::str::FromStr;
 
+use super::ListedOrg;
 use crate::billing::SubscriptionStatus;
-use crate::domain::refs::{FeatureName, FeaturePlan, OrgName, PlanName, RefError};
+use crate::domain::catalog::Catalog;
+use crate::domain::refs::{FeatureName, FeaturePlan, OrgName, PlanName, RefError, Reference};
 use crate::domain::{Error, Result};
 
-/// Which orgs are listed, and which page of the list.
+/// A query for orgs, and the page of its result.
 #[derive(Clone, Debug)]
 pub struct OrgsQuery {
-    /// Only those that have this plan now.
+    /// Only orgs with this plan now.
     pub plan: Option<PlanFilter>,
-    /// Only those that have this feature now.
+    /// Only orgs with this feature now.
     pub feature: Option<FeatureFilter>,
-    /// Only those of this status.
+    /// Only orgs with this status.
     pub status: Option<OrgStatus>,
-    /// Only those that have used more of something than they may.
+    /// Only orgs that have exceeded a limit.
     pub over_limit: bool,
     /// How many orgs a page has.
     pub limit: usize,
-    /// The page that goes on where the one with this `next` has ended.
+    /// The page after the one with this `next`.
     pub after: Option<Position>,
 }
 
@@ -41,27 +43,93 @@ pub enum FeatureFilter {
     Any(FeatureName),
 }
 
-/// What has become of an org's subscription.
+/// The status of an org's subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OrgStatus {
     /// It never had one.
     Unsubscribed,
-    /// Stripe's word.
+    /// The status in Stripe.
     Subscribed(SubscriptionStatus),
 }
 
-/// A place in a list: behind the org that began then.
+/// A position in a list: after this org, whose subscription began then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
     pub(super) since: i64,
     pub(super) org: OrgName,
 }
 
-/// The word for an org without any subscription.
+impl OrgsQuery {
+    /// Prices of which each matching org has at least one. None if the query does not imply any.
+    pub(super) fn prices(&self, catalog: &Catalog) -> Result<Option<Vec<String>>> {
+        let missing = |name: String| Error::FeatureOrPlanNotFound(name);
+        if let Some(plan) = &self.plan {
+            let plans: Vec<PlanName> = match plan {
+                PlanFilter::Version(plan) => vec![plan.clone()],
+                PlanFilter::AnyVersion(name) => {
+                    let versions = catalog.versions(name);
+                    versions.into_iter().cloned().collect()
+                }
+            };
+            if let (PlanFilter::AnyVersion(name), true) = (plan, plans.is_empty()) {
+                return Err(missing(format!("plan:{name}")));
+            }
+            // An org with the plan has each of its prices.
+            let one_of = |plan: &PlanName| -> Result<Option<String>> {
+                let first = catalog.plan(plan)?.into_iter().next();
+                Ok(first.map(|feature| feature.price_id))
+            };
+            let prices: Vec<_> = plans.iter().map(one_of).collect::<Result<_>>()?;
+            return Ok(Some(prices.into_iter().flatten().collect()));
+        }
+        Ok(match &self.feature {
+            None => None,
+            Some(FeatureFilter::OfPlan(feature)) => {
+                let found = catalog.expand(&[Reference::Feature(feature.clone())])?;
+                Some(found.into_iter().map(|one| one.price_id).collect())
+            }
+            Some(FeatureFilter::Any(feature)) => {
+                let prices = catalog.prices_of(feature);
+                if prices.is_empty() {
+                    return Err(missing(feature.to_string()));
+                }
+                Some(prices.into_iter().map(str::to_owned).collect())
+            }
+        })
+    }
+
+    /// Whether orgs that never had a subscription can match.
+    pub(super) fn wants_unsubscribed(&self) -> bool {
+        !self.over_limit
+            && self
+                .status
+                .as_ref()
+                .is_none_or(|status| *status == OrgStatus::Unsubscribed)
+    }
+
+    /// Whether an org matches, except for [`over_limit`](Self::over_limit).
+    pub(super) fn matches(&self, row: &ListedOrg) -> bool {
+        let plan = self.plan.as_ref().is_none_or(|filter| match filter {
+            PlanFilter::Version(plan) => row.plans.contains(plan),
+            PlanFilter::AnyVersion(name) => row.plans.iter().any(|plan| plan.name() == name),
+        });
+        let feature = self.feature.as_ref().is_none_or(|filter| match filter {
+            FeatureFilter::OfPlan(feature) => row.features.contains(feature),
+            FeatureFilter::Any(name) => row.features.iter().any(|one| one.feature() == *name),
+        });
+        plan && feature
+            && self
+                .status
+                .as_ref()
+                .is_none_or(|status| *status == row.status)
+    }
+}
+
+/// The word for an org that never had a subscription.
 const UNSUBSCRIBED: &str = "none";
 
 impl OrgStatus {
-    /// All of them.
+    /// All statuses.
     pub const WORDS: [&'static str; 9] = [
         "trialing",
         "active",
@@ -74,7 +142,7 @@ impl OrgStatus {
         UNSUBSCRIBED,
     ];
 
-    /// Stripe's word, or `none`.
+    /// Stripe's status, or `none`.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Unsubscribed => UNSUBSCRIBED,
@@ -123,7 +191,7 @@ impl FromStr for FeatureFilter {
 }
 
 impl Position {
-    /// As it is given to callers.
+    /// The text form for callers.
     pub fn text(&self) -> String {
         format!("{}:{}", self.since, self.org)
     }

@@ -1,0 +1,120 @@
+//! The rows of a list of orgs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::OrgStatus;
+use crate::billing::{Customer, EndBehavior, Subscription};
+use crate::domain::catalog::Catalog;
+use crate::domain::org::ORG;
+use crate::domain::phases::Span;
+use crate::domain::refs::{FeaturePlan, OrgName, PlanName};
+
+/// An org with its plans and features.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedOrg {
+    /// Its name.
+    pub org: OrgName,
+    /// `cus_…`.
+    pub customer: String,
+    /// The features that it has now, sorted.
+    pub features: Vec<FeaturePlan>,
+    /// The whole plans that it has now, sorted.
+    pub plans: Vec<PlanName>,
+    /// The features that belong to no whole plan, sorted.
+    pub fragments: Vec<FeaturePlan>,
+    /// The status of its subscription.
+    pub status: OrgStatus,
+    /// When its subscription began, or its customer if it has none. Unix seconds.
+    pub since: i64,
+    /// The current billing period.
+    pub current: Option<Span>,
+    /// Whether it is in a trial.
+    pub trial: bool,
+    /// When its subscription is scheduled to end, in Unix seconds.
+    pub cancel_at: Option<i64>,
+}
+
+impl ListedOrg {
+    /// The row of a customer with a subscription. None if it is not an org's.
+    pub(super) fn subscribed(
+        customer: &Customer,
+        subscription: &Subscription,
+        catalog: &Catalog,
+    ) -> Option<Self> {
+        let is_live = subscription.rank().is_some();
+        let items = subscription.items.data.iter().filter(|_| is_live);
+        let features = items.filter_map(|item| item.price.feature_plan());
+        let features: Vec<FeaturePlan> = features.collect::<BTreeSet<_>>().into_iter().collect();
+        let (plans, fragments) = catalog.cover(&features);
+        Some(Self {
+            org: name_of(customer)?,
+            customer: customer.id.clone(),
+            features,
+            plans,
+            fragments,
+            status: OrgStatus::Subscribed(subscription.status.clone()),
+            since: subscription.start_date,
+            current: is_live.then_some(Span {
+                effective: subscription.current_period_start,
+                end: subscription.current_period_end,
+            }),
+            trial: subscription.is_trialing(),
+            cancel_at: subscription.planned_end().filter(|_| is_live),
+        })
+    }
+
+    /// The row of a customer that never had a subscription. None if it is not an org's.
+    pub(super) fn unsubscribed(customer: &Customer) -> Option<Self> {
+        Some(Self {
+            org: name_of(customer)?,
+            customer: customer.id.clone(),
+            features: Vec::new(),
+            plans: Vec::new(),
+            fragments: Vec::new(),
+            status: OrgStatus::Unsubscribed,
+            since: customer.created,
+            current: None,
+            trial: false,
+            cancel_at: None,
+        })
+    }
+}
+
+impl Subscription {
+    /// When it is scheduled to end, in Unix seconds: by itself, or with its schedule.
+    fn planned_end(&self) -> Option<i64> {
+        let schedule = self.active_schedule();
+        let ending = schedule.filter(|schedule| schedule.end_behavior == EndBehavior::Cancel);
+        let last = ending.and_then(|schedule| schedule.phases.last());
+        self.cancel_at.or(last.map(|phase| phase.end_date))
+    }
+}
+
+/// Whether a subscription is the one that counts among those of its customer. True if those are not known.
+pub(super) fn is_current(subscription: &Subscription, customer: &Customer) -> bool {
+    let Some(all) = &customer.subscriptions else {
+        return true;
+    };
+    let own = all.data.iter().filter(|one| one.is_tiers());
+    let ranked = own.filter_map(|one| Some((one.rank()?, one)));
+    let current = ranked.min_by_key(|(rank, _)| *rank);
+    current.is_none_or(|(_, current)| current.id == subscription.id)
+}
+
+/// One row per org, by name. If an org has two customers, the newer one counts, as in a search.
+pub(super) fn one_row_per_org(rows: impl Iterator<Item = ListedOrg>) -> Vec<ListedOrg> {
+    let mut by_name: BTreeMap<OrgName, ListedOrg> = BTreeMap::new();
+    for row in rows {
+        match by_name.get(&row.org) {
+            Some(known) if (known.since, &known.customer) >= (row.since, &row.customer) => {}
+            _ => drop(by_name.insert(row.org.clone(), row)),
+        }
+    }
+    by_name.into_values().collect()
+}
+
+/// The org of a customer. None if it is not an org's.
+pub(in crate::domain) fn name_of(customer: &Customer) -> Option<OrgName> {
+    let name = customer.metadata.get(ORG).filter(|_| !customer.deleted)?;
+    name.parse().ok()
+}
