@@ -1,26 +1,29 @@
 //! The whole server in one process: the API's router over the test's own sandbox. Their clock stands still unless the
 //! test advances it. Every answer is validated against `openapi.yaml` before the test sees it.
 
+mod call;
+mod settings;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::body::Body;
+use axum::http::Method;
 use clock::Clock;
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Options, Rule, Sandbox};
+use testing::observed::{self, Observed};
+use testing::time::until;
 use tier::admission::RequestSlots;
 use tier::api::{Accounts, App, WebhookSecrets, admin_router, router};
 use tier::billing::CLASSIC;
 use tier::domain::{Domain, LedgerHandle, LedgerSettings, MaxAge, Memory};
 use tier::metrics::Metrics;
-use tier::stripe::{self, Client, Credentials, Path, RateSettings, Transport};
-use tower::ServiceExt as _;
+use tier::stripe::{Client, Credentials};
 
-use crate::contract;
-use testing::observed::{self, Observed};
-use testing::time::until;
+pub(crate) use call::{Answer, Call, any_path};
+pub(crate) use settings::{Settings, transport};
 
 /// When tests begin: 2023-01-01T00:00:00Z.
 pub(crate) const START: i64 = 1_672_531_200;
@@ -28,69 +31,8 @@ pub(crate) const START: i64 = 1_672_531_200;
 /// A day.
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
-/// The Stripe key of every test; each has a sandbox of its own.
+/// The Stripe key of every test, each of which has its own sandbox.
 pub(crate) const STRIPE_KEY: &str = "sk_test_tests";
-
-/// How the server of a test is set up.
-pub(crate) struct Settings {
-    /// The key that the server calls Stripe with.
-    pub(crate) stripe_key: String,
-    /// The URL of Stripe, if it is not the sandbox.
-    pub(crate) stripe_url: Option<String>,
-    /// How long an attempt of a call to Stripe may take.
-    pub(crate) timeout: Duration,
-    /// How long it takes until search finds a new customer.
-    pub(crate) search_lag: Duration,
-    /// How long invoices are drafts.
-    pub(crate) invoice_draft: Duration,
-    /// How many times a call to Stripe is retried.
-    pub(crate) retries: usize,
-    /// The wait before the first retry.
-    pub(crate) first_wait: Duration,
-    /// How many calls to Stripe an account may make.
-    pub(crate) rates: RateSettings,
-    /// The maximum age of answers from memory. By default Stripe is asked every time, since most tests change objects
-    /// in Stripe without the server.
-    pub(crate) max_age: MaxAge,
-    /// How many orgs are kept in memory.
-    pub(crate) max_orgs: usize,
-    /// The signing secret of Stripe's events, if they are accepted.
-    pub(crate) webhook_secrets: Vec<&'static str>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            stripe_key: STRIPE_KEY.to_owned(),
-            stripe_url: None,
-            timeout: Duration::from_secs(30),
-            search_lag: Duration::from_secs(1),
-            invoice_draft: Duration::ZERO,
-            retries: 2,
-            first_wait: Duration::from_millis(1),
-            rates: RateSettings::default(),
-            max_age: MaxAge::default(),
-            max_orgs: 1_000,
-            webhook_secrets: Vec::new(),
-        }
-    }
-}
-
-impl Settings {
-    /// The default settings of a server, which answers from memory, but without retries.
-    pub(crate) fn remembering() -> Self {
-        let second = Duration::from_secs(1);
-        Self {
-            retries: 0,
-            max_age: MaxAge {
-                usual: 10 * second,
-                with_events: 300 * second,
-                in_outage: 3_600 * second,
-            },
-            ..Self::default()
-        }
-    }
-}
 
 /// A server and its sandbox. Clones share both.
 #[derive(Clone)]
@@ -372,137 +314,4 @@ impl TestApp {
     pub(crate) fn sandbox(&self) -> &Sandbox {
         self.sandbox.sandbox()
     }
-}
-
-/// A transport to the Stripe at `url`.
-pub(crate) fn transport(url: &str, settings: &Settings) -> Transport {
-    let options = stripe::Options {
-        base_url: url.to_owned(),
-        timeout: settings.timeout,
-        retries: settings.retries,
-        first_wait: settings.first_wait,
-        rates: settings.rates,
-        debug: true,
-        ..stripe::Options::default()
-    };
-    Transport::new(options).expect("a URL")
-}
-
-/// A request under construction.
-pub(crate) struct Call<'a> {
-    app: &'a TestApp,
-    method: Method,
-    path_and_query: &'a str,
-    headers: Vec<(&'static str, Vec<u8>)>,
-    body: Body,
-}
-
-impl Call<'_> {
-    /// Adds headers.
-    pub(crate) fn headers(mut self, headers: &[(&'static str, &str)]) -> Self {
-        for (name, value) in headers {
-            self = self.header(name, value);
-        }
-        self
-    }
-
-    /// Adds a header.
-    pub(crate) fn header(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
-        self.headers.push((name, value.as_ref().to_vec()));
-        self
-    }
-
-    /// Sets the body.
-    pub(crate) fn body(self, body: impl Into<Vec<u8>>) -> Self {
-        self.streamed(Body::from(body.into()))
-    }
-
-    /// Sets a body that comes bit by bit.
-    pub(crate) fn streamed(mut self, body: Body) -> Self {
-        self.body = body;
-        self
-    }
-
-    /// Sends it, and validates the answer against `openapi.yaml`, unless it is a preflight request.
-    pub(crate) async fn send(self) -> Answer {
-        let asked = "access-control-request-method";
-        let is_preflight = self.headers.iter().any(|(name, _)| *name == asked);
-        let mut request = Request::builder()
-            .method(self.method.clone())
-            .uri(self.path_and_query);
-        for (name, value) in self.headers {
-            request = request.header(name, value);
-        }
-        let request = request.body(self.body).expect("a well-formed request");
-        let path = request.uri().path().to_owned();
-        let response = self.app.router.clone().oneshot(request).await;
-        let (head, body) = response
-            .expect("the router answers everything")
-            .into_parts();
-        let body = to_bytes(body, usize::MAX)
-            .await
-            .expect("the body is in memory");
-        let answer = Answer {
-            status: head.status,
-            headers: head.headers,
-            body: String::from_utf8(body.into()).expect("answers are text"),
-        };
-        if self.method != Method::HEAD && !is_preflight {
-            contract::check(
-                &self.method,
-                &path,
-                answer.status,
-                answer.header("content-type"),
-                &answer.body,
-            );
-        }
-        answer
-    }
-}
-
-/// An answer of the server.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    /// HTTP status.
-    pub(crate) status: StatusCode,
-    /// Headers.
-    pub(crate) headers: HeaderMap,
-    /// The body's text.
-    pub(crate) body: String,
-}
-
-impl Answer {
-    /// This answer, which must be a success.
-    #[track_caller]
-    pub(crate) fn ok(self) -> Self {
-        assert_eq!(self.status, StatusCode::OK, "{}", self.body);
-        self
-    }
-
-    /// This answer, which must be an error with `status` and `code`.
-    #[track_caller]
-    pub(crate) fn fails(self, status: u16, code: &str) -> Self {
-        assert_eq!(self.status.as_u16(), status, "{}", self.body);
-        assert_eq!(self.json()["code"], code, "{}", self.body);
-        self
-    }
-
-    /// The body as JSON.
-    #[track_caller]
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).expect("JSON")
-    }
-
-    /// The value of a header, or empty.
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().expect("ASCII"))
-    }
-}
-
-/// A path of Stripe's API with its ids.
-pub(crate) fn any_path(path: &str) -> Path {
-    let path: &'static str = path.to_owned().leak();
-    path.into()
 }

@@ -1,9 +1,11 @@
 //! `limits` and `report`.
 
-use axum::http::Method;
+mod clobber;
+mod keys;
+
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, DAY, TestApp};
+use crate::harness::{Answer, TestApp};
 
 const NONE: i64 = i64::MAX;
 
@@ -148,52 +150,6 @@ async fn a_feature_of_two_plans_is_one_row() {
     assert_eq!(app.limits("org:b").await[0], row("calls", 0, NONE));
 }
 
-/// An item with usage stays when a plan is added whose item gets new usage.
-#[tokio::test]
-async fn clobber_sets_the_total_of_all_plans_that_sell_the_feature() {
-    let app = start().await;
-    app.subscribe("org:a", &["plan:free@1"]).await;
-    app.report("org:a", "feature:calls", 3).await;
-    app.subscribe("org:a", &["plan:free@1", "plan:extra@1"])
-        .await;
-    for (n, key) in [(7, None), (9, Some("nine")), (9, Some("nine"))] {
-        let request = app.request(Method::POST, "/v1/report");
-        let request = match key {
-            Some(key) => request.header("idempotency-key", key),
-            None => request,
-        };
-        let set = json!({"org": "org:a", "feature": "feature:calls", "n": n, "clobber": true});
-        request.body(set.to_string()).send().await.ok();
-        assert_eq!(app.limits("org:a").await[0], row("calls", n, 15));
-    }
-    let lower = json!({"org": "org:a", "feature": "feature:calls", "n": 8, "clobber": true});
-    report(&app, lower).await.fails(400, "invalid_request");
-}
-
-/// The other plan's item was part of the total. Before the report is repeated, the item is removed and a period begins.
-#[tokio::test]
-async fn a_keyed_clobber_is_recognised_after_another_plan_with_the_feature_ended() {
-    let app = start().await;
-    app.subscribe("org:a", &["plan:free@1"]).await;
-    app.report("org:a", "feature:calls", 3).await;
-    app.advance(30 * DAY + DAY / 2);
-    app.subscribe("org:a", &["plan:free@1", "plan:extra@1"])
-        .await;
-    let set = json!({"org": "org:a", "feature": "feature:calls", "n": 7, "clobber": true});
-    let keyed = async |server: &TestApp| {
-        let request = server.request(Method::POST, "/v1/report");
-        let request = request.header("idempotency-key", "set");
-        request.body(set.to_string()).send().await.ok();
-    };
-    keyed(&app).await;
-    app.subscribe("org:a", &["plan:extra@1"]).await;
-    keyed(&app.twin()).await;
-    assert_eq!(app.limits("org:a").await[0], row("calls", 7, 5));
-    app.advance(DAY / 8 * 7);
-    keyed(&app.twin()).await;
-    assert_eq!(app.limits("org:a").await[0], row("calls", 0, 5));
-}
-
 #[tokio::test]
 async fn reports_that_are_refused() {
     let app = start().await;
@@ -239,40 +195,6 @@ async fn reports_that_are_refused() {
 }
 
 #[tokio::test]
-async fn clobber_sets_the_value() {
-    let app = start().await;
-    app.subscribe("org:a", &["plan:pro@1"]).await;
-    let set = async |feature: &str, n: i64| {
-        report(
-            &app,
-            json!({"org": "org:a", "feature": feature, "n": n, "clobber": true}),
-        )
-        .await
-    };
-    app.report("org:a", "feature:calls", 5).await;
-    set("feature:calls", 12).await.ok();
-    set("feature:calls", 12).await.ok();
-    assert_eq!(app.limits("org:a").await[0], row("calls", 12, NONE));
-    let lower = set("feature:calls", 11).await.fails(400, "invalid_request");
-    insta::assert_snapshot!(lower.body, @r#"
-    {
-        "status": 400,
-        "code": "invalid_request",
-        "message": "usage of feature:calls cannot be lowered: 12 are recorded in this period, and n is 11"
-    }
-    "#);
-    assert_eq!(app.limits("org:a").await[0], row("calls", 12, NONE));
-
-    set("feature:level", 7).await.ok();
-    set("feature:level", 3).await.ok();
-    set("feature:peak", 9).await.ok();
-    assert_eq!(
-        app.limits("org:a").await[1..3],
-        [row("level", 3, NONE), row("peak", 9, 50)]
-    );
-}
-
-#[tokio::test]
 async fn a_time_may_be_given() {
     let app = start().await;
     app.subscribe("org:a", &["plan:free@1"]).await;
@@ -288,111 +210,6 @@ async fn a_time_may_be_given() {
     let times: Vec<_> = sent.iter().map(|params| &params["timestamp"]).collect();
     // Unset means Stripe's "now". A computed second would differ in a retry.
     assert_eq!(times[..2], ["1672531200", "now"]);
-}
-
-#[tokio::test]
-async fn an_idempotency_key_counts_once() {
-    let app = start().await;
-    app.subscribe("org:a", &["plan:free@1"]).await;
-    let keyed = async |key: &'static str, n: i64| {
-        let body = json!({"org": "org:a", "feature": "feature:calls", "n": n}).to_string();
-        app.request(Method::POST, "/v1/report")
-            .header("idempotency-key", key)
-            .body(body)
-            .send()
-            .await
-    };
-    let first = keyed("one", 2).await.ok();
-    for _ in 0..3 {
-        assert_eq!(keyed("one", 2).await.ok().body, first.body);
-    }
-    assert_eq!(app.limits("org:a").await[0], row("calls", 2, 10));
-    keyed("two", 2).await.ok();
-    assert_eq!(app.limits("org:a").await[0], row("calls", 4, 10));
-    let other = keyed("one", 3).await.fails(400, "invalid_request");
-    assert_ne!(other.json()["message"], "");
-    assert_eq!(app.limits("org:a").await[0], row("calls", 4, 10));
-}
-
-/// Stripe remembers a key for longer than a server lives.
-#[tokio::test]
-async fn an_idempotency_key_counts_once_across_restarts() {
-    let app = start().await;
-    app.subscribe("org:a", &["plan:free@1"]).await;
-    let keyed = async |server: &TestApp, key: &'static str, report: serde_json::Value| {
-        let request = server.request(Method::POST, "/v1/report");
-        let request = request.header("idempotency-key", key);
-        request.body(report.to_string()).send().await
-    };
-    let added = json!({"org": "org:a", "feature": "feature:calls", "n": 2});
-    let set = json!({"org": "org:a", "feature": "feature:calls", "n": 6, "clobber": true});
-    keyed(&app, "added", added.clone()).await.ok();
-    keyed(&app, "set", set.clone()).await.ok();
-    // The total changes, and so does the difference to six.
-    for used in [8, 8] {
-        let restarted = app.twin();
-        keyed(&restarted, "more", added.clone()).await.ok();
-        keyed(&restarted, "added", added.clone()).await.ok();
-        keyed(&restarted, "set", set.clone()).await.ok();
-        assert_eq!(app.limits("org:a").await[0], row("calls", used, 10));
-    }
-    let mut other = added;
-    other["n"] = json!(3);
-    keyed(&app.twin(), "added", other)
-        .await
-        .fails(400, "invalid_request");
-    let lower = json!({"org": "org:a", "feature": "feature:calls", "n": 1, "clobber": true});
-    for server in [&app, &app, &app.twin()] {
-        let refused = keyed(server, "lower", lower.clone()).await;
-        let message = refused.fails(400, "invalid_request").json()["message"].to_string();
-        assert!(message.contains("cannot be lowered"), "{message}");
-    }
-    assert_eq!(app.limits("org:a").await[0], row("calls", 8, 10));
-}
-
-/// A refused report was not counted. A retry does not say otherwise after the total has changed.
-#[tokio::test]
-async fn a_refused_clobber_is_not_mistaken_for_a_counted_one() {
-    let app = start().await;
-    app.subscribe("org:a", &["plan:free@1"]).await;
-    let body = json!({"org": "org:a", "feature": "feature:calls", "n": 6, "clobber": true,
-        "at": "2022-06-01T00:00:00Z"})
-    .to_string();
-    for server in [&app, &app, &app.twin()] {
-        let request = server.request(Method::POST, "/v1/report");
-        let request = request.header("idempotency-key", "one").body(body.clone());
-        request.send().await.fails(400, "invalid_request");
-        app.report("org:a", "feature:calls", 1).await;
-    }
-    assert_eq!(app.limits("org:a").await[0], row("calls", 3, 10));
-}
-
-/// An org of the same name on another clock is another customer.
-#[tokio::test]
-async fn an_idempotency_key_belongs_to_its_test_clock() {
-    let app = start().await;
-    for _ in 0..2 {
-        let clock = app.stripe_post(
-            "/v1/test_helpers/test_clocks",
-            &[("frozen_time", "1672531200")],
-        );
-        let clock = clock.await["id"].as_str().expect("an id").to_owned();
-        let on_clock = async |path: &'static str, body: serde_json::Value| {
-            let request = app.request(Method::POST, path).header("tier-clock", &clock);
-            let request = request.header("idempotency-key", "one");
-            request.body(body.to_string()).send().await.ok();
-        };
-        let phases = json!([{"features": ["plan:free@1"]}]);
-        on_clock("/v1/subscribe", json!({"org": "org:a", "phases": phases})).await;
-        on_clock(
-            "/v1/report",
-            json!({"org": "org:a", "feature": "feature:calls", "n": 2}),
-        )
-        .await;
-        let limits = app.request(Method::GET, "/v1/limits?org=org:a");
-        let limits = limits.header("tier-clock", &clock).send().await.ok().json();
-        assert_eq!(limits["usage"][0]["used"], 2, "{limits}");
-    }
 }
 
 /// No more calls than the original makes.

@@ -1,11 +1,11 @@
-//! The ledger's file, looked into while nobody or a server has it.
+//! `tier ledger`, with and without a server that has the file open.
+
+mod parked;
+mod verify;
 
 use serde_json::Value;
-use testing::time::until;
 use tier::billing::CLASSIC;
-use tier::ledger::state::{
-    Answer, Change, Event, Key, Outcome, Report, Reserve, Seal, Sealed, TotalId,
-};
+use tier::ledger::state::{Answer, Change, Event, Key, Outcome, Report, Reserve, Seal, Sealed};
 use tier::ledger::store::sqlite::Sqlite;
 use tier::ledger::values::{Aggregate, Period, Target, Time};
 use tier::ledger::{Ledger, Writer};
@@ -17,9 +17,10 @@ use crate::shop;
 
 /// 2030-01-01T00:00:00Z.
 const START: Time = Time::from_seconds(1_893_456_000);
+
 const HOUR: i64 = 3_600_000;
 
-/// A ledger that is written.
+/// A ledger to write to.
 struct Written {
     ledger: Ledger,
     writer: Writer,
@@ -51,7 +52,7 @@ impl Written {
         self.submit(Event::Report(report), at).await;
     }
 
-    /// Lets the sets of org:acme end with that outcome. Gives those sets.
+    /// Delivers the usage of org:acme with this outcome. Returns the sets.
     async fn deliver(&self, now: Time, outcome: Outcome) -> Sealed {
         let seal = || {
             Event::Seal(Seal {
@@ -110,7 +111,7 @@ fn target(org: &str, item: &str) -> Target {
     }
 }
 
-/// Three reports of two orgs, and a reservation.
+/// Records three reports of two orgs, and a reservation.
 async fn some_usage(written: &Written) {
     let noon = START.plus(12 * HOUR);
     let acme = || target("org:acme", "si_1");
@@ -130,7 +131,7 @@ async fn some_usage(written: &Written) {
     written.submit(Event::Reserve(reserve), noon).await;
 }
 
-/// What Stripe has there.
+/// Reads from Stripe.
 async fn get(stripe: &Client, path: &'static str) -> Value {
     stripe.get(CLASSIC, path).send().await.expect("an answer")
 }
@@ -143,7 +144,7 @@ fn gone() -> Outcome {
 }
 
 #[tokio::test]
-async fn status_says_how_it_is_doing_also_while_it_is_written() {
+async fn the_status_is_shown_also_while_a_server_writes() {
     let place = Place::offline();
     let written = Written::open(&place, "acct_1:test");
     let status = async || {
@@ -196,7 +197,7 @@ async fn status_says_how_it_is_doing_also_while_it_is_written() {
 }
 
 #[tokio::test]
-async fn entries_are_listed_newest_first_and_by_what_they_are_about() {
+async fn entries_are_listed_newest_first_and_can_be_filtered() {
     let place = Place::offline();
     let written = Written::open(&place, "acct_1:test");
     some_usage(&written).await;
@@ -293,124 +294,7 @@ async fn an_export_is_lines_of_json() {
 }
 
 #[tokio::test]
-async fn verify_finds_what_was_changed_and_says_that_stripe_was_not_asked() {
-    let place = Place::offline();
-    let written = Written::open(&place, "acct_1:test");
-    some_usage(&written).await;
-    written.close();
-    let verify = || {
-        let verify = place.tier(&["ledger", "verify", "--ledger", "tier.db"]);
-        verify.without("STRIPE_API_KEY").end()
-    };
-    let sound = verify().await;
-    assert_eq!(sound.code, Some(0), "{sound:?}");
-    assert_eq!(
-        sound.stdout,
-        "3 entries and 2 totals verified: 0 problems\n"
-    );
-    assert!(sound.stderr.contains("no Stripe key"), "{sound:?}");
-    let quiet = place.tier(&["ledger", "verify", "--ledger", "tier.db", "--offline"]);
-    assert_eq!(quiet.ok().await, sound.stdout);
-
-    let raw = rusqlite::Connection::open(place.path().join("tier.db")).expect("a file");
-    raw.execute("UPDATE totals SET n = n + 1 WHERE id = 2", [])
-        .expect("a change");
-    drop(raw);
-    let changed = verify().await;
-    assert_eq!(changed.code, Some(1), "{changed:?}");
-    assert!(
-        changed.stdout.contains("is not as it was written"),
-        "{changed:?}"
-    );
-    assert!(
-        changed.stdout.ends_with("verified: 1 problem\n"),
-        "{changed:?}"
-    );
-}
-
-#[tokio::test]
-async fn verify_compares_what_stripe_was_told_with_what_it_has() {
-    let place = Place::pushed().await;
-    place
-        .tier(&["subscribe", "org:acme", "plan:free@1"])
-        .ok()
-        .await;
-    let stripe = shop::client(place.sandbox(), KEY, 0);
-    let account = get(&stripe, "/v1/account").await["id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
-    let subscription = get(&stripe, "/v1/subscriptions").await["data"][0].clone();
-    let item = subscription["items"]["data"][0]["id"]
-        .as_str()
-        .expect("an item");
-    let seconds = |name: &str| Time::from_seconds(subscription[name].as_i64().expect("a time"));
-    let period = Period {
-        start: seconds("current_period_start"),
-        end: seconds("current_period_end"),
-    };
-    let written = Written::open(&place, &format!("{account}:test"));
-    let now = period.start.plus(10_000);
-    let target = Target {
-        period,
-        item_start: period.start,
-        item_end: None,
-        since: Time::default(),
-        ..target("org:acme", item)
-    };
-    written.report(target, 5, now, None).await;
-    let sealed = written.deliver(now, Outcome::Done).await;
-    assert_eq!(
-        (sealed.sets[0].total, sealed.sets[0].quantity),
-        (TotalId(1), 5)
-    );
-    let verify = || {
-        place
-            .tier(&["ledger", "verify", "--ledger", "tier.db", "--json"])
-            .end()
-    };
-    // The answer said that it was recorded, and it is not there.
-    let lost = verify().await;
-    let found = json(&lost.stdout);
-    assert_eq!(lost.code, Some(1), "{lost:?}");
-    let text = "total 1, feature:convert of org:acme: Stripe has 0, but was sent 5";
-    assert_eq!(found["stripe"]["differences"], serde_json::json!([text]));
-
-    let timestamp = sealed.sets[0].timestamp;
-    let record = async |action: &str, quantity, timestamp| {
-        let path = ("/v1/subscription_items/*/usage_records", item);
-        let request = stripe.post(CLASSIC, path).param("action", action);
-        let request = request
-            .param("quantity", quantity)
-            .param("timestamp", timestamp);
-        let _: Value = request.send().await.expect("it is recorded");
-    };
-    record("set", 5, timestamp).await;
-    let same = verify().await;
-    assert_eq!(same.code, Some(0), "{same:?}");
-    assert_eq!(json(&same.stdout)["stripe"]["compared"], 1);
-
-    record("increment", 2, timestamp + 1).await;
-    let others = verify().await;
-    assert_eq!(others.code, Some(0), "{others:?}");
-    let note = json(&others.stdout)["stripe"]["notes"][0].to_string();
-    assert!(
-        note.contains("Stripe has 7, of which others recorded 2"),
-        "{note}"
-    );
-    written.close();
-
-    let place = Place::start().await;
-    Written::open(&place, "acct_other:test").close();
-    let other = place
-        .tier(&["ledger", "verify", "--ledger", "tier.db"])
-        .fault()
-        .await;
-    assert!(other.contains("belongs to acct_other:test"), "{other}");
-}
-
-#[tokio::test]
-async fn what_is_no_ledger_is_told_as_what_it_is() {
+async fn files_that_are_not_ledgers_are_reported_as_such() {
     let place = Place::offline();
     let status = |path: &str| place.tier(&["ledger", "status", "--ledger", path]).fault();
     let missing = status("nowhere.db").await;
@@ -469,120 +353,4 @@ async fn with_a_ledger_only_its_server_writes() {
     for args in [&["ls"][..], &["pull"], &["whoami"]] {
         with_ledger(args).ok().await;
     }
-}
-
-#[tokio::test]
-async fn a_person_lets_parked_usage_be_told_again_and_gives_it_up() {
-    let place = Place::pushed().await;
-    let stripe = shop::client(place.sandbox(), KEY, 0);
-    let account = get(&stripe, "/v1/account").await["id"].clone();
-    let account = account.as_str().expect("an id");
-    let written = Written::open(&place, &format!("{account}:test"));
-    some_usage(&written).await;
-    written.deliver(START.plus(24 * HOUR), gone()).await;
-    written.close();
-    let serve = ["serve", "--addr", "127.0.0.1:0", "--ledger", "tier.db"];
-    let server = place.tier(&serve).started().await;
-    let at_server = |args: &[&str]| place.tier(args).env("TIER_BASE_URL", &server.url());
-    let parked = async || {
-        let listed = at_server(&["ledger", "parked"]).ok().await;
-        let rows = cells(&listed).into_iter().skip(1);
-        let row = |row: Vec<&str>| (row[0].to_owned(), row[2].to_owned(), row[5].to_owned());
-        rows.map(row).collect::<Vec<_>>()
-    };
-    let of_acme = ("1".to_owned(), "org:acme".to_owned(), "2".to_owned());
-    assert!(parked().await.contains(&of_acme));
-    assert_eq!(at_server(&["ledger", "retry", "1"]).ok().await, "");
-    // Stripe knows no such item, so it is refused again.
-    until("it is parked again", async || {
-        parked().await.contains(&of_acme).then_some(())
-    })
-    .await;
-    assert_eq!(at_server(&["ledger", "write-off", "1"]).ok().await, "");
-    assert!(!parked().await.contains(&of_acme));
-    let again = at_server(&["ledger", "write-off", "1"]).fault().await;
-    assert!(
-        again.contains("the usage with the id 1 is not parked"),
-        "{again}"
-    );
-    assert_eq!(server.stop("-TERM").await.code, Some(0));
-}
-
-#[tokio::test]
-async fn the_server_with_the_ledger_is_asked_over_http() {
-    let place = Place::pushed().await;
-    place
-        .tier(&["subscribe", "org:acme", "plan:free@1"])
-        .ok()
-        .await;
-    let serve = ["serve", "--addr", "127.0.0.1:0", "--ledger", "tier.db"];
-    let server = place.tier(&serve).started().await;
-    let url = server.url();
-    let at_server = |args: &[&str]| {
-        let run = place.tier(args).env("TIER_LEDGER", "tier.db");
-        run.env("TIER_BASE_URL", &url)
-    };
-    at_server(&["report", "org:acme", "feature:convert", "3"])
-        .ok()
-        .await;
-    at_server(&["report", "org:acme", "feature:convert", "-1"])
-        .ok()
-        .await;
-    let shown = at_server(&["usage", "org:acme"]).ok().await;
-    let rows = cells(&shown);
-    assert_eq!(rows[0], ["FEATURE", "FROM", "N", "TOTAL"]);
-    assert_eq!(
-        (rows[1][0], &rows[1][2..]),
-        (
-            "feature:convert",
-            &["2", "2", "████████████████████████████████████████"][..]
-        )
-    );
-    let one = [
-        "usage",
-        "org:acme",
-        "feature:convert",
-        "--by",
-        "period",
-        "--json",
-    ];
-    let one = json(&at_server(&one).ok().await);
-    assert_eq!(
-        (&one["feature"], &one["usage"][0]["total"]),
-        (&"feature:convert".into(), &2.into())
-    );
-    let all = json(&at_server(&["usage", "org:acme", "--json"]).ok().await);
-    assert_eq!(
-        (all.as_array().map(Vec::len), &all[0]["org"]),
-        (Some(1), &"org:acme".into())
-    );
-    let early = ["usage", "org:acme", "--to", "2020-01-01T00:00:00Z"];
-    assert_eq!(cells(&at_server(&early).ok().await).len(), 1);
-
-    let status = place.tier(&["ledger", "status", "--ledger", "tier.db", "--json"]);
-    assert_eq!(json(&status.ok().await)["entries"], 2);
-    let parked = at_server(&["ledger", "parked"]).ok().await;
-    assert_eq!(
-        cells(&parked),
-        [["ID", "SINCE", "ORG", "FEATURE", "PERIOD", "N", "REASON"]]
-    );
-    let parked = json(&at_server(&["ledger", "parked", "--json"]).ok().await);
-    assert_eq!(parked, serde_json::json!({"parked": []}));
-    for action in ["retry", "write-off"] {
-        let unknown = at_server(&["ledger", action, "7"]).fault().await;
-        assert!(
-            unknown.contains("no parked usage with the id 7"),
-            "{unknown}"
-        );
-        let alone = place.tier(&["ledger", action, "7"]).misused().await;
-        assert!(alone.contains("TIER_BASE_URL"), "{alone}");
-        at_server(&["ledger", action]).misused().await;
-    }
-    let alone = place.tier(&["ledger", "parked"]).misused().await;
-    assert!(alone.contains("TIER_BASE_URL"), "{alone}");
-    let alone = place
-        .tier(&["usage", "org:acme", "feature:convert"])
-        .fault()
-        .await;
-    assert!(alone.contains("--ledger"), "{alone}");
 }

@@ -11,6 +11,7 @@ mod ledger;
 mod listen;
 mod models;
 mod orgs;
+mod plans;
 
 mod servers;
 mod terminal;

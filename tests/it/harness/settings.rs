@@ -1,0 +1,83 @@
+//! The settings of the server under test.
+
+use std::time::Duration;
+
+use tier::domain::MaxAge;
+use tier::stripe::{self, RateSettings, Transport};
+
+use super::STRIPE_KEY;
+
+/// How the server of a test is set up.
+pub(crate) struct Settings {
+    /// The key that the server calls Stripe with.
+    pub(crate) stripe_key: String,
+    /// The URL of Stripe, if it is not the sandbox.
+    pub(crate) stripe_url: Option<String>,
+    /// How long an attempt of a call to Stripe may take.
+    pub(crate) timeout: Duration,
+    /// How long it takes until search finds a new customer.
+    pub(crate) search_lag: Duration,
+    /// How long invoices are drafts.
+    pub(crate) invoice_draft: Duration,
+    /// How many times a call to Stripe is retried.
+    pub(crate) retries: usize,
+    /// The wait before the first retry.
+    pub(crate) first_wait: Duration,
+    /// How many calls to Stripe an account may make.
+    pub(crate) rates: RateSettings,
+    /// The maximum age of answers from memory. By default Stripe is asked every time, since most tests change objects
+    /// in Stripe without the server.
+    pub(crate) max_age: MaxAge,
+    /// How many orgs are kept in memory.
+    pub(crate) max_orgs: usize,
+    /// The signing secret of Stripe's events, if they are accepted.
+    pub(crate) webhook_secrets: Vec<&'static str>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            stripe_key: STRIPE_KEY.to_owned(),
+            stripe_url: None,
+            timeout: Duration::from_secs(30),
+            search_lag: Duration::from_secs(1),
+            invoice_draft: Duration::ZERO,
+            retries: 2,
+            first_wait: Duration::from_millis(1),
+            rates: RateSettings::default(),
+            max_age: MaxAge::default(),
+            max_orgs: 1_000,
+            webhook_secrets: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// The default settings of a server, which answers from memory, but without retries.
+    pub(crate) fn remembering() -> Self {
+        let second = Duration::from_secs(1);
+        Self {
+            retries: 0,
+            max_age: MaxAge {
+                usual: 10 * second,
+                with_events: 300 * second,
+                in_outage: 3_600 * second,
+            },
+            ..Self::default()
+        }
+    }
+}
+
+/// A transport to the Stripe at `url`.
+pub(crate) fn transport(url: &str, settings: &Settings) -> Transport {
+    let options = stripe::Options {
+        base_url: url.to_owned(),
+        timeout: settings.timeout,
+        retries: settings.retries,
+        first_wait: settings.first_wait,
+        rates: settings.rates,
+        debug: true,
+        ..stripe::Options::default()
+    };
+    Transport::new(options).expect("a URL")
+}
