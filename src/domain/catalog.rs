@@ -15,7 +15,7 @@ pub(super) struct PricedFeature {
     pub(super) name: FeaturePlan,
     /// `price_…`.
     pub(super) price_id: String,
-    /// Whether usage is reported for it.
+    /// Whether it bills reported usage.
     pub(super) metered: bool,
     /// How usage is aggregated, for metered features.
     pub(super) aggregate: AggregateUsage,
@@ -23,7 +23,7 @@ pub(super) struct PricedFeature {
     pub(super) billing: BillingTerms,
     /// Whether it is always free, as far as its tiers are known.
     pub(super) free: bool,
-    /// Whether it is not sold any more.
+    /// Whether it is archived.
     pub(super) archived: bool,
     /// How much of it may be used in a period.
     pub(super) limit: i64,
@@ -64,7 +64,7 @@ impl PricedFeature {
 pub(super) struct BillingTerms {
     /// The unit of the interval, and the number of units.
     pub(super) every: Option<(RecurringInterval, u64)>,
-    /// Three lower-case letters.
+    /// The currency: three lower-case letters.
     pub(super) currency: String,
 }
 
@@ -93,7 +93,7 @@ impl Domain {
         Ok(Catalog::new(self.billing().prices().await?))
     }
 
-    /// Likewise, with what tells whether a feature ever costs anything.
+    /// Like [`catalog`](Self::catalog), with tiers, which tell whether a feature is free.
     pub(super) async fn catalog_with_tiers(&self) -> Result<Catalog> {
         Ok(Catalog::new(self.billing().prices_with_tiers().await?))
     }
@@ -231,7 +231,7 @@ impl Catalog {
         prices.map(|(price, _)| price.as_str()).collect()
     }
 
-    /// Whether usage is reported for a feature, in some plan.
+    /// Whether a feature is metered in some plan.
     pub(super) fn is_metered(&self, name: &FeatureName) -> bool {
         let mut features = self.features.values();
         features.any(|feature| feature.metered && feature.name.feature() == *name)

@@ -26,7 +26,7 @@ pub struct Checkout {
     pub features: Vec<Reference>,
     /// The length of the trial in days.
     pub trial_days: i64,
-    /// Whether an address must be given.
+    /// Whether the page requires an address.
     pub require_billing_address: bool,
     /// Tax settings.
     pub tax: Tax,
@@ -152,9 +152,9 @@ impl Domain {
         Ok(opened)
     }
 
-    /// With a client's key, the session is the same for as long as Stripe knows the key. Without, two clicks or two servers
-    /// open the same one within a minute; after a purchase or a change it is another one. Also returns what is known of
-    /// the org's current subscription, if it grants anything.
+    /// With a client's key, the session is the same for as long as Stripe remembers the key. Without a key, two clicks
+    /// or two servers open the same session within a minute, unless there was a purchase or a change. Also returns the
+    /// org's current subscription, if it grants anything.
     async fn open_for_customer(
         &self,
         customer: &str,
@@ -167,7 +167,7 @@ impl Domain {
         let now = self.now().await?;
         let purchase = Purchase::new(features, current.as_ref(), now);
         let before = match key {
-            // It may have been bought before.
+            // The org may have bought it already.
             Some(_) => Before::Unknown,
             None => Before::Known(current.map(|current| current.id.into())),
         };
@@ -182,7 +182,7 @@ impl Domain {
             self.open_session(create, name, key.is_some()).await
         };
         let opened = match open(&purchase, "").await {
-            // The coupon may not be redeemed any more.
+            // The coupon may no longer be redeemable.
             Err(error) if purchase.coupon.is_some() && error.is_definite_refusal() => {
                 open(&purchase.without_coupon(), ":without-coupon").await
             }

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use super::Domain;
 
-/// How long a key is remembered; Stripe remembers keys as long.
+/// How long a key is remembered. It is the same time as at Stripe.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The number of an account, and a key.

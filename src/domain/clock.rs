@@ -5,7 +5,7 @@ use super::refs::OrgName;
 use super::{Domain, Error, Result};
 use crate::billing::TestClock;
 
-/// How far a client's clock may be from ours, in seconds, where it tells the time of what it asks for.
+/// How far the clock of a client that sends times may differ from the server's, in seconds.
 pub(super) const CLOCK_SKEW: i64 = 60;
 
 /// A change of a test clock.

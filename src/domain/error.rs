@@ -25,7 +25,7 @@ pub enum Error {
     /// The first reference that is not in the pushed model.
     #[error("feature or plan not found: {0:?}")]
     FeatureOrPlanNotFound(String),
-    /// Something is asked for that is not sold any more: its plan.
+    /// The request asks for a plan that is archived.
     #[error("plan is archived: {0:?}")]
     PlanArchived(String),
     /// No set-up intent of that id for the org's customer.
@@ -43,10 +43,10 @@ pub enum Error {
     /// Stripe refused the e-mail address.
     #[error("invalid email")]
     InvalidEmail,
-    /// Stripe does not know the payment method, or cannot use it: Stripe's message.
+    /// Stripe does not know the payment method, or cannot use it. The text is Stripe's message.
     #[error("{0}")]
     InvalidPaymentMethod(String),
-    /// The request contradicts itself or the contract. The text says what to do.
+    /// The request contradicts itself or the contract. The text says how to correct it.
     #[error("{0}")]
     Invalid(String),
     /// Stripe refused the content of the request: Stripe's message.
@@ -109,7 +109,7 @@ pub enum Error {
         source: Option<Box<stripe::Error>>,
     },
     /// The plan was not changed, because earlier usage is not delivered to Stripe yet. Nothing was done.
-    #[error("Stripe could not be told what was used before, so nothing was changed")]
+    #[error("earlier usage could not be sent to Stripe, so nothing was changed")]
     Undelivered,
     /// The reservation has ended: its outcome.
     #[error("reservation has {0}")]
@@ -118,7 +118,7 @@ pub enum Error {
     #[error("the ledger is unavailable: {0}")]
     LedgerUnavailable(String),
     /// Whether the usage was counted is unknown.
-    #[error("it cannot be found out whether this was counted: {0}")]
+    #[error("it is not known whether this was counted: {0}")]
     OutcomeUnknown(&'static str),
     /// Part of the request took effect, or may have. The rest did not.
     #[error("this was started but not finished ({0}); send the same request again to finish it")]

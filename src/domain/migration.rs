@@ -1,8 +1,8 @@
 //! `migrate`: moves all orgs of a plan, or some of them, to another plan.
 //!
-//! What a migration is to do is written to Stripe before it begins, as an inactive product of its own, so that any server
-//! can go on with it. Each org is changed as by `subscribe`, and its subscription notes the migration in the same call:
-//! whoever goes on after a crash, or at the same time, leaves it alone. Nothing else has to be kept.
+//! Before a migration begins, its request is stored in Stripe as an inactive product, so that any server can continue
+//! it. Each org is changed as by `subscribe`, and the same call notes the migration on its subscription, so that no
+//! server moves it again. Nothing else needs to be stored.
 
 mod course;
 mod one_org;
@@ -23,34 +23,34 @@ pub(super) use progress::Migrations;
 use course::Swap;
 use record::Record;
 
-/// The metadata key under which subscriptions and schedules have the migrations that moved them, the last one first.
+/// The metadata key of the migrations that moved a subscription or schedule, newest first.
 pub(super) const MIGRATIONS: &str = "tier.migration";
 
-/// How many migrations are noted. Their ids and the spaces between fit into one metadata value.
+/// How many migrations are noted. Their ids, with spaces between them, fit into one metadata value.
 const NOTED: usize = 15;
 
-/// Which orgs are to be moved, where to, and when.
+/// A request to move orgs: which, to which plan, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migrate {
-    /// The plan that they have.
+    /// The plan to move orgs from.
     pub from: PlanName,
-    /// The plan that they get instead.
+    /// The plan to move them to.
     pub to: PlanName,
-    /// When.
+    /// When to move each org.
     pub at: MigrateAt,
-    /// Only these; none: all that have the plan, or are to get it.
+    /// The orgs to move. None: all that have the plan, or are scheduled to get it.
     pub orgs: Option<BTreeSet<OrgName>>,
 }
 
 /// When an org is moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MigrateAt {
-    /// At once.
+    /// Now.
     #[default]
     Now,
-    /// When its billing period ends.
+    /// At the end of its billing period.
     PeriodEnd,
-    /// In Unix seconds. Once that is over, at once.
+    /// At this time, in Unix seconds, or now if it is past.
     Time(i64),
 }
 
@@ -65,18 +65,18 @@ impl MigrateAt {
     }
 }
 
-/// How far a migration is.
+/// The progress of a migration.
 #[derive(Clone, Debug)]
 pub struct MigrationState {
     /// `mig_…`.
     pub id: String,
-    /// Whether all orgs have been tried.
+    /// Whether all orgs were tried.
     pub is_done: bool,
-    /// How many orgs it is about.
+    /// The number of orgs to move.
     pub total: usize,
-    /// How many of them need nothing more.
+    /// The number of orgs that are done.
     pub done: usize,
-    /// Those that could not be moved, as far as this process has tried.
+    /// The orgs that could not be moved, as far as this process has tried.
     pub failed: Vec<MigrationFailure>,
 }
 
@@ -85,35 +85,35 @@ pub struct MigrationState {
 pub struct MigrationFailure {
     /// The org.
     pub org: OrgName,
-    /// Why.
+    /// The error.
     pub error: Error,
 }
 
-/// What a migration would do: a page of its orgs, by name.
+/// The plan of a migration: a page of its orgs, by name.
 #[derive(Clone, Debug)]
 pub struct MigrationPlan {
-    /// How many orgs there are on all pages.
+    /// The number of orgs on all pages.
     pub total: usize,
-    /// What becomes of each.
+    /// The change of each org.
     pub moves: Vec<PlannedMove>,
-    /// Those of the page that cannot be moved.
+    /// The orgs of the page that cannot be moved.
     pub failed: Vec<MigrationFailure>,
     /// The last org of the page, if there are more.
     pub next: Option<OrgName>,
 }
 
-/// What a migration would do to an org.
+/// The change that a migration would make to an org.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedMove {
     /// The org.
     pub org: OrgName,
     /// When its first phase changes, in Unix seconds.
     pub effective: i64,
-    /// The total of its next invoice after the change, with what is used so far; none if there will be none.
+    /// The total of its next invoice after the change, with the usage so far. None if there will be none.
     pub next_bill: Option<i64>,
-    /// The same without the change.
+    /// The total of its next invoice without the change.
     pub next_bill_now: Option<i64>,
-    /// The metered features of which it has used more by now than it will be allowed in a period.
+    /// The metered features of which it has already used more than its new limit.
     pub over_limit: Vec<FeatureName>,
 }
 
@@ -124,10 +124,10 @@ struct Terms {
 }
 
 impl Domain {
-    /// Begins a migration, which goes on in the background. With `key`, a repetition of the request is the same one.
+    /// Begins a migration, which runs in the background. With `key`, a repeated request is the same migration.
     ///
     /// # Errors
-    /// As [`plan_migration`](Self::plan_migration). Nothing is moved then.
+    /// As [`plan_migration`](Self::plan_migration). Then nothing is moved.
     pub async fn migrate(&self, request: &Migrate, key: Option<&str>) -> Result<MigrationState> {
         let outcome = self.begin_migration(request, key).await;
         outcome.map_err(|error| self.error_to_report(error))
@@ -152,10 +152,10 @@ impl Domain {
         }
     }
 
-    /// Goes on with a migration, unless this process is at it or it has moved all its orgs.
+    /// Continues a migration, unless this process is running it or it has moved all its orgs.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if there is none of that id.
+    /// [`Error::Invalid`] if there is no migration with that id.
     pub async fn resume_migration(&self, id: &str) -> Result<MigrationState> {
         let record = self.migration_record(id).await?;
         self.go_on(record).await
@@ -176,7 +176,7 @@ impl Domain {
         domain.run_migration(record, terms, targets).await
     }
 
-    /// How far a migration is.
+    /// The progress of a migration.
     ///
     /// # Errors
     /// As [`resume_migration`](Self::resume_migration).
@@ -188,7 +188,7 @@ impl Domain {
         if let Some(state) = record.finished() {
             return Ok(state);
         }
-        // Another server is at it, or it was interrupted.
+        // Another server is running it, or it was interrupted.
         let domain = self.on_clock_of(&record);
         let terms = domain.terms(&record.request).await?;
         let targets = domain.migration_targets(&record, &terms).await?;
@@ -201,11 +201,11 @@ impl Domain {
         })
     }
 
-    /// What a migration would do. Nothing is written.
+    /// Plans a migration, without writing anything.
     ///
     /// # Errors
-    /// [`Error::FeatureOrPlanNotFound`] for a plan that does not exist, [`Error::PlanArchived`] for one that nobody new gets,
-    /// [`Error::Invalid`] for plans that do not fit together or a time in the past.
+    /// [`Error::FeatureOrPlanNotFound`] for a plan that does not exist, [`Error::PlanArchived`] for an archived one,
+    /// and [`Error::Invalid`] for plans that do not fit together or a time in the past.
     pub async fn plan_migration(
         &self,
         request: &Migrate,
@@ -279,7 +279,7 @@ impl Domain {
         Ok(Terms { catalog, swap })
     }
 
-    /// The same account for the orgs that a migration is about.
+    /// The same account, on the test clock of a migration.
     fn on_clock_of(&self, record: &Record) -> Self {
         match &record.clock {
             Some(clock) => self.on_test_clock(clock.as_str()),
@@ -291,7 +291,7 @@ impl Domain {
     }
 }
 
-/// The metadata value after a migration was added.
+/// The metadata value with another migration.
 fn noted_with(known: &[String], id: &str) -> String {
     let known = known
         .iter()

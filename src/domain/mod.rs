@@ -98,7 +98,7 @@ pub struct Domain {
     asks_stripe: bool,
     /// The admission of this request, if requests are limited.
     admission: Option<Admission>,
-    /// The ledger that usage is kept in before it is sent to Stripe.
+    /// The ledger that stores usage before it is sent to Stripe.
     ledger: Option<LedgerHandle>,
 }
 
@@ -111,8 +111,7 @@ struct Account {
 }
 
 impl Domain {
-    /// The account that `stripe` acts as, with a memory of its own. `key_source` names the origin of the key, for
-    /// `whoami`.
+    /// The account of `stripe`, with its own memory. `key_source` names the source of the key, for `whoami`.
     pub fn new(stripe: stripe::Client, clock: Clock, key_source: impl Into<String>) -> Self {
         Self::with_own_memory(stripe, clock, key_source, Memory::default())
     }
@@ -159,7 +158,7 @@ impl Domain {
         }
     }
 
-    /// The same account, whose usage is kept in a ledger.
+    /// The same account, with its usage in a ledger.
     #[must_use]
     pub fn with_ledger(self, ledger: LedgerHandle) -> Self {
         Self {

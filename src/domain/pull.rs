@@ -1,4 +1,4 @@
-//! Pull: the model as Stripe has it. It is never cached, since a limit may be changed in Stripe at any time.
+//! `pull`: reads the model from Stripe. It is never cached, since a limit may be changed in Stripe at any time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +9,12 @@ use super::refs::{FeaturePlan, PlanName};
 use super::{Domain, Result};
 use crate::billing::Price;
 
-/// What Stripe has.
+/// A model from Stripe.
 #[derive(Clone, Debug)]
 pub struct Pulled {
     /// The plans.
     pub model: Model,
-    /// Those of them that are archived.
+    /// The plans that are archived.
     pub archived: BTreeSet<PlanName>,
 }
 
@@ -30,7 +30,7 @@ impl Domain {
         Ok(pulled.model)
     }
 
-    /// The same, with what is archived.
+    /// Reads the whole model, including archived plans.
     pub async fn pull_all(&self) -> Result<Pulled> {
         let chosen = one_price_each(self.billing().prices_with_tiers().await?);
         Ok(Pulled {
@@ -41,7 +41,7 @@ impl Domain {
 }
 
 impl Pulled {
-    /// As [`Model::to_json`], where archived plans say so.
+    /// Like [`Model::to_json`], with the field `archived` of archived plans.
     pub fn to_json(&self) -> String {
         self.model.to_json_with(&self.archived)
     }

@@ -13,12 +13,12 @@ pub fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "pricing.json",
-        "description": "Plans, their features, and what they cost.",
+        "description": "Plans, with their features and prices.",
         "type": ["object", "null"],
         "additionalProperties": false,
         "properties": {
             "$schema": {
-                "description": "Where this schema is, for editors.",
+                "description": "The URL of this schema, for editors.",
                 "type": ["string", "null"],
             },
             "plans": {
@@ -47,14 +47,14 @@ fn plan() -> Value {
         "additionalProperties": false,
         "required": ["features"],
         "properties": {
-            "title": described("For people; the plan's name if left out.", "title"),
+            "title": described("The display name; by default the plan's name.", "title"),
             "interval": words("How often the plan is billed.", Interval::ALL, Interval::as_str),
             "currency": {
-                "description": "Three lower-case letters; usd if left out.",
+                "description": "The currency, in three lower-case letters; by default usd.",
                 "enum": currencies,
             },
             "features": {
-                "description": "What the plan grants, by feature:NAME.",
+                "description": "The features of the plan, by feature:NAME.",
                 "type": "object",
                 "minProperties": 1,
                 "propertyNames": { "pattern": "^feature:[a-zA-Z0-9:-]+$" },
@@ -73,12 +73,12 @@ fn feature() -> Value {
         "type": ["object", "null"],
         "additionalProperties": false,
         "properties": {
-            "title": described("For people; the feature's full name if left out.", "title"),
-            "base": described("Price per interval in cents (or what the currency has), billed in advance; not with tiers.", "amount"),
+            "title": described("The display name; by default the feature's full name.", "title"),
+            "base": described("The price per interval in the currency's minor unit (cents), billed in advance; not with tiers.", "amount"),
             "mode": words("How tiers add up.", Mode::ALL, Mode::as_str),
-            "aggregate": words("How the usage within an interval adds up.", Aggregate::ALL, Aggregate::as_str),
+            "aggregate": words("How usage within an interval is aggregated.", Aggregate::ALL, Aggregate::as_str),
             "tiers": {
-                "description": "Prices by usage. A feature without is not counted; an empty list grants none of it.",
+                "description": "Prices by usage. A feature without tiers is not metered; an empty list grants none of it.",
                 "type": ["array", "null"],
                 "items": { "$ref": "#/$defs/tier" },
             },
@@ -107,7 +107,7 @@ fn tier() -> Value {
         "additionalProperties": false,
         "properties": {
             "upto": {
-                "description": "The last unit of this tier. Only the last tier may be without.",
+                "description": "The last unit of this tier. Only the last tier may omit it.",
                 "type": ["integer", "null"],
                 "minimum": 1,
                 "maximum": NO_LIMIT,
@@ -134,7 +134,7 @@ fn divide() -> Value {
                 "minimum": 1,
                 "maximum": NO_LIMIT,
             },
-            "rounding": words("What becomes of a package that is not full.", Rounding::ALL, Rounding::as_str),
+            "rounding": words("How a package that is only partly used is counted.", Rounding::ALL, Rounding::as_str),
         },
     })
 }

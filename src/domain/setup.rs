@@ -1,26 +1,26 @@
-//! `setup`: an org's card is entered on a page of the app's own, with Stripe's elements.
+//! `setup`: a person enters an org's card on the app's own page, with Stripe's elements.
 //!
-//! It begins with a set-up intent, whose secret the page gets. When Stripe has gone back to the page, the app says which
-//! intent that was, and its card pays for the org from then on.
+//! It begins with a set-up intent, whose secret the page gets. When Stripe returns to the page, the app confirms the
+//! intent, and its card pays for the org from then on.
 
 use super::org::{OrgInfoUpdate, ResolvedOrg};
 use super::refs::OrgName;
 use super::{Domain, Error, Result, Subscribe};
 use crate::billing::SetupIntent;
 
-/// What a page needs to ask for a card.
+/// What a page needs in order to ask for a card.
 #[derive(Clone, Debug)]
 pub struct StartedSetup {
     /// `seti_…`.
     pub id: String,
-    /// What the page goes on with.
+    /// The secret with which the page continues.
     pub client_secret: String,
     /// `acct_…`: the account in use.
     pub account: String,
 }
 
 impl Domain {
-    /// Makes a set-up intent for the org, whose customer is created if needed.
+    /// Creates a set-up intent for the org, and its customer if needed.
     pub async fn start_setup(&self, org: &OrgName) -> Result<StartedSetup> {
         let account = match &self.stripe().credentials().account {
             Some(connected) => connected.clone(),
@@ -67,11 +67,12 @@ impl Domain {
         Ok(made)
     }
 
-    /// What has become of a set-up intent of the org. If it has succeeded, its card pays for the org from now on. It can
-    /// be repeated.
+    /// The state of a set-up intent of the org. If it has succeeded, its card pays for the org from now on. It can be
+    /// repeated.
     ///
     /// # Errors
-    /// [`Error::SetupIntentNotFound`] also for one of another org: whoever knows its id must not move its card.
+    /// [`Error::SetupIntentNotFound`], also for an intent of another org, since knowing its id must not be enough to
+    /// use its card.
     pub async fn finish_setup(&self, org: &OrgName, id: &str) -> Result<SetupIntent> {
         let own = self.resolve_org(org).await?;
         let intent = self.own_setup_intent(&own, id).await?;
@@ -102,7 +103,7 @@ impl Domain {
     }
 }
 
-/// Whether it may be the id of one.
+/// Whether a text can be the id of a set-up intent.
 fn is_setup_intent(id: &str) -> bool {
     let rest = id.strip_prefix("seti_").unwrap_or_default();
     !rest.is_empty()

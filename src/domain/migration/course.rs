@@ -1,46 +1,46 @@
-//! The phases of an org, and what they become in a migration. Pure.
+//! Computes the phases of an org after a migration. Pure.
 
 use std::collections::BTreeSet;
 
 use crate::domain::phases::Phase;
 use crate::domain::refs::FeaturePlan;
 
-/// A phase of an org, the one in force or one to come.
+/// A phase of an org: the one in force, or a future one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stretch {
-    /// When it begins, in Unix seconds; none: it is in force.
+    /// When it begins, in Unix seconds. None: it is in force.
     pub(super) start: Option<i64>,
-    /// Its features; none: the subscription ends.
+    /// Its features. None: the subscription ends.
     pub(super) features: BTreeSet<FeaturePlan>,
     pub(super) trial: bool,
-    /// The id of a coupon, or empty for no coupon; none: that in force.
+    /// The id of a coupon, or empty for no coupon. None: the coupon in force.
     pub(super) coupon: Option<String>,
 }
 
-/// What a migration takes away, and what it gives instead.
+/// The features that a migration removes, and those that replace them.
 #[derive(Clone, Debug)]
 pub(super) struct Swap {
     pub(super) from: BTreeSet<FeaturePlan>,
     pub(super) to: BTreeSet<FeaturePlan>,
 }
 
-/// What an org's phases become.
+/// The change of an org's phases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Course {
-    /// The phases to ask for. The phase in force is left out if it stays as it is.
+    /// The phases to request. The phase in force is left out if it does not change.
     pub(super) phases: Vec<Stretch>,
     /// When the first change takes place, in Unix seconds.
     pub(super) effective: i64,
 }
 
 impl Stretch {
-    /// Reads the phases that Stripe has. `has_begun` says that the first of them is in force.
+    /// Converts the phases from Stripe. `has_begun` means that the first one is in force.
     pub(super) fn all(phases: Vec<Phase>, has_begun: bool) -> Vec<Self> {
         let coupon = |phase: &Phase| phase.coupon.as_ref().map(|coupon| coupon.id.clone());
         let in_force = phases.first().filter(|_| has_begun).and_then(coupon);
         let read = |(i, phase): (usize, Phase)| {
             let is_in_force = i == 0 && has_begun;
-            // A coupon that goes on is not redeemed anew.
+            // A coupon that continues is not redeemed again.
             let own = coupon(&phase);
             let goes_on = is_in_force || (own.is_some() && own == in_force);
             let ends = phase.features.is_empty();
@@ -69,8 +69,8 @@ impl Swap {
         }
     }
 
-    /// What `phases` become if the plan is exchanged `at` that time; none if nothing changes. A phase that begins earlier
-    /// and lasts longer is split.
+    /// The change of `phases` if the plan is exchanged `at` that time. None if nothing changes. A phase that contains
+    /// that time is split.
     pub(super) fn course(&self, phases: &[Stretch], at: i64, now: i64) -> Option<Course> {
         let mut asked: Vec<Stretch> = Vec::with_capacity(phases.len() + 1);
         let mut effective = None;
@@ -105,7 +105,7 @@ impl Swap {
 }
 
 impl Course {
-    /// The phase that is in force at a time; none if the one in force now still is.
+    /// The phase that is in force at a time. None if it is the current one.
     pub(super) fn at(&self, time: i64) -> Option<&Stretch> {
         let begun = self.phases.iter();
         begun
@@ -147,7 +147,7 @@ mod tests {
         }
     }
 
-    /// The phases that are asked for: start and features.
+    /// The requested phases, and the time of the first change.
     fn course(phases: &[Stretch], at: i64) -> Option<(Vec<Stretch>, i64)> {
         let course = swap().course(phases, at, NOW)?;
         Some((course.phases, course.effective))
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_has_the_whole_plan_is_moved() {
+    fn only_an_org_with_the_whole_plan_is_moved() {
         assert_eq!(course(&[stretch(None, "a@old")], NOW), None);
         assert_eq!(course(&[stretch(None, "a@new c@new")], NOW), None);
         assert_eq!(course(&[], NOW), None);

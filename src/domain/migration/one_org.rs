@@ -23,7 +23,7 @@ impl Domain {
         terms: &Terms,
     ) -> Result<Outcome> {
         let org = &target.org;
-        // With a caller state of its own, which tells whether anything was written.
+        // It has its own caller state, which records whether anything was written.
         let domain = Self {
             stripe: self.stripe.for_caller(Lane::Bulk, CallerState::new()),
             ..self.clone()
@@ -97,7 +97,7 @@ impl Domain {
         }
     }
 
-    /// The phases to ask for, after the same checks as those of `subscribe`; none if the org does not have the plan.
+    /// The phases to request, after the same checks as in `subscribe`. None if the org does not have the plan.
     pub(super) async fn asked_of(
         &self,
         state: &CustomerState,
@@ -124,7 +124,7 @@ impl Domain {
 }
 
 impl Terms {
-    /// What becomes of the org's phases; none if nothing changes.
+    /// The change of the org's phases. None if nothing changes.
     fn course(&self, state: &CustomerState, at: MigrateAt, now: i64) -> Result<Option<Course>> {
         let course = match state.current_state() {
             CurrentState::Nothing => None,
@@ -141,7 +141,7 @@ impl Terms {
         Ok(course)
     }
 
-    /// What becomes of the phases of a schedule that has not started.
+    /// The change of the phases of a schedule that has not started.
     pub(super) fn course_of_waiting(
         &self,
         schedule: &Schedule,
@@ -152,7 +152,7 @@ impl Terms {
         self.swap.course(&phases, at.resolve(now, now), now)
     }
 
-    /// What becomes of a subscription's phase in force and those to come.
+    /// The change of a subscription's current and future phases.
     pub(super) fn course_of_subscribed(
         &self,
         subscription: &Subscription,
@@ -162,7 +162,7 @@ impl Terms {
         let phases = Stretch::all(from_now_on(subscription, &self.catalog), true);
         let first = phases.first();
         let has_plan = first.is_some_and(|first| self.swap.applies_to(&first.features));
-        // A phase that has not begun yet has no billing period to wait for.
+        // A future phase has no billing period to wait for.
         let period_end = if has_plan {
             subscription.current_period_end
         } else {

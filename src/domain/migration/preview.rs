@@ -1,4 +1,4 @@
-//! What a migration would do: when, what the next invoice becomes, and whose limits are exceeded already.
+//! Previews a migration: when each org moves, its next invoice, and which new limits it has already exceeded.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::domain::usage::FeatureUsage;
 use crate::domain::{Domain, Error, Result};
 
 impl Domain {
-    /// What would become of the orgs of a page, in order, and those that cannot be moved.
+    /// The planned changes of the orgs of a page, in order, and the orgs that cannot be moved.
     pub(super) async fn preview_moves(
         &self,
         orgs: &[Target],
@@ -77,7 +77,7 @@ impl Domain {
                 .await
             {
                 Ok(invoice) => invoice.map(|invoice| invoice.total),
-                // Stripe does not preview everything that it does.
+                // Stripe's preview does not include everything.
                 Err(error) if error.is_definite() => None,
                 Err(error) => return Err(error.into()),
             },
@@ -89,8 +89,8 @@ impl Domain {
 }
 
 impl Terms {
-    /// What the change does to the items of the next invoice; none if it comes too late for that. Metered items stay: what
-    /// was used until now is billed at its old price.
+    /// The change of the items for the preview of the next invoice. None if the change comes after that invoice.
+    /// Metered items stay, since usage so far is billed at its old price.
     fn new_terms(
         &self,
         subscription: &Subscription,
@@ -140,7 +140,7 @@ impl Terms {
         })
     }
 
-    /// The metered features of which more is used by now than the first changed phase allows.
+    /// The metered features of which more is already used than the first changed phase allows.
     fn over_limit(&self, course: &Course, usage: &[FeatureUsage]) -> Vec<FeatureName> {
         let Some(phase) = course.at(course.effective) else {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! How far migrations are that this process has begun.
+//! The progress of the migrations that this process has begun.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,22 +17,22 @@ const REMEMBERED: usize = 64;
 #[derive(Default)]
 pub(in crate::domain) struct Migrations(Mutex<BTreeMap<String, Arc<Progress>>>);
 
-/// How far a migration is.
+/// The progress of a migration.
 pub(super) struct Progress {
     id: String,
     total: usize,
     done: AtomicUsize,
     failed: Mutex<BTreeMap<OrgName, Error>>,
-    /// Whether every org has been tried.
+    /// Whether every org was tried.
     is_done: AtomicBool,
-    /// Whether nobody is at it any more.
+    /// Whether it has stopped running.
     has_stopped: AtomicBool,
 }
 
-/// Somebody is at a migration. Nobody is any more once this is dropped.
-pub(super) struct AtWork(pub(super) Arc<Progress>);
+/// Marks a migration as running until it is dropped.
+pub(super) struct RunningMigration(pub(super) Arc<Progress>);
 
-/// Whether an org had anything to be changed.
+/// The outcome for an org.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Moved,
@@ -50,8 +50,12 @@ impl Migrations {
     /// Begins to count the orgs of a migration.
     ///
     /// # Errors
-    /// How far it is, if this process is at it.
-    pub(super) fn begin(&self, id: &str, targets: &Targets) -> Result<AtWork, MigrationState> {
+    /// The progress, if this process is already running it.
+    pub(super) fn begin(
+        &self,
+        id: &str,
+        targets: &Targets,
+    ) -> Result<RunningMigration, MigrationState> {
         let mut known = locked(&self.0);
         if let Some(running) = known.get(id).filter(|known| !known.has_stopped()) {
             return Err(running.state());
@@ -68,7 +72,7 @@ impl Migrations {
             has_stopped: AtomicBool::new(false),
         });
         known.insert(id.to_owned(), Arc::clone(&progress));
-        Ok(AtWork(progress))
+        Ok(RunningMigration(progress))
     }
 }
 
@@ -78,7 +82,7 @@ impl Progress {
     }
 
     pub(super) fn state(&self) -> MigrationState {
-        // Read first, so that what is counted is complete.
+        // This is read first, so that the counts are complete.
         let is_done = self.is_done.load(Ordering::Acquire);
         let failed = locked(&self.failed);
         let failures = failed.iter().map(|(org, error)| MigrationFailure {
@@ -99,7 +103,7 @@ impl Progress {
         self.is_done.store(true, Ordering::Release);
     }
 
-    /// Notes an org that is tried again.
+    /// Notes the failure of an org that will be tried again.
     pub(super) fn fail(&self, org: OrgName, error: Error) {
         locked(&self.failed).insert(org, error);
     }
@@ -114,7 +118,7 @@ impl Progress {
                     "the org does not have the plan: {from:?}"
                 )))
             }
-            // It was deleted, or has got another plan, since it was listed.
+            // It was deleted, or got another plan, since it was listed.
             Err(Error::OrgNotFound) if !is_named => None,
             Ok(_) => None,
             Err(error) => Some(error),
@@ -129,7 +133,7 @@ impl Progress {
     }
 }
 
-impl Drop for AtWork {
+impl Drop for RunningMigration {
     fn drop(&mut self) {
         self.0.has_stopped.store(true, Ordering::Release);
     }

@@ -1,20 +1,20 @@
-//! What a migration is to do, as it is kept in Stripe: in the metadata of a product of its own.
+//! The record of a migration in Stripe, in the metadata of its own product.
 
 use super::{Migrate, MigrateAt, MigrationState};
 use crate::billing::{Metadata, NewProduct};
 use crate::domain::{Domain, Error, Result};
 
-/// The prefix of the product's id. What follows is the migration's id without its own prefix.
+/// The prefix of the product's id. The rest is the migration's id without its own prefix.
 const PRODUCT: &str = "tier__migration-";
 
 /// The prefix of a migration's id.
 const PREFIX: &str = "mig_";
 
-/// How much of the list of orgs one metadata value holds, in characters.
+/// How many characters of the list of orgs one metadata value holds.
 const CHUNK: usize = 480;
 
-/// How many values the list may take.
-const MOST_CHUNKS: usize = 40;
+/// The maximum number of values for the list.
+const MAX_CHUNKS: usize = 40;
 
 const FROM: &str = "tier.from";
 const TO: &str = "tier.to";
@@ -32,7 +32,7 @@ pub(super) struct Record {
     pub(super) request: Migrate,
     /// The test clock of its orgs.
     pub(super) clock: Option<String>,
-    /// How many orgs it was about and how many it has moved, once it has ended.
+    /// The number of orgs and the number of moved ones, once it has ended.
     ended: Option<(usize, usize)>,
 }
 
@@ -46,7 +46,7 @@ impl Record {
         }
     }
 
-    /// How it has ended, if it has.
+    /// Its final state, if it has ended.
     pub(super) fn finished(&self) -> Option<MigrationState> {
         let (total, done) = self.ended?;
         Some(MigrationState {
@@ -77,10 +77,10 @@ impl Record {
             let text = serde_json::to_string(orgs).expect("names are text");
             let text: Vec<char> = text.chars().collect();
             let chunks = text.chunks(CHUNK);
-            if chunks.len() > MOST_CHUNKS {
+            if chunks.len() > MAX_CHUNKS {
                 return Err(Error::Invalid(format!(
                     "too many orgs: their names together must not exceed {} characters; name fewer, or none for all",
-                    CHUNK * MOST_CHUNKS
+                    CHUNK * MAX_CHUNKS
                 )));
             }
             for (i, chunk) in chunks.enumerate() {
@@ -90,7 +90,7 @@ impl Record {
         Ok(metadata)
     }
 
-    /// Reads a product; none if it is no migration's.
+    /// Reads the record from a product. None if it is not a migration's.
     fn read(id: &str, metadata: &Metadata) -> Option<Self> {
         let at = match metadata.get(AT)?.as_str() {
             "now" => MigrateAt::Now,
@@ -119,7 +119,7 @@ impl Record {
 }
 
 impl Domain {
-    /// Writes a record down. Returns the one that is there already under its id.
+    /// Stores a record. Returns the existing one with its id, if there is one.
     pub(super) async fn keep_record(&self, record: &Record) -> Result<Option<Record>> {
         let Migrate { from, to, .. } = &record.request;
         let id = product_id(&record.id).ok_or_else(|| unknown(&record.id))?;
@@ -153,7 +153,7 @@ impl Domain {
         }
     }
 
-    /// Notes that all orgs of a migration have been tried.
+    /// Notes that all orgs of a migration were tried.
     pub(super) async fn end_record(&self, state: &MigrationState) -> Result<()> {
         let Some(product) = product_id(&state.id) else {
             return Ok(());
@@ -187,7 +187,7 @@ mod tests {
     use crate::domain::refs::OrgName;
 
     #[test]
-    fn what_is_kept_is_read_back() {
+    fn a_stored_record_is_read_back() {
         let orgs: std::collections::BTreeSet<OrgName> = (0..300)
             .map(|i| format!("org:\"ö\\ {i}").parse().expect("a name"))
             .collect();

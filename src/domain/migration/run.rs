@@ -1,4 +1,4 @@
-//! Moves the orgs of a migration, many at the same time.
+//! Moves the orgs of a migration, many in parallel.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,21 +12,21 @@ use super::{MigrationState, Terms};
 use crate::domain::{Domain, Error, Lane, Result};
 use crate::telemetry::error_chain;
 
-/// How often an org is tried whose change fails for a reason that passes.
+/// How many times an org is tried if its change fails for a temporary reason.
 const PASSES: u32 = 4;
 
-/// The pause before the second of these passes, in first waits of a call to Stripe. It doubles each time.
+/// The pause before the second pass, in units of the first wait between attempts of a call. It doubles each time.
 const PAUSE: u32 = 20;
 
-/// After so many failures in a row Stripe is taken to be unavailable, and the rest of the pass is not tried.
-const MOST_FAILURES: usize = 25;
+/// After this many failures in a row, Stripe counts as unavailable, and the rest of the pass is skipped.
+const MAX_FAILURES: usize = 25;
 
 impl Domain {
     pub(super) async fn running_migration(&self, id: &str) -> Result<Option<Arc<Progress>>> {
         Ok(self.shared().await?.migrations.get(id))
     }
 
-    /// Begins to move the orgs, unless this process is at it already.
+    /// Begins to move the orgs, unless this process already does.
     pub(super) async fn run_migration(
         &self,
         record: Record,
@@ -40,7 +40,7 @@ impl Domain {
         };
         let state = at_work.0.state();
         let domain = self.in_background(Lane::Bulk);
-        // Of its own: one that ends at this moment is not in its way.
+        // It has a unique name, so that a task that is just ending does not block it.
         let name = format!("migrate:{}", uuid::Uuid::new_v4());
         self.background().start(name, async move {
             let moves = domain.move_all(&record, &terms, targets.orgs, &at_work.0);
@@ -69,7 +69,7 @@ impl Domain {
         if self.background().is_stopping() {
             tracing::info!(
                 migration = record.id,
-                "a migration is interrupted, since the server stops"
+                "a migration is interrupted, because the server is stopping"
             );
             return;
         }
@@ -84,13 +84,13 @@ impl Domain {
             tracing::warn!(
                 error = error_chain(&error),
                 migration = record.id,
-                "the end of a migration is not noted"
+                "the end of a migration could not be noted"
             );
         }
         progress.end();
     }
 
-    /// Tries each org once. Returns those whose failure may pass.
+    /// Tries each org once. Returns those with a temporary failure.
     async fn move_once(
         &self,
         record: &Record,
@@ -103,16 +103,16 @@ impl Domain {
         let moves: Vec<_> = orgs
             .into_iter()
             .map(|target| async move {
-                let gives_up = failures.load(Ordering::Relaxed) >= MOST_FAILURES;
+                let gives_up = failures.load(Ordering::Relaxed) >= MAX_FAILURES;
                 if gives_up || self.background().is_stopping() {
                     return Some(target);
                 }
-                // On the heap, since there may be very many of these futures.
+                // Boxed, since there may be very many of these futures.
                 match Box::pin(self.move_org(&target, record, terms)).await {
-                    Err(error) if passes(&error) => {
+                    Err(error) if is_temporary(&error) => {
                         failures.fetch_add(1, Ordering::Relaxed);
                         let org = &target.org;
-                        tracing::info!(error = error_chain(&error), %org, migration = record.id, "an org is not moved yet");
+                        tracing::info!(error = error_chain(&error), %org, migration = record.id, "an org could not be moved yet");
                         progress.fail(org.clone(), error);
                         return Some(target);
                     }
@@ -127,8 +127,8 @@ impl Domain {
     }
 }
 
-/// Whether a failure may pass by itself.
-fn passes(error: &Error) -> bool {
+/// Whether a failure may be temporary.
+fn is_temporary(error: &Error) -> bool {
     matches!(
         error,
         Error::RateLimited { .. }

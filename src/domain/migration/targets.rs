@@ -1,4 +1,4 @@
-//! The orgs that a migration is about.
+//! The orgs of a migration.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,28 +14,28 @@ use crate::domain::{Domain, Result};
 /// The orgs of a migration.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Targets {
-    /// Those that are to be moved, by name.
+    /// The orgs to move, by name.
     pub(super) orgs: Vec<Target>,
-    /// How many it has moved before.
+    /// The number of orgs that it has already moved.
     pub(super) moved: usize,
 }
 
-/// An org that is to be moved.
+/// An org to move.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) org: OrgName,
-    /// Its customer, where that is known already.
+    /// Its customer, if it is already known.
     pub(super) customer: Option<Arc<str>>,
 }
 
-/// What is known of orgs.
+/// The orgs that were found.
 #[derive(Default)]
 struct Found(BTreeMap<OrgName, Candidate>);
 
 struct Candidate {
     created: i64,
     customer: String,
-    /// The rank of the subscription that was looked at.
+    /// The rank of its subscription.
     rank: u8,
     todo: Todo,
 }
@@ -48,7 +48,8 @@ enum Todo {
 }
 
 impl Found {
-    /// Keeps what counts: of two customers of one org the newer one, and of its subscriptions the one of the lowest rank.
+    /// Adds a candidate. If an org has two customers, the newer one counts, and of its subscriptions the one with the
+    /// lowest rank.
     fn add(&mut self, customer: &Customer, rank: u8, todo: Todo) {
         let Some(org) = name_of(customer) else { return };
         if let Some(known) = self.0.get(&org) {
@@ -67,12 +68,12 @@ impl Found {
     }
 }
 
-/// The rank of an org that waits for its first phase: after all that have a subscription.
+/// The rank of an org with only a schedule that has not started, after all orgs with a subscription.
 const WAITING: u8 = u8::MAX;
 
 impl Domain {
-    /// Lists the orgs that have the plan, or are to get it, and those that the migration has moved. Orgs that are named are
-    /// not looked up here.
+    /// Lists the orgs that have the plan, or are scheduled to get it, and those that the migration has moved. Orgs that
+    /// the request names are not looked up here.
     pub(super) async fn migration_targets(
         &self,
         record: &Record,
@@ -129,7 +130,7 @@ impl Domain {
         .await
     }
 
-    /// Schedules that have not started.
+    /// Adds orgs whose schedule has not started.
     async fn find_waiting(
         &self,
         record: &Record,
