@@ -26,8 +26,10 @@ pub(super) async fn run(settings: &config::Sandbox) -> anyhow::Result<()> {
     let stop = server::stop_signal()?;
     let listener = bind(&settings.addr).await?;
     let sandbox = Sandbox::new(Options {
+        api_version: settings.api_version,
         seed: settings.seed,
         search_lag: settings.search_lag.0,
+        meter_lag: settings.meter_lag.0,
         invoice_draft: settings.invoice_draft.0,
         webhook_backoff: settings.webhook_backoff.0,
         latency: settings.latency.map(Into::into),
@@ -79,6 +81,8 @@ impl Embedded {
         let sandbox = Sandbox::new(Options {
             public_url: settings.sandbox_url.clone(),
             loopback_only: is_loopback(&listener)?,
+            api_version: settings.api_version,
+            meter_lag: settings.meter_lag.0,
             invoice_draft: settings.invoice_draft.0,
             webhook_backoff: settings.webhook_backoff.0,
             ..Options::default()

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use clap::Args;
 
 use super::{ListenAddr, TimeSpan};
-use stripe_sandbox::Options;
+use stripe_sandbox::{ApiVersion, Options};
 
 /// Where a sandbox is expected by default. Stripe clients know this port from other simulators.
 pub const SANDBOX_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 12111);
@@ -26,6 +26,10 @@ pub struct Sandbox {
     #[arg(long, value_name = "N")]
     pub rate_limit: Option<u32>,
 
+    /// Stripe's API version of calls that name none, and of events: 2022-11-15 or 2026-10-28.endive
+    #[arg(long, value_name = "VERSION", default_value_t = Options::default().api_version)]
+    pub api_version: ApiVersion,
+
     /// The seed of ids and random faults. With the same seed they are the same in every run
     #[arg(long, value_name = "N", default_value_t = Options::default().seed)]
     pub seed: u64,
@@ -33,6 +37,10 @@ pub struct Sandbox {
     /// How long it takes until search finds a new customer. With Stripe, it takes a while too
     #[arg(long, value_name = "DURATION", default_value_t = Options::default().search_lag.into())]
     pub search_lag: TimeSpan,
+
+    /// How long it takes until summaries and previews show a meter event; with Stripe, it takes a while too
+    #[arg(long, value_name = "DURATION", default_value_t = Options::default().meter_lag.into())]
+    pub meter_lag: TimeSpan,
 
     /// How long invoices of renewals and the first invoices of schedules stay drafts, to which usage can still be
     /// added, before they are charged; with Stripe, an hour

@@ -10,6 +10,7 @@ use super::{
     AccessError, ApiKeys, Environment, Freshness, Ledger, ListenAddr, Load, TimeSpan, WebOrigin,
 };
 use crate::api::Network;
+use stripe_sandbox::ApiVersion;
 
 /// Where the API listens by default.
 pub const API_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -40,6 +41,15 @@ pub struct Serve {
     /// added, before they are charged, with --sandbox; with Stripe, an hour
     #[arg(long, value_name = "DURATION", default_value = "0s")]
     pub invoice_draft: TimeSpan,
+
+    /// Stripe's API version of calls that name none, and of events, with --sandbox: 2022-11-15 or 2026-10-28.endive
+    #[arg(long, value_name = "VERSION", default_value_t = ApiVersion::default())]
+    pub api_version: ApiVersion,
+
+    /// How long it takes until the sandbox's summaries and previews show a meter event, with --sandbox; with Stripe, it
+    /// takes a while too
+    #[arg(long, value_name = "DURATION", default_value = "1s")]
+    pub meter_lag: TimeSpan,
 
     /// How long the sandbox waits before it delivers a webhook again, if an endpoint does not answer 2xx, with
     /// --sandbox; each further wait is twice as long

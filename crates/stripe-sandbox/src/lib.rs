@@ -1,4 +1,5 @@
-//! An in-memory Stripe: API version 2022-11-15, stateful, deterministic, with a clock that tests can hold.
+//! An in-memory Stripe: API versions 2022-11-15 and 2026-10-28.endive, stateful, deterministic, with a clock that
+//! tests can hold.
 //!
 //! [`Sandbox`] is the entry point and is cheap to clone. [`Sandbox::start`] serves it on a loopback port,
 //! [`Sandbox::serve`] on any listener. Any Stripe client works against it. The README has an example test.
@@ -17,7 +18,7 @@
 //! | [`webhook`] | how events are delivered to the endpoints that want them |
 //! | [`sandbox`] | the accounts and settings together, and what tests control and inspect |
 //! | [`server`] | a sandbox on a listener |
-//! | [`version`] | the API version of a call |
+//! | [`version`] | the API version of a call, and what later versions changed |
 //!
 //! How a call is handled: [`http`] reads it and finds the account and the [route](resource::route::Route). It applies
 //! the [fault rules](http::rule), the limits and the [`idempotency`](store::idempotency) keys. A route has two
@@ -54,5 +55,5 @@ pub use self::http::record::Request;
 pub use self::http::rule::{Action, Amount, Rule, Subject, When};
 pub use self::sandbox::{BadEndpoint, Options, Sandbox};
 pub use self::server::Running;
-pub use self::version::API_VERSION;
+pub use self::version::{ApiVersion, UnknownVersion};
 pub use self::webhook::Deliveries;

@@ -16,6 +16,7 @@ use crate::resource::event::Event;
 use crate::resource::webhook_endpoint;
 use crate::store::accounts::Accounts;
 use crate::store::{ids, locked};
+use crate::version::ApiVersion;
 use crate::webhook::{Deliveries, Webhooks};
 
 /// The settings of a sandbox. By default it runs in real time, with seed 0, no delays and no limits.
@@ -23,10 +24,14 @@ use crate::webhook::{Deliveries, Webhooks};
 pub struct Options {
     /// The time of everything that is not on a test clock.
     pub clock: Clock,
+    /// The version of calls without the header `Stripe-Version`, and of events: the account's default version.
+    pub api_version: ApiVersion,
     /// The seed of ids and of random faults.
     pub seed: u64,
     /// How long it takes until the search finds a new or changed customer.
     pub search_lag: Duration,
+    /// How long it takes until summaries and previews know of a meter event. Invoices know all events.
+    pub meter_lag: Duration,
     /// How long renewals and the first invoices of schedules stay drafts before they are finalized and charged.
     /// Stripe's drafts last about an hour.
     pub invoice_draft: Duration,
@@ -51,6 +56,11 @@ impl Options {
         i64::try_from(self.invoice_draft.as_secs()).unwrap_or(i64::MAX / 2)
     }
 
+    /// The lag of meter events in milliseconds.
+    pub(crate) fn meter_lag_millis(&self) -> i64 {
+        i64::try_from(self.meter_lag.as_millis()).unwrap_or(i64::MAX / 2)
+    }
+
     /// The search's lag in milliseconds.
     pub(crate) fn search_lag_millis(&self) -> i64 {
         i64::try_from(self.search_lag.as_millis()).unwrap_or(i64::MAX / 2)
@@ -61,8 +71,10 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             clock: Clock::system(),
+            api_version: ApiVersion::default(),
             seed: 0,
             search_lag: Duration::from_secs(1),
+            meter_lag: Duration::from_secs(1),
             invoice_draft: Duration::ZERO,
             webhook_backoff: Duration::from_secs(30 * 60),
             latency: None,

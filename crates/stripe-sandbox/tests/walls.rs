@@ -34,7 +34,7 @@ enum Layer {
 fn layer(module: &[String]) -> Layer {
     let words: Vec<&str> = module.iter().map(String::as_str).collect();
     match &*words {
-        ["error" | "version"] | ["resource", "json"] => Layer::Ground,
+        ["error"] | ["version", ..] | ["resource", "json"] => Layer::Ground,
         ["money", ..] => Layer::Money,
         ["params", ..] => Layer::Params,
         ["store", "account" | "accounts" | "context" | "timelines"] => Layer::Account,
@@ -44,7 +44,8 @@ fn layer(module: &[String]) -> Layer {
         ["resource", "route"] => Layer::Routes,
         ["resource", _] => Layer::State,
         ["resource", _, file, ..] => match *file {
-            "card" | "types" | "search" | "search_query" | "tax_location" | "pause" => Layer::State,
+            "card" | "pause" | "previews" | "search" | "search_query" | "tax_location"
+            | "types" => Layer::State,
             "view" | "events" => Layer::View,
             _ => Layer::Routes,
         },

@@ -15,7 +15,7 @@ impl AddedItem {
         let rate = catalog::rate(price);
         let amount = round_half_up(times(self.quantity.into(), rate));
         Line {
-            quantity: self.quantity,
+            quantity: self.quantity.into(),
             amount,
             rate,
             description: catalog::product_name(account, price),

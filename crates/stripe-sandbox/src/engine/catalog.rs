@@ -8,9 +8,10 @@ use crate::money::period::Every;
 use crate::money::rating::{Scheme, Tier};
 use crate::money::usage::Aggregate;
 use crate::resource::coupon::{Coupon, Off as CouponOff};
-use crate::resource::price::{Amount, Price, TiersMode};
+use crate::resource::price::{Amount, Price, Recurring, TiersMode};
 use crate::resource::subscription_item::ItemSpec;
 use crate::store::account::Account;
+use crate::store::ids::Id;
 
 /// The name of a price's product.
 pub(crate) fn product_name(account: &Account, price: &Price) -> String {
@@ -45,13 +46,18 @@ pub(crate) fn priced(account: &Account, id: &str) -> Priced {
     }
 }
 
+/// The meter of a metered price; one with usage records has none.
+pub(crate) fn meter<'a>(account: &'a Account, id: &str) -> Option<&'a Id> {
+    account.price(id).recurring.as_ref()?.meter()
+}
+
 /// How a metered price aggregates its usage records.
 pub(crate) fn aggregate(account: &Account, id: &str) -> Aggregate {
     account
         .price(id)
         .recurring
         .as_ref()
-        .and_then(|recurring| recurring.aggregate_usage)
+        .and_then(Recurring::aggregate_usage)
         .unwrap_or_default()
 }
 

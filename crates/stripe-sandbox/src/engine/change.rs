@@ -6,7 +6,9 @@ use super::item_set::{pair, replace_items};
 use super::next_period::Anchor;
 use super::proration::{self, Proration, ProrationContext};
 use super::subscription_status::give_up;
-use super::{catalog, collection, finalization, pending_items, phases, renewal, timeline};
+use super::{
+    catalog, collection, finalization, pending_items, phases, renewal, settlement, timeline,
+};
 use crate::resource::invoice::Reason;
 use crate::resource::subscription::{Prorate, Status, Subscription, view};
 use crate::resource::subscription_item::ItemSpec;
@@ -48,7 +50,9 @@ impl Change<'_> {
         let within = at < end;
         let goal = self.trial_end.filter(|end| *end > at);
         // In classic billing, a trial does not outlast the subscription.
-        let goal = goal.map(|end| subscription.ends_between(at, end).unwrap_or(end));
+        let is_flexible = subscription.billing_mode.is_flexible();
+        let cut = |end| subscription.ends_between(at, end).filter(|_| !is_flexible);
+        let goal = goal.map(|end| cut(end).unwrap_or(end));
         match (subscription.in_trial(), goal) {
             (true, Some(end)) => Effect::MoveTrial(end),
             (false, Some(end)) => Effect::StartTrial(end),
@@ -60,9 +64,12 @@ impl Change<'_> {
         }
     }
 
-    /// Whether the billing cycle restarts. In classic billing it does for another interval, and when paid prices
+    /// Whether the billing cycle restarts. In classic billing it also does for another interval, and when paid prices
     /// replace free ones.
     fn restarts(&self, account: &Account, subscription: &Subscription) -> bool {
+        if subscription.billing_mode.is_flexible() {
+            return self.anchored;
+        }
         let free = |price: &Id| catalog::is_free(account, price);
         let was_free = subscription.items.iter().all(|item| free(&item.price));
         self.anchored
@@ -101,7 +108,9 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
     let every = catalog::every(ctx.account, change.specs);
     let pairs = pair(&subscription.items, change.specs);
     let prorations = change.prorations(ctx.account, subscription, &pairs, effect, at);
+    let settled = settlement::of_change(ctx.account, subscription, change, &pairs, at);
     replace_items(ctx, position, change.specs, &pairs, at);
+    settlement::add(ctx, position, settled, at);
     let made = proration::add(ctx, position, prorations, at);
     ctx.account.subscription_mut(position).every = every;
     let anchor = match effect {
@@ -113,7 +122,14 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
             if let Some(cut) = cut {
                 shorten(ctx, position, cut, change.prorate, at);
             }
-            if change.prorate == Prorate::Invoice {
+            // At a period's end, flexible billing has one invoice for all.
+            let consolidates = ctx
+                .account
+                .subscription(position)
+                .billing_mode
+                .is_flexible()
+                && at >= ctx.account.subscription(position).period.1;
+            if change.prorate == Prorate::Invoice && !consolidates {
                 let closed = (ctx.account.subscription(position).period.0, at);
                 let drafts = immediate_lines(ctx.account, position, &pairs, at);
                 issue(ctx, position, drafts, Reason::Update, closed, at);
@@ -125,8 +141,13 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
     };
     if let Some(anchor) = anchor {
         // In classic billing, an invoice for prorations contains only these.
+        let is_flexible = ctx
+            .account
+            .subscription(position)
+            .billing_mode
+            .is_flexible();
         let only = [&made[..], change.added].concat();
-        let only = (change.prorate == Prorate::Invoice).then_some(&only[..]);
+        let only = (change.prorate == Prorate::Invoice && !is_flexible).then_some(&only[..]);
         renewal::restart(ctx, position, at, anchor, only);
     }
     timeline::reindex(ctx.account, position);
@@ -143,7 +164,8 @@ fn immediate_lines(
     let subscription = account.subscription(position);
     let period = (at, subscription.period.1);
     let items = subscription.items.iter().zip(pairs);
-    let new = items.filter(|(item, pair)| pair.is_none() && item.quantity.is_none());
+    let is_classic = !subscription.billing_mode.is_flexible();
+    let new = items.filter(|(item, pair)| is_classic && pair.is_none() && item.quantity.is_none());
     let lines = new.flat_map(|(item, _)| {
         let line = catalog::priced(account, &item.price).opening(period);
         drafts::attach(item, vec![line])
@@ -172,7 +194,9 @@ fn shorten(ctx: &mut Ctx<'_>, position: u32, cut: i64, prorate: Prorate, at: i64
     }
     let subscription = ctx.account.subscription_mut(position);
     subscription.period.1 = cut;
-    subscription.anchor = cut;
+    if !subscription.billing_mode.is_flexible() {
+        subscription.anchor = cut;
+    }
 }
 
 /// The options of a cancellation, by Stripe's names.
@@ -249,14 +273,16 @@ pub(crate) fn bill_removed_usage(ctx: &mut Ctx<'_>, position: u32, specs: &[Item
     let subscription = ctx.account.subscription(position);
     let closed = (subscription.period.0, at);
     let pairs = pair(&subscription.items, specs);
-    let drafts = removed_usage(ctx.account, subscription, &pairs);
+    let drafts = removed_usage(ctx.account, subscription, specs, &pairs, at);
     issue(ctx, position, drafts, Reason::Update, closed, at);
 }
 
 fn removed_usage(
     account: &Account,
     subscription: &Subscription,
+    specs: &[ItemSpec],
     pairs: &[Option<usize>],
+    at: i64,
 ) -> Vec<Draft> {
     subscription
         .items
@@ -264,10 +290,8 @@ fn removed_usage(
         .enumerate()
         .filter(|(index, item)| item.quantity.is_none() && !pairs.contains(&Some(*index)))
         .flat_map(|(_, item)| {
-            drafts::attach(
-                item,
-                drafts::used(account, subscription, item, subscription.period.1),
-            )
+            let until = settlement::until(account, subscription, item, specs, at);
+            drafts::attach(item, drafts::used(account, subscription, item, until))
         })
         .collect()
 }

@@ -8,8 +8,8 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// A copy of an account with one customer. It borrows the account's products, prices, clocks and payment methods, which
-/// no change of a subscription touches, and returns them when it is dropped.
+/// A copy of an account with one customer. It borrows the account's products, prices, meters, clocks and payment
+/// methods, which no change of a subscription touches, and returns them when it is dropped.
 struct CustomerCopy<'a> {
     from: &'a mut Account,
     copy: Account,
@@ -31,6 +31,8 @@ impl<'a> CustomerCopy<'a> {
         let (from, copy) = (&mut *self.from, &mut self.copy);
         std::mem::swap(&mut from.products, &mut copy.products);
         std::mem::swap(&mut from.prices, &mut copy.prices);
+        std::mem::swap(&mut from.meters, &mut copy.meters);
+        std::mem::swap(&mut from.meter_events, &mut copy.meter_events);
         std::mem::swap(&mut from.clocks, &mut copy.clocks);
         std::mem::swap(&mut from.payment_methods, &mut copy.payment_methods);
     }

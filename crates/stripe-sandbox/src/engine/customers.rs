@@ -77,6 +77,7 @@ pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
 pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
     payment::customer_erased(account, customer);
     account.billing.invoice_items.erase(customer);
+    account.meter_events.erase(customer);
     let notes = account.billing.credit_notes.iter();
     let notes = notes.filter(|note| note.customer == *customer);
     for id in notes.map(|note| note.id.clone()).collect::<Vec<_>>() {

@@ -1,7 +1,9 @@
 //! The lines of an invoice: one generator for creation, renewal, changes, cancellation and previews.
 
+use rust_decimal::Decimal;
+
 use super::next_period::Period;
-use super::{catalog, pending_items};
+use super::{catalog, metering, pending_items};
 use crate::money::lines::Line;
 use crate::money::proration::share;
 use crate::resource::subscription::Subscription;
@@ -40,12 +42,14 @@ pub(crate) fn closing(
 ) -> Vec<Draft> {
     let own = subscription.items.iter().flat_map(|item| {
         let lines = match (item.quantity, next) {
-            (Some(quantity), next) => in_advance(account, item, quantity, next),
+            (Some(quantity), next) => in_advance(account, subscription, item, quantity, next),
             (None, Next::End) => used(account, subscription, item, subscription.period.1),
             (None, Next::Period(period)) => {
                 let until = at.min(subscription.period.1);
                 if subscription.period.0 < until && item.since < until {
                     used(account, subscription, item, until)
+                } else if subscription.billing_mode.is_flexible() {
+                    Vec::new()
                 } else {
                     let priced = catalog::priced(account, &item.price);
                     vec![priced.opening((period.start, period.end))]
@@ -85,13 +89,36 @@ pub(crate) fn used(
     until: i64,
 ) -> Vec<Line> {
     let start = subscription.period.0;
-    let quantity = catalog::aggregate(account, &item.price).total(&item.records, start, until);
-    let priced = catalog::priced(account, &item.price);
-    let period = (start, until);
-    if subscription.in_trial() {
-        vec![priced.free_usage(quantity, period)]
+    let (quantity, period) = if let Some(meter) = catalog::meter(account, &item.price) {
+        // A meter counts for an item from when it was added.
+        let period = (start.max(item.since), until);
+        let quantity = metering::used(account, meter, &subscription.customer, period);
+        (quantity, period)
     } else {
-        priced.charged(quantity, period)
+        let aggregate = catalog::aggregate(account, &item.price);
+        let quantity = aggregate.total(&item.records, start, until);
+        (Decimal::from(quantity), (start, until))
+    };
+    usage_lines(account, subscription, &item.price, quantity, period)
+}
+
+/// The lines of usage in a period, which is free in a trial.
+pub(crate) fn usage_lines(
+    account: &Account,
+    subscription: &Subscription,
+    price: &str,
+    quantity: Decimal,
+    period: (i64, i64),
+) -> Vec<Line> {
+    let priced = catalog::priced(account, price);
+    let trial = subscription.trial;
+    if trial.is_none_or(|(_, trial_end)| trial_end <= period.0) {
+        return priced.charged(quantity, period);
+    }
+    if subscription.billing_mode.is_flexible() {
+        vec![priced.free_trial(quantity, period)]
+    } else {
+        vec![priced.free_usage(quantity, period)]
     }
 }
 
@@ -108,7 +135,13 @@ pub(crate) fn attach(item: &Item, lines: Vec<Line>) -> Vec<Draft> {
         .collect()
 }
 
-fn in_advance(account: &Account, item: &Item, quantity: i64, next: Next) -> Vec<Line> {
+fn in_advance(
+    account: &Account,
+    subscription: &Subscription,
+    item: &Item,
+    quantity: i64,
+    next: Next,
+) -> Vec<Line> {
     let priced = catalog::priced(account, &item.price);
     match next {
         Next::End => Vec::new(),
@@ -118,13 +151,21 @@ fn in_advance(account: &Account, item: &Item, quantity: i64, next: Next) -> Vec<
             trial: true,
             ..
         }) => {
-            vec![priced.trial(quantity, (start, end))]
+            if subscription.billing_mode.is_flexible() {
+                vec![priced.free_trial(quantity.into(), (start, end))]
+            } else {
+                vec![priced.trial(quantity, (start, end))]
+            }
         }
         Next::Period(Period {
-            start, end, whole, ..
+            start,
+            end,
+            whole,
+            prorated,
+            ..
         }) => {
-            let mut lines = priced.charged(quantity, (start, end));
-            if (start, end) != whole {
+            let mut lines = priced.charged(quantity.into(), (start, end));
+            if (start, end) != whole && prorated {
                 for line in &mut lines {
                     line.amount = share(line.amount, (start, end), whole);
                     line.proration = true;

@@ -3,6 +3,7 @@
 use super::sums::recompute;
 use super::{balance, catalog, collection, drafts, finalization};
 use crate::money::charge_amount;
+use crate::money::lines::Line;
 use crate::resource::customer_balance::Cause;
 use crate::resource::invoice::{self, Invoice, InvoiceLine, Reason, Status, TaxStatus, view};
 use crate::resource::subscription::Subscription;
@@ -171,28 +172,37 @@ fn is_for(line: &InvoiceLine, item: &Item) -> bool {
 
 /// Puts the item's current usage on the draft for its period.
 pub(crate) fn update_usage(account: &mut Account, draft: &Id, subscription: u32, item: &Item) {
-    let mut invoice = account.invoice(draft).clone();
-    let (start, end) = invoice.period;
+    let (start, end) = account.invoice(draft).period;
     let usage = catalog::aggregate(account, &item.price).total(&item.records, start, end);
-    let priced = catalog::priced(account, &item.price);
-    let trial = account.subscription(subscription).trial;
-    let lines = if trial.is_some_and(|(_, trial_end)| start < trial_end) {
-        vec![priced.free_usage(usage, (start, end))]
-    } else {
-        priced.charged(usage, (start, end))
+    let held = account.subscription(subscription);
+    let lines = drafts::usage_lines(account, held, &item.price, usage.into(), (start, end));
+    replace_usage(account, draft, &item.id, &item.price, lines);
+}
+
+/// Puts these lines for the usage of an item on a draft, in place of the former ones.
+pub(crate) fn replace_usage(
+    account: &mut Account,
+    draft: &Id,
+    item: &Id,
+    price: &Id,
+    lines: Vec<Line>,
+) {
+    let mut invoice = account.invoice(draft).clone();
+    let is_for = |line: &InvoiceLine| {
+        line.item.as_ref() == Some(item)
+            && line.price.as_ref() == Some(price)
+            && line.invoice_item.is_none()
     };
-    let place = invoice.lines.iter().position(|line| is_for(line, item));
-    invoice.lines.retain(|line| !is_for(line, item));
-    let lines = drafts::attach(item, lines)
-        .into_iter()
-        .map(|draft| InvoiceLine {
-            id: account.ids.next("il", 24),
-            line: draft.line,
-            price: draft.price,
-            item: draft.item,
-            invoice_item: None,
-            discount: 0,
-        });
+    let place = invoice.lines.iter().position(is_for);
+    invoice.lines.retain(|line| !is_for(line));
+    let lines = lines.into_iter().map(|line| InvoiceLine {
+        id: account.ids.next("il", 24),
+        line,
+        price: Some(price.clone()),
+        item: Some(item.clone()),
+        invoice_item: None,
+        discount: 0,
+    });
     let lines: Vec<InvoiceLine> = lines.collect();
     let place = place.unwrap_or(invoice.lines.len());
     invoice.lines.splice(place..place, lines);

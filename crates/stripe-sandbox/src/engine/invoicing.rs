@@ -6,7 +6,9 @@ use super::finalization;
 use super::sums::compose;
 use crate::resource::coupon::Duration;
 use crate::resource::invoice::{Invoice, InvoiceLine, Reason};
-use crate::resource::subscription_item::Item;
+use crate::resource::subscription::Subscription;
+use crate::resource::subscription_item::{Debit, Item};
+use crate::store::account::Account;
 use crate::store::context::Ctx;
 
 /// Makes an invoice for the subscription, which is finalized now or later. `period` is the period that it closes.
@@ -52,11 +54,55 @@ fn enter(ctx: &mut Ctx<'_>, position: u32, invoice: &Invoice, at: i64) {
     if invoice.lines.iter().any(in_advance) {
         subscription.charged_with.clone_from(&invoice.discount);
     }
+    if subscription.billing_mode.is_flexible() {
+        note_debits(subscription, invoice);
+    }
     if let Some(discount) = &subscription.discount {
         let over = discount.end.is_some_and(|end| end <= at);
         if over || (discounted && discount.coupon.duration == Duration::Once) {
             let over = subscription.discount.take();
             record_change(ctx, over.as_ref(), None, at);
         }
+    }
+}
+
+/// Notes what an invoice charges for each licensed item in advance.
+fn note_debits(subscription: &mut Subscription, invoice: &Invoice) {
+    for item in subscription
+        .items
+        .iter_mut()
+        .filter(|item| item.quantity.is_some())
+    {
+        let own = |line: &&InvoiceLine| {
+            line.invoice_item.is_none() && line.item.as_ref() == Some(&item.id)
+        };
+        let debit = |line: &InvoiceLine| Debit {
+            quantity: item.quantity.unwrap_or_default(),
+            amount: line.line.amount - line.discount,
+            period: line.line.period,
+        };
+        let debits: Vec<Debit> = invoice.lines.iter().filter(own).map(debit).collect();
+        if !debits.is_empty() {
+            item.debits = debits;
+        }
+    }
+}
+
+/// Notes what the running period was charged with, for a subscription that was classic until now.
+pub(crate) fn adopt_debits(account: &mut Account, position: u32) {
+    let subscription = account.subscription(position);
+    let period = subscription.period;
+    let customer = account.customers.get(&subscription.customer);
+    let positions = customer.map_or(&[][..], |customer| &customer.invoices);
+    let invoices = positions.iter().rev();
+    let is_for_it = |invoice: &&Invoice| {
+        let is_own = invoice.subscription.as_ref() == Some(&subscription.id);
+        is_own && invoice.lines.iter().any(|line| line.line.period == period)
+    };
+    let latest = invoices
+        .filter_map(|position| account.billing.invoices.at(*position))
+        .find(is_for_it);
+    if let Some(invoice) = latest.cloned() {
+        note_debits(account.subscription_mut(position), &invoice);
     }
 }

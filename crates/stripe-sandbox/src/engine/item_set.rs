@@ -1,7 +1,9 @@
 //! Replacing the items of a subscription.
 
+use super::catalog;
 use crate::money::usage::Records;
 use crate::resource::subscription_item::{Item, ItemSpec};
+use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
@@ -48,7 +50,7 @@ pub(crate) fn replace_items(
     for (spec, pair) in specs.iter().zip(pairs) {
         let kept = pair.and_then(|index| old[index].take());
         items.push(match kept {
-            Some(item) => keep(item, spec, at),
+            Some(item) => keep(ctx.account, item, spec, at),
             None => Item {
                 id: ctx.account.ids.next("si", 14),
                 ..item_of(spec, at)
@@ -64,13 +66,20 @@ pub(crate) fn replace_items(
     ctx.account.subscription_mut(position).items = items;
 }
 
-/// The item as the spec describes it. Usage records belong to the item and move with it to another metered price.
-fn keep(item: Item, spec: &ItemSpec, at: i64) -> Item {
+/// The item as the spec describes it. Usage records belong to the item and move with it to another metered price. Meter
+/// events belong to the customer, and another price counts them from now on.
+fn keep(account: &Account, item: Item, spec: &ItemSpec, at: i64) -> Item {
     let metered = item.quantity.is_none() && spec.quantity.is_none();
-    let moves = metered && !spec.clear_usage;
+    let by_meter = |price: &str| catalog::meter(account, price).is_some();
+    let moves = if by_meter(&item.price) || by_meter(&spec.price) {
+        item.price == spec.price
+    } else {
+        metered && !spec.clear_usage
+    };
     Item {
         id: item.id,
         created: item.created,
+        debits: item.debits,
         since: if moves { item.since } else { at },
         records: if moves {
             item.records
@@ -91,5 +100,6 @@ pub(crate) fn item_of(spec: &ItemSpec, at: i64) -> Item {
         since: at,
         metadata: spec.metadata.clone(),
         records: Records::default(),
+        debits: Vec::new(),
     }
 }

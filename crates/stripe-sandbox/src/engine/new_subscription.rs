@@ -11,7 +11,9 @@ use crate::params::metadata::Metadata;
 use crate::resource::discount::{AppliedCoupon, Discount};
 use crate::resource::invoice::Reason;
 use crate::resource::invoice_item::AddedItem;
-use crate::resource::subscription::{self, MissingMethod, PaymentSettings, Status, Subscription};
+use crate::resource::subscription::{
+    self, BillingMode, MissingMethod, PaymentSettings, Status, Subscription,
+};
 use crate::resource::subscription_item::ItemSpec;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
@@ -23,6 +25,9 @@ pub(crate) struct NewSubscription {
     pub(crate) customer: Id,
     pub(crate) clock: Option<Id>,
     pub(crate) currency: Currency,
+    pub(crate) billing_mode: BillingMode,
+    /// Whether a first period that is cut short is charged in part.
+    pub(crate) prorates: bool,
     pub(crate) specs: Vec<ItemSpec>,
     pub(crate) added: Vec<AddedItem>,
     /// If it is in the past, periods are counted from then, and the first period is the running one.
@@ -71,7 +76,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, new: NewSubscription, at: i64) -> Id {
     let added = new.added.clone();
     let first_payment = new.first_payment;
     ctx.awaits_confirmation = first_payment == FirstPayment::AwaitsConfirmation;
-    let anchor = new.anchor;
+    let (anchor, prorates) = (new.anchor, new.prorates);
     let subscription = before_first_period(id.clone(), new, every, at);
     let position = ctx.account.insert_subscription(subscription);
     if coupon.is_some() {
@@ -79,12 +84,13 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, new: NewSubscription, at: i64) -> Id {
     }
     replace_items(ctx, position, &specs, &vec![None; specs.len()], at);
     let anchoring = trial_end.map_or(Anchor::Unchanged, Anchor::TrialEnd);
-    let first = Period::next(ctx.account.subscription(position), at, anchoring);
+    let subscription = ctx.account.subscription(position);
+    let first = Period::first(subscription, at, anchoring, prorates);
     added_items::add(ctx, position, &added, (first.start, first.end), at);
     if anchor.is_some_and(|anchor| anchor.free_before) && trial_end.is_none() {
         renewal::begin_free(ctx, position, at);
     } else {
-        renewal::begin(ctx, position, at, anchoring);
+        renewal::begin(ctx, position, at, first);
     }
     // A trial does not move an anchor that was set explicitly.
     if let (Some(anchor), Some(_)) = (anchor, trial_end) {
@@ -137,7 +143,7 @@ pub(crate) fn first_amount_due(account: &Account, new: &NewSubscription, at: i64
         return 0;
     }
     let anchoring = trial_end.map_or(Anchor::Unchanged, Anchor::TrialEnd);
-    let first = Period::next(&subscription, at, anchoring);
+    let first = Period::first(&subscription, at, anchoring, new.prorates);
     let added = new.added.iter();
     let added = added.map(|item| item.draft(account, (first.start, first.end)));
     let closing = drafts::closing(account, &subscription, at, Next::Period(first), None);
@@ -155,6 +161,7 @@ fn before_first_period(id: Id, new: NewSubscription, every: Every, at: i64) -> S
         start_date: new.start_date,
         status: Status::Active,
         currency: new.currency,
+        billing_mode: new.billing_mode,
         every,
         anchor: new.anchor.map_or(new.start_date, |anchor| anchor.at),
         period: (at, at),

@@ -20,6 +20,8 @@ pub(crate) struct Period {
     pub(crate) whole: (i64, i64),
     pub(crate) trial: bool,
     pub(crate) anchor: i64,
+    /// Whether a period that is cut short is charged in part.
+    pub(crate) prorated: bool,
 }
 
 impl Period {
@@ -35,12 +37,39 @@ impl Period {
             }
         };
         let cut = subscription.ends_between(at, whole.1);
+        if subscription.billing_mode.is_flexible() {
+            // The end of the subscription neither shortens a trial nor becomes the anchor.
+            return Self {
+                start: at,
+                end: cut.filter(|_| !trial).unwrap_or(whole.1),
+                whole,
+                trial,
+                anchor,
+                prorated: true,
+            };
+        }
         Self {
             start: at,
             end: cut.unwrap_or(whole.1),
             whole,
             trial,
             anchor: cut.unwrap_or(anchor),
+            prorated: true,
+        }
+    }
+
+    /// The first period of a new subscription. Classic billing charges a period that is cut short in part, even if the
+    /// request says that nothing is prorated.
+    pub(crate) fn first(
+        subscription: &Subscription,
+        at: i64,
+        anchoring: Anchor,
+        prorates: bool,
+    ) -> Self {
+        let is_flexible = subscription.billing_mode.is_flexible();
+        Self {
+            prorated: prorates || !is_flexible,
+            ..Self::next(subscription, at, anchoring)
         }
     }
 }

@@ -49,6 +49,8 @@ fn subscription_of(schedule: &Schedule, phase: &Phase) -> NewSubscription {
         customer: schedule.customer.clone(),
         clock: schedule.clock.clone(),
         currency: phase.currency,
+        billing_mode: schedule.billing_mode,
+        prorates: true,
         specs: phase.items.clone(),
         added: phase.added.clone(),
         start_date: phase.start,
@@ -207,7 +209,12 @@ pub(crate) fn enter(
         .automatic_tax
         .unwrap_or(directing.defaults.automatic_tax);
     let same = over.map(|coupon| &coupon.id) == phase.coupon.as_ref().map(|coupon| &coupon.id);
-    if cause == Cause::Transition {
+    let is_flexible = ctx
+        .account
+        .subscription(subscription)
+        .billing_mode
+        .is_flexible();
+    if cause == Cause::Transition && !is_flexible {
         // The usage of the ending phase is billed with that phase's discount.
         change::bill_removed_usage(ctx, subscription, &phase.items, at);
     }

@@ -3,9 +3,10 @@
 //! It shows the current items of the subscription and ignores later phases of its schedule (our choice). For a
 //! subscription that ends with the period, it shows the last invoice.
 
+use super::draft_lines;
 use super::drafts::{self, Next};
 use super::next_period::{Anchor, Period};
-use super::sums::compose;
+use super::sums::{compose, recompute};
 use crate::resource::invoice::{Invoice, Reason};
 use crate::resource::subscription::{Status, Subscription};
 use crate::store::account::Account;
@@ -30,6 +31,26 @@ pub(crate) fn of_subscription(account: &Account, subscription: &Subscription) ->
     }
     let mut invoice = compose(account, subscription, drafts, Reason::Upcoming, at);
     invoice.period = (subscription.period.0, at);
+    name_lines(&mut invoice);
+    Some(invoice)
+}
+
+/// The invoice of the pending items of a customer that belong to no subscription, if there are any.
+pub(crate) fn of_pending(account: &Account, customer: &Id, at: i64) -> Option<Invoice> {
+    let waiting = account.billing.invoice_items.pending(customer).rev();
+    let waiting: Vec<_> = waiting.filter(|item| item.subscription.is_none()).collect();
+    let currency = waiting.first()?.currency;
+    let lines = waiting.iter().filter(|item| item.currency == currency);
+    let lines = lines.map(|item| draft_lines::line_of(item)).collect();
+    let holder = account.customers.get(customer)?;
+    let mut invoice = Invoice {
+        clock: holder.test_clock.clone(),
+        discount: holder.discount().cloned(),
+        lines,
+        advances: true,
+        ..Invoice::new(customer.clone(), currency, Reason::Upcoming, at)
+    };
+    recompute(account, &mut invoice);
     name_lines(&mut invoice);
     Some(invoice)
 }

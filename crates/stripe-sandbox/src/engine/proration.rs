@@ -1,7 +1,7 @@
-//! Stripe's prorations by the rules of classic billing: the credits and charges of a change within a period.
+//! Stripe's prorations by the rules of classic and flexible billing: the credits and charges of a change within a period.
 //!
-//! A credit is for the item's current price and quantity, whether or not that was ever billed. (Flexible billing, which
-//! 2022-11-15 does not have, credits what was debited.) Credits and charges include the subscription's discount. A
+//! A credit is for the item's current price and quantity, whether or not that was ever billed. Flexible billing credits
+//! what was debited instead, and each debit once. Credits and charges include the subscription's discount. A
 //! change of the discount in the same request comes first.
 
 use super::sums::applicable;
@@ -13,7 +13,7 @@ use crate::resource::discount::Discount;
 use crate::resource::invoice::InvoiceLine;
 use crate::resource::invoice_item::{CreditedLines, InvoiceItem};
 use crate::resource::subscription::Subscription;
-use crate::resource::subscription_item::{Item, ItemSpec};
+use crate::resource::subscription_item::{Debit, Item, ItemSpec};
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -70,7 +70,7 @@ impl<'a> ProrationContext<'a> {
         };
         let items = self.subscription.items.iter().enumerate();
         let changed = items.filter(|(index, item)| restart || !sells(*index, item));
-        let credits = changed.filter_map(|(_, item)| self.credit(item));
+        let credits = changed.flat_map(|(_, item)| self.credits(item));
         if restart {
             return credits.collect();
         }
@@ -80,7 +80,7 @@ impl<'a> ProrationContext<'a> {
     /// The credits for all items of a subscription that ends.
     pub(crate) fn end(&self) -> Vec<Proration> {
         let items = self.subscription.items.iter();
-        items.filter_map(|item| self.credit(item)).collect()
+        items.flat_map(|item| self.credits(item)).collect()
     }
 
     fn charges(
@@ -100,6 +100,27 @@ impl<'a> ProrationContext<'a> {
                 line: self.line(&spec.price, spec.quantity?, Kind::Charge),
             })
         })
+    }
+
+    /// The credits for an item: in flexible billing one for each debit, of what was debited.
+    fn credits(&self, item: &Item) -> Vec<Proration> {
+        if !self.subscription.billing_mode.is_flexible() {
+            return self.credit(item).into_iter().collect();
+        }
+        let credit = |debit: &Debit| Proration {
+            item: Some(item.id.clone()),
+            price: item.price.clone(),
+            kind: Kind::Credit,
+            line: catalog::priced(self.account, &item.price).unused(
+                debit.quantity,
+                debit.amount,
+                self.rest,
+                debit.period,
+            ),
+        };
+        let debits = item.debits.iter();
+        let debits = debits.filter(|debit| self.rest.0 < debit.period.1);
+        debits.map(credit).collect()
     }
 
     fn credit(&self, item: &Item) -> Option<Proration> {
@@ -152,6 +173,7 @@ pub(crate) fn add(
     prorations: Vec<Proration>,
     at: i64,
 ) -> Vec<Id> {
+    settle_debits(ctx.account.subscription_mut(position), &prorations);
     let add = |proration| {
         let Proration {
             item,
@@ -166,6 +188,10 @@ pub(crate) fn add(
             made.expect("what is charged is an item").id.clone()
         };
         let item = item.unwrap_or_else(made);
+        if kind == Kind::Charge {
+            debit(ctx.account.subscription_mut(position), &item, &line);
+        }
+        let subscription = ctx.account.subscription(position);
         let credited = match kind {
             Kind::Credit => credited(ctx.account, subscription, &item, &price, line.period.1),
             Kind::Charge => None,
@@ -179,6 +205,33 @@ pub(crate) fn add(
         pending_items::add(ctx, pending)
     };
     prorations.into_iter().rev().map(add).collect()
+}
+
+/// Forgets the debits that these prorations credit.
+fn settle_debits(subscription: &mut Subscription, prorations: &[Proration]) {
+    for item in &mut subscription.items {
+        let credits = |proration: &Proration| {
+            proration.kind == Kind::Credit && proration.item.as_ref() == Some(&item.id)
+        };
+        if prorations.iter().any(credits) {
+            item.debits.clear();
+        }
+    }
+}
+
+/// Notes what a proration charges.
+fn debit(subscription: &mut Subscription, item: &Id, line: &Line) {
+    if !subscription.billing_mode.is_flexible() {
+        return;
+    }
+    let held = subscription.items.iter_mut().find(|held| held.id == *item);
+    if let Some(held) = held {
+        held.debits.push(Debit {
+            quantity: held.quantity.unwrap_or_default(),
+            amount: line.amount,
+            period: line.period,
+        });
+    }
 }
 
 /// The lines of the last invoice that charged an item for the time up to `end`.

@@ -30,8 +30,7 @@ pub(crate) fn restart(
 }
 
 /// Begins the first period and invoices it.
-pub(crate) fn begin(ctx: &mut Ctx<'_>, position: u32, at: i64, anchoring: Anchor) {
-    let next = Period::next(ctx.account.subscription(position), at, anchoring);
+pub(crate) fn begin(ctx: &mut Ctx<'_>, position: u32, at: i64, next: Period) {
     roll(ctx, position, next, Reason::Create, (at, at), None);
 }
 
@@ -61,8 +60,10 @@ fn roll(
 
 fn enter(subscription: &mut Subscription, next: Period) {
     subscription.trial = match subscription.trial {
-        Some((first, _)) if next.trial => Some((first, next.end)),
-        None if next.trial => Some((next.start, next.end)),
+        Some((first, _)) if next.trial && !subscription.billing_mode.is_flexible() => {
+            Some((first, next.end))
+        }
+        _ if next.trial => Some((next.start, next.end)),
         Some((first, end)) => Some((first, end.min(next.start))),
         None => None,
     };

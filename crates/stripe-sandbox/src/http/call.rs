@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::rule::{Action, When};
 use super::{Answer, Call, Caller, control, endpoints, routes};
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::form::Form;
@@ -23,7 +24,7 @@ use crate::store::context::{Ctx, Origin};
 use crate::store::idempotency::KeptAnswer;
 use crate::store::ids::Id;
 use crate::store::locked;
-use crate::{engine, version};
+use crate::version::{self, ApiVersion};
 
 /// Runs a call. Fills in `caller` and `endpoint` as soon as they are known.
 pub(crate) async fn run(
@@ -32,15 +33,20 @@ pub(crate) async fn run(
     caller: &mut Caller,
     endpoint: &mut String,
 ) -> Result<Answer> {
-    let route = routes::find(&call.method, &call.path);
+    let default = sandbox.0.options.api_version;
+    let version = version::of_call(&call.headers, default);
+    let shown = version.as_ref().map_or(default, |version| *version);
+    let route = routes::find(&call.method, &call.path, shown);
     if let Some((route, _)) = &route {
         *endpoint = route.endpoint();
     }
     let (account, connected) = authenticate(sandbox, &call)?;
     caller.account = Some(account.clone());
     caller.connected = connected;
-    let (route, args) = route.ok_or_else(|| endpoints::no_route(&call.method, &call.path))?;
-    version::check(&call.headers)?;
+    let (route, args) =
+        route.ok_or_else(|| endpoints::no_route(&call.method, &call.path, shown))?;
+    let version = version?;
+    caller.version = version;
     if let Some(limit) = sandbox.0.options.rate_limit {
         locked(&sandbox.0.limits).admit(&account, limit)?;
     }
@@ -59,6 +65,7 @@ pub(crate) async fn run(
     let origin = Origin {
         request_id: Some(caller.request_id.clone()),
         idempotency_key: call.idempotency_key().map(str::to_owned),
+        version,
         ..sandbox.origin(&call.headers)
     };
     let form = call.form?;
@@ -89,6 +96,13 @@ pub(crate) async fn run(
         sandbox.end(&account, &key, (!never_began).then_some(&answer));
     }
     Ok(answer)
+}
+
+/// An error as a version shows it: it may contain an object.
+fn shown_in(version: ApiVersion, mut error: Error) -> Error {
+    let fields = error.more.iter_mut().flat_map(|more| more.values_mut());
+    fields.for_each(|field| version.show(field));
+    error
 }
 
 fn replay(kept: KeptAnswer, after: Option<Action>) -> Answer {
@@ -129,8 +143,11 @@ impl Sandbox {
         Origin {
             request_id: None,
             idempotency_key: None,
+            version: options.api_version,
+            default_version: options.api_version,
             public_url,
             search_lag: options.search_lag_millis(),
+            meter_lag: options.meter_lag_millis(),
             invoice_draft: options.invoice_draft_seconds(),
         }
     }
@@ -181,9 +198,12 @@ impl Sandbox {
         let (sandbox, at_work) = (self.clone(), account.clone());
         let work = move || {
             let params = Params::new(&form);
-            let expand = Expand::read(&params, route.object)?;
+            let version = origin.version;
+            let expand = Expand::read(&params, route.object, version)?;
             sandbox.in_turn(&at_work, args, origin, |ctx| {
-                let mut answer = route.handle(ctx, &params)?;
+                let answer = route.handle(ctx, &params);
+                let mut answer = answer.map_err(|error| shown_in(version, error))?;
+                version.show(&mut answer);
                 expand.apply(ctx.account, ctx.now, &mut answer);
                 Ok(answer)
             })

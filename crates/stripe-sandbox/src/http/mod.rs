@@ -31,7 +31,7 @@ use crate::params::form::Form;
 use crate::sandbox::Sandbox;
 use crate::store::ids::Id;
 use crate::store::locked;
-use crate::version::API_VERSION;
+use crate::version::ApiVersion;
 
 /// Stripe does not publish its own limit; no real call comes close to this.
 const MAX_BODY: usize = 1 << 20;
@@ -62,11 +62,19 @@ impl Call {
         let (head, body) = request.into_parts();
         let body = read_body(body).await;
         let mut form = Form::default();
+        // Version 2 of the API takes JSON.
+        let is_json = head.uri.path().starts_with("/v2/");
         let form = form
             .read(head.uri.query().unwrap_or_default().as_bytes())
             .and(body)
-            .and_then(|body| check_type(&head.headers, &body).map(|()| body))
-            .and_then(|body| form.read(&body))
+            .and_then(|body| check_type(&head.headers, &body, is_json).map(|()| body))
+            .and_then(|body| {
+                if is_json {
+                    form.read_json(&body)
+                } else {
+                    form.read(&body)
+                }
+            })
             .map(|()| form);
         Self {
             method: head.method.as_str().to_owned(),
@@ -86,15 +94,21 @@ impl Call {
     }
 }
 
-/// Refuses a body that is not a form with a helpful message, instead of reading it as one strange parameter name.
-fn check_type(headers: &HeaderMap, body: &[u8]) -> Result<()> {
+/// Refuses a body that is not a form (or JSON) with a helpful message, instead of reading it as one strange parameter
+/// name.
+fn check_type(headers: &HeaderMap, body: &[u8], is_json: bool) -> Result<()> {
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if body.is_empty() || kind.is_empty() || kind.starts_with("application/x-www-form-urlencoded") {
+    let expected = if is_json {
+        "application/json"
+    } else {
+        "application/x-www-form-urlencoded"
+    };
+    if body.is_empty() || kind.is_empty() || kind.starts_with(expected) {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "Invalid request: send parameters as `application/x-www-form-urlencoded`, not as `{kind}`."
+        "Invalid request: send parameters as `{expected}`, not as `{kind}`."
     ))
     .before_execution())
 }
@@ -157,13 +171,27 @@ impl From<Error> for Answer {
 }
 
 /// Who makes the call, for the answer's headers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) request_id: Id,
     /// The account that the call acts on.
     pub(crate) account: Option<Id>,
     /// Whether the call named it in `Stripe-Account`.
     pub(crate) connected: bool,
+    /// The version of the answer.
+    pub(crate) version: ApiVersion,
+}
+
+impl Caller {
+    /// Not known yet, or not needed.
+    fn nobody(version: ApiVersion) -> Self {
+        Self {
+            request_id: Id::default(),
+            account: None,
+            connected: false,
+            version,
+        }
+    }
 }
 
 async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
@@ -172,6 +200,7 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
         return pages::viewer::answer(&sandbox, target, request.uri().query(), origin).await;
     }
     let call = Call::read(request).await;
+    let default = sandbox.0.options.api_version;
     let key = call.idempotency_key().map(str::to_owned);
     if call.path.starts_with("/_sandbox/") {
         let answer = controlled(&sandbox, &call);
@@ -179,12 +208,12 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
         if call.path == "/_sandbox/reset" && answer.status == 200 && accepts_html(&call.headers) {
             return pages::to("/");
         }
-        return respond(&answer, &Caller::default(), None);
+        return respond(&answer, &Caller::nobody(default), None);
     }
     let date = date(sandbox.clock().unix());
     let mut caller = Caller {
         request_id: sandbox.0.accounts.request_id(),
-        ..Caller::default()
+        ..Caller::nobody(default)
     };
     let mut seen = record::Request {
         method: call.method.clone(),
@@ -218,7 +247,7 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
             let error = Error::invalid("The sandbox failed; this is a bug in the sandbox.")
                 .kind("api_error")
                 .status(500);
-            respond(&error.into(), &Caller::default(), key.as_deref())
+            respond(&error.into(), &Caller::nobody(default), key.as_deref())
         }
     };
     response.headers_mut().extend(date);
@@ -259,7 +288,7 @@ fn respond(answer: &Answer, caller: &Caller, key: Option<&str>) -> Response {
         }
     };
     set("content-type", "application/json");
-    set("stripe-version", API_VERSION);
+    set("stripe-version", caller.version.as_str());
     if !caller.request_id.is_empty() {
         set("request-id", &caller.request_id);
     }

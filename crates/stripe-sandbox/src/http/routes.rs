@@ -1,13 +1,23 @@
 //! Finds the route of a call by method and path.
 
+use super::endpoints;
 use crate::resource::ROUTES;
 use crate::resource::route::Route;
+use crate::version::ApiVersion;
 
-/// The route of a call, and the values of its path parameters.
-pub(crate) fn find(method: &str, path: &str) -> Option<(&'static Route, Vec<String>)> {
+/// The route of a call in a version, and the values of its path parameters.
+pub(crate) fn find(
+    method: &str,
+    path: &str,
+    version: ApiVersion,
+) -> Option<(&'static Route, Vec<String>)> {
+    // What is gone is not the id of something else.
+    if endpoints::is_gone(method, path, version) {
+        return None;
+    }
     ROUTES
         .iter()
-        .filter(|route| route.method == method)
+        .filter(|route| route.method == method && route.available.includes(version))
         .find_map(|route| Some((route, path_params(route.path, path)?)))
 }
 
@@ -36,14 +46,20 @@ pub(crate) fn path_params(pattern: &str, path: &str) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::endpoints;
+
+    fn find(method: &str, path: &str) -> Option<(&'static Route, Vec<String>)> {
+        super::find(method, path, ApiVersion::V2022_11_15)
+    }
 
     #[test]
     fn every_route_is_an_endpoint_of_stripe() {
-        for route in ROUTES.iter() {
-            let path = route.path.replace(":id", "x");
-            let known = endpoints::exists_at_stripe(route.method, &path);
-            assert!(known, "{}", route.endpoint());
+        for version in ApiVersion::ALL {
+            for route in ROUTES.iter() {
+                let path = route.path.replace(":id", "x");
+                let known = endpoints::exists_at_stripe(route.method, &path, version);
+                let is_route = route.available.includes(version);
+                assert!(known || !is_route, "{} in {version}", route.endpoint());
+            }
         }
     }
 

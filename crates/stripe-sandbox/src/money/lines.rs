@@ -24,7 +24,7 @@ pub(crate) struct Priced {
 /// One line: amounts in cents, the period in seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
-    pub(crate) quantity: i64,
+    pub(crate) quantity: Decimal,
     pub(crate) amount: i64,
     /// The unit price, before rounding.
     pub(crate) rate: Decimal,
@@ -57,7 +57,7 @@ pub(crate) struct Proration {
 
 impl Priced {
     /// The lines for `quantity`, one per charge: in advance for a licensed price, in arrears for a metered one.
-    pub(crate) fn charged(&self, quantity: i64, period: (i64, i64)) -> Vec<Line> {
+    pub(crate) fn charged(&self, quantity: Decimal, period: (i64, i64)) -> Vec<Line> {
         let line = |charge: Charge| Line {
             quantity: charge.quantity,
             amount: charge.amount,
@@ -78,13 +78,13 @@ impl Priced {
     pub(crate) fn opening(&self, period: (i64, i64)) -> Line {
         let tiered = !matches!(self.scheme, Scheme::PerUnit { .. });
         let charge = Charge {
-            quantity: 0,
+            quantity: Decimal::ZERO,
             amount: 0,
             rate: self.scheme.first_rate(),
             tier: tiered.then_some(1),
             flat: false,
         };
-        free(0, period, self.describe(charge))
+        free(Decimal::ZERO, period, self.describe(charge))
     }
 
     /// The line of a licensed price in a trial: the quantity at amount 0.
@@ -92,14 +92,38 @@ impl Priced {
         let name = &self.name;
         let per = self.unit_label.as_ref();
         let per = per.map_or_else(String::new, |label| format!(" (per {label})"));
-        free(quantity, period, format!("Trial period for {name}{per}"))
+        free(
+            Decimal::from(quantity),
+            period,
+            format!("Trial period for {name}{per}"),
+        )
     }
 
     /// The line of a metered price in a trial: the usage at amount 0.
-    pub(crate) fn free_usage(&self, quantity: i64, period: (i64, i64)) -> Line {
+    pub(crate) fn free_usage(&self, quantity: Decimal, period: (i64, i64)) -> Line {
         let units = self.units(quantity);
         let name = &self.name;
         free(quantity, period, format!("{units} × {name} (Free trial)"))
+    }
+
+    /// The line of a price in a trial of flexible billing: the quantity or the usage at amount 0.
+    pub(crate) fn free_trial(&self, quantity: Decimal, period: (i64, i64)) -> Line {
+        let units = self.units(quantity);
+        let name = &self.name;
+        free(quantity, period, format!("Free trial for {units} × {name}"))
+    }
+
+    /// The credit for the rest of a period that was charged with `amount`, in flexible billing.
+    pub(crate) fn unused(
+        &self,
+        quantity: i64,
+        amount: i64,
+        rest: (i64, i64),
+        charged: (i64, i64),
+    ) -> Line {
+        let rest = (rest.0.max(charged.0), rest.1.min(charged.1));
+        let credit = share(-amount, rest, charged);
+        self.proration_line("Unused time on", credit, quantity, None, rest)
     }
 
     /// The credit or the charge for the rest of a period.
@@ -116,6 +140,17 @@ impl Priced {
             Kind::Credit => ("Unused time on", share(-price, rest, whole)),
             Kind::Charge => ("Remaining time on", share(price, rest, whole)),
         };
+        self.proration_line(what, amount, quantity, off, rest)
+    }
+
+    fn proration_line(
+        &self,
+        what: &str,
+        amount: i64,
+        quantity: i64,
+        off: Option<Off>,
+        rest: (i64, i64),
+    ) -> Line {
         let times = if quantity == 1 {
             String::new()
         } else {
@@ -127,7 +162,7 @@ impl Priced {
         };
         let name = &self.name;
         Line {
-            quantity,
+            quantity: Decimal::from(quantity),
             amount,
             rate: (Decimal::from(amount) / Decimal::from(quantity.max(1))).round_dp(12),
             description: format!("{what} {times}{name}{with} after {}", day(rest.0)),
@@ -138,7 +173,8 @@ impl Priced {
         }
     }
 
-    fn units(&self, quantity: i64) -> String {
+    fn units(&self, quantity: Decimal) -> String {
+        let quantity = quantity.normalize();
         match &self.unit_label {
             Some(label) => format!("{quantity} {label}"),
             None => quantity.to_string(),
@@ -169,7 +205,7 @@ impl Priced {
     }
 }
 
-fn free(quantity: i64, period: (i64, i64), description: String) -> Line {
+fn free(quantity: Decimal, period: (i64, i64), description: String) -> Line {
     Line {
         quantity,
         amount: 0,
@@ -218,7 +254,7 @@ mod tests {
 
     #[test]
     fn lines_are_described_as_stripe_does() {
-        let lines = credits().charged(1031, (1, 2));
+        let lines = credits().charged(Decimal::from(1031), (1, 2));
         let texts: Vec<&str> = lines.iter().map(|line| line.description.as_str()).collect();
         assert_eq!(
             texts,
@@ -235,12 +271,12 @@ mod tests {
     #[test]
     fn a_first_invoice_and_a_trial_owe_nothing() {
         let opening = credits().opening((1, 2));
-        assert_eq!((opening.quantity, opening.amount), (0, 0));
+        assert_eq!((opening.quantity, opening.amount), (Decimal::ZERO, 0));
         let trial = credits().trial(7, (1, 2));
-        assert_eq!((trial.quantity, trial.amount), (7, 0));
+        assert_eq!((trial.quantity, trial.amount), (Decimal::from(7), 0));
         assert_eq!(trial.description, "Trial period for Name (per credit)");
-        let usage = credits().free_usage(7, (1, 2));
-        assert_eq!((usage.quantity, usage.amount), (7, 0));
+        let usage = credits().free_usage(Decimal::from(7), (1, 2));
+        assert_eq!((usage.quantity, usage.amount), (Decimal::from(7), 0));
         assert_eq!(usage.description, "7 credit × Name (Free trial)");
         let plain = Priced {
             unit_label: None,
@@ -249,7 +285,7 @@ mod tests {
         assert_eq!(
             [
                 plain.trial(2, (1, 2)).description,
-                plain.free_usage(10, (1, 2)).description
+                plain.free_usage(Decimal::TEN, (1, 2)).description
             ],
             ["Trial period for Name", "10 × Name (Free trial)"]
         );
@@ -274,7 +310,7 @@ mod tests {
             whole: month,
         };
         let credit = licensed.prorated(&proration);
-        assert_eq!((credit.quantity, credit.amount), (1, -21_000));
+        assert_eq!((credit.quantity, credit.amount), (Decimal::ONE, -21_000));
         assert_eq!(credit.period, (10 * day, 31 * day));
         assert_eq!(credit.description, "Unused time on Name after 11 Jan 1970");
         let charge = licensed.prorated(&Proration {

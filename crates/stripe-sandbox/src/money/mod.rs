@@ -1,7 +1,7 @@
 //! The arithmetic of billing, without state, HTTP, clock or JSON.
 //!
-//! Periods ([`period`]), the cost of a quantity ([`rating`]), the total of usage records ([`usage`]), invoice lines
-//! ([`lines`]), prorations ([`proration`]), discounts ([`discount`]), [currencies](currency), [chargeable
+//! Periods ([`period`]), the cost of a quantity ([`rating`]), the total of usage records ([`usage`])
+//! and of meter events ([`metering`]), invoice lines ([`lines`]), prorations ([`proration`]), discounts ([`discount`]), [currencies](currency), [chargeable
 //! amounts](charge_amount), and amounts as [text](mod@format). Amounts are whole cents and times are seconds since
 //! 1970. Anything finer is a [`Decimal`]; floats are not used.
 
@@ -10,6 +10,7 @@ pub(crate) mod currency;
 pub(crate) mod discount;
 pub(crate) mod format;
 pub(crate) mod lines;
+pub(crate) mod metering;
 pub(crate) mod period;
 pub(crate) mod proration;
 pub(crate) mod rating;

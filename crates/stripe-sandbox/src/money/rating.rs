@@ -32,11 +32,13 @@ pub(crate) struct Divide {
 }
 
 impl Divide {
-    fn packs(self, quantity: i64) -> i64 {
-        let by = self.by.max(1);
-        let whole = quantity / by;
+    fn packs(self, quantity: Decimal) -> Decimal {
+        let by = Decimal::from(self.by.max(1));
+        // Not `quantity / by`, which is rounded if it has many digits.
+        let rest = quantity % by;
+        let whole = (quantity - rest) / by;
         match self.round {
-            Round::Up if quantity % by != 0 => whole + 1,
+            Round::Up if !rest.is_zero() => whole + Decimal::ONE,
             Round::Up | Round::Down => whole,
         }
     }
@@ -69,8 +71,8 @@ pub(crate) enum Scheme {
 /// One amount on an invoice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Charge {
-    /// The units charged; 0 for a flat amount.
-    pub(crate) quantity: i64,
+    /// The units charged; 0 for a flat amount. Meters measure fractions, too.
+    pub(crate) quantity: Decimal,
     /// Cents.
     pub(crate) amount: i64,
     /// The price before rounding: of a unit, or the flat amount.
@@ -84,13 +86,13 @@ pub(crate) struct Charge {
 impl Scheme {
     /// The charges for `quantity` units (not negative), in the order of Stripe's lines. There is at least one: the
     /// first tier counts as reached when nothing was used.
-    pub(crate) fn charges(&self, quantity: i64) -> Vec<Charge> {
+    pub(crate) fn charges(&self, quantity: Decimal) -> Vec<Charge> {
         match self {
             Self::PerUnit { unit, divide } => {
                 let sold = divide.map_or(quantity, |divide| divide.packs(quantity));
                 vec![Charge {
                     quantity,
-                    amount: round_half_up(times(Decimal::from(sold), *unit)),
+                    amount: round_half_up(times(sold, *unit)),
                     rate: *unit,
                     tier: None,
                     flat: false,
@@ -100,7 +102,10 @@ impl Scheme {
             Self::Volume(tiers) => tiers
                 .iter()
                 .enumerate()
-                .find(|(_, tier)| tier.up_to.is_none_or(|last| quantity <= last))
+                .find(|(_, tier)| {
+                    tier.up_to
+                        .is_none_or(|last| quantity <= Decimal::from(last))
+                })
                 .or_else(|| tiers.iter().enumerate().next_back())
                 .map(|(index, tier)| reached(tier, index, quantity))
                 .unwrap_or_default(),
@@ -109,7 +114,7 @@ impl Scheme {
 
     /// The cost of `quantity` units: the sum of its charges.
     pub(crate) fn amount(&self, quantity: i64) -> i64 {
-        self.charges(quantity)
+        self.charges(Decimal::from(quantity))
             .iter()
             .fold(0, |sum, charge| sum.saturating_add(charge.amount))
     }
@@ -125,31 +130,32 @@ impl Scheme {
     }
 }
 
-fn graduated(tiers: &[Tier], quantity: i64) -> Vec<Charge> {
-    let mut below = 0;
+fn graduated(tiers: &[Tier], quantity: Decimal) -> Vec<Charge> {
+    let mut below = Decimal::ZERO;
     let mut charges = Vec::new();
     for (index, tier) in tiers.iter().enumerate() {
         if index > 0 && quantity <= below {
             break;
         }
         let last = index + 1 == tiers.len();
-        let top = tier.up_to.filter(|_| !last).unwrap_or(i64::MAX);
+        let top = tier.up_to.filter(|_| !last);
+        let top = top.map_or(Decimal::MAX, Decimal::from);
         charges.extend(reached(tier, index, quantity.min(top) - below));
         below = top;
     }
     charges
 }
 
-fn reached(tier: &Tier, index: usize, quantity: i64) -> Vec<Charge> {
+fn reached(tier: &Tier, index: usize, quantity: Decimal) -> Vec<Charge> {
     let units = Charge {
         quantity,
-        amount: round_half_up(times(Decimal::from(quantity), tier.unit)),
+        amount: round_half_up(times(quantity, tier.unit)),
         rate: tier.unit,
         tier: Some(index + 1),
         flat: false,
     };
     let flat = tier.flat.map(|flat| Charge {
-        quantity: 0,
+        quantity: Decimal::ZERO,
         amount: round_half_up(flat),
         rate: flat,
         tier: Some(index + 1),
@@ -162,6 +168,7 @@ fn reached(tier: &Tier, index: usize, quantity: i64) -> Vec<Charge> {
 mod tests {
     use proptest::prelude::*;
     use rust_decimal::Decimal;
+    use rust_decimal::prelude::ToPrimitive as _;
 
     use super::{Divide, Round, Scheme, Tier};
 
@@ -175,9 +182,9 @@ mod tests {
 
     fn pairs(scheme: &Scheme, quantity: i64) -> Vec<(i64, i64)> {
         scheme
-            .charges(quantity)
+            .charges(Decimal::from(quantity))
             .iter()
-            .map(|charge| (charge.quantity, charge.amount))
+            .map(|charge| (charge.quantity.to_i64().unwrap(), charge.amount))
             .collect()
     }
 
@@ -214,6 +221,31 @@ mod tests {
         assert_eq!(pairs(&scheme(Round::Up), 100), [(100, 68)]);
         assert_eq!(pairs(&scheme(Round::Down), 100), [(100, 66)]);
         assert_eq!(pairs(&scheme(Round::Up), 99), [(99, 66)]);
+    }
+
+    #[test]
+    fn fractions_of_units_cost_their_part() {
+        let quantity: Decimal = "10.25".parse().unwrap();
+        let amounts = |scheme: Scheme| {
+            let charges = scheme.charges(quantity);
+            let pairs = charges
+                .iter()
+                .map(|charge| (charge.quantity.to_string(), charge.amount));
+            pairs.collect::<Vec<_>>()
+        };
+        let pair = |quantity: &str, amount| (quantity.to_owned(), amount);
+        let unit = Decimal::from(10);
+        let divide = |round| Some(Divide { by: 2, round });
+        let per_unit = |divide| Scheme::PerUnit { unit, divide };
+        assert_eq!(amounts(per_unit(None)), [pair("10.25", 103)]);
+        assert_eq!(amounts(per_unit(divide(Round::Up))), [pair("10.25", 60)]);
+        assert_eq!(amounts(per_unit(divide(Round::Down))), [pair("10.25", 50)]);
+        let tiers = || vec![tier(Some(10), "1", None), tier(None, "10", None)];
+        assert_eq!(
+            amounts(Scheme::Graduated(tiers())),
+            [pair("10", 10), pair("0.25", 3)]
+        );
+        assert_eq!(amounts(Scheme::Volume(tiers())), [pair("10.25", 103)]);
     }
 
     #[test]
@@ -289,7 +321,8 @@ mod tests {
             }
             let scheme = Scheme::Graduated(tiers);
             prop_assert_eq!(i128::from(scheme.amount(quantity)), total);
-            let units: i64 = scheme.charges(quantity).iter().map(|charge| charge.quantity).sum();
+            let quantity = Decimal::from(quantity);
+            let units: Decimal = scheme.charges(quantity).iter().map(|charge| charge.quantity).sum();
             prop_assert_eq!(units, quantity);
         }
 

@@ -74,6 +74,55 @@ impl Form {
         Ok(())
     }
 
+    /// Adds the fields of a JSON object. A null counts as not given.
+    pub(crate) fn read_json(&mut self, body: &[u8]) -> Result<()> {
+        if body.is_empty() {
+            return Ok(());
+        }
+        let value: Json = serde_json::from_slice(body)
+            .map_err(|error| unreadable(format!("Invalid JSON: {error}.")))?;
+        let Json::Object(fields) = value else {
+            return Err(unreadable("Invalid JSON: it must be an object.".to_owned()));
+        };
+        for (key, value) in fields {
+            if let Some(node) = self.node_of(value, 1)? {
+                self.set(&key, node);
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of a parameter that is given in JSON.
+    fn node_of(&mut self, value: Json, depth: usize) -> Result<Option<Node>> {
+        self.fields += 1;
+        if depth > MAX_DEPTH || self.fields > MAX_FIELDS {
+            return Err(unreadable(format!(
+                "A request takes at most {MAX_FIELDS} parameters, nested at most {MAX_DEPTH} levels deep."
+            )));
+        }
+        let value = match value {
+            Json::Null => return Ok(None),
+            Json::Bool(flag) => Value::Text(flag.to_string()),
+            Json::Number(number) => Value::Text(number.to_string()),
+            Json::String(text) => Value::Text(text),
+            Json::Array(elements) => {
+                let nodes = elements.into_iter();
+                let nodes = nodes.map(|element| self.node_of(element, depth + 1));
+                Value::List(nodes.filter_map(Result::transpose).collect::<Result<_>>()?)
+            }
+            Json::Object(fields) => {
+                let mut map = IndexMap::new();
+                for (key, value) in fields {
+                    if let Some(node) = self.node_of(value, depth + 1)? {
+                        map.insert(key, node);
+                    }
+                }
+                Value::Map(map)
+            }
+        };
+        Ok(Some(value.into()))
+    }
+
     fn insert(&mut self, key: &str, value: String) -> Result<()> {
         if key.len() > MAX_KEY {
             return Err(unreadable(format!(
@@ -239,6 +288,20 @@ mod tests {
         );
         assert_eq!(read("a=1&a=2&b"), json!({"a": "2", "b": ""}));
         assert_eq!(read(""), json!({}));
+    }
+
+    #[test]
+    fn json_is_read_like_a_form() {
+        let mut form = Form::default();
+        let body = r#"{"a": "1", "b": {"c": 2, "d": null}, "e": ["x", true], "f": null}"#;
+        form.read_json(body.as_bytes()).expect("readable");
+        let expected = json!({"a": "1", "b": {"c": "2"}, "e": ["x", "true"]});
+        assert_eq!(form.to_json(), expected);
+        let deep = format!("{{\"a\": {}1{}}}", "[".repeat(40), "]".repeat(40));
+        for bad in ["[]", "1", "{", "{\"a\": }", &deep] {
+            let error = Form::default().read_json(bad.as_bytes()).expect_err(bad);
+            assert!(error.status == 400 && error.before_execution);
+        }
     }
 
     #[test]

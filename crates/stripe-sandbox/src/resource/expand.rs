@@ -12,6 +12,7 @@ use super::{on_request, render};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::store::account::Account;
+use crate::version::ApiVersion;
 
 const MAX_DEPTH: usize = 4;
 
@@ -19,10 +20,22 @@ const MAX_DEPTH: usize = 4;
 pub(crate) type Kind = &'static str;
 
 /// The expandable fields of each kind of object, with the kinds of their values.
-static FIELDS: LazyLock<HashMap<Kind, HashMap<&'static str, Vec<Kind>>>> = LazyLock::new(|| {
-    let mut fields: HashMap<Kind, HashMap<&'static str, Vec<Kind>>> = HashMap::new();
+type Fields = HashMap<Kind, HashMap<&'static str, Vec<Kind>>>;
+
+/// The fields of 2022-11-15.
+static FIELDS: LazyLock<Fields> = LazyLock::new(|| read_fields(include_str!("expandable.txt")));
+
+/// The fields of 2026-10-28.
+static FIELDS_2026: LazyLock<Fields> = LazyLock::new(|| {
+    let mut fields = FIELDS.clone();
+    fields.extend(read_fields(include_str!("expandable-2026-10-28.txt")));
+    fields
+});
+
+fn read_fields(text: &'static str) -> Fields {
+    let mut fields = Fields::new();
     let mut holder = "";
-    for line in include_str!("expandable.txt").lines() {
+    for line in text.lines() {
         if line.starts_with('#') {
             continue;
         }
@@ -40,16 +53,20 @@ static FIELDS: LazyLock<HashMap<Kind, HashMap<&'static str, Vec<Kind>>>> = LazyL
         }
     }
     fields
-});
+}
 
 /// The kinds of values of a field, if it can be expanded in an object of one of these kinds.
-fn field(holders: &[Kind], name: &str) -> Option<Vec<Kind>> {
+fn field(version: ApiVersion, holders: &[Kind], name: &str) -> Option<Vec<Kind>> {
+    let fields = match version {
+        ApiVersion::V2022_11_15 => &FIELDS,
+        ApiVersion::V2026_10_28 => &FIELDS_2026,
+    };
     let mut found: Option<Vec<Kind>> = None;
     for holder in holders {
         let kinds = match holder.strip_prefix("list:") {
             Some(element) if name == "data" => vec![element],
             Some(_) => continue,
-            None => match FIELDS.get(holder).and_then(|fields| fields.get(name)) {
+            None => match fields.get(holder).and_then(|fields| fields.get(name)) {
                 Some(kinds) => kinds.clone(),
                 None => continue,
             },
@@ -64,11 +81,12 @@ fn field(holders: &[Kind], name: &str) -> Option<Vec<Kind>> {
 pub(crate) struct Expand {
     paths: Vec<Vec<String>>,
     object: Kind,
+    version: ApiVersion,
 }
 
 impl Expand {
     /// Reads `expand[]` for an answer of type `object`.
-    pub(crate) fn read(params: &Params<'_>, object: Kind) -> Result<Self> {
+    pub(crate) fn read(params: &Params<'_>, object: Kind, version: ApiVersion) -> Result<Self> {
         let mut paths = Vec::new();
         for path in params.strings("expand")?.unwrap_or_default() {
             let steps: Vec<String> = path.split('.').map(str::to_owned).collect();
@@ -81,18 +99,27 @@ impl Expand {
             }
             let mut holders = vec![object];
             for (index, step) in steps.iter().enumerate() {
-                let inner = field(&holders, step);
+                let inner = field(version, &holders, step);
                 holders = inner.ok_or_else(|| no_such_field(object, &steps[..=index]))?;
             }
             paths.push(steps);
         }
-        Ok(Self { paths, object })
+        Ok(Self {
+            paths,
+            object,
+            version,
+        })
     }
 
     /// Expands an answer in place. Deleted objects cannot be expanded, except discounts.
     pub(crate) fn apply(&self, account: &Account, now: i64, answer: &mut Value) {
         for path in &self.paths {
-            walk(account, now, &[self.object], answer, path);
+            let scope = Scope {
+                account,
+                now,
+                version: self.version,
+            };
+            scope.walk(&[self.object], answer, path);
         }
     }
 }
@@ -112,46 +139,56 @@ fn refused(message: String) -> Error {
     Error::invalid(message).before_execution()
 }
 
-fn walk(account: &Account, now: i64, holders: &[Kind], value: &mut Value, path: &[String]) {
-    if let Value::Array(elements) = value {
-        for element in elements {
-            walk(account, now, holders, element, path);
-        }
-        return;
-    }
-    let Some((step, rest)) = path.split_first() else {
-        return;
-    };
-    // Of the deleted objects, only discounts have expandable fields.
-    let empty = value["deleted"] == true && value["object"] != "discount";
-    let (Some(kinds), false) = (field(holders, step), empty) else {
-        return;
-    };
-    if value.is_object()
-        && value.get(step).is_none()
-        && let Some(shown) = on_request(account, value, step)
-    {
-        value[step.as_str()] = shown;
-    }
-    if let Some(inner) = value.get_mut(step) {
-        link(account, now, &kinds, inner);
-        walk(account, now, &kinds, inner, rest);
-    }
+/// What is shown in place of ids.
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    account: &'a Account,
+    now: i64,
+    version: ApiVersion,
 }
 
-/// Replaces ids by their objects. Other values, and ids of objects that the sandbox does not have, stay.
-fn link(account: &Account, now: i64, kinds: &[Kind], value: &mut Value) {
-    match value {
-        Value::Array(elements) => {
+impl Scope<'_> {
+    fn walk(self, holders: &[Kind], value: &mut Value, path: &[String]) {
+        if let Value::Array(elements) = value {
             for element in elements {
-                link(account, now, kinds, element);
+                self.walk(holders, element, path);
             }
+            return;
         }
-        Value::String(id) => {
-            if let Some(object) = render(account, now, kinds, id) {
-                *value = object;
+        let Some((step, rest)) = path.split_first() else {
+            return;
+        };
+        // Of the deleted objects, only discounts have expandable fields.
+        let empty = value["deleted"] == true && value["object"] != "discount";
+        let (Some(kinds), false) = (field(self.version, holders, step), empty) else {
+            return;
+        };
+        if value.is_object()
+            && value.get(step).is_none()
+            && let Some(shown) = on_request(self.account, self.version, value, step)
+        {
+            value[step.as_str()] = self.version.shown(shown);
+        }
+        if let Some(inner) = value.get_mut(step) {
+            self.link(&kinds, inner);
+            self.walk(&kinds, inner, rest);
+        }
+    }
+
+    /// Replaces ids by their objects. Other values, and ids of objects that the sandbox does not have, stay.
+    fn link(self, kinds: &[Kind], value: &mut Value) {
+        match value {
+            Value::Array(elements) => {
+                for element in elements {
+                    self.link(kinds, element);
+                }
             }
+            Value::String(id) => {
+                if let Some(object) = render(self.account, self.now, kinds, id) {
+                    *value = self.version.shown(object);
+                }
+            }
+            _ => {}
         }
-        _ => {}
     }
 }

@@ -19,7 +19,10 @@ pub(crate) mod event;
 pub(crate) mod expand;
 pub(crate) mod invoice;
 pub(crate) mod invoice_item;
+pub(crate) mod invoice_payment;
 pub(crate) mod json;
+pub(crate) mod meter;
+pub(crate) mod meter_event;
 pub(crate) mod payment_intent;
 pub(crate) mod payment_method;
 pub(crate) mod price;
@@ -38,6 +41,9 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
+use self::customer::Customer;
+use self::discount::Discount;
+use self::meter::Meter;
 use self::payment_intent::Intent;
 use self::payment_method::PaymentMethod;
 use self::price::Price;
@@ -48,6 +54,7 @@ use self::route::Route;
 use self::setup_intent::SetupIntent;
 use self::test_clock::TestClock;
 use crate::store::account::Account;
+use crate::version::ApiVersion;
 
 /// The endpoints by resource. If two match, the first is used.
 pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
@@ -64,6 +71,9 @@ pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         event::routes::routes(),
         invoice::routes::routes(),
         invoice_item::routes::routes(),
+        invoice_payment::routes::routes(),
+        meter::routes::routes(),
+        meter_event::routes::routes(),
         payment_intent::routes::routes(),
         payment_method::routes::routes(),
         price::routes::routes(),
@@ -96,6 +106,7 @@ pub(crate) fn render(account: &Account, now: i64, kinds: &[&str], id: &str) -> O
             let customer = account.customers.even_deleted(id);
             customer.map(|customer| customer.to_json(account.time_of(id, now)))
         }
+        "mtr" => account.meters.get(id).map(Meter::to_json),
         "price" => account.prices.get(id).map(Price::to_json),
         "pm" => account.payment_methods.get(id).map(PaymentMethod::to_json),
         "seti" => account.setup_intents.get(id).map(SetupIntent::to_json),
@@ -106,6 +117,10 @@ pub(crate) fn render(account: &Account, now: i64, kinds: &[&str], id: &str) -> O
         "ch" => Some(payments.charges.get(id)?.to_json(account)),
         "txn" => balance_transaction::view::render(account, now, id),
         "re" => payments.refunds.get(id).map(Refund::to_json),
+        "inpay" => {
+            let invoice = invoice_payment::view::invoice_of(account, id)?;
+            invoice_payment::view::of_invoice(account, invoice)
+        }
         "in" => Some(invoice::view::invoice(account, billing.invoices.get(id)?)),
         "cn" => Some(credit_note::view::note(
             account,
@@ -113,7 +128,7 @@ pub(crate) fn render(account: &Account, now: i64, kinds: &[&str], id: &str) -> O
         )),
         "ii" => Some(billing.invoice_items.table.get(id)?.to_json(account)),
         "di" => {
-            let discount = billing.discounts.get(id)?;
+            let discount = find_discount(account, id)?;
             Some(discount.to_json(account.time_of(&discount.customer, now)))
         }
         "si" => subscription_item::view::rendered(account, id),
@@ -129,20 +144,55 @@ pub(crate) fn render(account: &Account, now: i64, kinds: &[&str], id: &str) -> O
     }
 }
 
+/// A discount by its id: one on an invoice, or that of a customer or a subscription.
+fn find_discount<'a>(account: &'a Account, id: &str) -> Option<&'a Discount> {
+    let billing = &account.billing;
+    let is_it = |discount: &&Discount| *discount.id == *id;
+    let subscriptions = billing.subscriptions.iter();
+    let of_subscriptions = || {
+        let mut discounts = subscriptions.filter_map(|one| one.discount.as_ref());
+        discounts.find(is_it)
+    };
+    let customers = account.customers.table().iter();
+    let of_customers = || customers.filter_map(Customer::discount).find(is_it);
+    let of_invoice = billing.discounts.get(id);
+    of_invoice.or_else(of_subscriptions).or_else(of_customers)
+}
+
 /// The value of a field that is shown only on request.
-fn on_request(account: &Account, object: &Value, field: &str) -> Option<Value> {
+fn on_request(
+    account: &Account,
+    version: ApiVersion,
+    object: &Value,
+    field: &str,
+) -> Option<Value> {
     let id = object["id"].as_str().unwrap_or_default();
+    let billing = &account.billing;
     let list = |path: &str| serde_json::json!({"object": "list", "data": [], "has_more": false, "url": format!("/v1/customers/{id}/{path}")});
     match (object["object"].as_str().unwrap_or_default(), field) {
         ("price" | "plan", "tiers") => account.prices.get(id)?.tiers_json(),
         ("price", "currency_options") => account.prices.get(id).map(Price::currency_options_json),
         ("customer", "cash_balance") => Some(Value::Null),
         ("customer", "sources" | "tax_ids") => Some(list(field)),
-        ("customer", "tax") => account
-            .customers
-            .get(id)
-            .map(customer::tax_location::to_json),
+        ("customer", "tax") => {
+            let mut tax = account
+                .customers
+                .get(id)
+                .map(customer::tax_location::to_json)?;
+            if version.has_meters() {
+                tax["provider"] = "stripe".into();
+            }
+            Some(tax)
+        }
         ("customer", "subscriptions") => Some(subscription::view::of_customer(account, id)),
+        ("invoice", "payments") => {
+            let invoice = billing.invoices.get(id)?;
+            Some(invoice_payment::view::list_of(account, invoice))
+        }
+        ("invoice", "confirmation_secret") => {
+            let invoice = billing.invoices.get(id)?;
+            Some(invoice_payment::view::secret_of(account, invoice))
+        }
         ("charge", "refunds") => {
             let charge = account.payments.charges.get(id)?;
             Some(charge::view::refunds(account, charge))

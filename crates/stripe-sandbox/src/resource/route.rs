@@ -6,6 +6,7 @@ use crate::engine::copy::DryRun;
 use crate::error::Result;
 use crate::params::Params;
 use crate::store::context::Ctx;
+use crate::version::{ApiVersion, Availability};
 
 /// The handler of a call; see [`Route::new`].
 type Handler = dyn Fn(&mut Ctx<'_>, &Params<'_>) -> Result<Value> + Send + Sync;
@@ -20,6 +21,8 @@ pub(crate) struct Route {
     pub(crate) object: &'static str,
     /// Whether it may take so long that it must not block the thread.
     pub(crate) takes_long: bool,
+    /// The versions in which it exists.
+    pub(crate) available: Availability,
     handler: Box<Handler>,
 }
 
@@ -80,6 +83,7 @@ impl Route {
             path,
             object,
             takes_long: false,
+            available: Availability::All,
             handler: Box::new(handler),
         }
     }
@@ -88,6 +92,22 @@ impl Route {
     pub(crate) fn long(self) -> Self {
         Self {
             takes_long: true,
+            ..self
+        }
+    }
+
+    /// The same endpoint, which versions after this one do not have.
+    pub(crate) fn until(self, last: ApiVersion) -> Self {
+        Self {
+            available: Availability::Until(last),
+            ..self
+        }
+    }
+
+    /// The same endpoint, which only this version and later ones have.
+    pub(crate) fn since(self, first: ApiVersion) -> Self {
+        Self {
+            available: Availability::Since(first),
             ..self
         }
     }

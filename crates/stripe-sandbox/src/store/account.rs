@@ -19,7 +19,10 @@ use crate::resource::customer_balance;
 use crate::resource::discount::Discount;
 use crate::resource::event::Events;
 use crate::resource::invoice::Invoice;
+use crate::resource::invoice::previews::Previews;
 use crate::resource::invoice_item::InvoiceItems;
+use crate::resource::meter::Meter;
+use crate::resource::meter_event::MeterEvents;
 use crate::resource::payment_intent::Intent;
 use crate::resource::payment_method::PaymentMethod;
 use crate::resource::price::{Price, Prices};
@@ -51,6 +54,8 @@ pub(crate) struct Account {
     pub(crate) outgoing: Vec<Outgoing>,
     pub(crate) products: Table<Product>,
     pub(crate) prices: Prices,
+    pub(crate) meters: Table<Meter>,
+    pub(crate) meter_events: MeterEvents,
     pub(crate) customers: Customers,
     pub(crate) balance_transactions: Table<customer_balance::Transaction>,
     pub(crate) payment_methods: Table<PaymentMethod>,
@@ -75,6 +80,8 @@ impl Account {
             outgoing: Vec::new(),
             products: Table::default(),
             prices: Prices::default(),
+            meters: Table::default(),
+            meter_events: MeterEvents::default(),
             customers: Customers::default(),
             balance_transactions: Table::default(),
             payment_methods: Table::default(),
@@ -112,6 +119,7 @@ impl Account {
                 url: endpoint.url.clone(),
                 endpoints: endpoints.clone(),
                 account: self.profile.id.clone(),
+                version: endpoint.api_version,
                 is_platforms,
             };
             wanted.map(destination).collect::<Vec<_>>()
@@ -151,6 +159,8 @@ pub(crate) struct Billing {
     pub(crate) invoices: Table<Invoice>,
     pub(crate) invoice_items: InvoiceItems,
     pub(crate) credit_notes: Table<CreditNote>,
+    /// Recent previews of invoices.
+    pub(crate) previews: Previews,
     pub(crate) schedules: Table<Schedule>,
     pub(crate) sessions: Table<Session>,
     /// The position of each item's subscription.

@@ -9,7 +9,7 @@ use super::ids::Id;
 use crate::resource::event::Event;
 use crate::resource::payment_method::card::Presence;
 use crate::resource::webhook_endpoint::Outgoing;
-use crate::version::API_VERSION;
+use crate::version::ApiVersion;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -33,10 +33,16 @@ pub(crate) struct Ctx<'a> {
 pub(crate) struct Origin {
     pub(crate) request_id: Option<Id>,
     pub(crate) idempotency_key: Option<String>,
+    /// The version of the call.
+    pub(crate) version: ApiVersion,
+    /// The account's default version, in which events are recorded.
+    pub(crate) default_version: ApiVersion,
     /// The URL of the sandbox, without a slash at the end.
     pub(crate) public_url: String,
     /// How long the search index lags, in milliseconds.
     pub(crate) search_lag: i64,
+    /// How long it takes until a meter event is processed, in milliseconds.
+    pub(crate) meter_lag: i64,
     /// How long renewals and the first invoices of schedules stay drafts, in seconds.
     pub(crate) invoice_draft: i64,
 }
@@ -47,6 +53,7 @@ impl Origin {
         Self {
             request_id: None,
             idempotency_key: None,
+            version: self.default_version,
             ..self.clone()
         }
     }
@@ -63,6 +70,11 @@ impl Ctx<'_> {
         self.args.get(index).cloned().unwrap_or_default()
     }
 
+    /// Whether the call's version has meters and discounts in place of usage records and coupons.
+    pub(crate) fn has_meters(&self) -> bool {
+        self.origin.version.has_meters()
+    }
+
     /// The customer's time.
     pub(crate) fn time_of(&self, customer: &str) -> i64 {
         self.account.time_of(customer, self.now)
@@ -70,7 +82,7 @@ impl Ctx<'_> {
 
     /// Records an event at `at` with `object`, the JSON of the API.
     pub(crate) fn event(&mut self, kind: &'static str, object: &Value, at: i64) {
-        record(self, kind, object, None, at);
+        record(self, kind, (object, None), at);
     }
 
     /// Like [`event`](Self::event), with the former values of the changed fields.
@@ -81,22 +93,55 @@ impl Ctx<'_> {
         after: &Value,
         at: i64,
     ) {
-        record(self, kind, after, Some(difference(before, after)), at);
+        record(self, kind, (after, Some(before)), at);
     }
 }
 
 /// See [`Ctx::event`].
-fn record(ctx: &mut Ctx<'_>, kind: &'static str, object: &Value, previous: Option<Value>, at: i64) {
+fn record(ctx: &mut Ctx<'_>, kind: &'static str, change: (&Value, Option<&Value>), at: i64) {
     let id = ctx.account.ids.next("evt", 24);
+    let default = ctx.origin.default_version;
+    let endpoints = ctx.account.destinations(kind);
+    let event = body(ctx, (&id, kind), change, default, at);
+    let event = Arc::new(Event::new(
+        &id,
+        kind,
+        (at, ctx.now),
+        &event,
+        endpoints.len(),
+    ));
+    for to in endpoints {
+        let version = to.version.unwrap_or(default);
+        let event = if version == default {
+            event.clone()
+        } else {
+            Arc::new(event.with_body(&body(ctx, (&id, kind), change, version, at)))
+        };
+        ctx.account.outgoing.push(Outgoing { event, to });
+    }
+    ctx.account.events.add(event, ctx.now);
+}
+
+/// An event in a version of the API. `change` is the object, and what it was before.
+fn body(
+    ctx: &Ctx<'_>,
+    (id, kind): (&Id, &str),
+    (object, before): (&Value, Option<&Value>),
+    version: ApiVersion,
+    at: i64,
+) -> Value {
+    let object = version.shown(object.clone());
+    let before = before.map(|before| version.shown(before.clone()));
     let mut data = Map::new();
-    data.insert("object".into(), object.clone());
+    let previous = before.map(|before| difference(&before, &object));
+    data.insert("object".into(), object);
     if let Some(previous) = previous {
         data.insert("previous_attributes".into(), previous);
     }
-    let body = json!({
-        "id": &*id,
+    json!({
+        "id": &**id,
         "object": "event",
-        "api_version": API_VERSION,
+        "api_version": version.as_str(),
         "created": at,
         "data": data,
         "livemode": false,
@@ -107,15 +152,7 @@ fn record(ctx: &mut Ctx<'_>, kind: &'static str, object: &Value, previous: Optio
             "idempotency_key": ctx.origin.idempotency_key,
         },
         "type": kind,
-    });
-    let endpoints = ctx.account.destinations(kind);
-    let event = Event::new(&id, kind, (at, ctx.now), &body, endpoints.len());
-    let event = Arc::new(event);
-    for to in endpoints {
-        let event = event.clone();
-        ctx.account.outgoing.push(Outgoing { event, to });
-    }
-    ctx.account.events.add(event, ctx.now);
+    })
 }
 
 /// `previous_attributes`: the former values of changed fields. Nested objects contain only changed fields, too; lists

@@ -111,7 +111,7 @@ async fn other_api_versions_are_refused() {
         assert_eq!(
             refused.refused(400).0,
             format!(
-                "The sandbox only supports the API version `2022-11-15`, not `{version}`: send `Stripe-Version: 2022-11-15`, or leave the header out."
+                "The sandbox only supports the API versions `2022-11-15` and `2026-10-28.endive`, not `{version}`: send one of these as `Stripe-Version`, or leave the header out for `2022-11-15`."
             )
         );
     }

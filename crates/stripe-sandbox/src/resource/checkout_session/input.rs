@@ -11,8 +11,11 @@ use crate::params::metadata::Metadata;
 use crate::resource::customer::{self, Customer};
 use crate::resource::discount::AppliedCoupon;
 use crate::resource::payment_method;
+use crate::resource::subscription::BillingMode;
 use crate::resource::subscription::input::LONGEST_TRIAL;
-use crate::resource::subscription::shared_input::{automatic_tax, coupon, discount, same_currency};
+use crate::resource::subscription::shared_input::{
+    automatic_tax, billing_mode, coupon, default_mode, named_discount, same_currency,
+};
 use crate::resource::subscription_item::{self, ItemSpec};
 use crate::store::account::Account;
 use crate::store::context::Ctx;
@@ -59,7 +62,7 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Optio
     let (mode, intent) = match mode {
         Some("subscription") => (purchase(ctx, params, holder)?, None),
         Some("setup") => {
-            let data = setup(params)?;
+            let data = setup(ctx, params)?;
             (Mode::Setup { intent: "".into() }, Some(data))
         }
         Some(_) => {
@@ -80,7 +83,8 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Optio
     let tax = automatic_tax(params)?.unwrap_or(false);
     let tax_ids = tax_ids(params)?;
     updates(params, holder, tax && intent.is_none(), tax_ids)?;
-    card_only(params)?;
+    card_only(ctx, params)?;
+    hosted_only(ctx, params)?;
     params.disabled("invoice_creation")?;
     params.disabled("phone_number_collection")?;
     params.unmodelled(UNMODELLED)?;
@@ -117,7 +121,7 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Optio
 }
 
 /// The metadata of the intent. Nothing can be bought in this mode.
-fn setup(params: &Params<'_>) -> Result<Metadata> {
+fn setup(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Metadata> {
     if let Some(key) = ["discounts", "line_items", "subscription_data"]
         .iter()
         .find(|key| params.has(key))
@@ -126,7 +130,10 @@ fn setup(params: &Params<'_>) -> Result<Metadata> {
             Error::invalid(format!("You can not pass `{key}` in `setup` mode.")).param(*key),
         );
     }
-    params.currency("currency")?;
+    let currency = params.currency("currency")?;
+    if ctx.has_meters() && currency.is_none() {
+        return Err(params.missing("currency"));
+    }
     let Some(data) = params.object("setup_intent_data")? else {
         return Ok(Metadata::default());
     };
@@ -161,6 +168,7 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
     let mut purchase = Purchase {
         specs,
         currency,
+        billing_mode: BillingMode::default(),
         metadata: Metadata::default(),
         description: None,
         coupon: None,
@@ -169,10 +177,17 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
         subtotal: 0,
         discount: 0,
     };
-    if let Some(data) = params.object("subscription_data")? {
+    let data = params.object("subscription_data")?;
+    purchase.billing_mode = match &data {
+        Some(data) => billing_mode(ctx, data)?,
+        None => default_mode(ctx),
+    };
+    if let Some(data) = data {
         purchase.metadata = data.metadata()?.apply(&Metadata::default())?;
         purchase.description = data.nullable("description")?.value().map(str::to_owned);
-        purchase.coupon = coupon(ctx, &data, currency, now)?.map(AppliedCoupon::from);
+        if !ctx.has_meters() {
+            purchase.coupon = coupon(ctx, &data, currency, now)?.map(AppliedCoupon::from);
+        }
         (purchase.trial_days, purchase.trial_end) = trial(&data, now)?;
         data.unmodelled(DATA_UNMODELLED)?;
     }
@@ -245,9 +260,20 @@ fn updates(params: &Params<'_>, holder: Option<&Customer>, tax: bool, tax_ids: b
     Ok(())
 }
 
-fn card_only(params: &Params<'_>) -> Result<()> {
-    let types = params.strings("payment_method_types")?.unwrap_or_default();
-    payment_method::cards_only("payment_method_types", &types)
+/// The kinds of payment methods, under the name of the version: cards only.
+fn card_only(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<()> {
+    let name = payment_method::types_param(ctx.origin.version);
+    let types = params.strings(name)?.unwrap_or_default();
+    payment_method::cards_only(name, &types)
+}
+
+/// `ui_mode`, which later versions have: the page of the sandbox.
+fn hosted_only(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<()> {
+    if ctx.has_meters() {
+        let others = ["elements", "embedded_page", "form"];
+        params.one_of_modelled("ui_mode", &["hosted_page"], &others)?;
+    }
+    Ok(())
 }
 
 /// The expiry: by default after a day; from half an hour to a day.
@@ -316,5 +342,5 @@ fn discounts(
         )
         .param("discounts"));
     }
-    Ok(discount(ctx, one, holder, specs, now)?.value())
+    Ok(named_discount(ctx, one, holder, specs, now)?.value())
 }

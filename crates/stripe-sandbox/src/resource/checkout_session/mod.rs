@@ -7,6 +7,7 @@ pub(crate) mod routes;
 pub(crate) mod view;
 
 use super::discount::AppliedCoupon;
+use super::subscription::BillingMode;
 use super::subscription_item::ItemSpec;
 use crate::money::currency::Currency;
 use crate::params::metadata::Metadata;
@@ -44,6 +45,7 @@ pub(crate) enum Mode {
 pub(crate) struct Purchase {
     pub(crate) specs: Vec<ItemSpec>,
     pub(crate) currency: Currency,
+    pub(crate) billing_mode: BillingMode,
     pub(crate) metadata: Metadata,
     pub(crate) description: Option<String>,
     pub(crate) coupon: Option<AppliedCoupon>,

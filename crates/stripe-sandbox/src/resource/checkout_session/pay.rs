@@ -107,6 +107,8 @@ fn subscribe(ctx: &mut Ctx<'_>, session: &mut Session, purchase: Purchase, metho
         customer: holder,
         clock,
         currency: purchase.currency,
+        billing_mode: purchase.billing_mode,
+        prorates: true,
         specs: purchase.specs,
         added: Vec::new(),
         start_date: now,

@@ -137,7 +137,7 @@ impl Taken {
 }
 
 fn of_units(params: &Params<'_>, line: &InvoiceLine, quantity: i64) -> Result<i64> {
-    if quantity > line.line.quantity {
+    if Decimal::from(quantity) > line.line.quantity {
         return Err(Error::invalid(format!(
             "The quantity to credit ({quantity}) is more than the line's ({}).",
             line.line.quantity
@@ -145,5 +145,5 @@ fn of_units(params: &Params<'_>, line: &InvoiceLine, quantity: i64) -> Result<i6
         .param(params.name("quantity")));
     }
     let part = times(Decimal::from(line.line.amount), Decimal::from(quantity));
-    Ok(round_half_up(part / Decimal::from(line.line.quantity)))
+    Ok(round_half_up(part / line.line.quantity))
 }

@@ -14,11 +14,12 @@ use crate::resource::route::Route;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 use crate::store::page::Page;
+use crate::version::ApiVersion;
 
 const NAME: &str = "credit note";
 
 pub(crate) fn routes() -> Vec<Route> {
-    vec![
+    let routes = vec![
         Route::new(
             "POST",
             "/v1/credit_notes",
@@ -63,7 +64,12 @@ pub(crate) fn routes() -> Vec<Route> {
             lines,
         ),
         Route::bare("POST", "/v1/credit_notes/:id/void", "credit_note", void),
-    ]
+    ];
+    // What they look like since is not modelled.
+    let routes = routes.into_iter();
+    routes
+        .map(|route| route.until(ApiVersion::V2022_11_15))
+        .collect()
 }
 
 /// `POST /v1/credit_notes`

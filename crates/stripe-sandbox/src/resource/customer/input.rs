@@ -55,7 +55,8 @@ pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
         // A new customer can only have the payment method of this request.
         return Err(no_default(ctx, default));
     }
-    let coupon = discount::input::given(ctx, params, purchase(None, customer.created))?.value();
+    let coupon =
+        discount::input::of_customer(ctx, params, purchase(None, customer.created))?.value();
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(&["tax_id_data"])?;
     Ok(New {
@@ -81,7 +82,7 @@ pub(super) fn read_change(
     })?;
     default.apply(&mut customer.default_payment_method);
     let now = ctx.time_of(&customer.id);
-    let coupon = discount::input::given(ctx, params, purchase(Some(&customer), now))?;
+    let coupon = discount::input::of_customer(ctx, params, purchase(Some(&customer), now))?;
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(UPDATE_UNMODELLED)?;
     Ok((customer, coupon))

@@ -8,8 +8,54 @@ use crate::resource::promotion_code::input::Purchase;
 use crate::resource::{coupon, promotion_code};
 use crate::store::context::Ctx;
 
+/// The discount of a subscription: `discounts`, or in 2022-11-15 `coupon` or `promotion_code`.
+pub(crate) fn of_subscription(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    purchase: Purchase<'_>,
+) -> Result<FieldUpdate<AppliedCoupon>> {
+    if !ctx.has_meters() {
+        return named(ctx, params, purchase);
+    }
+    match only(params)? {
+        FieldUpdate::Set(one) => named(ctx, &one, purchase),
+        FieldUpdate::Unset => Ok(FieldUpdate::Unset),
+        FieldUpdate::Keep => Ok(FieldUpdate::Keep),
+    }
+}
+
+/// The discount of a customer, which only 2022-11-15 takes from a request.
+pub(crate) fn of_customer(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    purchase: Purchase<'_>,
+) -> Result<FieldUpdate<AppliedCoupon>> {
+    if ctx.has_meters() {
+        return Ok(FieldUpdate::Keep);
+    }
+    named(ctx, params, purchase)
+}
+
+/// The one element of `discounts`; none of them removes the discount. The sandbox does not model several discounts at a
+/// time, nor the ids of discounts here.
+pub(crate) fn only<'a>(params: &Params<'a>) -> Result<FieldUpdate<Params<'a>>> {
+    let Some(given) = params.objects("discounts")? else {
+        return Ok(FieldUpdate::Keep);
+    };
+    let mut given = given.into_iter();
+    let Some(one) = given.next() else {
+        return Ok(FieldUpdate::Unset);
+    };
+    if let Some(second) = given.next() {
+        let name = second.name("");
+        return Err(Error::unmodelled(name.trim_end_matches("[]")));
+    }
+    one.unmodelled(&["discount"])?;
+    Ok(FieldUpdate::Set(one))
+}
+
 /// `coupon` or `promotion_code`: at most one. An empty one removes the discount.
-pub(crate) fn given(
+pub(crate) fn named(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     purchase: Purchase<'_>,

@@ -34,7 +34,7 @@ pub(crate) struct Event {
     recorded: i64,
     body: Box<str>,
     /// How many webhook endpoints have yet to receive it.
-    pending: AtomicUsize,
+    pending: Arc<AtomicUsize>,
 }
 
 impl Row for Event {
@@ -59,7 +59,17 @@ impl Event {
             created: times.0,
             recorded: times.1,
             body: body.to_string().into(),
-            pending: AtomicUsize::new(wanted),
+            pending: Arc::new(AtomicUsize::new(wanted)),
+        }
+    }
+
+    /// The same event as another version of the API shows it.
+    pub(crate) fn with_body(&self, body: &Value) -> Self {
+        Self {
+            id: self.id.clone(),
+            body: body.to_string().into(),
+            pending: self.pending.clone(),
+            ..*self
         }
     }
 

@@ -2,8 +2,10 @@
 //! choice), so that tests need not wait, unless it is configured otherwise.
 
 mod actions;
+mod create_preview;
 mod drafts;
 mod preview;
+pub(crate) mod previews;
 pub(crate) mod routes;
 pub(crate) mod view;
 

@@ -167,7 +167,7 @@ fn after_change(
 }
 
 /// `invoice_items`: added as pending items.
-fn add_items(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id) -> Result<()> {
+pub(super) fn add_items(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id) -> Result<()> {
     for given in params.objects("invoice_items")?.unwrap_or_default() {
         given.unmodelled(&["invoiceitem"])?;
         let holder = customer::input::named(ctx, holder, "customer")?;
@@ -184,17 +184,25 @@ fn change_subscription(
     now: i64,
 ) -> Result<()> {
     let form = params.renamed(RENAMED);
-    let renamed = Params::new(&form);
-    let read = |ctx: &Ctx<'_>| {
-        let subscription = ctx.account.subscription(position);
-        subscription::update_input::check_live(subscription)?;
-        subscription::update_input::check_begun(subscription, &renamed)?;
-        let update = subscription::update_input::read(ctx, &renamed, subscription, now)?;
-        renamed.finish()?;
-        Ok(update)
-    };
-    let update = read(ctx).map_err(under_its_own_name)?;
-    if params.boolean("subscription_cancel_now")?.unwrap_or(false) {
+    let cancel_now = params.boolean("subscription_cancel_now")?.unwrap_or(false);
+    update(ctx, &form, cancel_now, position, now).map_err(under_its_own_name)
+}
+
+/// Updates or cancels the subscription as a form says.
+pub(super) fn update(
+    ctx: &mut Ctx<'_>,
+    form: &Form,
+    cancel_now: bool,
+    position: u32,
+    now: i64,
+) -> Result<()> {
+    let given = Params::new(form);
+    let subscription = ctx.account.subscription(position);
+    subscription::update_input::check_live(subscription)?;
+    subscription::update_input::check_begun(subscription, &given)?;
+    let update = subscription::update_input::read(ctx, &given, subscription, now)?;
+    given.finish()?;
+    if cancel_now {
         let how = Cancellation {
             invoice_now: true,
             prorate: update.prorate != Prorate::Never,
@@ -206,25 +214,25 @@ fn change_subscription(
     Ok(())
 }
 
-/// A new subscription, without a payment check.
 fn create(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id) -> Result<u32> {
-    let mut form: Form = params.renamed(RENAMED);
+    let form: Form = params.renamed(RENAMED);
+    create_of(ctx, form, holder).map_err(under_its_own_name)
+}
+
+/// A new subscription as a form says, without a payment check.
+pub(super) fn create_of(ctx: &mut Ctx<'_>, mut form: Form, holder: &Id) -> Result<u32> {
     let text = |text: &str| Node::from(form::Value::Text(text.to_owned()));
     form.set("customer", text(holder));
     form.set("payment_behavior", text("default_incomplete"));
-    let renamed = Params::new(&form);
-    let read = |ctx: &Ctx<'_>| {
-        let new = subscription::input::read_new(ctx, &renamed, ctx.presence)?;
-        renamed.finish()?;
-        Ok(new)
-    };
-    let (new, now) = read(ctx).map_err(under_its_own_name)?;
+    let given = Params::new(&form);
+    let (new, now) = subscription::input::read_new(ctx, &given, ctx.presence)?;
+    given.finish()?;
     let id = new_subscription::create(ctx, new, now);
     let position = ctx.account.billing.subscriptions.position(&id);
     Ok(position.expect("just created"))
 }
 
-fn of_schedule(
+pub(super) fn of_schedule(
     ctx: &mut Ctx<'_>,
     params: &Params<'_>,
     with_subscription: bool,
@@ -265,7 +273,7 @@ fn discount_customer(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id, now: i
 }
 
 /// The immediate invoice of the change, shown as a draft.
-fn issued(ctx: &Ctx<'_>) -> Option<Invoice> {
+pub(super) fn issued(ctx: &Ctx<'_>) -> Option<Invoice> {
     let mut invoice = ctx.account.billing.invoices.iter().next_back()?.clone();
     invoice.id = Id::default();
     invoice.number = None;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::drafts::{self, find};
 use super::view::{self, page_of_lines};
-use super::{Invoice, NAME, URL, actions, preview};
+use super::{Invoice, NAME, URL, actions, create_preview, preview};
 use crate::error::Result;
 use crate::params::Params;
 use crate::params::filter::Created;
@@ -14,6 +14,7 @@ use crate::resource::subscription::COLLECTION_METHODS;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 use crate::store::page::Page;
+use crate::version::ApiVersion;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -31,14 +32,24 @@ pub(crate) fn routes() -> Vec<Route> {
             "invoice",
             preview::read_upcoming,
             preview::upcoming,
-        ),
+        )
+        .until(ApiVersion::V2022_11_15),
         Route::on_copy(
             "GET",
             "/v1/invoices/upcoming/lines",
             "list:line_item",
             preview::read_upcoming_lines,
             preview::upcoming_lines,
-        ),
+        )
+        .until(ApiVersion::V2022_11_15),
+        Route::on_copy(
+            "POST",
+            "/v1/invoices/create_preview",
+            "invoice",
+            create_preview::read,
+            create_preview::create,
+        )
+        .since(ApiVersion::V2026_10_28),
         Route::bare("GET", "/v1/invoices/:id", "invoice", retrieve),
         Route::new(
             "POST",
@@ -134,6 +145,9 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
 
 /// `GET /v1/invoices/:id`
 fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
+    if let Some(preview) = create_preview::retrieve(ctx, &ctx.arg(0)) {
+        return Ok(preview);
+    }
     Ok(view::invoice(ctx.account, find(ctx)?))
 }
 
@@ -143,6 +157,9 @@ fn read_lines(_: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
 
 /// `GET /v1/invoices/:id/lines`
 fn lines(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
+    if let Some(lines) = create_preview::page_of_lines(ctx, &page, &ctx.arg(0)) {
+        return lines;
+    }
     let invoice = find(ctx)?;
     page_of_lines(ctx, &page, invoice, &format!("{URL}/{}/lines", invoice.id))
 }

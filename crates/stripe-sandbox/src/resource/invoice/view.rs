@@ -1,5 +1,7 @@
 //! The JSON of invoices and their lines at 2022-11-15.
 
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive as _;
 use serde_json::{Value, json};
 
 use super::{Invoice, InvoiceLine, Status, TaxStatus, view};
@@ -204,7 +206,7 @@ pub(crate) fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> 
         "price": price.map(Price::to_json),
         "proration": line.line.proration,
         "proration_details": {"credited_items": credited},
-        "quantity": line.line.quantity,
+        "quantity": whole(line.line.quantity),
         "subscription": subscription,
         "tax_amounts": [],
         "tax_rates": [],
@@ -212,6 +214,10 @@ pub(crate) fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> 
         "unit_amount_excluding_tax": amounts(Some(line.line.rate)).1,
     });
     let fields = object.as_object_mut().expect("built as an object");
+    if !line.line.quantity.is_integer() {
+        let exact = line.line.quantity.normalize().to_string();
+        fields.insert("quantity_decimal".into(), json!(exact));
+    }
     if let Some(id) = &line.invoice_item {
         fields.insert("invoice_item".into(), json!(&**id));
     }
@@ -219,6 +225,11 @@ pub(crate) fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> 
         fields.insert("subscription_item".into(), json!(&**id));
     }
     object
+}
+
+/// A quantity as an integer; a fraction is only shown exactly, beside it.
+pub(crate) fn whole(quantity: Decimal) -> Option<i64> {
+    quantity.is_integer().then(|| quantity.to_i64())?
 }
 
 /// The lines of an invoice in their own order, which is not by age.

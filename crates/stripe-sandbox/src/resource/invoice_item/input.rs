@@ -61,7 +61,7 @@ pub(crate) fn read_new(
         item: None,
         credited: None,
         line: Line {
-            quantity: cost.quantity,
+            quantity: Decimal::from(cost.quantity),
             amount,
             rate: cost.rate,
             description: description.or(cost.name).unwrap_or_default(),
@@ -96,10 +96,14 @@ impl Cost {
 /// Reads `amount`, or a quantity of a `price` or a `unit_amount`.
 pub(super) fn read_cost(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Cost>> {
     let whole = params.integer("amount")?;
-    let unit = params.integer("unit_amount")?.map(Decimal::from);
+    let (price, unit) = if is_own(ctx, params) {
+        (pricing(params)?, None)
+    } else {
+        let unit = params.integer("unit_amount")?.map(Decimal::from);
+        (params.string("price")?, unit)
+    };
     let decimal = params.decimal("unit_amount_decimal")?;
     let quantity = quantity(params)?;
-    let price = params.string("price")?;
     let given = [
         whole.is_some(),
         unit.is_some(),
@@ -135,6 +139,20 @@ pub(super) fn read_cost(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Cos
         quantity,
         rate,
     }))
+}
+
+/// Whether it is a request about an invoice item itself in a later version, which has `pricing` and no `unit_amount`.
+/// Previews keep the older names.
+fn is_own(ctx: &Ctx<'_>, params: &Params<'_>) -> bool {
+    ctx.has_meters() && params.name("pricing") == "pricing"
+}
+
+/// `pricing[price]`
+fn pricing<'a>(params: &Params<'a>) -> Result<Option<&'a str>> {
+    match params.object("pricing")? {
+        Some(pricing) => pricing.string("price"),
+        None => Ok(None),
+    }
 }
 
 pub(super) fn quantity(params: &Params<'_>) -> Result<Option<i64>> {

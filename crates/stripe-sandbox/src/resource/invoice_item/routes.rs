@@ -137,12 +137,17 @@ fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<InvoiceItem> {
     let item = find(ctx)?;
     check_editable(ctx, item)?;
     let mut changed = item.clone();
-    let only_quantity = ["amount", "price", "unit_amount", "unit_amount_decimal"]
-        .iter()
-        .all(|key| !params.has(key));
+    let others = [
+        "amount",
+        "price",
+        "pricing",
+        "unit_amount",
+        "unit_amount_decimal",
+    ];
+    let only_quantity = others.iter().all(|key| !params.has(key));
     if only_quantity {
         if let Some(quantity) = quantity(params)? {
-            changed.line.quantity = quantity;
+            changed.line.quantity = Decimal::from(quantity);
             changed.line.amount = round_half_up(times(Decimal::from(quantity), changed.line.rate));
         }
     } else if let Some(cost) = read_cost(ctx, params)? {
@@ -155,7 +160,7 @@ fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<InvoiceItem> {
                     .param("price"),
             );
         }
-        changed.line.quantity = cost.quantity;
+        changed.line.quantity = Decimal::from(cost.quantity);
         changed.line.rate = cost.rate;
         changed.line.amount = cost.amount();
         changed.price = cost.price;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{CreditedLines, InvoiceItem};
+use crate::resource::invoice::view::whole;
 use crate::resource::price::view::amounts;
 use crate::store::account::Account;
 
@@ -33,13 +34,16 @@ impl InvoiceItem {
             "period": {"end": self.line.period.1, "start": self.line.period.0},
             "price": price.map(|id| account.price(id).to_json()),
             "proration": self.line.proration,
-            "quantity": self.line.quantity,
+            "quantity": whole(self.line.quantity),
             "subscription": self.subscription.as_deref(),
             "tax_rates": [],
             "test_clock": self.clock.as_deref(),
             "unit_amount": unit_amount,
             "unit_amount_decimal": unit_amount_decimal,
         });
+        if !self.line.quantity.is_integer() {
+            object["quantity_decimal"] = json!(self.line.quantity.normalize().to_string());
+        }
         if let (Some(item), Some(fields)) = (&self.item, object.as_object_mut()) {
             fields.insert("subscription_item".into(), json!(&**item));
         }

@@ -47,7 +47,7 @@ pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Intent> {
         ..Details::default()
     };
     params.one_of_modelled("confirmation_method", &["automatic"], &["manual"])?;
-    read_details(&mut details, params)?;
+    read_details(ctx, &mut details, params)?;
     params.unmodelled(CONFIRMATION_UNMODELLED)?;
     params.only("use_stripe_sdk", "false")?;
     charge_amount::check(amount, currency)?;
@@ -83,19 +83,23 @@ pub(super) fn read_change(ctx: &Ctx<'_>, params: &Params<'_>, intent: &mut Inten
     if let Some(manual) = capture_method(params)? {
         intent.details.manual_capture = manual;
     }
-    read_details(&mut intent.details, params)?;
+    read_details(ctx, &mut intent.details, params)?;
     charge_amount::check(intent.amount, intent.currency)
 }
 
 /// Reads the parameters that only a confirmation has: the return URL, and whether the customer is present.
-pub(super) fn read_confirmation(params: &Params<'_>, details: &mut Details) -> Result<Presence> {
+pub(super) fn read_confirmation(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    details: &mut Details,
+) -> Result<Presence> {
     if let Some(url) = params.string("return_url")? {
         details.return_url = Some(url.to_owned());
     }
     if let Some(manual) = capture_method(params)? {
         details.manual_capture = manual;
     }
-    read_details(details, params)?;
+    read_details(ctx, details, params)?;
     params.unmodelled(CONFIRMATION_UNMODELLED)?;
     params.only("use_stripe_sdk", "false")?;
     read_off_session(params)
@@ -109,7 +113,7 @@ pub(super) fn read_off_session(params: &Params<'_>) -> Result<Presence> {
     }
 }
 
-fn read_details(details: &mut Details, params: &Params<'_>) -> Result<()> {
+fn read_details(ctx: &Ctx<'_>, details: &mut Details, params: &Params<'_>) -> Result<()> {
     let text = |key| Ok::<_, Error>(params.nullable(key)?.map(str::to_owned));
     text("description")?.apply(&mut details.description);
     text("receipt_email")?.apply(&mut details.receipt_email);
@@ -127,8 +131,9 @@ fn read_details(details: &mut Details, params: &Params<'_>) -> Result<()> {
         let unset = params.is_unset("shipping");
         details.shipping = if unset { None } else { Some(shipping(&given)?) };
     }
-    let types = params.strings("payment_method_types")?.unwrap_or_default();
-    payment_method::cards_only("payment_method_types", &types)?;
+    let name = payment_method::types_param(ctx.origin.version);
+    let types = params.strings(name)?.unwrap_or_default();
+    payment_method::cards_only(name, &types)?;
     details.metadata = params.metadata()?.apply(&details.metadata)?;
     params.unmodelled(UNMODELLED)
 }

@@ -213,7 +213,7 @@ struct Confirmation {
 fn read_confirm(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Confirmation> {
     let mut intent = find(ctx)?.clone();
     intent.check_secret(params)?;
-    let presence = input::read_confirmation(params, &mut intent.details)?;
+    let presence = input::read_confirmation(ctx, params, &mut intent.details)?;
     let method = method_given(ctx, params, intent.customer.as_deref())?;
     match intent.status {
         Status::RequiresPaymentMethod if method.is_none() => return Err(no_method()),

@@ -6,7 +6,7 @@ pub(crate) mod routes;
 mod types;
 mod view;
 
-pub(crate) use self::types::cards_only;
+pub(crate) use self::types::{cards_only, types_param};
 
 use serde_json::Value;
 

@@ -1,6 +1,7 @@
 //! The types of payment methods. The sandbox only has cards.
 
 use crate::error::{Error, Result};
+use crate::version::ApiVersion;
 
 /// Stripe's other types, which the sandbox does not model.
 pub(super) const OTHER_TYPES: &[&str] = &[
@@ -54,4 +55,13 @@ pub(crate) fn cards_only(param: &str, types: &[&str]) -> Result<()> {
         )
     };
     Err(Error::malformed(param, message))
+}
+
+/// The parameter that names the types of payment methods. Since Stripe chooses them itself, it only restricts the
+/// choice.
+pub(crate) fn types_param(version: ApiVersion) -> &'static str {
+    match version {
+        ApiVersion::V2022_11_15 => "payment_method_types",
+        ApiVersion::V2026_10_28 => "allowed_payment_method_types",
+    }
 }

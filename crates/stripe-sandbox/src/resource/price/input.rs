@@ -2,7 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use super::{Amount, MAX_AMOUNT, Price, Recurring, Tier, TiersMode};
+use super::{Amount, MAX_AMOUNT, Price, Recurring, Tier, TiersMode, Usage};
 use crate::error::{Error, Result};
 use crate::money::period::{Every, Interval};
 use crate::money::rating::{Divide, Round};
@@ -10,6 +10,7 @@ use crate::money::usage::Aggregate;
 use crate::params::Params;
 use crate::params::field_update::FieldUpdate;
 use crate::params::metadata::Metadata;
+use crate::resource::meter;
 use crate::resource::product::{self, Product};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -24,7 +25,7 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Price, Option<
         .currency("currency")?
         .ok_or_else(|| params.missing("currency"))?;
     let (product, new_product) = product(ctx, params)?;
-    let recurring = recurring(params)?;
+    let recurring = recurring(ctx, params)?;
     let amount = amount(params, recurring.as_ref())?;
     let transform = transform(params)?;
     if transform.is_some() && matches!(amount, Amount::Tiered { .. }) {
@@ -103,45 +104,94 @@ fn product(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, Option<Product>)> 
     }
 }
 
-fn recurring(params: &Params<'_>) -> Result<Option<Recurring>> {
+fn recurring(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Recurring>> {
     let Some(object) = params.object("recurring")? else {
         return Ok(None);
     };
     let interval = object.variant("interval", &Interval::ALL, Interval::as_str)?;
     let interval = interval.ok_or_else(|| object.missing("interval"))?;
     let count = object.integer_from("interval_count", 1)?.unwrap_or(1);
-    let longest = match interval {
-        Interval::Day => 365,
-        Interval::Week => 52,
-        Interval::Month => 12,
-        Interval::Year => 1,
-    };
-    if count > longest {
-        return Err(Error::malformed(
-            object.name("interval_count"),
-            format!(
-                "Invalid integer: a price recurs at least once a year; `interval_count` is at most {longest} with `{}`.",
-                interval.as_str()
-            ),
-        ));
-    }
+    check_length(ctx, &object, interval, count)?;
     let metered = object.one_of("usage_type", USAGE_TYPES)? == Some("metered");
-    let aggregation = object.variant("aggregate_usage", &Aggregate::ALL, Aggregate::as_str)?;
-    if aggregation.is_some() && !metered {
-        return Err(Error::malformed(
-            object.name("aggregate_usage"),
-            "`aggregate_usage` can only be given when `usage_type` is `metered`.",
-        ));
-    }
+    let usage = if ctx.has_meters() {
+        of_meter(ctx, &object, metered)?
+    } else {
+        of_records(&object, metered)?
+    };
     let trial_period_days = object.integer_from("trial_period_days", 0)?;
     Ok(Some(Recurring {
         every: Every {
             interval,
-            count: u32::try_from(count).expect("at most 365"),
+            count: u32::try_from(count).expect("at most 1,095"),
         },
-        aggregate_usage: metered.then(|| aggregation.unwrap_or_default()),
+        usage,
         trial_period_days,
     }))
+}
+
+/// A price recurs at least once a year, or in later versions once in three years.
+fn check_length(ctx: &Ctx<'_>, params: &Params<'_>, interval: Interval, count: i64) -> Result<()> {
+    let (years, often) = if ctx.has_meters() {
+        (3, "once in three years")
+    } else {
+        (1, "once a year")
+    };
+    let longest = years
+        * match interval {
+            Interval::Day => 365,
+            Interval::Week => 52,
+            Interval::Month => 12,
+            Interval::Year => 1,
+        };
+    if count <= longest {
+        return Ok(());
+    }
+    Err(Error::malformed(
+        params.name("interval_count"),
+        format!(
+            "Invalid integer: a price recurs at least {often}; `interval_count` is at most {longest} with `{}`.",
+            interval.as_str()
+        ),
+    ))
+}
+
+/// `aggregate_usage` of 2022-11-15.
+fn of_records(params: &Params<'_>, metered: bool) -> Result<Usage> {
+    let aggregation = params.variant("aggregate_usage", &Aggregate::ALL, Aggregate::as_str)?;
+    if aggregation.is_some() && !metered {
+        return Err(Error::malformed(
+            params.name("aggregate_usage"),
+            "`aggregate_usage` can only be given when `usage_type` is `metered`.",
+        ));
+    }
+    Ok(if metered {
+        Usage::Records(aggregation.unwrap_or_default())
+    } else {
+        Usage::Licensed
+    })
+}
+
+/// `meter` of later versions, which a metered price must have.
+fn of_meter(ctx: &Ctx<'_>, params: &Params<'_>, metered: bool) -> Result<Usage> {
+    let name = params.name("meter");
+    match (params.string("meter")?, metered) {
+        (None, false) => Ok(Usage::Licensed),
+        (None, true) => Err(meter::needed()),
+        (Some(_), false) => Err(Error::malformed(
+            name,
+            "`meter` can only be given when `usage_type` is `metered`.",
+        )),
+        (Some(id), true) => {
+            let meter = ctx.account.meters.get(id);
+            let meter = meter.ok_or_else(|| Error::no_such("meter", id, name.clone()))?;
+            if !meter.is_active() {
+                let message =
+                    format!("The meter `{id}` is inactive: reactivate it to use it in prices.");
+                return Err(Error::invalid(message).param(name));
+            }
+            Ok(Usage::Meter(meter.id.clone()))
+        }
+    }
 }
 
 fn amount(params: &Params<'_>, recurring: Option<&Recurring>) -> Result<Amount> {

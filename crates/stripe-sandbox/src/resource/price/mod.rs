@@ -44,14 +44,38 @@ pub(crate) struct Price {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recurring {
     pub(crate) every: Every,
-    /// How usage is aggregated; `None` for a licensed price.
-    pub(crate) aggregate_usage: Option<Aggregate>,
+    pub(crate) usage: Usage,
     pub(crate) trial_period_days: Option<i64>,
+}
+
+/// Stripe's `usage_type`, and where usage comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Usage {
+    Licensed,
+    /// Usage records, which later versions do not have.
+    Records(Aggregate),
+    /// The events of this meter.
+    Meter(Id),
 }
 
 impl Recurring {
     pub(crate) fn metered(&self) -> bool {
-        self.aggregate_usage.is_some()
+        self.usage != Usage::Licensed
+    }
+
+    /// How usage records are aggregated, if the price has some.
+    pub(crate) fn aggregate_usage(&self) -> Option<Aggregate> {
+        match self.usage {
+            Usage::Records(aggregate) => Some(aggregate),
+            Usage::Licensed | Usage::Meter(_) => None,
+        }
+    }
+
+    pub(crate) fn meter(&self) -> Option<&Id> {
+        match &self.usage {
+            Usage::Meter(meter) => Some(meter),
+            Usage::Licensed | Usage::Records(_) => None,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::input::{self, USAGE_TYPES};
 use super::view::plan;
-use super::{NAME, Price};
+use super::{NAME, Price, Recurring};
 use crate::error::{Error, Result};
 use crate::money::currency::Currency;
 use crate::money::period::Interval;
@@ -148,15 +148,19 @@ struct Filter {
     recurring: Option<bool>,
     interval: Option<Interval>,
     metered: Option<bool>,
+    meter: Option<String>,
     lookup_keys: Option<Vec<String>>,
 }
 
-fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
+fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
     let page = Page::read(params)?;
-    let (mut interval, mut usage) = (None, None);
+    let (mut interval, mut usage, mut meter) = (None, None, None);
     if let Some(recurring) = params.object("recurring")? {
         interval = recurring.variant("interval", &Interval::ALL, Interval::as_str)?;
         usage = recurring.one_of("usage_type", USAGE_TYPES)?;
+        if ctx.has_meters() {
+            meter = recurring.string("meter")?.map(str::to_owned);
+        }
     }
     let kind = params.one_of("type", &["one_time", "recurring"])?;
     let owned = |keys: Vec<&str>| keys.into_iter().map(str::to_owned).collect();
@@ -169,6 +173,7 @@ fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
         recurring: kind.map(|kind| kind == "recurring"),
         interval,
         metered: usage.map(|usage| usage == "metered"),
+        meter,
         lookup_keys: params.strings("lookup_keys")?.map(owned),
     })
 }
@@ -186,6 +191,10 @@ impl Filter {
             })
             && self.metered.is_none_or(|metered| {
                 recurring.is_some_and(|recurring| recurring.metered() == metered)
+            })
+            && self.meter.as_deref().is_none_or(|meter| {
+                let own = recurring.and_then(Recurring::meter);
+                own.is_some_and(|own| **own == *meter)
             })
     }
 }

@@ -83,13 +83,15 @@ impl Price {
 
 impl Recurring {
     fn to_json(&self) -> Value {
-        json!({
-            "aggregate_usage": self.aggregate_usage.map(Aggregate::as_str),
+        let mut object = json!({
+            "aggregate_usage": self.aggregate_usage().map(Aggregate::as_str),
             "interval": self.every.interval.as_str(),
             "interval_count": self.every.count,
             "trial_period_days": self.trial_period_days,
-            "usage_type": if self.metered() { "metered" } else { "licensed" },
-        })
+            "usage_type": usage_type(Some(self)),
+        });
+        show_meter(&mut object, self);
+        object
     }
 }
 
@@ -120,8 +122,8 @@ pub(crate) fn plan(price: &Price) -> Value {
     };
     let (amount, amount_decimal) = amounts(unit);
     let recurring = price.recurring.as_ref();
-    let aggregate = recurring.and_then(|recurring| recurring.aggregate_usage);
-    json!({
+    let aggregate = recurring.and_then(Recurring::aggregate_usage);
+    let mut object = json!({
         "id": &*price.id,
         "object": "plan",
         "active": price.active,
@@ -140,6 +142,25 @@ pub(crate) fn plan(price: &Price) -> Value {
         "tiers_mode": mode,
         "transform_usage": price.transform.map(transform_json),
         "trial_period_days": recurring.and_then(|recurring| recurring.trial_period_days),
-        "usage_type": if aggregate.is_some() { "metered" } else { "licensed" },
-    })
+        "usage_type": usage_type(recurring),
+    });
+    if let Some(recurring) = recurring {
+        show_meter(&mut object, recurring);
+    }
+    object
+}
+
+fn usage_type(recurring: Option<&Recurring>) -> &'static str {
+    if recurring.is_some_and(Recurring::metered) {
+        "metered"
+    } else {
+        "licensed"
+    }
+}
+
+/// Meters came without a new version, so every version shows one that there is.
+fn show_meter(object: &mut Value, recurring: &Recurring) {
+    if let Some(meter) = recurring.meter() {
+        object["meter"] = json!(&**meter);
+    }
 }

@@ -33,10 +33,23 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
+/// The coupon and its parameter: `promotion[coupon]`, or in 2022-11-15 `coupon`.
+fn coupon_given<'a>(ctx: &Ctx<'_>, params: &Params<'a>) -> Result<(&'a str, String)> {
+    if !ctx.has_meters() {
+        return Ok((params.required("coupon")?, "coupon".to_owned()));
+    }
+    let promotion = params.object("promotion")?;
+    let promotion = promotion.ok_or_else(|| params.missing("promotion"))?;
+    if promotion.one_of("type", &["coupon"])?.is_none() {
+        return Err(promotion.missing("type"));
+    }
+    Ok((promotion.required("coupon")?, promotion.name("coupon")))
+}
+
 /// Reads a new promotion code, without an id. If no code is given, it is chosen later.
 fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PromotionCode> {
-    let id = params.required("coupon")?;
-    let coupon = coupon::input::applicable(ctx, id, "coupon", ctx.now)?;
+    let (id, param) = coupon_given(ctx, params)?;
+    let coupon = coupon::input::applicable(ctx, id, &param, ctx.now)?;
     let given = params.string("code")?;
     let customer = customer::input::given(ctx, params)?;
     let customer = customer.map(|customer| customer.id.clone());

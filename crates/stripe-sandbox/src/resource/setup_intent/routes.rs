@@ -68,7 +68,7 @@ fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
         confirm: params.boolean("confirm")?.unwrap_or(false),
         description: params.nullable("description")?.value().map(str::to_owned),
         usage: params.one_of("usage", &["off_session", "on_session"])?,
-        types: types(params)?,
+        types: types(ctx, params)?,
         metadata: params.metadata()?.apply(&Metadata::default())?,
         return_url: params.string("return_url")?.map(str::to_owned),
     };
@@ -111,11 +111,12 @@ fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
     Ok(find(ctx, &id)?.to_json())
 }
 
-fn types(params: &Params<'_>) -> Result<Option<Vec<String>>> {
-    let Some(types) = params.strings("payment_method_types")? else {
+fn types(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Vec<String>>> {
+    let name = payment_method::types_param(ctx.origin.version);
+    let Some(types) = params.strings(name)? else {
         return Ok(None);
     };
-    payment_method::cards_only("payment_method_types", &types)?;
+    payment_method::cards_only(name, &types)?;
     Ok(Some(types.into_iter().map(str::to_owned).collect()))
 }
 

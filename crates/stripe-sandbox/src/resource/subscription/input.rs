@@ -1,7 +1,7 @@
 //! Reading new subscriptions.
 
 use super::shared_input::{
-    collection_method, discount, located_tax, payment_method, prorate, same_currency,
+    billing_mode, collection_method, discount, located_tax, payment_method, prorate, same_currency,
 };
 use super::{MissingMethod, NAME, PaymentSettings, Prorate, payment_input};
 use crate::engine::catalog;
@@ -32,6 +32,14 @@ pub(super) const UNMODELLED: &[&str] = &[
     "pending_invoice_item_interval?",
 ];
 
+/// What later versions have besides.
+pub(super) const SINCE: &[&str] = &[
+    "billing_cycle_anchor_config",
+    "billing_schedules",
+    "customer_account",
+    "invoice_settings",
+];
+
 /// Reads a new subscription, and the customer's time. `presence` is the customer's.
 pub(crate) fn read_new(
     ctx: &Ctx<'_>,
@@ -41,6 +49,10 @@ pub(crate) fn read_new(
     let holder = customer::input::named(ctx, params.required("customer")?, "customer")?;
     let now = ctx.time_of(&holder.id);
     let specs = subscription_item::input::read(ctx, params, "items", &[])?;
+    let billing_mode = billing_mode(ctx, params)?;
+    if ctx.has_meters() {
+        params.unmodelled(SINCE)?;
+    }
     let currency = subscription_item::input::currency(ctx, &specs);
     same_currency(params, currency)?;
     crate::engine::one_currency::check(ctx.account, holder, currency, None)?;
@@ -49,8 +61,7 @@ pub(crate) fn read_new(
     let method = payment_method(ctx, params, &holder.id)?.value();
     let behavior = payment_input::behavior(params)?;
     let anchor = anchor(ctx, params, &specs, trial_end, now)?;
-    // A new subscription has nothing else to prorate.
-    let free_before = prorate(params)? == Some(Prorate::Never);
+    let prorates = prorate(params)? != Some(Prorate::Never);
     collection_method(params)?;
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(&["backdate_start_date", "default_source", "transfer_data"])?;
@@ -58,8 +69,13 @@ pub(crate) fn read_new(
         customer: holder.id.clone(),
         clock: holder.test_clock.clone(),
         currency,
+        billing_mode,
         start_date: now,
-        anchor: anchor.map(|at| FirstAnchor { at, free_before }),
+        anchor: anchor.map(|at| FirstAnchor {
+            at,
+            free_before: !prorates,
+        }),
+        prorates,
         trial_end,
         metadata: params.metadata()?.apply(&Metadata::default())?,
         description: params.nullable("description")?.value().map(str::to_owned),

@@ -2,12 +2,15 @@
 
 pub(crate) mod events;
 pub(crate) mod input;
+mod migration;
 pub(crate) mod pause;
 pub(crate) mod payment_input;
 pub(crate) mod routes;
 pub(crate) mod shared_input;
 pub(crate) mod update_input;
 pub(crate) mod view;
+
+use serde_json::{Value, json};
 
 use self::pause::Pause;
 use super::discount::Discount;
@@ -56,6 +59,36 @@ impl Status {
     }
 }
 
+/// Stripe's `billing_mode`: the rules of invoices, prorations and metered usage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum BillingMode {
+    #[default]
+    Classic,
+    /// With the time of the migration, if it was classic before.
+    Flexible { updated_at: Option<i64> },
+}
+
+impl BillingMode {
+    pub(crate) fn is_flexible(self) -> bool {
+        matches!(self, Self::Flexible { .. })
+    }
+
+    /// Classic billing shows nothing, as in the time when there was no other.
+    pub(crate) fn to_json(self) -> Value {
+        let Self::Flexible { updated_at } = self else {
+            return json!({});
+        };
+        let mut mode = json!({
+            "flexible": {"proration_discounts": "included"},
+            "type": "flexible",
+        });
+        if let Some(at) = updated_at {
+            mode["updated_at"] = json!(at);
+        }
+        json!({"billing_mode": mode})
+    }
+}
+
 /// Stripe's `trial_settings`: what happens if a trial ends without a payment method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum MissingMethod {
@@ -95,6 +128,7 @@ pub(crate) struct Subscription {
     pub(crate) start_date: i64,
     pub(crate) status: Status,
     pub(crate) currency: Currency,
+    pub(crate) billing_mode: BillingMode,
     pub(crate) every: Every,
     /// The time from which periods are counted.
     pub(crate) anchor: i64,
@@ -104,8 +138,8 @@ pub(crate) struct Subscription {
     /// subscription begins or is to end within this one.
     pub(crate) whole: (i64, i64),
     pub(crate) items: Vec<Item>,
-    /// The start of the first trial and the end of the latest one, which may be over. In classic billing, a further
-    /// trial keeps the first start.
+    /// The start of the first trial, or in flexible billing of the latest one, and the end of the latest one, which may
+    /// be over.
     pub(crate) trial: Option<(i64, i64)>,
     /// When to announce the end of the trial; `None` once that is done.
     pub(crate) trial_notice: Option<i64>,

@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::input::{self, find};
 use super::update_input::{self, check_begun};
 use super::{
-    COLLECTION_METHODS, NAME, Status, Subscription, events, payment_input, shared_input, view,
+    COLLECTION_METHODS, NAME, Status, Subscription, events, migration, payment_input, shared_input,
+    view,
 };
 use crate::engine::change::{self, Cancellation};
 use crate::engine::new_subscription::{self, NewSubscription};
@@ -23,6 +24,7 @@ use crate::resource::route::Route;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 use crate::store::page::Page;
+use crate::version::ApiVersion;
 
 const URL: &str = "/v1/subscriptions";
 
@@ -77,6 +79,14 @@ pub(crate) fn routes() -> Vec<Route> {
             read_resume,
             resume,
         ),
+        Route::new(
+            "POST",
+            "/v1/subscriptions/:id/migrate",
+            "subscription",
+            migration::read,
+            migration::migrate,
+        )
+        .since(ApiVersion::V2026_10_28),
     ]
 }
 

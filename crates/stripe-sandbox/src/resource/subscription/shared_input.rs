@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Prorate;
+use super::{BillingMode, Prorate};
 use crate::engine::catalog;
 use crate::error::{Error, Result};
 use crate::money::currency::Currency;
@@ -38,6 +38,39 @@ pub(crate) fn check_same(of_price: Currency, expected: Currency, param: String) 
     .param(param))
 }
 
+/// The coupon of a phase: in `discounts`, or in 2022-11-15 `coupon`. An empty one means none.
+pub(crate) fn coupon_of_phase<'a>(
+    ctx: &Ctx<'_>,
+    params: &Params<'a>,
+) -> Result<Option<(&'a str, String)>> {
+    let holder = if ctx.has_meters() {
+        match discount::input::only(params)?.value() {
+            Some(one) => one,
+            None => return Ok(None),
+        }
+    } else {
+        params.clone()
+    };
+    if ctx.has_meters() {
+        holder.unmodelled(&["promotion_code"])?;
+    }
+    let id = holder.nullable("coupon")?.value();
+    Ok(id.map(|id| (id, holder.name("coupon"))))
+}
+
+/// A coupon, which must exist, be valid, and match the currency.
+pub(crate) fn coupon_named(
+    ctx: &Ctx<'_>,
+    id: &str,
+    param: &str,
+    currency: Currency,
+    now: i64,
+) -> Result<Arc<Coupon>> {
+    let coupon = coupon::input::applicable(ctx, id, param, now)?;
+    check_currency(&coupon, currency, param)?;
+    Ok(coupon)
+}
+
 /// `coupon`, which must exist, be valid, and match the currency.
 pub(crate) fn coupon(
     ctx: &Ctx<'_>,
@@ -48,10 +81,7 @@ pub(crate) fn coupon(
     let Some(id) = params.nullable("coupon")?.value() else {
         return Ok(None);
     };
-    let param = params.name("coupon");
-    let coupon = coupon::input::applicable(ctx, id, &param, now)?;
-    check_currency(&coupon, currency, &param)?;
-    Ok(Some(coupon))
+    coupon_named(ctx, id, &params.name("coupon"), currency, now).map(Some)
 }
 
 /// Checks that a coupon can be applied to amounts in this currency.
@@ -68,12 +98,42 @@ pub(crate) fn check_currency(coupon: &Coupon, currency: Currency, param: &str) -
     }
 }
 
-/// `coupon` or `promotion_code` for a subscription's items, which must match the currency.
+/// The discount for a subscription's items, which must match the currency.
 pub(crate) fn discount(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     customer: Option<&Customer>,
     specs: &[ItemSpec],
+    now: i64,
+) -> Result<FieldUpdate<AppliedCoupon>> {
+    discount_by(
+        discount::input::of_subscription,
+        ctx,
+        params,
+        (customer, specs),
+        now,
+    )
+}
+
+/// The same by `coupon` or `promotion_code` in any version: an element of `discounts`.
+pub(crate) fn named_discount(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    customer: Option<&Customer>,
+    specs: &[ItemSpec],
+    now: i64,
+) -> Result<FieldUpdate<AppliedCoupon>> {
+    discount_by(discount::input::named, ctx, params, (customer, specs), now)
+}
+
+/// Reads the discount of a request.
+type ReadDiscount = fn(&Ctx<'_>, &Params<'_>, Purchase<'_>) -> Result<FieldUpdate<AppliedCoupon>>;
+
+fn discount_by(
+    read: ReadDiscount,
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    (customer, specs): (Option<&Customer>, &[ItemSpec]),
     now: i64,
 ) -> Result<FieldUpdate<AppliedCoupon>> {
     let currency = subscription_item::input::currency(ctx, specs);
@@ -82,11 +142,46 @@ pub(crate) fn discount(
         amount: Some((catalog::in_advance(ctx.account, specs), currency)),
         now,
     };
-    let given = discount::input::given(ctx, params, purchase)?;
+    let given = read(ctx, params, purchase)?;
     if let FieldUpdate::Set(applied) = &given {
         check_currency(&applied.coupon, currency, &params.name("coupon"))?;
     }
     Ok(given)
+}
+
+/// `billing_mode` of something new. Later versions have it, and flexible billing unless a request says otherwise.
+pub(crate) fn billing_mode(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<BillingMode> {
+    if !ctx.has_meters() {
+        return Ok(BillingMode::Classic);
+    }
+    let Some(given) = params.object("billing_mode")? else {
+        return Ok(default_mode(ctx));
+    };
+    let mode = given.one_of("type", &["classic", "flexible"])?;
+    let mode = mode.ok_or_else(|| given.missing("type"))?;
+    if let Some(flexible) = given.object("flexible")? {
+        flexible.one_of_modelled("proration_discounts", &["included"], &["itemized"])?;
+    }
+    Ok(if mode == "flexible" {
+        BillingMode::Flexible { updated_at: None }
+    } else {
+        BillingMode::Classic
+    })
+}
+
+/// The billing mode of what a request makes without naming one.
+pub(crate) fn default_mode(ctx: &Ctx<'_>) -> BillingMode {
+    if ctx.has_meters() {
+        BillingMode::Flexible { updated_at: None }
+    } else {
+        BillingMode::Classic
+    }
+}
+
+/// The error for another interval than that of the running period. Flexible billing allows it; the sandbox only models
+/// it together with a new billing cycle.
+pub(crate) fn other_interval(param: String) -> Error {
+    Error::invalid("The sandbox does not model another interval in flexible billing, unless the billing cycle restarts: use Stripe's test mode for it.").param(param)
 }
 
 /// `proration_behavior`

@@ -1,9 +1,12 @@
 //! Reading the update of a subscription or one of its items.
 
-use super::input::{UNMODELLED, cancel_at, one_end_only, trial_end_given};
+use super::input::{SINCE, UNMODELLED, cancel_at, one_end_only, trial_end_given};
 use super::pause::{self, Pause};
-use super::shared_input::{collection_method, discount, located_tax, payment_method, prorate};
+use super::shared_input::{
+    collection_method, discount, located_tax, other_interval, payment_method, prorate,
+};
 use super::{Prorate, Status, Subscription, payment_input};
+use crate::engine::catalog;
 use crate::engine::subscription_update::Update;
 use crate::error::{Error, Result};
 use crate::params::Params;
@@ -20,6 +23,9 @@ pub(crate) fn read(
     now: i64,
 ) -> Result<Update> {
     let specs = subscription_item::changes_input::read_change(ctx, params, "items", subscription)?;
+    if ctx.has_meters() {
+        params.unmodelled(SINCE)?;
+    }
     let currency = specs.as_ref().map_or(subscription.currency, |specs| {
         subscription_item::input::currency(ctx, specs)
     });
@@ -60,6 +66,7 @@ pub(crate) fn read(
         return Err(one_end_only());
     }
     check_anchor(subscription, &update, now)?;
+    check_interval(ctx, subscription, &update, params.name("items"))?;
     check_directed(subscription, &update)?;
     Ok(update)
 }
@@ -76,7 +83,7 @@ pub(crate) fn read_for_item(
             params.name("price"),
         ));
     }
-    Ok(Update {
+    let update = Update {
         specs: Some(specs),
         added: Vec::new(),
         pause: FieldUpdate::Keep,
@@ -94,7 +101,9 @@ pub(crate) fn read_for_item(
         prorate: prorate(params)?.unwrap_or(Prorate::Create),
         prorate_from: prorate_from(params, subscription)?,
         anchored: false,
-    })
+    };
+    check_interval(ctx, subscription, &update, params.name("price"))?;
+    Ok(update)
 }
 
 /// `proration_date`, which must be within the running period.
@@ -119,6 +128,23 @@ fn check_anchor(subscription: &Subscription, update: &Update, now: i64) -> Resul
             "The `billing_cycle_anchor` cannot be earlier than the end of the trial: end it with `trial_end=now`, or leave `billing_cycle_anchor` out.",
         )
         .param("billing_cycle_anchor"));
+    }
+    Ok(())
+}
+
+/// Refuses another interval where it is not modelled.
+fn check_interval(
+    ctx: &Ctx<'_>,
+    subscription: &Subscription,
+    update: &Update,
+    param: String,
+) -> Result<()> {
+    let Some(specs) = &update.specs else {
+        return Ok(());
+    };
+    let other = catalog::every(ctx.account, specs) != subscription.every;
+    if other && subscription.billing_mode.is_flexible() && !update.anchored {
+        return Err(other_interval(param));
     }
     Ok(())
 }

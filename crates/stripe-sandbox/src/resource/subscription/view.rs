@@ -78,7 +78,12 @@ pub(crate) fn subscription(account: &Account, subscription: &Subscription) -> Va
         },
         "trial_start": trial_start,
     });
-    merged([first, second, only_item(account, subscription)])
+    merged([
+        first,
+        second,
+        only_item(account, subscription),
+        subscription.billing_mode.to_json(),
+    ])
 }
 
 /// The fields that only a subscription with one item has.

@@ -15,7 +15,7 @@ pub(crate) fn read_change(
     key: &str,
     subscription: &Subscription,
 ) -> Result<Option<Vec<ItemSpec>>> {
-    let specs = changed_items(ctx, params, key, &subscription.items)?;
+    let specs = changed_items(ctx, params, key, subscription)?;
     if let Some(specs) = &specs {
         clear_usage::check_kept(subscription, specs)?;
     }
@@ -26,8 +26,9 @@ fn changed_items(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     key: &str,
-    items: &[Item],
+    subscription: &Subscription,
 ) -> Result<Option<Vec<ItemSpec>>> {
+    let items = &subscription.items;
     let held = held(items);
     let Some(given) = params.objects(key)? else {
         let only = by_plan(ctx, params, items.first(), &held)?;
@@ -52,7 +53,7 @@ fn changed_items(
         let item = &items[index];
         let mut changed = changed(ctx, change, item, &held)?;
         if deleted {
-            clear_usage::of_removed(change, item)?;
+            clear_usage::of_removed(ctx, change, subscription, item)?;
         } else {
             changed.clear_usage = clear_usage::of_changed(change, item, &changed)?;
         }
@@ -81,14 +82,14 @@ fn added(ctx: &Ctx<'_>, params: &Params<'_>, held: &[Id]) -> Result<ItemSpec> {
     let price = price(ctx, params, held)?.ok_or_else(|| params.missing("price"))?;
     Ok(ItemSpec {
         is_new: true,
-        ..spec(params, price, None)?
+        ..spec(ctx, params, price, None)?
     })
 }
 
 fn changed(ctx: &Ctx<'_>, params: &Params<'_>, item: &Item, held: &[Id]) -> Result<ItemSpec> {
     let other = price(ctx, params, held)?;
     let current = ctx.account.price(&item.price);
-    spec(params, other.unwrap_or(current), Some(item))
+    spec(ctx, params, other.unwrap_or(current), Some(item))
 }
 
 /// A request's change to one item; the others stay.
@@ -113,7 +114,7 @@ pub(super) fn read_one(
         ItemChange::Add => specs.push(added(ctx, params, &held)?),
         ItemChange::Change(index) => specs[index] = changed(ctx, params, &items[index], &held)?,
         ItemChange::Remove(index) => {
-            clear_usage::of_removed(params, &items[index])?;
+            clear_usage::of_removed(ctx, params, subscription, &items[index])?;
             specs.remove(index);
         }
     }

@@ -3,9 +3,11 @@
 //! Usage is dropped only if the request says so, and `clear_usage` is refused where there is nothing to clear.
 
 use super::{Item, ItemSpec};
+use crate::engine::catalog;
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::resource::subscription::Subscription;
+use crate::store::context::Ctx;
 
 /// Refuses `clear_usage` for an item that is added.
 pub(super) fn of_new(params: &Params<'_>) -> Result<()> {
@@ -20,8 +22,25 @@ pub(super) fn of_new(params: &Params<'_>) -> Result<()> {
 
 /// Reads `clear_usage` of a removed item. Stripe requires it to remove a metered item, whether usage was reported or
 /// not: its error is about the item's plan. (Clients such as Laravel Cashier always send it.)
-pub(super) fn of_removed(params: &Params<'_>, item: &Item) -> Result<()> {
-    if read(params, item)? || item.quantity.is_some() {
+///
+/// A meter's events are the customer's. `clear_usage` does not touch them, and flexible billing refuses it.
+pub(super) fn of_removed(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    subscription: &Subscription,
+    item: &Item,
+) -> Result<()> {
+    let clears = read(params, item)?;
+    if catalog::meter(ctx.account, &item.price).is_some() {
+        if clears && subscription.billing_mode.is_flexible() {
+            return Err(refused(
+                params,
+                "`clear_usage` is not allowed for subscriptions with `billing_mode=flexible`.",
+            ));
+        }
+        return Ok(());
+    }
+    if clears || item.quantity.is_some() {
         return Ok(());
     }
     Err(Error::invalid(format!(

@@ -7,6 +7,7 @@ use crate::money::currency::Currency;
 use crate::money::period::Every;
 use crate::params::Params;
 use crate::params::metadata::Metadata;
+use crate::resource::meter;
 use crate::resource::price::{Price, Recurring};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -40,7 +41,7 @@ pub(crate) fn read(
     }
     let specs = given.iter().map(|item| {
         let price = price(ctx, item, held)?.ok_or_else(|| item.missing("price"))?;
-        spec(item, price, None)
+        spec(ctx, item, price, None)
     });
     let specs = specs.collect::<Result<Vec<ItemSpec>>>()?;
     check(ctx, &specs, &params.name(key), PLAN_PARAM)?;
@@ -54,7 +55,7 @@ pub(super) fn by_plan(
     before: Option<&Item>,
     held: &[Id],
 ) -> Result<Option<ItemSpec>> {
-    let at_top = params.name("plan") == "plan";
+    let at_top = params.name("plan") == "plan" && !ctx.has_meters();
     if !at_top || !(params.has("plan") || before.is_some() && params.has("quantity")) {
         return Ok(None);
     }
@@ -94,10 +95,18 @@ fn quantity(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result
     Ok((!metered).then(|| quantity.or_else(kept).unwrap_or(1)))
 }
 
-pub(super) fn spec(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<ItemSpec> {
+pub(super) fn spec(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    price: &Price,
+    before: Option<&Item>,
+) -> Result<ItemSpec> {
     let metadata = before.map_or_else(Metadata::default, |item| item.metadata.clone());
     params.disabled("adjustable_quantity")?;
     params.unmodelled(UNMODELLED)?;
+    if ctx.has_meters() {
+        params.unmodelled(&["current_trial", "discounts?"])?;
+    }
     Ok(ItemSpec {
         item: before.map(|item| item.id.clone()),
         price: price.id.clone(),
@@ -148,8 +157,19 @@ pub(super) fn price<'a>(
     }
     if !held.contains(&price.id) {
         for_sale(ctx, price, &param)?;
+        check_generation(ctx, price)?;
     }
     Ok(Some(price))
+}
+
+/// Refuses prices with usage records in the versions that do not have these.
+fn check_generation(ctx: &Ctx<'_>, price: &Price) -> Result<()> {
+    let recurring = price.recurring.as_ref();
+    let has_records = recurring.is_some_and(|recurring| recurring.aggregate_usage().is_some());
+    if ctx.has_meters() && has_records {
+        return Err(meter::needed());
+    }
+    Ok(())
 }
 
 /// Checks that neither the price nor its product is archived.
@@ -196,6 +216,9 @@ pub(super) fn check(ctx: &Ctx<'_>, specs: &[ItemSpec], param: &str, twice: &str)
         let price = ctx.account.price(&spec.price);
         let (every, currency) = *first.get_or_insert((catalog::every_of(price), price.currency));
         let mismatch = if every != catalog::every_of(price) {
+            if ctx.has_meters() {
+                return Err(Error::invalid("The sandbox does not model items with different intervals, which only flexible billing has: use Stripe's test mode for it.").param(param));
+            }
             "interval"
         } else if currency != price.currency {
             "currency"

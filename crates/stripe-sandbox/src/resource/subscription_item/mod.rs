@@ -32,6 +32,17 @@ pub(crate) struct Item {
     pub(crate) since: i64,
     pub(crate) metadata: Metadata,
     pub(crate) records: Records,
+    /// What was charged for the running period and not credited. Only flexible billing needs it.
+    pub(crate) debits: Vec<Debit>,
+}
+
+/// A charge for an item in advance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Debit {
+    pub(crate) quantity: i64,
+    /// In cents, without what discounts took off.
+    pub(crate) amount: i64,
+    pub(crate) period: (i64, i64),
 }
 
 /// An item that a subscription is to have, from a phase or a request.

@@ -17,6 +17,7 @@ use crate::resource::subscription::update_input::{
 };
 use crate::store::context::Ctx;
 use crate::store::page::Page;
+use crate::version::ApiVersion;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -60,14 +61,16 @@ pub(crate) fn routes() -> Vec<Route> {
             "usage_record",
             usage::read_report,
             usage::report,
-        ),
+        )
+        .until(ApiVersion::V2022_11_15),
         Route::new(
             "GET",
             "/v1/subscription_items/:id/usage_record_summaries",
             "list:usage_record_summary",
             usage::read_summaries,
             usage::summaries,
-        ),
+        )
+        .until(ApiVersion::V2022_11_15),
     ]
 }
 
@@ -90,13 +93,13 @@ fn list(ctx: &mut Ctx<'_>, (page, position): (Page, u32)) -> Result<Value> {
     let rows: Vec<&Item> = subscription.items.iter().collect();
     let rows = page.of_rows(&rows, NAME)?;
     let url = format!("/v1/subscription_items?subscription={}", subscription.id);
-    Ok(rows.to_json(&url, |item| view::item(ctx.account, subscription, item)))
+    Ok(rows.to_json(&url, |item| view::alone(ctx, subscription, item)))
 }
 
 /// `GET /v1/subscription_items/:id`
 fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     let (subscription, item) = find(ctx)?;
-    Ok(view::item(ctx.account, subscription, item))
+    Ok(view::alone(ctx, subscription, item))
 }
 
 fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
@@ -114,7 +117,7 @@ fn create(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
     change.carry_out(ctx)?;
     let subscription = ctx.account.subscription(position);
     let item = subscription.items.last().expect("just added");
-    Ok(view::item(ctx.account, subscription, item))
+    Ok(view::alone(ctx, subscription, item))
 }
 
 fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
@@ -128,7 +131,7 @@ fn update(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
     change.carry_out(ctx)?;
     let subscription = ctx.account.subscription(position);
     let item = &subscription.items[index];
-    Ok(view::item(ctx.account, subscription, item))
+    Ok(view::alone(ctx, subscription, item))
 }
 
 fn read_delete(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {

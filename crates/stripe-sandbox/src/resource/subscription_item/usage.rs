@@ -1,5 +1,7 @@
 //! `/v1/subscription_items/:id/usage_records`: the usage that is reported for an item.
 
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive as _;
 use serde_json::{Value, json};
 
 use super::input::too_large;
@@ -31,7 +33,13 @@ pub(super) struct Record {
 }
 
 pub(super) fn read_report(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Record> {
-    let (subscription, _) = find(ctx)?;
+    let (subscription, item) = find(ctx)?;
+    if catalog::meter(ctx.account, &item.price).is_some() {
+        return Err(Error::invalid(format!(
+            "Cannot create a usage record for `{}` because it is not on the legacy metered billing system. Call /v1/billing/meter_events instead.",
+            item.id
+        )));
+    }
     let quantity = params
         .integer_from("quantity", 0)?
         .ok_or_else(|| params.missing("quantity"))?;
@@ -155,7 +163,13 @@ impl Row for Summary {
 
 pub(super) fn read_summaries(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
     let page = Page::read(params)?;
-    find(ctx)?;
+    let (_, item) = find(ctx)?;
+    if catalog::meter(ctx.account, &item.price).is_some() {
+        return Err(Error::invalid(format!(
+            "Cannot list usage record summaries for `{}` because it is not on the legacy metered billing system. Call /v1/billing/meters/:id/event_summaries instead.",
+            item.id
+        )));
+    }
     Ok(page)
 }
 
@@ -215,7 +229,8 @@ fn periods(account: &Account, subscription: &Subscription, item: &Item) -> Vec<S
             })
             .peekable();
         let period = lines.peek()?.line.period;
-        let total = lines.map(|line| line.line.quantity).sum();
+        let total: Decimal = lines.map(|line| line.line.quantity).sum();
+        let total = total.to_i64().unwrap_or(i64::MAX);
         Some(summary(Some(invoice.id.clone()), period, total))
     });
     running.into_iter().chain(billed).collect()

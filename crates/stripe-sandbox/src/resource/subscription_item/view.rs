@@ -9,6 +9,16 @@ use crate::resource::subscription::Subscription;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 
+/// An item outside of its subscription. Later versions show its period, which is in 2022-11-15 the subscription's.
+pub(super) fn alone(ctx: &Ctx<'_>, subscription: &Subscription, item: &Item) -> Value {
+    let mut object = self::item(ctx.account, subscription, item);
+    if ctx.has_meters() {
+        object["current_period_end"] = json!(subscription.period.1);
+        object["current_period_start"] = json!(subscription.period.0);
+    }
+    object
+}
+
 /// One item of a subscription.
 pub(crate) fn item(account: &Account, subscription: &Subscription, item: &Item) -> Value {
     let price = account.price(&item.price);

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::metadata::Metadata;
 use crate::resource::customer::{self, Customer};
-use crate::resource::subscription::{self, Prorate, Subscription};
+use crate::resource::subscription::shared_input::billing_mode;
+use crate::resource::subscription::{self, BillingMode, Prorate, Subscription};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
@@ -24,8 +25,11 @@ fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
     let now = ctx.time_of(&holder.id);
     let start = params.timestamp_or_now("start_date", now)?.unwrap_or(now);
     check_start(start, now, "start_date")?;
+    let billing_mode = billing_mode(ctx, params)?;
     let setting = PhaseContext {
         customer: &holder.id,
+        billing_mode,
+        every: None,
         now,
         start: Some(start),
         running: None,
@@ -41,6 +45,7 @@ fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
     crate::resource::subscription::input::check_room(ctx.account, holder)?;
     let schedule = Schedule {
         end_behavior: end_behavior(params)?.unwrap_or(EndBehavior::Release),
+        billing_mode,
         defaults: phase_input::defaults(ctx, params, &holder.id, &Defaults::default())?,
         metadata: params.metadata()?.apply(&Metadata::default())?,
         ..blank(holder, phases, now)
@@ -71,6 +76,7 @@ fn blank(holder: &Customer, phases: Vec<Phase>, now: i64) -> Schedule {
         phases,
         current: None,
         end_behavior: EndBehavior::Release,
+        billing_mode: BillingMode::Classic,
         defaults: Defaults::default(),
         metadata: Metadata::default(),
         subscription: None,
@@ -99,6 +105,9 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
         "end_behavior",
         "default_settings",
     ];
+    if ctx.has_meters() {
+        params.unmodelled(&["billing_mode", "pause_schedules"])?;
+    }
     if let Some(other) = others.iter().find(|other| params.has(other)) {
         return Err(Error::invalid(format!(
             "You cannot set `{other}` if `from_subscription` is set"
@@ -154,6 +163,7 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
             Some(_) => EndBehavior::Cancel,
             None => EndBehavior::Release,
         },
+        billing_mode: subscription.billing_mode,
         subscription: Some(subscription.id.clone()),
         metadata: params.metadata()?.apply(&Metadata::default())?,
         defaults: Defaults {
@@ -191,6 +201,8 @@ pub(super) fn new_phases(
     let waits = schedule.status == Status::NotStarted;
     let setting = PhaseContext {
         customer: &schedule.customer,
+        billing_mode: schedule.billing_mode,
+        every: subscription.map(|subscription| subscription.every),
         now,
         start: waits.then(|| schedule.phases[0].start),
         running: schedule.running().map(|phase| phase.start),

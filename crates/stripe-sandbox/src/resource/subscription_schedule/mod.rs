@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::coupon::Coupon;
 use super::invoice_item::AddedItem;
-use super::subscription::Prorate;
+use super::subscription::{BillingMode, Prorate};
 use super::subscription_item::ItemSpec;
 use crate::money::currency::Currency;
 use crate::params::metadata::Metadata;
@@ -102,6 +102,8 @@ pub(crate) struct Schedule {
     /// The index of the running phase, while the schedule is active.
     pub(crate) current: Option<usize>,
     pub(crate) end_behavior: EndBehavior,
+    /// The billing mode of the subscription that it makes or controls.
+    pub(crate) billing_mode: BillingMode,
     pub(crate) defaults: Defaults,
     pub(crate) metadata: Metadata,
     pub(crate) subscription: Option<Id>,

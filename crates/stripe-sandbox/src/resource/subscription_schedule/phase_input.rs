@@ -6,14 +6,14 @@ use super::{Defaults, Phase};
 use crate::engine::catalog;
 use crate::error::{Error, Result};
 use crate::money::currency::Currency;
-use crate::money::period::Every;
+use crate::money::period::{Every, Interval};
 use crate::params::Params;
 use crate::resource::coupon::Coupon;
 use crate::resource::invoice_item;
-use crate::resource::subscription::Prorate;
 use crate::resource::subscription::shared_input::{
-    automatic_tax, collection_method, coupon, payment_method, prorate, same_currency,
+    self, automatic_tax, collection_method, payment_method, prorate, same_currency,
 };
+use crate::resource::subscription::{BillingMode, Prorate};
 use crate::resource::subscription_item::{self, ItemSpec};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -47,6 +47,9 @@ const DEFAULTS_UNMODELLED: &[&str] = &[
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PhaseContext<'a> {
     pub(crate) customer: &'a str,
+    pub(crate) billing_mode: BillingMode,
+    /// The subscription's interval, if there is a subscription.
+    pub(crate) every: Option<Every>,
     pub(crate) now: i64,
     /// The start of the first phase, unless it has its own.
     pub(crate) start: Option<i64>,
@@ -129,6 +132,16 @@ fn phase(
             params.name("items"),
         ));
     }
+    let anchored = anchored(params)?;
+    let every = before
+        .map(|before| catalog::every(ctx.account, &before.items))
+        .or(setting.every);
+    if anchored != Some(true)
+        && every.is_some_and(|every| every != catalog::every(ctx.account, &items))
+        && setting.billing_mode.is_flexible()
+    {
+        return Err(shared_input::other_interval(params.name("items")));
+    }
     let end = end(ctx, params, &items, setting, start, next)?;
     let trial_end = trial_end(params, setting, start, end)?;
     let collection_named = collection_method(params)?.is_some();
@@ -146,7 +159,7 @@ fn phase(
         automatic_tax: automatic_tax(params)?,
         default_payment_method: payment_method(ctx, params, setting.customer)?.value(),
         collection_named,
-        anchored: anchored(params)?,
+        anchored,
         items,
     })
 }
@@ -160,6 +173,35 @@ fn end(
     next: Option<i64>,
 ) -> Result<i64> {
     let date = params.timestamp_or_now("end_date", setting.now)?;
+    let every = catalog::every(ctx.account, specs);
+    let (length, name) = if ctx.has_meters() {
+        (duration(params)?, "duration")
+    } else {
+        let iterations = iterations(params)?;
+        (iterations.map(|count| (every, count)), "iterations")
+    };
+    if date.is_some() && length.is_some() {
+        return Err(Error::invalid(format!(
+            "You may only specify one of these parameters: end_date, {name}."
+        ))
+        .param(params.name("end_date")));
+    }
+    let end = match (date, length, next) {
+        (Some(date), ..) => date,
+        (None, Some((every, count)), _) => after(every, setting, start, count),
+        (None, None, Some(next)) => next,
+        (None, None, None) => after(every, setting, start, 1),
+    };
+    let past = setting.running.is_some_and(|running| end <= running);
+    let wrong = end <= start || (end < setting.now && !past);
+    if wrong || end > 253_402_300_799 {
+        return Err(Error::invalid(format!("A phase must end after it starts, and not in the past: {end} is not a possible end of a phase that starts at {start}.")).param(params.name("end_date")));
+    }
+    Ok(end)
+}
+
+/// `iterations` of the price's interval, in 2022-11-15.
+fn iterations(params: &Params<'_>) -> Result<Option<i64>> {
     let iterations = params.integer_from("iterations", 1)?;
     if iterations.is_some_and(|iterations| iterations > MAX_ITERATIONS) {
         return Err(Error::malformed(
@@ -168,28 +210,26 @@ fn end(
         )
         .code("parameter_invalid_integer"));
     }
-    if date.is_some() && iterations.is_some() {
-        return Err(Error::invalid(
-            "You may only specify one of these parameters: end_date, iterations.",
-        )
-        .param(params.name("end_date")));
-    }
-    let last = |iterations| {
-        let every = catalog::every(ctx.account, specs);
-        after(every, setting, start, iterations)
+    Ok(iterations)
+}
+
+/// `duration`: one interval of its own, in later versions.
+fn duration(params: &Params<'_>) -> Result<Option<(Every, i64)>> {
+    let Some(given) = params.object("duration")? else {
+        return Ok(None);
     };
-    let end = match (date, iterations, next) {
-        (Some(date), ..) => date,
-        (None, Some(iterations), _) => last(iterations),
-        (None, None, Some(next)) => next,
-        (None, None, None) => last(1),
-    };
-    let past = setting.running.is_some_and(|running| end <= running);
-    let wrong = end <= start || (end < setting.now && !past);
-    if wrong || end > 253_402_300_799 {
-        return Err(Error::invalid(format!("A phase must end after it starts, and not in the past: {end} is not a possible end of a phase that starts at {start}.")).param(params.name("end_date")));
-    }
-    Ok(end)
+    let interval = given.variant("interval", &Interval::ALL, Interval::as_str)?;
+    let interval = interval.ok_or_else(|| given.missing("interval"))?;
+    let count = given.integer_from("interval_count", 1)?.unwrap_or(1);
+    let name = given.name("interval_count");
+    let count = u32::try_from(count)
+        .ok()
+        .filter(|count| i64::from(*count) <= MAX_ITERATIONS);
+    let count = count.ok_or_else(|| {
+        let message = format!("This value must be less than or equal to {MAX_ITERATIONS}.");
+        Error::malformed(name, message).code("parameter_invalid_integer")
+    })?;
+    Ok(Some((Every { interval, count }, 1)))
 }
 
 /// The time `iterations` intervals after `start`. It is counted from the subscription's anchor if the phase starts with
@@ -231,7 +271,7 @@ fn trial_end(
     }
 }
 
-/// `coupon`. A coupon that the previous or the running phase already has is not redeemed again, so it may be used up or
+/// The coupon. One that the previous or the running phase already has is not redeemed again, so it may be used up or
 /// deleted by now.
 fn coupon_of_phase(
     ctx: &Ctx<'_>,
@@ -246,10 +286,12 @@ fn coupon_of_phase(
         Some(phase) => phase.coupon.as_ref(),
         None => None,
     };
-    let given = params.nullable("coupon")?.value();
+    let Some((id, param)) = shared_input::coupon_of_phase(ctx, params)? else {
+        return Ok(None);
+    };
     match from_before {
-        Some(coupon) if given == Some(&*coupon.id) => Ok(Some(coupon.clone())),
-        _ => coupon(ctx, params, currency, setting.now),
+        Some(coupon) if id == &*coupon.id => Ok(Some(coupon.clone())),
+        _ => shared_input::coupon_named(ctx, id, &param, currency, setting.now).map(Some),
     }
 }
 

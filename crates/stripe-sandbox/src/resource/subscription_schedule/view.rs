@@ -12,7 +12,7 @@ use crate::resource::subscription_item::view::quantity;
 pub(crate) fn schedule(schedule: &Schedule) -> Value {
     let defaults = &schedule.defaults;
     let phases: Vec<Value> = schedule.phases.iter().map(phase).collect();
-    json!({
+    let object = json!({
         "id": &*schedule.id,
         "object": "subscription_schedule",
         "application": null,
@@ -45,7 +45,8 @@ pub(crate) fn schedule(schedule: &Schedule) -> Value {
         "status": schedule.status.as_str(),
         "subscription": schedule.subscription.as_deref(),
         "test_clock": schedule.clock.as_deref(),
-    })
+    });
+    merged([object, schedule.billing_mode.to_json()])
 }
 
 fn anchor(anchored: bool) -> &'static str {

@@ -8,7 +8,7 @@ use crate::params::Params;
 use crate::params::form::Form;
 use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
-use crate::version::API_VERSION;
+use crate::version::ApiVersion;
 
 /// The longest URL that Stripe accepts.
 const MAX_URL: usize = 2048;
@@ -124,16 +124,16 @@ fn url(params: &Params<'_>) -> Result<Option<String>> {
     }
 }
 
-fn api_version(params: &Params<'_>) -> Result<Option<&'static str>> {
-    match params.string("api_version")? {
-        None => Ok(None),
-        Some(version) if version == API_VERSION => Ok(Some(API_VERSION)),
-        Some(version) if is_version(version) => {
-            Err(Error::unmodelled_value("api_version", version))
-        }
-        Some(version) => Err(Error::malformed(
+fn api_version(params: &Params<'_>) -> Result<Option<ApiVersion>> {
+    let Some(given) = params.string("api_version")? else {
+        return Ok(None);
+    };
+    match given.parse() {
+        Ok(version) => Ok(Some(version)),
+        Err(_) if is_version(given) => Err(Error::unmodelled_value("api_version", given)),
+        Err(_) => Err(Error::malformed(
             "api_version",
-            format!("Invalid Stripe API version: {version}"),
+            format!("Invalid Stripe API version: {given}"),
         )),
     }
 }

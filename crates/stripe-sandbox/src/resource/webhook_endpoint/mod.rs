@@ -10,6 +10,7 @@ use crate::params::metadata::Metadata;
 use crate::resource::event::Event;
 use crate::store::ids::{Id, Ids};
 use crate::store::table::{Row, Table};
+use crate::version::ApiVersion;
 
 const URL: &str = "/v1/webhook_endpoints";
 
@@ -26,8 +27,8 @@ pub(crate) type Endpoints = Arc<Mutex<Table<WebhookEndpoint>>>;
 pub(crate) struct WebhookEndpoint {
     pub(crate) id: Id,
     created: i64,
-    /// The requested API version. The sandbox only has one.
-    api_version: Option<&'static str>,
+    /// The version of the events for it, if it is not the account's.
+    pub(crate) api_version: Option<ApiVersion>,
     /// Whether it receives the events of connected accounts instead of the account's own.
     pub(crate) connect: bool,
     description: Option<String>,
@@ -72,6 +73,8 @@ pub(crate) struct Destination {
     pub(crate) endpoints: Endpoints,
     /// The account of the event.
     pub(crate) account: Id,
+    /// The version of the events for it, if it is not the account's.
+    pub(crate) version: Option<ApiVersion>,
     /// Whether the endpoint belongs to the platform that has connected the event's account.
     pub(crate) is_platforms: bool,
 }

@@ -3,13 +3,14 @@
 use serde_json::{Value, json};
 
 use super::WebhookEndpoint;
+use crate::version::ApiVersion;
 
 /// An endpoint without its secret, which is only shown on creation.
 pub(crate) fn endpoint(endpoint: &WebhookEndpoint) -> Value {
     json!({
         "id": &*endpoint.id,
         "object": "webhook_endpoint",
-        "api_version": endpoint.api_version,
+        "api_version": endpoint.api_version.map(ApiVersion::as_str),
         "application": null,
         "created": endpoint.created,
         "description": endpoint.description,

@@ -157,8 +157,8 @@ async fn other_parameters_of_an_endpoint_are_checked() {
             "",
         ),
         (
-            "api_version=2026-10-28.endive",
-            "The sandbox does not model `2026-10-28.endive`",
+            "api_version=2025-03-31.basil",
+            "The sandbox does not model `2025-03-31.basil`",
             "",
         ),
         (

@@ -3,6 +3,7 @@
 mod calls;
 mod classic;
 mod classic_model;
+mod generations;
 mod previews;
 mod prices;
 mod steps;

@@ -1,0 +1,99 @@
+//! Meter events at work: they count for a customer's metered items, and on drafts for a period that is over.
+
+use rust_decimal::Decimal;
+
+use super::drafts;
+use super::{catalog, finalization};
+use crate::money::metering::Reading;
+use crate::resource::invoice::Status;
+use crate::resource::meter_event::Counted;
+use crate::store::account::Account;
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+
+/// What a customer used by a meter from the first time to the second (exclusive). Less than nothing is billed as
+/// nothing. A preview knows only what has been processed.
+pub(crate) fn used(account: &Account, meter: &Id, customer: &str, span: (i64, i64)) -> Decimal {
+    let meter = account.meters.get(meter).expect("meters are never deleted");
+    let events = &account.meter_events;
+    let total = events.total(meter, customer, span, events.known);
+    total.max(Decimal::ZERO)
+}
+
+/// Counts an event.
+pub(crate) fn record(
+    ctx: &mut Ctx<'_>,
+    meter: &Id,
+    customer: &Id,
+    timestamp: i64,
+    value: Decimal,
+) -> Counted {
+    let reading = Reading {
+        value,
+        received: ctx.now_millis,
+    };
+    let events = &mut ctx.account.meter_events;
+    let counted = events.count(meter, customer, timestamp, reading);
+    update_drafts(ctx, &counted);
+    counted
+}
+
+/// Takes an event back.
+pub(crate) fn cancel(ctx: &mut Ctx<'_>, identifier: &str) {
+    if let Some(counted) = ctx.account.meter_events.cancel(identifier) {
+        update_drafts(ctx, &counted);
+    }
+}
+
+/// Puts the usage on the drafts of periods that are over.
+fn update_drafts(ctx: &mut Ctx<'_>, counted: &Counted) {
+    for (draft, item, price, period) in usage_on_drafts(ctx.account, counted) {
+        let invoice = ctx.account.invoice(&draft);
+        let subscription = invoice.subscription.as_ref();
+        let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.get(id));
+        let Some(subscription) = subscription else {
+            continue;
+        };
+        let quantity = used(ctx.account, &counted.meter, &counted.customer, period);
+        let lines = drafts::usage_lines(ctx.account, subscription, &price, quantity, period);
+        finalization::replace_usage(ctx.account, &draft, &item, &price, lines);
+    }
+}
+
+/// The drafts with usage of a meter at a time: the invoice, the item, its price, and the period.
+fn usage_on_drafts(account: &Account, counted: &Counted) -> Vec<(Id, Id, Id, (i64, i64))> {
+    let customer = account.customers.get(&counted.customer);
+    let positions = customer.map_or(&[][..], |customer| &customer.invoices);
+    let invoices = positions.iter();
+    let invoices = invoices.filter_map(|position| account.billing.invoices.at(*position));
+    let mut found: Vec<(Id, Id, Id, (i64, i64))> = Vec::new();
+    for invoice in invoices.filter(|invoice| invoice.status == Status::Draft) {
+        for line in invoice
+            .lines
+            .iter()
+            .filter(|line| line.invoice_item.is_none())
+        {
+            let (Some(item), Some(price)) = (&line.item, &line.price) else {
+                continue;
+            };
+            let (start, end) = line.line.period;
+            let counts = catalog::meter(account, price) == Some(&counted.meter)
+                && (start..end).contains(&counted.timestamp);
+            let known = || {
+                found
+                    .iter()
+                    .any(|(draft, of, ..)| *draft == invoice.id && of == item)
+            };
+            if counts && !known() {
+                let place = (
+                    invoice.id.clone(),
+                    item.clone(),
+                    price.clone(),
+                    (start, end),
+                );
+                found.push(place);
+            }
+        }
+    }
+    found
+}

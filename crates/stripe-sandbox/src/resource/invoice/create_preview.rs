@@ -1,0 +1,241 @@
+//! `/v1/invoices/create_preview`: the next invoice of a subscription, or the one that a change would make, in the versions
+//! that have no upcoming invoices.
+//!
+//! A preview is kept for three days under its id, with all its lines.
+
+use serde_json::{Value, json};
+
+use super::preview::{self, add_items, issued, of_schedule};
+use super::previews::{MAX_KEPT, Preview, PreviewLine};
+use super::view::{self, line};
+use super::{Invoice, URL};
+use crate::engine::copy::DryRun;
+use crate::engine::preview::of_subscription;
+use crate::error::{Error, Result};
+use crate::params::Params;
+use crate::params::form::Form;
+use crate::resource::customer;
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+use crate::store::page::Page;
+
+/// How long a preview is kept: 72 hours.
+const KEPT_FOR: i64 = 72 * 60 * 60;
+
+/// The parameters of `subscription_details` that an update or a new subscription has, too.
+const DETAILS: &[(&str, &str)] = &[
+    ("billing_cycle_anchor", "billing_cycle_anchor"),
+    ("billing_mode", "billing_mode"),
+    ("cancel_at", "cancel_at"),
+    ("cancel_at_period_end", "cancel_at_period_end"),
+    ("items", "items"),
+    ("metadata", "metadata"),
+    ("proration_behavior", "proration_behavior"),
+    ("proration_date", "proration_date"),
+    ("trial_end", "trial_end"),
+];
+
+const DETAILS_UNMODELLED: &[&str] = &[
+    "billing_schedules",
+    "default_tax_rates?",
+    "pause",
+    "resume_at",
+    "start_date",
+];
+
+const UNMODELLED: &[&str] = &[
+    "automatic_tax",
+    "currency",
+    "customer_account",
+    "customer_details",
+    "issuer",
+    "on_behalf_of?",
+    "schedule_details",
+];
+
+/// Computes the preview on a copy of the customer's data, or the reason why there is none. It knows the meter events that
+/// have been processed.
+pub(super) fn read(ctx: &mut DryRun<'_, '_>, params: &Params<'_>) -> Result<Result<Preview>> {
+    params.unmodelled(UNMODELLED)?;
+    params.one_of_modelled("preview_mode", &["next"], &["recurring"])?;
+    let (customer, subscription) = whose(ctx, params)?;
+    let known = ctx.now_millis - ctx.origin.meter_lag;
+    ctx.on_copy(&customer, |ctx| {
+        ctx.account.meter_events.known = Some(known);
+        let invoice = invoice(ctx, params, &customer, subscription.as_ref());
+        let shown = invoice.map(|invoice| match invoice {
+            Some(invoice) => Ok(shown(ctx, &invoice)),
+            None => Err(nothing(&customer)),
+        });
+        ctx.account.meter_events.known = None;
+        shown
+    })
+}
+
+fn nothing(customer: &str) -> Error {
+    Error::invalid(format!("No upcoming invoices for customer: {customer}"))
+        .code("invoice_upcoming_none")
+        .status(404)
+}
+
+/// The customer of the preview, and its subscription if one is named.
+fn whose(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, Option<Id>)> {
+    let holder = match params.string("customer")? {
+        Some(id) => Some(customer::input::named(ctx, id, "customer")?.id.clone()),
+        None => None,
+    };
+    if let Some(id) = params.string("subscription")? {
+        if let Some(other) = ["schedule"].iter().find(|other| params.has(other)) {
+            return Err(Error::invalid(format!(
+                "You may only specify one of these parameters: {other}, subscription."
+            ))
+            .param(*other));
+        }
+        let found = ctx.account.billing.subscriptions.get(id);
+        let is_theirs = |id: &Id| holder.as_ref().is_none_or(|holder| holder == id);
+        let found = found.filter(|found| is_theirs(&found.customer));
+        let found = found.ok_or_else(|| Error::no_such("subscription", id, "subscription"))?;
+        return Ok((found.customer.clone(), Some(found.id.clone())));
+    }
+    if let Some(id) = params.string("schedule")? {
+        let found = ctx.account.billing.schedules.get(id);
+        let found = found.ok_or_else(|| Error::no_such("subscription schedule", id, "schedule"))?;
+        return Ok((found.customer.clone(), None));
+    }
+    let sells = params
+        .object("subscription_details")?
+        .is_some_and(|details| details.has("items"));
+    match holder {
+        Some(holder) if sells || params.has("invoice_items") => Ok((holder, None)),
+        Some(_) => Err(Error::invalid("You must provide one of these parameters: invoice_items, schedule, subscription, subscription_details[items].").code("parameter_missing")),
+        None => Err(Error::invalid("You must provide one of these parameters: customer, schedule, subscription.").code("parameter_missing")),
+    }
+}
+
+/// The invoice after the changes, which are applied to `ctx`, a copy.
+fn invoice(
+    ctx: &mut Ctx<'_>,
+    params: &Params<'_>,
+    holder: &Id,
+    subscription: Option<&Id>,
+) -> Result<Option<Invoice>> {
+    add_items(ctx, params, holder)?;
+    if params.has("schedule") {
+        return of_schedule(ctx, params, false);
+    }
+    let details = params.object("subscription_details")?;
+    let cancels = match &details {
+        Some(details) => {
+            details.unmodelled(DETAILS_UNMODELLED)?;
+            details.boolean("cancel_now")?.unwrap_or(false)
+        }
+        None => false,
+    };
+    let (form, changes) = form(params, details.as_ref());
+    let position = subscription.and_then(|id| ctx.account.billing.subscriptions.position(id));
+    let shown = match position {
+        Some(position) if changes || cancels => {
+            let now = ctx.time_of(holder);
+            let updated = preview::update(ctx, &form, cancels, position, now);
+            updated.map_err(under_its_own_name)?;
+            position
+        }
+        Some(position) => position,
+        None if form_sells(&form) => {
+            preview::create_of(ctx, form, holder).map_err(under_its_own_name)?
+        }
+        None => return Ok(only_items(ctx, holder)),
+    };
+    Ok(issued(ctx).or_else(|| of_subscription(ctx.account, ctx.account.subscription(shown))))
+}
+
+/// The changes as an update would have them, and whether there are any.
+fn form(params: &Params<'_>, details: Option<&Params<'_>>) -> (Form, bool) {
+    let mut form = details.map_or_else(Form::default, |details| details.renamed(DETAILS));
+    if let Some(discounts) = params.get("discounts") {
+        form.set("discounts", discounts.clone());
+        discounts.see();
+    }
+    let changes = !Params::new(&form).keys().is_empty();
+    (form, changes)
+}
+
+fn form_sells(form: &Form) -> bool {
+    Params::new(form).has("items")
+}
+
+/// The invoice of pending items without a subscription.
+fn only_items(ctx: &mut Ctx<'_>, holder: &Id) -> Option<Invoice> {
+    crate::engine::preview::of_pending(ctx.account, holder, ctx.time_of(holder))
+}
+
+/// Restores the parameter's original name in an error.
+fn under_its_own_name(mut error: Error) -> Error {
+    let own = |param: &String| {
+        let head = param.split('[').next()?;
+        let (name, _) = DETAILS.iter().find(|(_, other)| *other == head)?;
+        Some(format!(
+            "subscription_details[{name}]{}",
+            &param[head.len()..]
+        ))
+    };
+    if let Some(name) = error.param.as_ref().and_then(own) {
+        error.param = Some(name);
+    }
+    error
+}
+
+/// The preview of an invoice, without an id.
+fn shown(ctx: &Ctx<'_>, invoice: &Invoice) -> Preview {
+    let lines = invoice.lines.iter().map(|one| PreviewLine {
+        id: one.id.clone(),
+        shown: line(ctx.account, invoice, one),
+    });
+    Preview {
+        id: Id::default(),
+        created: ctx.now,
+        invoice: view::invoice(ctx.account, invoice),
+        lines: lines.collect(),
+    }
+}
+
+/// `POST /v1/invoices/create_preview`
+pub(super) fn create(ctx: &mut Ctx<'_>, preview: Result<Preview>) -> Result<Value> {
+    let mut preview = preview?;
+    preview.id = ctx.account.ids.next("upcoming_in", 24);
+    let url = format!("{URL}/{}/lines", preview.id);
+    let mut invoice = json!({"id": &*preview.id});
+    if let (Some(to), Some(from)) = (invoice.as_object_mut(), preview.invoice.as_object()) {
+        to.extend(from.clone());
+    }
+    invoice["lines"]["url"] = json!(url);
+    preview.invoice = invoice;
+    let answer = preview.invoice.clone();
+    let previews = &mut ctx.account.billing.previews;
+    previews.push_back(preview);
+    while previews.len() > MAX_KEPT {
+        previews.pop_front();
+    }
+    Ok(answer)
+}
+
+/// The preview with this id, if it is still kept.
+fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Option<&'a Preview> {
+    let mut previews = ctx.account.billing.previews.iter();
+    let found = previews.find(|preview| *preview.id == *id)?;
+    (ctx.now - found.created < KEPT_FOR).then_some(found)
+}
+
+/// The preview with this id, as an invoice.
+pub(super) fn retrieve(ctx: &Ctx<'_>, id: &str) -> Option<Value> {
+    Some(find(ctx, id)?.invoice.clone())
+}
+
+/// A page of the lines of the preview with this id.
+pub(super) fn page_of_lines(ctx: &Ctx<'_>, page: &Page, id: &str) -> Option<Result<Value>> {
+    let preview = find(ctx, id)?;
+    let rows: Vec<&PreviewLine> = preview.lines.iter().collect();
+    let url = format!("{URL}/{id}/lines");
+    let rows = page.of_rows(&rows, "line item");
+    Some(rows.map(|rows| rows.to_json(&url, |line| line.shown.clone())))
+}

@@ -1,0 +1,185 @@
+//! Reading meter events and adjustments.
+
+use chrono::DateTime;
+use indexmap::IndexMap;
+use rust_decimal::Decimal;
+
+use crate::error::{Error, Result};
+use crate::money::metering::Formula;
+use crate::params::Params;
+use crate::resource::meter::input::{MAX_NAME, limited};
+use crate::resource::meter::{self, Meter};
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+
+/// How old an event may be, in seconds: 35 days.
+const OLDEST: i64 = 35 * 24 * 60 * 60;
+
+/// How far in the future it may be, because clocks differ.
+const AHEAD: i64 = 300;
+
+/// The digits of a value before and after the point. Stripe limits them, too, but does not say to what.
+const MAX_WHOLE: i64 = 999_999_999_999_999;
+const MAX_PLACES: u32 = 12;
+
+/// How a version of the API writes times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Times {
+    /// Seconds since 1970.
+    Unix,
+    /// RFC 3339, in `/v2`.
+    Text,
+}
+
+/// An event that can be accepted. Whether it counts is only known when it is processed.
+pub(super) struct Report {
+    pub(super) event_name: String,
+    pub(super) identifier: Option<String>,
+    pub(super) payload: IndexMap<String, String>,
+    pub(super) timestamp: i64,
+    pub(super) counts: Option<Count>,
+    pub(super) times: Times,
+}
+
+/// What an event counts for.
+pub(super) struct Count {
+    pub(super) meter: Id,
+    pub(super) customer: Id,
+    pub(super) value: Decimal,
+}
+
+pub(super) fn event(ctx: &Ctx<'_>, params: &Params<'_>, times: Times) -> Result<Report> {
+    let event_name = limited(params, "event_name", MAX_NAME)?;
+    let event_name = event_name.ok_or_else(|| params.missing("event_name"))?;
+    let payload = payload(params)?;
+    let identifier = limited(params, "identifier", MAX_NAME)?;
+    let meter = meter::of_event(&ctx.account.meters, event_name);
+    let meter = meter.ok_or_else(|| {
+        Error::invalid(format!(
+            "No active meter found for event name {event_name}."
+        ))
+    })?;
+    let now = payload
+        .get(&meter.customer_key)
+        .map_or(ctx.now, |customer| ctx.time_of(customer));
+    let timestamp = timestamp(params, times)?.unwrap_or(now);
+    check_time(timestamp, now)?;
+    if identifier.is_some_and(|id| ctx.account.meter_events.has(id, ctx.now_millis)) {
+        let identifier = identifier.unwrap_or_default();
+        return Err(Error::invalid(format!(
+            "An event already exists with identifier {identifier}."
+        )));
+    }
+    Ok(Report {
+        event_name: event_name.to_owned(),
+        identifier: identifier.map(str::to_owned),
+        counts: value(ctx, meter, &payload),
+        payload,
+        timestamp,
+        times,
+    })
+}
+
+/// `payload`: texts by their keys.
+fn payload(params: &Params<'_>) -> Result<IndexMap<String, String>> {
+    let payload = params.object("payload")?;
+    let payload = payload.ok_or_else(|| params.missing("payload"))?;
+    let pair = |key: &str| {
+        let text = payload.text(key)?.unwrap_or_default();
+        Ok((key.to_owned(), text.to_owned()))
+    };
+    payload.keys().into_iter().map(pair).collect()
+}
+
+fn timestamp(params: &Params<'_>, times: Times) -> Result<Option<i64>> {
+    if times == Times::Unix {
+        return params.timestamp("timestamp");
+    }
+    let Some(text) = params.string("timestamp")? else {
+        return Ok(None);
+    };
+    match DateTime::parse_from_rfc3339(text) {
+        Ok(time) => Ok(Some(time.timestamp())),
+        Err(_) => Err(Error::malformed(
+            "timestamp",
+            format!("Invalid timestamp: must be in RFC 3339, not {text}."),
+        )),
+    }
+}
+
+fn check_time(timestamp: i64, now: i64) -> Result<()> {
+    let refused = |message: &str| Err(Error::invalid(message).param("timestamp"));
+    if timestamp < now - OLDEST {
+        return refused(
+            "The timestamp is too far in the past: an event must be within the past 35 calendar days.",
+        );
+    }
+    if timestamp > now + AHEAD {
+        return refused("The timestamp is in the future: an event can be at most 5 minutes ahead.");
+    }
+    Ok(())
+}
+
+/// What the event counts for; `None` if processing will drop it. Stripe has answered 200 by then.
+fn value(ctx: &Ctx<'_>, meter: &Meter, payload: &IndexMap<String, String>) -> Option<Count> {
+    let customer = ctx
+        .account
+        .customers
+        .get(payload.get(&meter.customer_key)?)?;
+    let value = payload.get(&meter.value_key).map(|text| number(text));
+    let value = match (meter.formula, value) {
+        (Formula::Count, None) => Decimal::ONE,
+        (_, value) => value??,
+    };
+    Some(Count {
+        meter: meter.id.clone(),
+        customer: customer.id.clone(),
+        value,
+    })
+}
+
+fn number(text: &str) -> Option<Decimal> {
+    let number: Decimal = text.trim().parse().ok()?;
+    let number = number.normalize();
+    (number.abs().trunc() <= Decimal::from(MAX_WHOLE) && number.scale() <= MAX_PLACES)
+        .then_some(number)
+}
+
+/// The adjustment of an event: its cancellation.
+pub(super) struct Adjustment {
+    pub(super) event_name: String,
+    pub(super) identifier: String,
+}
+
+pub(super) fn adjustment(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Adjustment> {
+    let event_name = limited(params, "event_name", MAX_NAME)?;
+    let event_name = event_name.ok_or_else(|| params.missing("event_name"))?;
+    if params.one_of("type", &["cancel"])?.is_none() {
+        return Err(params.missing("type"));
+    }
+    let cancel = params.object("cancel")?;
+    let identifier = match &cancel {
+        Some(cancel) => limited(cancel, "identifier", MAX_NAME)?,
+        None => None,
+    };
+    // In v1 it is optional, but an adjustment is of no use without it.
+    let Some(identifier) = identifier else {
+        let missing = cancel.map_or_else(
+            || params.missing("cancel"),
+            |cancel| cancel.missing("identifier"),
+        );
+        return Err(missing);
+    };
+    let events = &ctx.account.meter_events;
+    let received = events.received(identifier, ctx.now_millis);
+    if received.is_none_or(|received| &*received.event_name != event_name) {
+        return Err(Error::invalid(format!(
+            "No meter event of the last 24 hours found with event name {event_name} and identifier {identifier}."
+        ))
+        .param("cancel[identifier]"));
+    }
+    Ok(Adjustment {
+        event_name: event_name.to_owned(),
+        identifier: identifier.to_owned(),
+    })
+}

@@ -1,0 +1,121 @@
+//! The API version of a call.
+//!
+//! State is kept once, and the resources show it as 2022-11-15 does. What a later version changed in answers is applied
+//! to these [afterwards](changes), as by Stripe's own version-change modules. What it changed in requests is where they
+//! are read: an endpoint says [in which versions](Availability) it exists, and inputs ask for the version of the call.
+
+mod changes;
+
+use std::fmt;
+use std::str::FromStr;
+
+use axum::http::HeaderMap;
+
+use crate::error::{Error, Result};
+
+/// A version of Stripe's API that the sandbox speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum ApiVersion {
+    /// `2022-11-15`: usage records, coupons, upcoming invoices.
+    #[default]
+    V2022_11_15,
+    /// `2026-10-28.endive`: billing meters, discounts, previews of invoices.
+    V2026_10_28,
+}
+
+impl ApiVersion {
+    /// All versions, oldest first.
+    pub const ALL: [Self; 2] = [Self::V2022_11_15, Self::V2026_10_28];
+
+    /// The version as the header `Stripe-Version` names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V2022_11_15 => "2022-11-15",
+            Self::V2026_10_28 => "2026-10-28.endive",
+        }
+    }
+
+    /// Whether metered prices have meters, and discounts took the place of coupons.
+    pub(crate) fn has_meters(self) -> bool {
+        self >= Self::V2026_10_28
+    }
+
+    /// Shows the JSON of a resource as this version does. It is applied once to everything that is shown.
+    pub(crate) fn show(self, shown: &mut serde_json::Value) {
+        if self >= Self::V2026_10_28 {
+            changes::apply(shown);
+        }
+    }
+
+    /// The same for JSON that is passed on.
+    pub(crate) fn shown(self, mut shown: serde_json::Value) -> serde_json::Value {
+        self.show(&mut shown);
+        shown
+    }
+}
+
+impl fmt::Display for ApiVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ApiVersion {
+    type Err = UnknownVersion;
+
+    fn from_str(text: &str) -> std::result::Result<Self, UnknownVersion> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|version| version.as_str() == text)
+            .ok_or(UnknownVersion)
+    }
+}
+
+/// The error for an API version that the sandbox does not speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownVersion;
+
+impl fmt::Display for UnknownVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, second] = ApiVersion::ALL;
+        write!(f, "the sandbox only speaks {first} and {second}")
+    }
+}
+
+impl std::error::Error for UnknownVersion {}
+
+/// The version of a call: that of its header, else `default`. Others are refused, because their clients would misread
+/// the answers.
+pub(crate) fn of_call(headers: &HeaderMap, default: ApiVersion) -> Result<ApiVersion> {
+    let Some(header) = headers.get("stripe-version") else {
+        return Ok(default);
+    };
+    let given = String::from_utf8_lossy(header.as_bytes());
+    let [first, second] = ApiVersion::ALL;
+    given.parse().map_err(|UnknownVersion| {
+        Error::invalid(format!(
+            "The sandbox only supports the API versions `{first}` and `{second}`, not `{given}`: send one of these as `Stripe-Version`, or leave the header out for `{default}`."
+        ))
+        .before_execution()
+    })
+}
+
+/// The versions in which an endpoint exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Availability {
+    All,
+    /// Stripe has taken it away since.
+    Until(ApiVersion),
+    /// It came with this version. (Stripe has some such endpoints in older versions, too; the sandbox does not.)
+    Since(ApiVersion),
+}
+
+impl Availability {
+    pub(crate) fn includes(self, version: ApiVersion) -> bool {
+        match self {
+            Self::All => true,
+            Self::Until(last) => version <= last,
+            Self::Since(first) => version >= first,
+        }
+    }
+}
