@@ -4,11 +4,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import Stripe from 'stripe';
+import Later from 'stripe-later';
 
 /** The command that starts the sandbox; `run` sets it. */
 const command = process.env.TIER_SANDBOX;
 
-/** A sandbox of its own for a test file: `stripe(key)` makes a client, `stop()` ends it. */
+/** A sandbox of its own for a test file: `stripe(key)` and `later(key)` make clients, `stop()` ends it. */
 export async function start() {
   const [program, ...args] = command.split(' ');
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -32,6 +33,9 @@ export async function start() {
         telemetry: false,
         ...options,
       }),
+    /** A client of 2026-10-28.endive. */
+    later: (key = 'sk_test_later', options = {}) =>
+      new Later(key, { ...address, protocol: 'http', maxNetworkRetries: 0, telemetry: false, ...options }),
     async stop() {
       const exit = once(child, 'exit');
       child.kill();

@@ -1,0 +1,212 @@
+// Answers of 2026-10-28.endive, to the client that speaks it.
+
+const NEW_YEARS_EVE = Date.UTC(2019, 11, 31) / 1000;
+const DAY = 86400;
+
+/** Notes every shape that the version has. */
+export async function later(stripe, note) {
+  await catalogue(stripe, note);
+  await people(stripe, note);
+  await billing(stripe, note);
+}
+
+async function catalogue(stripe, note) {
+  note('Stripe.Account', await stripe.accounts.retrieveCurrent());
+  const product = await stripe.products.create({ id: 'p', name: 'P', description: 'D', unit_label: 'call', images: ['https://example.com/p.png'] });
+  note('Stripe.Product', product);
+  const plain = await stripe.prices.create({ product: 'p', currency: 'usd', unit_amount: 5 });
+  note('Stripe.Price', plain);
+  note('Stripe.Product', await stripe.products.update('p', { default_price: plain.id, expand: ['default_price.product'] }));
+  note('Stripe.ApiList<Stripe.Product>', await stripe.products.list());
+  note('Stripe.Coupon', await stripe.coupons.create({ id: 'ten', percent_off: 12.5, duration: 'forever', name: 'Ten' }));
+  note('Stripe.Coupon', await stripe.coupons.create({ id: 'five', amount_off: 500, currency: 'usd', duration: 'repeating', duration_in_months: 3 }));
+  note('Stripe.DeletedCoupon', await stripe.coupons.del('five'));
+  const code = await stripe.promotionCodes.create({ promotion: { type: 'coupon', coupon: 'ten' }, expand: ['promotion.coupon'] });
+  note('Stripe.PromotionCode', code);
+  note('Stripe.ApiList<Stripe.PromotionCode>', await stripe.promotionCodes.list());
+  note('Stripe.WebhookEndpoint', await stripe.webhookEndpoints.create({ url: 'https://example.com', enabled_events: ['*'], api_version: '2026-10-28.endive', description: 'D' }));
+}
+
+async function people(stripe, note) {
+  const full = await stripe.customers.create({
+    email: 'jane@example.com',
+    name: 'Jane',
+    payment_method: 'pm_card_visa',
+    invoice_settings: { default_payment_method: 'pm_card_visa', footer: 'F' },
+    address: { line1: '1', city: 'C', country: 'DE' },
+    metadata: { object: 'subscription' },
+  });
+  note('Stripe.Customer', full);
+  note('Stripe.Customer', await stripe.customers.update(full.id, {
+    tax_exempt: 'reverse',
+    expand: ['invoice_settings.default_payment_method.customer', 'tax', 'sources', 'tax_ids', 'subscriptions'],
+  }));
+  note('Stripe.ApiList<Stripe.Customer>', await stripe.customers.list());
+  note('Stripe.ApiSearchResult<Stripe.Customer>', await stripe.customers.search({ query: "email:'jane@example.com'" }));
+  note('Stripe.CustomerBalanceTransaction', await stripe.customers.createBalanceTransaction(full.id, { amount: -500, currency: 'usd' }));
+  const cards = await stripe.customers.listPaymentMethods(full.id, { expand: ['data.customer'] });
+  note('Stripe.ApiList<Stripe.PaymentMethod>', cards);
+  const setup = await stripe.setupIntents.create({ customer: full.id, allowed_payment_method_types: ['card'] });
+  note('Stripe.SetupIntent', setup);
+  note('Stripe.SetupIntent', await stripe.setupIntents.confirm(setup.id, { payment_method: 'pm_card_amex', expand: ['customer', 'payment_method'] }));
+  const intent = await stripe.paymentIntents.create({ customer: full.id, amount: 700, currency: 'usd', payment_method: cards.data[0].id, confirm: true, off_session: true, expand: ['latest_charge', 'customer'] });
+  note('Stripe.PaymentIntent', intent);
+  note('Stripe.Charge', await stripe.charges.retrieve(intent.latest_charge.id, { expand: ['balance_transaction', 'payment_intent'] }));
+  note('Stripe.Refund', await stripe.refunds.create({ payment_intent: intent.id, amount: 100, expand: ['charge'] }));
+  note('Stripe.DeletedCustomer', await stripe.customers.del(full.id));
+}
+
+async function billing(stripe, note) {
+  const meters = await usage(stripe, note);
+  const clock = await stripe.testHelpers.testClocks.create({ frozen_time: NEW_YEARS_EVE });
+  note('Stripe.TestHelpers.TestClock', clock);
+  const customer = await stripe.customers.create({
+    test_clock: clock.id,
+    payment_method: 'pm_card_visa',
+    invoice_settings: { default_payment_method: 'pm_card_visa' },
+  });
+  const base = await stripe.prices.create({ currency: 'usd', unit_amount: 1000, recurring: { interval: 'month' }, product_data: { name: 'Base' } });
+  const calls = await stripe.prices.create({
+    currency: 'usd',
+    recurring: { interval: 'month', usage_type: 'metered', meter: meters.calls },
+    product_data: { name: 'Calls', unit_label: 'call' },
+    billing_scheme: 'tiered',
+    tiers_mode: 'graduated',
+    tiers: [
+      { up_to: 10, unit_amount: 1, flat_amount: 100 },
+      { up_to: 'inf', unit_amount_decimal: Decimal(stripe, '0.5') },
+    ],
+    expand: ['tiers', 'product', 'currency_options'],
+  });
+  note('Stripe.Price', calls);
+  note('Stripe.ApiList<Stripe.Price>', await stripe.prices.list({ recurring: { meter: meters.calls }, expand: ['data.tiers'] }));
+  await subscriptions(stripe, note, { clock, customer, base, calls });
+  await events(stripe, note, meters, customer);
+  await preview(stripe, note, { customer, base, calls });
+  await invoices(stripe, note, { clock, customer });
+  await schedules(stripe, note, { clock, base, calls });
+  await checkout(stripe, note, base);
+}
+
+/** The client takes decimals as a type of its own, or as text. */
+function Decimal(_, text) {
+  return text;
+}
+
+async function usage(stripe, note) {
+  const { meters } = stripe.billing;
+  const calls = await meters.create({ display_name: 'Calls', event_name: 'calls', default_aggregation: { formula: 'sum' } });
+  note('Stripe.Billing.Meter', calls);
+  const level = await meters.create({
+    display_name: 'Level',
+    event_name: 'level',
+    default_aggregation: { formula: 'last' },
+    customer_mapping: { type: 'by_id', event_payload_key: 'org' },
+    value_settings: { event_payload_key: 'n' },
+    event_time_window: 'hour',
+  });
+  note('Stripe.Billing.Meter', await meters.update(level.id, { display_name: 'L' }));
+  note('Stripe.Billing.Meter', await meters.deactivate(level.id));
+  note('Stripe.Billing.Meter', await meters.reactivate(level.id));
+  note('Stripe.Billing.Meter', await meters.retrieve(level.id));
+  note('Stripe.ApiList<Stripe.Billing.Meter>', await meters.list({ status: 'active' }));
+  return { calls: calls.id, level: level.id };
+}
+
+async function events(stripe, note, meters, customer) {
+  const payload = { stripe_customer_id: customer.id, value: '20.5' };
+  note('Stripe.Billing.MeterEvent', await stripe.billing.meterEvents.create({ event_name: 'calls', payload, identifier: 'one' }));
+  note('Stripe.V2.Billing.MeterEvent', await stripe.v2.billing.meterEvents.create({ event_name: 'calls', payload, identifier: 'two', timestamp: new Date(NEW_YEARS_EVE * 1000).toISOString() }));
+  note('Stripe.Billing.MeterEventAdjustment', await stripe.billing.meterEventAdjustments.create({ event_name: 'calls', type: 'cancel', cancel: { identifier: 'one' } }));
+  note('Stripe.V2.Billing.MeterEventAdjustment', await stripe.v2.billing.meterEventAdjustments.create({ event_name: 'calls', type: 'cancel', cancel: { identifier: 'two' } }));
+  await stripe.billing.meterEvents.create({ event_name: 'calls', payload, identifier: 'three' });
+  const range = { customer: customer.id, start_time: NEW_YEARS_EVE, end_time: NEW_YEARS_EVE + DAY };
+  note('Stripe.ApiList<Stripe.Billing.MeterEventSummary>', await stripe.billing.meters.listEventSummaries(meters.calls, range));
+  note('Stripe.ApiList<Stripe.Billing.MeterEventSummary>', await stripe.billing.meters.listEventSummaries(meters.calls, { ...range, value_grouping_window: 'hour' }));
+}
+
+async function subscriptions(stripe, note, { customer, base, calls }) {
+  const made = await stripe.subscriptions.create({
+    customer: customer.id,
+    items: [{ price: base.id, quantity: 2, metadata: { a: 'b' } }, { price: calls.id }],
+    discounts: [{ coupon: 'ten' }],
+    metadata: { c: 'd' },
+    expand: ['latest_invoice.payments', 'latest_invoice.confirmation_secret', 'customer', 'default_payment_method', 'items.data.price.product', 'items.data.price.tiers', 'discounts.source.coupon'],
+  });
+  note('Stripe.Subscription', made);
+  const changed = await stripe.subscriptions.update(made.id, { items: [{ id: made.items.data[0].id, quantity: 3 }] });
+  note('Stripe.Subscription', changed);
+  note('Stripe.ApiList<Stripe.SubscriptionItem>', await stripe.subscriptionItems.list({ subscription: made.id }));
+  note('Stripe.SubscriptionItem', await stripe.subscriptionItems.retrieve(made.items.data[1].id));
+  note('Stripe.ApiList<Stripe.InvoiceItem>', await stripe.invoiceItems.list({ customer: customer.id, pending: true, expand: ['data.pricing.price_details.price'] }));
+  note('Stripe.InvoiceItem', await stripe.invoiceItems.create({ customer: customer.id, currency: 'usd', amount: 70, description: 'Extra' }));
+  const classic = await stripe.subscriptions.create({ customer: customer.id, items: [{ price: base.id }], billing_mode: { type: 'classic' } });
+  note('Stripe.Subscription', classic);
+  note('Stripe.Subscription', await stripe.subscriptions.migrate(classic.id, { billing_mode: { type: 'flexible' } }));
+  note('Stripe.Subscription', await stripe.subscriptions.cancel(classic.id, { invoice_now: true, prorate: true, expand: ['latest_invoice'] }));
+}
+
+async function preview(stripe, note, { customer, base }) {
+  const [subscription] = (await stripe.subscriptions.list({ customer: customer.id })).data;
+  const shown = await stripe.invoices.createPreview({
+    customer: customer.id,
+    subscription: subscription.id,
+    subscription_details: { items: [{ id: subscription.items.data[0].id, price: base.id, quantity: 1 }] },
+  });
+  note('Stripe.Invoice', shown);
+  note('Stripe.ApiList<Stripe.InvoiceLineItem>', await stripe.invoices.listLineItems(shown.id));
+}
+
+async function invoices(stripe, note, { clock, customer }) {
+  note('Stripe.TestHelpers.TestClock', await stripe.testHelpers.testClocks.advance(clock.id, { frozen_time: NEW_YEARS_EVE + 31 * DAY }));
+  const list = await stripe.invoices.list({ customer: customer.id, expand: ['data.payments'] });
+  note('Stripe.ApiList<Stripe.Invoice>', list);
+  const invoice = await stripe.invoices.retrieve(list.data[0].id, {
+    expand: ['customer', 'parent.subscription_details.subscription', 'discounts', 'payments.data.payment.payment_intent'],
+  });
+  note('Stripe.Invoice', invoice);
+  note('Stripe.ApiList<Stripe.InvoiceLineItem>', await stripe.invoices.listLineItems(invoice.id, { expand: ['data.discounts', 'data.pricing.price_details.price'] }));
+  const payments = await stripe.invoicePayments.list({ invoice: invoice.id, expand: ['data.invoice'] });
+  note('Stripe.ApiList<Stripe.InvoicePayment>', payments);
+  note('Stripe.InvoicePayment', await stripe.invoicePayments.retrieve(payments.data[0].id));
+  const draft = await stripe.invoices.create({ customer: customer.id, auto_advance: true });
+  note('Stripe.Invoice', draft);
+  note('Stripe.Invoice', await stripe.invoices.finalizeInvoice(draft.id));
+}
+
+async function schedules(stripe, note, { clock, base, calls }) {
+  const customer = await stripe.customers.create({ test_clock: clock.id, payment_method: 'pm_card_visa', invoice_settings: { default_payment_method: 'pm_card_visa' } });
+  const schedule = await stripe.subscriptionSchedules.create({
+    customer: customer.id,
+    start_date: 'now',
+    phases: [
+      { items: [{ price: base.id, quantity: 1 }, { price: calls.id }], discounts: [{ coupon: 'ten' }], duration: { interval: 'month' } },
+      { items: [{ price: base.id, metadata: { a: 'b' } }], trial: true, metadata: { e: 'f' }, duration: { interval: 'week', interval_count: 2 } },
+    ],
+    expand: ['subscription', 'customer', 'phases.items.price', 'phases.discounts.coupon'],
+  });
+  note('Stripe.SubscriptionSchedule', schedule);
+  note('Stripe.ApiList<Stripe.SubscriptionSchedule>', await stripe.subscriptionSchedules.list());
+  note('Stripe.SubscriptionSchedule', await stripe.subscriptionSchedules.release(schedule.id, { expand: ['subscription'] }));
+}
+
+async function checkout(stripe, note, base) {
+  const customer = await stripe.customers.create({ email: 'jane@example.com' });
+  const session = await stripe.checkout.sessions.create({
+    success_url: 'https://example.com/ok',
+    cancel_url: 'https://example.com/back',
+    customer: customer.id,
+    mode: 'subscription',
+    ui_mode: 'hosted_page',
+    line_items: [{ price: base.id, quantity: 1 }],
+    customer_update: { name: 'auto', address: 'auto' },
+    tax_id_collection: { enabled: true },
+    automatic_tax: { enabled: true },
+    subscription_data: { billing_mode: { type: 'flexible' } },
+    expand: ['customer', 'line_items'],
+  });
+  note('Stripe.Checkout.Session', session);
+  note('Stripe.Checkout.Session', await stripe.checkout.sessions.create({ success_url: 'https://example.com/ok', mode: 'setup', currency: 'usd', expand: ['setup_intent'] }));
+  note('Stripe.ApiList<Stripe.Checkout.Session>', await stripe.checkout.sessions.list());
+  note('Stripe.Checkout.Session', await stripe.checkout.sessions.expire(session.id));
+}
