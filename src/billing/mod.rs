@@ -58,7 +58,7 @@ pub use subscriptions::{
     AutomaticTax, ClearedItem, CustomerSubscription, Detail, Subscription, SubscriptionFilter,
     SubscriptionItem, SubscriptionStatus, SubscriptionUpdate,
 };
-pub use usage::{UsageAction, UsagePeriod, UsageRecord, UsageRecordSummary};
+pub use usage::{RecordedUsage, UsageAction, UsagePeriod, UsageRecord, UsageRecordSummary};
 pub use webhooks::{EventTypes, WebhookEndpoint};
 pub use write::{Done, Write};
 

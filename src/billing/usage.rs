@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use super::{Billing, Done, InvoiceLine, Write};
+use super::{Billing, InvoiceLine, Write};
 use crate::stripe::{Error, Page};
 
 /// Usage of one item in one period.
@@ -42,6 +42,13 @@ pub struct UsageRecord {
     pub at: Option<i64>,
 }
 
+/// A usage record that Stripe has.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct RecordedUsage {
+    /// The second that it is recorded at.
+    pub timestamp: i64,
+}
+
 /// What a usage record does to earlier usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsageAction {
@@ -53,7 +60,7 @@ pub enum UsageAction {
 
 impl Billing<'_> {
     /// Records usage on an item.
-    pub fn record_usage(self, item: &str, record: UsageRecord) -> Write<Done> {
+    pub fn record_usage(self, item: &str, record: UsageRecord) -> Write<RecordedUsage> {
         let action = match record.action {
             UsageAction::Increment => "increment",
             UsageAction::Set => "set",

@@ -25,6 +25,7 @@ use crate::ledger::values::{Org, Time};
 use crate::ledger::{Ledger, Store, StoreError, Unavailable, Writer};
 
 pub use accept::OrgReport;
+pub(super) use change::MovedLevel;
 pub use deliver::Delivered;
 pub use history::{UsageBy, UsageQuery, UsageSpan};
 pub use parked::{ParkedDecision, ParkedUsage};

@@ -6,6 +6,7 @@ mod crashes;
 mod outages;
 mod reservations;
 mod restarts;
+mod superseded;
 
 use std::path::PathBuf;
 use std::time::Duration;

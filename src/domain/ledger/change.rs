@@ -16,6 +16,19 @@ const MAX_WAIT: Duration = Duration::from_secs(10);
 /// How long a client should wait before repeating a report that could not wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// A level that a change of plan has set on another item.
+#[derive(Clone, Copy)]
+pub(in crate::domain) struct MovedLevel<'a> {
+    /// The item that has it now, and its subscription.
+    pub(in crate::domain) to: (&'a Subscription, &'a SubscriptionItem),
+    /// Units.
+    pub(in crate::domain) n: i64,
+    /// The second at which it is recorded.
+    pub(in crate::domain) at: i64,
+    /// The item that it left, if that belongs to another subscription.
+    pub(in crate::domain) from: Option<(&'a Subscription, &'a SubscriptionItem)>,
+}
+
 impl Domain {
     /// Holds the org's reports until the guard is dropped, and delivers all earlier usage, which Stripe bills with the
     /// old plan. Without a ledger, Stripe has all usage already.
@@ -35,31 +48,41 @@ impl Domain {
         Ok(Some(held))
     }
 
-    /// Hands a level to the ledger that a change of plan has set on an item at `timestamp`, so that the ledger can
-    /// lower it too.
+    /// Whether the ledger knows the level of an item, which may be 0.
+    pub(in crate::domain) fn is_level_in_ledger(
+        &self,
+        org: &OrgName,
+        item: &SubscriptionItem,
+    ) -> bool {
+        let known = self.ledger_before_read(org);
+        let mut own = known.iter().filter(|one| one.item.as_str() == item.id);
+        own.any(|one| one.has_level)
+    }
+
+    /// Hands a level to the ledger that a change of plan has set, so that the ledger can lower it too.
     pub(in crate::domain) async fn hand_level_to_ledger(
         &self,
         org: &OrgName,
-        subscription: &Subscription,
-        item: &SubscriptionItem,
-        n: i64,
-        at: i64,
+        level: MovedLevel<'_>,
     ) -> Result<()> {
         let Some(ledger) = self.opened_ledger() else {
             return Ok(());
         };
-        let Some(target) = target_of(org, subscription, item) else {
+        let target = |(subscription, item)| target_of(org, subscription, item);
+        let Some(to) = target(level.to) else {
             return Ok(());
         };
         let now = self.ledger_time().await?;
         let taken = Event::TakeOver {
-            target,
-            n,
-            timestamp: at,
+            target: to,
+            n: level.n,
+            timestamp: level.at,
+            from: level.from.and_then(target),
         };
         let answers = ledger.submit(vec![taken], now).await?;
         if let Some(Err(refusal)) = answers.into_iter().next() {
-            tracing::error!(%refusal, %org, item = item.id, "a level that a change has moved is not the ledger's");
+            let item = &level.to.1.id;
+            tracing::error!(%refusal, %org, item, "a level that a change has moved is not the ledger's");
         }
         Ok(())
     }

@@ -138,7 +138,10 @@ impl Domain {
             action: UsageAction::Set,
             at: Some(set.timestamp),
         };
-        let write = self.billing().record_usage(set.item.as_str(), record);
+        let write = self
+            .billing()
+            .record_usage(set.item.as_str(), record)
+            .unread();
         let (outcome, handled) = match write.key(set.key.clone()).send().await {
             Ok(_) => (Outcome::Done, Handled::Told),
             Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {

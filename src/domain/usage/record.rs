@@ -167,7 +167,7 @@ impl Domain {
         record: UsageRecord,
         key: Option<String>,
     ) -> Result<bool, stripe::Error> {
-        let mut write = self.billing().record_usage(item, record);
+        let mut write = self.billing().record_usage(item, record).unread();
         if let Some(key) = key {
             write = write.key(key);
         }

@@ -41,6 +41,8 @@ pub enum Event {
         n: i64,
         /// The `timestamp` that it was set at.
         timestamp: i64,
+        /// The item that it left, if that belongs to another subscription.
+        from: Option<Target>,
     },
     /// Asks for the sets to send.
     Seal(Seal),

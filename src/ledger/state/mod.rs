@@ -11,6 +11,7 @@ mod accept;
 mod deliver;
 mod event;
 mod figures;
+mod level;
 mod open;
 mod outcome;
 mod park;
@@ -165,7 +166,8 @@ impl State {
                 target,
                 n,
                 timestamp,
-            } => self.take_over(target, *n, *timestamp, now),
+                from,
+            } => self.take_over(target, *n, *timestamp, from.as_ref(), now),
             Event::Seal(seal) => Ok(Answer::Sealed(self.seal(seal, now))),
             Event::Answered {
                 total,

@@ -1,8 +1,9 @@
-//! Opening totals: for a new period, for a new item, and for a level that moves from another item.
+//! Opening totals: for a new period, and for a new item.
 
-use super::super::values::{Aggregate, Org, Period, Target, Time};
-use super::total::{Check, Delivery, Entry, EntryId, EntryKind, Figure, Key, Total, TotalId};
-use super::{Answer, Refusal, State};
+use super::super::values::{Org, Period, Target, Time};
+use super::level::{carry, continue_from, source};
+use super::total::{Delivery, Entry, EntryId, EntryKind, Figure, Key, Total, TotalId};
+use super::{Refusal, State};
 
 /// Changes that are applied together. The first total is the main one.
 pub(super) struct Draft {
@@ -64,6 +65,18 @@ impl Draft {
         Ok(())
     }
 
+    /// Adds the totals and entries of another draft. Returns the index of its main total.
+    pub(super) fn append(&mut self, other: Self) -> usize {
+        let first = self.totals.len();
+        self.totals.extend(other.totals);
+        let entries = other.entries.into_iter().map(|entry| DraftEntry {
+            index: first + entry.index,
+            ..entry
+        });
+        self.entries.extend(entries);
+        first
+    }
+
     /// Sets the idempotency key of the last entry.
     pub(super) fn key(&mut self, key: Option<(Org, Key)>) {
         let last = self.entries.last_mut();
@@ -94,9 +107,9 @@ impl State {
         if found.is_none() {
             let earlier = same_item().filter(|total| total.period.start < period.start);
             if let Some(before) = earlier.max_by_key(|total| total.period.start) {
-                continue_from(&mut draft, before)?;
+                continue_from(&mut draft, 0, before)?;
             } else if let Some(from) = source(&others, target, period) {
-                carry(&mut draft, from.clone(), now)?;
+                carry(&mut draft, from, now)?;
             }
         }
         Ok(draft)
@@ -105,7 +118,8 @@ impl State {
     /// Puts the draft into the pending changes. Returns the number of the last entry.
     pub(super) fn write(&mut self, draft: Draft, now: Time) -> EntryId {
         let mut ids = Vec::new();
-        for mut total in draft.totals {
+        // The main total is the newest: a level leaves its old item before it comes to the new one.
+        for mut total in draft.totals.into_iter().rev() {
             if total.id == TotalId::default() {
                 total.id = TotalId(self.next_total);
                 self.next_total += 1;
@@ -114,6 +128,7 @@ impl State {
             ids.push(total.id);
             self.keep(total, now);
         }
+        ids.reverse();
         for entry in draft.entries {
             let id = EntryId(self.next_entry);
             self.next_entry += 1;
@@ -154,37 +169,6 @@ impl State {
     }
 }
 
-impl State {
-    /// Takes over a level that a plan change moved to the target's item and set there.
-    pub(super) fn take_over(
-        &mut self,
-        target: &Target,
-        n: i64,
-        timestamp: i64,
-        now: Time,
-    ) -> Result<Answer, Refusal> {
-        let mut draft = self.open(target, target.period, now)?;
-        let main = draft.main();
-        if main.adopted || main.is_undelivered() && main.delivery.number > 0 {
-            // The ledger has sent a set for it since.
-            return Ok(Answer::Ignored);
-        }
-        main.adopted = true;
-        main.delivery.told = n;
-        main.delivery.timestamp = Some(timestamp);
-        let at = main.level_at.unwrap_or(Time::from_seconds(timestamp));
-        draft.enter(0, EntryKind::CarryIn, n, at)?;
-        for left in &mut draft.totals[1..] {
-            // The change removed these items, so Stripe need not be sent 0 for them.
-            left.delivery.told = left.n;
-            left.delivery.unsure = false;
-            left.delivery.check = Check::No;
-        }
-        self.write(draft, now);
-        Ok(Answer::Done)
-    }
-}
-
 fn empty(target: &Target, period: Period) -> Total {
     Total {
         id: TotalId::default(),
@@ -203,38 +187,4 @@ fn empty(target: &Target, period: Period) -> Total {
         parked: None,
         settled: None,
     }
-}
-
-/// Begins a new period of a known item. A perpetual level carries over, in Stripe too.
-fn continue_from(draft: &mut Draft, before: &Total) -> Result<(), Refusal> {
-    draft.main().adopted = before.adopted;
-    if before.aggregate == Aggregate::Perpetual {
-        let at = before.level_at.unwrap_or(before.period.start);
-        if before.n != 0 {
-            draft.enter(0, EntryKind::CarryIn, before.n, at)?;
-        }
-        let delivery = &mut draft.main().delivery;
-        delivery.told = before.delivery.told;
-        delivery.unsure = before.delivery.unsure || before.delivery.open.is_some();
-    }
-    Ok(())
-}
-
-/// The total whose level a new item takes over.
-fn source<'a>(others: &[&'a Total], target: &Target, period: Period) -> Option<&'a Total> {
-    let is_perpetual = target.aggregate == Aggregate::Perpetual;
-    let is_last = |total: &&&Total| {
-        let is_over = total.item_start < target.since;
-        !is_over && (is_perpetual || total.period.start == period.start)
-    };
-    let newest = others.iter().rev().find(is_last).copied();
-    newest.filter(|from| target.aggregate.is_level() && from.has_level())
-}
-
-/// Moves the level of the total `from` to the main one.
-fn carry(draft: &mut Draft, from: Total, now: Time) -> Result<(), Refusal> {
-    let (n, at) = (from.n, from.level_at.unwrap_or(now));
-    draft.totals.push(from);
-    draft.enter(draft.totals.len() - 1, EntryKind::CarryOut, 0, at)?;
-    draft.enter(0, EntryKind::CarryIn, n, at)
 }

@@ -74,7 +74,7 @@ async fn timeline(app: &TestApp) -> Vec<String> {
 }
 
 /// A subscription to one feature of a plan, as Checkout creates it.
-async fn buy(app: &TestApp, feature: &str, more: &[(&'static str, &str)]) {
+pub(crate) async fn buy(app: &TestApp, feature: &str, more: &[(&'static str, &str)]) {
     let org = app.get("/v1/whois?org=org:a").await.ok().json();
     let key = format!("/v1/prices?lookup_keys[]=tier__{feature}");
     let prices = app.stripe_get(&key).await;

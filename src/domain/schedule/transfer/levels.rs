@@ -2,10 +2,11 @@
 
 use super::{Transfer, total};
 use crate::billing::{
-    AggregateUsage, ClearedItem, Metadata, Subscription, SubscriptionItem, SubscriptionUpdate,
-    UsageAction, UsageRecord,
+    AggregateUsage, ClearedItem, Metadata, RecordedUsage, Subscription, SubscriptionItem,
+    SubscriptionUpdate, UsageAction, UsageRecord,
 };
 use crate::domain::catalog::PricedFeature;
+use crate::domain::ledger::MovedLevel;
 use crate::domain::org::ResolvedOrg;
 use crate::domain::refs::FeatureName;
 use crate::domain::revision::Revision;
@@ -97,8 +98,13 @@ impl Domain {
                 let at = (figure.as_of - 1).max(subscription.current_period_start);
                 self.set_level(item, figure.n, Some(at), revision.fixed(&name))
                     .await?;
-                self.hand_level_to_ledger(&org.name, subscription, item, figure.n, at)
-                    .await?;
+                let level = MovedLevel {
+                    to: (subscription, item),
+                    n: figure.n,
+                    at,
+                    from: None,
+                };
+                self.hand_level_to_ledger(&org.name, level).await?;
             }
             done.insert(key, String::new());
         }
@@ -115,14 +121,14 @@ impl Domain {
         value: i64,
         at: Option<i64>,
         key: String,
-    ) -> Result<(), stripe::Error> {
+    ) -> Result<RecordedUsage, stripe::Error> {
         let record = UsageRecord {
             quantity: value,
             action: UsageAction::Set,
             at,
         };
         let set = self.billing().record_usage(&item.id, record);
-        set.key(key).send().await.map(drop)
+        set.key(key).send().await
     }
 
     /// Transfers perpetual levels to the subscription that supersedes theirs. The old items are cleared, so that only
@@ -155,12 +161,10 @@ impl Domain {
             let Some(target) = target.filter(|_| value > 0) else {
                 continue;
             };
-            // A value recorded there since is newer.
-            if self.level_of(target).await? == 0 {
-                let name = format!("supersede:{}:{}:level:{}", old.id, new.id, item.id);
-                self.set_level(target, value, None, revision.fixed(&name))
-                    .await?;
-            }
+            let name = format!("supersede:{}:{}:level:{}", old.id, new.id, item.id);
+            let key = revision.fixed(&name);
+            self.move_level(org, (old, item), (new, target), value, key)
+                .await?;
             cleared.push(ClearedItem {
                 id: &item.id,
                 price: &item.price.id,
@@ -175,6 +179,33 @@ impl Domain {
             let step = format!("levels:{}", old.id);
             self.decided(revision.write(&step, empty.unread())).await?;
         }
+        Ok(())
+    }
+
+    /// Sets a level on the item of another subscription, unless there is a newer one, and hands it to the ledger.
+    async fn move_level(
+        &self,
+        org: &ResolvedOrg,
+        from: (&Subscription, &SubscriptionItem),
+        to: (&Subscription, &SubscriptionItem),
+        value: i64,
+        key: String,
+    ) -> Result<(), Failure> {
+        let item = to.1;
+        let recorded = self.level_of(item).await?;
+        let (n, at) = if recorded != 0 || self.is_level_in_ledger(&org.name, item) {
+            (recorded, self.at_stripe(self.now().await?))
+        } else {
+            let set = self.set_level(item, value, None, key).await?;
+            (value, set.timestamp)
+        };
+        let level = MovedLevel {
+            to,
+            n,
+            at,
+            from: Some(from),
+        };
+        self.hand_level_to_ledger(&org.name, level).await?;
         Ok(())
     }
 }

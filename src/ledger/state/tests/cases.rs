@@ -1,6 +1,6 @@
 //! Single cases: accepting, levels, plan changes, reservations.
 
-use super::world::World;
+use super::world::{Fault, World};
 use super::*;
 
 fn sum() -> Target {
@@ -154,6 +154,104 @@ fn a_plan_change_keeps_what_is_used_and_moves_levels() {
         let low = accept(&mut world, clobber(&new, 3));
         assert_eq!(low.is_err(), aggregate == Aggregate::Sum, "{low:?}");
         world.disk.verify();
+    }
+}
+
+/// The total of an item in the period of that number.
+fn total_of<'a>(world: &'a World, item: &str, number: i64) -> &'a Total {
+    let mut totals = world.disk.totals.values();
+    let own = |total: &&Total| total.item.as_str() == item && total.period == period(number);
+    totals.find(own).expect("a total of the item")
+}
+
+#[test]
+fn a_level_that_moves_stays_where_it_was_billed() {
+    let mut world = World::new();
+    let old = target("feature:f", Aggregate::Perpetual, "si_1", 0);
+    accept(&mut world, add(&old, 7)).expect("usage");
+    world.advance(MINUTE);
+    world.deliver(None, Fault::None);
+    world.deliver(None, Fault::None);
+    world.now = period(1).start.plus(MINUTE);
+    let new = target("feature:f", Aggregate::Perpetual, "si_2", 1);
+    accept(&mut world, add(&new, -2)).expect("usage");
+    world.crash();
+    assert_eq!(used(&world, &new), 5);
+    assert_eq!(total_of(&world, "si_1", 0).n, 7);
+    assert!(!total_of(&world, "si_1", 0).is_undelivered());
+    let left = total_of(&world, "si_1", 1);
+    assert_eq!((left.n, left.delivery.told), (0, 7));
+    // The old item is gone, and what is left of its level with it.
+    world.stripe.deleted.insert("si_1".into());
+    for _ in 0..3 {
+        world.advance(MINUTE);
+        world.deliver(None, Fault::None);
+    }
+    assert!(!total_of(&world, "si_1", 1).is_undelivered());
+    assert_eq!(total_of(&world, "si_1", 1).parked, None);
+    world.disk.verify();
+}
+
+#[test]
+fn a_maximum_is_no_level_of_a_later_period() {
+    let mut world = World::new();
+    let old = target("feature:f", Aggregate::Max, "si_1", 0);
+    accept(&mut world, add(&old, 7)).expect("usage");
+    world.now = period(1).start.plus(MINUTE);
+    let new = target("feature:f", Aggregate::Perpetual, "si_2", 1);
+    let refund = accept(&mut world, add(&new, -2));
+    assert_eq!(refund, Err(Refusal::TooLow { least: 0 }));
+}
+
+/// Another subscription supersedes the one that has the level, in its period or in a later one.
+#[test]
+fn a_level_moves_to_another_subscription() {
+    for later in [0, 1] {
+        for newer in [None, Some(3)] {
+            let mut world = World::new();
+            let mut old = target("feature:f", Aggregate::Perpetual, "si_1", 0);
+            accept(&mut world, add(&old, 7)).expect("usage");
+            world.advance(MINUTE);
+            world.deliver(None, Fault::None);
+            world.deliver(None, Fault::None);
+            world.now = period(later).start.plus(2 * HOUR);
+            let bought = world.now.plus(-MINUTE);
+            let new = Target {
+                since: bought,
+                item_start: bought,
+                period: Period {
+                    start: bought,
+                    end: bought.plus(PERIOD),
+                },
+                ..target("feature:f", Aggregate::Perpetual, "si_2", 0)
+            };
+            if let Some(n) = newer {
+                accept(&mut world, add(&new, n)).expect("usage");
+                world.advance(MINUTE);
+                world.deliver(None, Fault::None);
+                world.deliver(None, Fault::None);
+            }
+            old.period = period(later);
+            let taken = Event::TakeOver {
+                target: new.clone(),
+                n: 7,
+                timestamp: world.now.seconds(),
+                from: Some(old),
+            };
+            assert_eq!(world.submit(&taken), Some(Ok(Answer::Done)));
+            // The change was interrupted, and is made again.
+            assert_eq!(world.submit(&taken), Some(Ok(Answer::Ignored)));
+            world.crash();
+            assert_eq!(used(&world, &new), newer.unwrap_or(7));
+            assert_eq!(total_of(&world, "si_1", later).n, 0);
+            if later > 0 {
+                assert_eq!(total_of(&world, "si_1", 0).n, 7);
+            }
+            assert_eq!(world.seal(Some("org:a".into())), Sealed::default());
+            accept(&mut world, add(&new, -2)).expect("a refund");
+            assert_eq!(used(&world, &new), newer.unwrap_or(7) - 2);
+            world.disk.verify();
+        }
     }
 }
 

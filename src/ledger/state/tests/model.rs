@@ -197,6 +197,7 @@ impl Run {
             target,
             n: used.n,
             timestamp,
+            from: None,
         };
         while self.world.submit(&taken).is_none() {}
     }

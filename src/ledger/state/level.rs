@@ -1,0 +1,123 @@
+//! Levels that continue in the next period, and levels that move from item to item.
+
+use super::super::values::{Aggregate, Period, Target, Time};
+use super::open::Draft;
+use super::total::{Check, Delivery, EntryKind, Total, TotalId};
+use super::{Answer, Refusal, State};
+
+impl State {
+    /// Takes over a level that a plan change moved to the target's item and set there. `from` is the item that it left,
+    /// if that belongs to another subscription.
+    pub(super) fn take_over(
+        &mut self,
+        target: &Target,
+        n: i64,
+        timestamp: i64,
+        from: Option<&Target>,
+        now: Time,
+    ) -> Result<Answer, Refusal> {
+        let mut draft = self.open(target, target.period, now)?;
+        let left = match from {
+            Some(from) => self.leave(&mut draft, from, now)?,
+            None => false,
+        };
+        let main = draft.main();
+        // The ledger has read or set the item's level since.
+        let is_newer = main.adopted || main.is_undelivered() && main.delivery.number > 0;
+        if is_newer && !left {
+            return Ok(Answer::Ignored);
+        }
+        if !is_newer {
+            main.adopted = true;
+            main.delivery.told = n;
+            main.delivery.timestamp = Some(timestamp);
+            let at = main.level_at.unwrap_or(Time::from_seconds(timestamp));
+            draft.enter(0, EntryKind::CarryIn, n, at)?;
+        }
+        for left in &mut draft.totals[1..] {
+            // The change clears or removes these items, so Stripe need not be sent 0 for them.
+            left.delivery.told = left.n;
+            left.delivery.unsure = false;
+            left.delivery.check = Check::No;
+        }
+        self.write(draft, now);
+        Ok(Answer::Done)
+    }
+
+    /// Takes the level off an item of another subscription. Returns whether there was one.
+    fn leave(&self, draft: &mut Draft, from: &Target, now: Time) -> Result<bool, Refusal> {
+        if draft.totals.iter().any(|total| total.item == from.item) {
+            return Ok(false);
+        }
+        let mut left = self.open(from, from.period, now)?;
+        let (n, at) = (left.main().n, left.main().level_at.unwrap_or(now));
+        if n == 0 {
+            return Ok(false);
+        }
+        let index = draft.append(left);
+        draft.enter(index, EntryKind::CarryOut, 0, at)?;
+        Ok(true)
+    }
+}
+
+/// Begins a new period of a known item, in the draft's total at `index`. A perpetual level carries over, in Stripe too.
+pub(super) fn continue_from(
+    draft: &mut Draft,
+    index: usize,
+    before: &Total,
+) -> Result<(), Refusal> {
+    draft.totals[index].adopted = before.adopted;
+    if before.aggregate == Aggregate::Perpetual {
+        let at = before.level_at.unwrap_or(before.period.start);
+        if before.n != 0 {
+            draft.enter(index, EntryKind::CarryIn, before.n, at)?;
+        }
+        let delivery = &mut draft.totals[index].delivery;
+        delivery.told = before.delivery.told;
+        delivery.unsure = before.delivery.unsure || before.delivery.open.is_some();
+    }
+    Ok(())
+}
+
+/// The total whose level a new item takes over.
+pub(super) fn source<'a>(
+    others: &[&'a Total],
+    target: &Target,
+    period: Period,
+) -> Option<&'a Total> {
+    let is_perpetual = |total: &Total| {
+        let both = [target.aggregate, total.aggregate];
+        both.iter().all(|one| *one == Aggregate::Perpetual)
+    };
+    let is_last = |total: &&&Total| {
+        let is_over = total.item_start < target.since;
+        !is_over && (is_perpetual(total) || total.period.start == period.start)
+    };
+    let newest = others.iter().rev().find(is_last).copied();
+    newest.filter(|from| target.aggregate.is_level() && from.has_level())
+}
+
+/// Moves the level of the total `from` to the main one. An earlier period keeps the level that it was billed with.
+pub(super) fn carry(draft: &mut Draft, from: &Total, now: Time) -> Result<(), Refusal> {
+    let (n, at) = (from.n, from.level_at.unwrap_or(now));
+    let period = draft.main().period;
+    let index = draft.totals.len();
+    if from.period.start < period.start {
+        draft.totals.push(Total {
+            id: TotalId::default(),
+            period,
+            n: 0,
+            level_at: None,
+            others: 0,
+            delivery: Delivery::default(),
+            parked: None,
+            settled: None,
+            ..from.clone()
+        });
+        continue_from(draft, index, from)?;
+    } else {
+        draft.totals.push(from.clone());
+    }
+    draft.enter(index, EntryKind::CarryOut, 0, at)?;
+    draft.enter(0, EntryKind::CarryIn, n, at)
+}
