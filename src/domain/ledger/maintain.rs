@@ -93,14 +93,7 @@ impl Domain {
             Ok(org) => self.billed_on_invoices(&org, total).await?,
             Err(_) => None,
         };
-        Ok(match found {
-            Some(billed) => billed,
-            None if is_removed => {
-                tracing::info!(org = %total.org, item = %total.item, "what was billed of a total cannot be found any more");
-                total.billable()
-            }
-            None => 0,
-        })
+        Ok(found.unwrap_or(0))
     }
 
     async fn billed_on_invoices(&self, org: &OrgName, total: &Total) -> Result<Option<i64>> {

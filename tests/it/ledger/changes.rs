@@ -234,6 +234,34 @@ async fn the_last_period_of_a_subscription_is_compared_with_its_last_invoice() {
     }
 }
 
+/// Stripe bills no usage of an item that somebody takes off the subscription, and a server cannot know why.
+#[tokio::test]
+async fn usage_of_an_item_removed_in_stripe_is_a_difference() {
+    let app = WithLedger::start().await;
+    app.add(json!({"feature": "feature:calls", "n": 10}))
+        .await
+        .ok();
+    app.deliver_all().await;
+    let subscription = app.stripe_get("/v1/subscriptions").await["data"][0].clone();
+    let items = subscription["items"]["data"].as_array().expect("a list");
+    let calls =
+        |item: &&Value| item["price"]["metadata"]["tier.feature"] == "feature:calls@plan:pro@1";
+    let calls = items.iter().find(calls).expect("an item");
+    let path = format!(
+        "/v1/subscriptions/{}",
+        subscription["id"].as_str().expect("an id")
+    );
+    let remove = [
+        ("items[0][id]", calls["id"].as_str().expect("an id")),
+        ("items[0][deleted]", "true"),
+        ("items[0][clear_usage]", "true"),
+    ];
+    app.stripe_post(&path, &remove).await;
+    app.advance(32 * DAY);
+    assert_eq!(billed(&app).await, 0);
+    assert_eq!(ledger_metric(&app, "differences_total").await, 1);
+}
+
 #[tokio::test]
 async fn usage_that_no_last_invoice_has_is_a_difference() {
     let app = WithLedger::start().await;
