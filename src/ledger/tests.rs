@@ -32,6 +32,7 @@ fn report(n: i64, key: Option<&str>) -> Event {
         },
         change: Change::Add(n),
         at: None,
+        recorded: 0,
         key: key.map(|text| Key {
             text: text.into(),
             body: [0; 16],

@@ -39,12 +39,23 @@ impl View {
     /// The used quantity in the period that began at `period_start`; `None` if nothing was reported in it.
     pub(super) fn used(&self, org: &str, feature: &str, period_start: Time) -> Option<Used> {
         let all = self.used.read().expect("no publisher panics");
-        let periods = all.get(org)?.get(feature)?;
-        let exact = periods
-            .iter()
-            .find(|used| used.period_start == period_start);
-        let perpetual = || periods.last().filter(|used| used.is_perpetual);
-        exact.or_else(perpetual).cloned()
+        in_period(all.get(org)?.get(feature)?, period_start).cloned()
+    }
+
+    /// The same, with the units that are reserved at `now`, both after the same commit.
+    pub(super) fn used_and_reserved(
+        &self,
+        org: &str,
+        feature: &str,
+        period_start: Time,
+        now: Time,
+    ) -> (Option<Used>, i64) {
+        let all = self.used.read().expect("no publisher panics");
+        let Some(periods) = all.get(org).and_then(|features| features.get(feature)) else {
+            return (None, 0);
+        };
+        let reserved = periods.last().map_or(0, |newest| newest.reserved(now));
+        (in_period(periods, period_start).cloned(), reserved)
     }
 
     /// The used quantity of each item of an org, oldest period first.
@@ -54,14 +65,15 @@ impl View {
         let periods = features.flatten();
         periods.flat_map(|used| &used.items).cloned().collect()
     }
+}
 
-    /// The units of a feature that are reserved at a time.
-    pub(super) fn reserved(&self, org: &str, feature: &str, now: Time) -> i64 {
-        let all = self.used.read().expect("no publisher panics");
-        let periods = all.get(org).and_then(|features| features.get(feature));
-        let newest = periods.and_then(|periods| periods.last());
-        newest.map_or(0, |used| used.reserved(now))
-    }
+/// The figures of one period. A perpetual level also holds in later ones.
+fn in_period(periods: &[Used], period_start: Time) -> Option<&Used> {
+    let exact = periods
+        .iter()
+        .find(|used| used.period_start == period_start);
+    let perpetual = || periods.last().filter(|used| used.is_perpetual);
+    exact.or_else(perpetual)
 }
 
 fn figures(state: &State, features: HashSet<(Org, Feature)>) -> Changes {

@@ -124,9 +124,15 @@ impl Ledger {
         self.view.items(org)
     }
 
-    /// The units of a feature that are reserved at a time, from memory.
-    pub fn reserved(&self, org: &str, feature: &str, now: Time) -> i64 {
-        self.view.reserved(org, feature, now)
+    /// The used quantity as [`used`](Self::used) gives it, and the units that are reserved at `now`, after the same commit.
+    pub fn used_and_reserved(
+        &self,
+        org: &str,
+        feature: &str,
+        period_start: Time,
+        now: Time,
+    ) -> (Option<Used>, i64) {
+        self.view.used_and_reserved(org, feature, period_start, now)
     }
 
     /// Stores a snapshot if there is room in the queue. The caller does not learn whether it was stored.

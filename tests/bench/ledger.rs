@@ -46,6 +46,7 @@ fn report(number: u64, keys: Keys) -> Event {
         },
         change: Change::Add(1),
         at: None,
+        recorded: 0,
         key: number.is_multiple_of(2).then(|| Key {
             text: key().into(),
             body: [0; 16],

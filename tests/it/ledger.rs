@@ -242,6 +242,43 @@ async fn usage_recorded_by_others_counts_and_is_kept() {
 }
 
 #[tokio::test]
+async fn the_first_report_can_lower_a_level_that_stripe_has() {
+    let app = WithLedger::start().await;
+    let before = app.twin();
+    for (feature, n) in [("calls", 7), ("peak", 7), ("level", 4), ("disk", 6)] {
+        before
+            .report("org:a", &format!("feature:{feature}"), n)
+            .await;
+    }
+    app.advance(11 * SECOND);
+    for (feature, n) in [("level", -1), ("disk", -2)] {
+        let feature = format!("feature:{feature}");
+        app.add(json!({"feature": feature, "n": n})).await.ok();
+    }
+    // What others recorded of these counts, whatever else is recorded.
+    for feature in ["calls", "peak"] {
+        let feature = format!("feature:{feature}");
+        for body in [
+            json!({"feature": feature, "n": -1}),
+            json!({"feature": feature, "n": 6, "clobber": true}),
+        ] {
+            let refused = app.add(body).await.fails(400, "invalid_request");
+            let least = format!("usage of {feature} cannot be lowered below 7 in this period");
+            assert_eq!(refused.json()["message"], least);
+        }
+    }
+    let used = [("calls", 7), ("peak", 7), ("level", 3), ("disk", 4)];
+    for (feature, n) in used {
+        assert_eq!(app.used(&format!("feature:{feature}")).await, n);
+    }
+    app.deliver_all().await;
+    for (feature, n) in used {
+        assert_eq!(app.used(&format!("feature:{feature}")).await, n);
+    }
+    assert_eq!(app.upcoming().await, 14 + 70 + 300 + 4000);
+}
+
+#[tokio::test]
 async fn an_ended_period_is_compared_with_stripes_invoice() {
     let app = WithLedger::start().await;
     app.add(json!({"feature": "feature:calls", "n": 10}))

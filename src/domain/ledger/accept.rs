@@ -83,10 +83,10 @@ impl Domain {
                 Err(refusal) => {
                     let OrgReport { org, report, .. } = &reports[place];
                     let known = orgs[org].as_ref();
-                    let beside = known.map_or(0, |known| {
-                        beside(&known.usage, ledger, org, &report.feature, now)
+                    let elsewhere = known.map_or(0, |known| {
+                        elsewhere(&known.usage, ledger, org, &report.feature, now)
                     });
-                    outcomes[place] = Err(refused(report, refusal, beside));
+                    outcomes[place] = Err(refused(report, refusal, elsewhere));
                 }
             }
         }
@@ -130,22 +130,23 @@ impl Domain {
 fn event(one: &OrgReport, usage: &UsageSnapshot, ledger: &Ledger, now: Time) -> Result<Event> {
     let OrgReport { org, report, key } = one;
     let target = usage.target(org, &report.feature, now)?;
-    let change = if !report.clobber {
-        Change::Add(report.n)
-    } else if target.aggregate.is_level() {
-        Change::SetTotal(report.n)
-    } else {
-        let beside = beside(usage, ledger, org, &report.feature, now);
-        if report.n < beside {
-            return Err(too_low(&report.feature, beside));
+    let change = if report.clobber {
+        let elsewhere = elsewhere(usage, ledger, org, &report.feature, now);
+        if report.n < elsewhere {
+            return Err(too_low(&report.feature, elsewhere));
         }
-        Change::SetTotal(report.n - beside)
+        Change::SetTotal(report.n - elsewhere)
+    } else {
+        Change::Add(report.n)
     };
     Ok(Event::Report(state::Report {
         target,
         change,
         at: report.at.map(Time::from_seconds),
         key: key.as_deref().map(|key| ledger_key(key, report)),
+        recorded: usage
+            .metered_item(&report.feature)
+            .map_or(0, |item| item.used),
     }))
 }
 
@@ -176,8 +177,8 @@ fn digest(report: &Report) -> [u8; 16] {
     std::array::from_fn(|i| digest[i])
 }
 
-/// What the ledger does not know of a sum: it cannot be taken back.
-fn beside(
+/// What was used of a sum on items that the ledger does not know. It cannot be taken back.
+fn elsewhere(
     usage: &UsageSnapshot,
     ledger: &Ledger,
     org: &OrgName,
@@ -186,16 +187,16 @@ fn beside(
 ) -> i64 {
     let item = usage.metered_item(feature);
     match item.map(|item| item.sold.kind) {
-        Some(Kind::Sum) => usage.used_beside(ledger, org, feature, now),
+        Some(Kind::Sum) => usage.used_beside(ledger, org, feature, now).elsewhere,
         _ => 0,
     }
 }
 
-/// `beside` is what was used beside the ledger.
-fn refused(report: &Report, refusal: Refusal, beside: i64) -> Error {
+/// `elsewhere` is what was used on items that the ledger does not know.
+fn refused(report: &Report, refusal: Refusal, elsewhere: i64) -> Error {
     match refusal {
         Refusal::KeyReused => reused(),
-        Refusal::TooLow { least } => too_low(&report.feature, least.saturating_add(beside)),
+        Refusal::TooLow { least } => too_low(&report.feature, least.saturating_add(elsewhere)),
         Refusal::TooFarAhead => Error::Invalid("at must be at most 5 minutes ahead".to_owned()),
         Refusal::OutsidePeriod => Error::Invalid(
             "at must be in the running billing period, or in the one before until 4 minutes after its end".to_owned(),

@@ -74,55 +74,76 @@ impl Domain {
     }
 }
 
+/// Usage of a feature in its period that is not the ledger's.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Beside {
+    /// On other items than the metered one.
+    pub(super) elsewhere: i64,
+    /// On the metered item, if the ledger has not read it yet.
+    pub(super) unread: i64,
+}
+
 impl UsageSnapshot {
-    /// The usage of a feature in its period, on items that the ledger does not know, or recorded by others.
+    /// The usage of a feature, a sum, that is not the ledger's.
     pub(super) fn used_beside(
         &self,
         ledger: &Ledger,
         org: &OrgName,
         feature: &FeatureName,
         now: Time,
-    ) -> i64 {
-        let all = self
-            .items()
-            .iter()
-            .filter(|item| item.sold.feature == *feature);
-        let all = all.map(|item| with_ledger(item, self, ledger, org, now));
+    ) -> Beside {
+        let Some(metered) = self.metered_item(feature) else {
+            return Beside::default();
+        };
+        let start = Time::from_seconds(self.period_at(now.seconds()).start);
+        let used = ledger.used(org.as_str(), feature.as_str(), start);
+        let all = self.items().iter();
+        let all = all.filter(|item| item.sold.feature == *feature);
+        let all = all.map(|item| {
+            let mut item = item.clone();
+            if item.id == metered.id {
+                item.used = 0;
+            }
+            with_ledger(&item, self, used.as_ref())
+        });
         let in_all = self.with_items(all.collect());
         let in_all = in_all.rows().iter().map(|row| row.used).sum::<i64>();
-        let start = Time::from_seconds(self.period_at(now.seconds()).start);
-        let own = ledger.used(org.as_str(), feature.as_str(), start);
-        in_all.saturating_sub(own.map_or(0, |own| own.n))
+        let items = used.iter().flat_map(|used| &used.items);
+        let mut own = items.filter(|own| own.item.as_str() == &*metered.id);
+        let is_read = own.any(|own| own.adopted);
+        Beside {
+            elsewhere: in_all.saturating_sub(used.as_ref().map_or(0, |used| used.n)),
+            unread: if is_read { 0 } else { metered.used },
+        }
     }
 }
 
 fn rows(usage: &UsageSnapshot, ledger: &Ledger, org: &OrgName, now: Time) -> Arc<[FeatureUsage]> {
-    let items = usage.items().iter();
-    let items = items.map(|item| with_ledger(item, usage, ledger, org, now));
-    let usage = usage.with_items(items.collect());
+    let start = Time::from_seconds(usage.period_at(now.seconds()).start);
+    let mut items = Vec::with_capacity(usage.items().len());
+    let mut reserved = Vec::new();
+    let is_same = |one: &Item, next: &Item| one.sold.feature == next.sold.feature;
+    for of_feature in usage.items().chunk_by(is_same) {
+        let feature = &of_feature[0].sold.feature;
+        let (used, held) = ledger.used_and_reserved(org.as_str(), feature.as_str(), start, now);
+        let of_feature = of_feature.iter();
+        items.extend(of_feature.map(|item| with_ledger(item, usage, used.as_ref())));
+        reserved.push(held);
+    }
+    let usage = usage.with_items(items.into());
     let rows = usage.rows();
-    let rows = rows.iter().cloned().map(|row| {
-        let reserved = ledger.reserved(org.as_str(), row.feature.as_str(), now);
-        FeatureUsage {
-            used: row.used.saturating_add(reserved),
-            reserved,
-            ..row
-        }
+    let rows = std::iter::zip(rows.iter().cloned(), reserved);
+    let rows = rows.map(|(row, reserved)| FeatureUsage {
+        used: row.used.saturating_add(reserved),
+        reserved,
+        ..row
     });
     rows.collect()
 }
 
 /// An item with its usage in the ledger.
-fn with_ledger(
-    item: &Item,
-    usage: &UsageSnapshot,
-    ledger: &Ledger,
-    org: &OrgName,
-    now: Time,
-) -> Item {
-    let feature = &item.sold.feature;
-    let start = Time::from_seconds(usage.period_at(now.seconds()).start);
-    let Some(used) = ledger.used(org.as_str(), feature.as_str(), start) else {
+fn with_ledger(item: &Item, usage: &UsageSnapshot, used: Option<&Used>) -> Item {
+    let Some(used) = used else {
         return item.clone();
     };
     let own = used.items.iter().find(|own| own.item.as_str() == &*item.id);
@@ -134,7 +155,7 @@ fn with_ledger(
                 Some(own) => own.n.saturating_add(item.used),
                 None => item.used,
             };
-            item.before = item.before.max(used_on_others(&used, usage));
+            item.before = item.before.max(used_on_others(used, usage));
         }
         (Kind::Max, Some(own)) if own.adopted && own.has_level => {
             (item.used, item.before) = (own.n, 0);

@@ -66,6 +66,7 @@ impl Domain {
         let known = self.reported_org(org, &[&wanted.feature]).await?;
         let target = known.usage.target(org, &wanted.feature, now)?;
         let beside = known.usage.used_beside(ledger, org, &wanted.feature, now);
+        let beside = beside.elsewhere.saturating_add(beside.unread);
         let rows = known.usage.rows();
         let row = rows.iter().find(|row| row.feature == wanted.feature);
         let limit = row.map_or(0, |row| row.limit);

@@ -25,18 +25,27 @@ impl State {
         if draft.main().settled.is_some() {
             return Err(Refusal::OutsidePeriod);
         }
+        let recorded = report.recorded_in(period);
+        let least = self.least(draft.main(), recorded);
         let (kind, n) = match report.change {
             Change::Add(n) => (EntryKind::Report, n),
-            Change::SetTotal(n) => (EntryKind::Clobber, self.own_part(draft.main(), n)?),
+            Change::SetTotal(n) => (EntryKind::Clobber, own_part(draft.main(), n, least)?),
         };
+        if n < 0 {
+            adopt_level(&mut draft, recorded, at)?;
+        }
         self.carry_on(&mut draft, kind, n, at)?;
-        let least = self.used_beside(draft.main());
+        let before = draft.main().n;
         draft
             .enter(0, kind, n, at)
             .map_err(|refusal| match refusal {
                 Refusal::TooLow { .. } => Refusal::TooLow { least },
                 other => other,
             })?;
+        let main = draft.main();
+        if main.aggregate == Aggregate::Max && main.n < before.min(least) {
+            return Err(Refusal::TooLow { least });
+        }
         // Stripe may accept the new total.
         draft.main().parked = None;
         let owner = |key| (target.org.clone(), key);
@@ -65,29 +74,27 @@ impl State {
         }
     }
 
-    /// The total that the item must have for the period's total to be `n`.
-    fn own_part(&self, total: &Total, n: i64) -> Result<i64, Refusal> {
-        if n < 0 {
-            return Err(Refusal::TooLow { least: 0 });
-        }
-        let least = self.used_beside(total);
-        match n - least {
-            own @ 0.. => Ok(own),
-            _ => Err(Refusal::TooLow { least }),
-        }
-    }
-
-    /// What cannot be changed of the total of a period: what was used on other items, and what others recorded on this one.
-    fn used_beside(&self, total: &Total) -> i64 {
-        if total.aggregate.is_level() {
-            return 0;
+    /// The lowest total of a period: what was used on other items, and what others recorded on this one, cannot be
+    /// taken back. Only a level that others set can be, since the last one counts. `recorded` is what Stripe has on the
+    /// item.
+    fn least(&self, total: &Total, recorded: i64) -> i64 {
+        match total.aggregate {
+            Aggregate::Last | Aggregate::Perpetual => return 0,
+            Aggregate::Max if total.adopted => return total.others,
+            Aggregate::Max => return recorded,
+            Aggregate::Sum => {}
         }
         let all = self.totals_of(&total.org, &total.feature);
         let same_period = all
             .iter()
             .filter(|other| other.period.start == total.period.start && other.id != total.id);
         let elsewhere: i64 = same_period.map(|other| other.billable()).sum();
-        elsewhere.saturating_add(total.others)
+        let others = if total.adopted {
+            total.others
+        } else {
+            recorded
+        };
+        elsewhere.saturating_add(others)
     }
 
     /// Carries a perpetual level that is reported late for the previous period into the running one, unless a newer
@@ -117,6 +124,36 @@ impl State {
         }
         Ok(())
     }
+}
+
+impl Report {
+    /// What Stripe has on the item in a period, as far as the caller knows.
+    fn recorded_in(&self, period: Period) -> i64 {
+        if period.start == self.target.period.start {
+            self.recorded
+        } else {
+            0
+        }
+    }
+}
+
+/// The total that the item must have for the period's total to be `n`, of which `least` cannot be taken back.
+fn own_part(total: &Total, n: i64, least: i64) -> Result<i64, Refusal> {
+    match n - least {
+        ..0 => Err(Refusal::TooLow { least }),
+        _ if total.aggregate.is_level() => Ok(n),
+        own => Ok(own),
+    }
+}
+
+/// Makes the level that an item has in Stripe the ledger's, so that it can be lowered.
+fn adopt_level(draft: &mut Draft, recorded: i64, at: Time) -> Result<(), Refusal> {
+    let main = draft.main();
+    let is_last = matches!(main.aggregate, Aggregate::Last | Aggregate::Perpetual);
+    if is_last && !main.adopted && !main.has_level() && recorded > 0 {
+        draft.enter(0, EntryKind::Adopt, recorded, at)?;
+    }
+    Ok(())
 }
 
 /// The period that usage at `at` belongs to.

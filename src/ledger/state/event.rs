@@ -88,6 +88,9 @@ pub struct Report {
     pub at: Option<Time>,
     /// The caller's idempotency key.
     pub key: Option<Key>,
+    /// What Stripe has on the item in the running period, as the caller last read it. It matters until the ledger has read
+    /// it itself.
+    pub recorded: i64,
 }
 
 /// How a report changes the total.

@@ -56,20 +56,20 @@ impl State {
         total.delivery.sent = None;
         let has_own = total.has_level();
         match total.aggregate {
-            Aggregate::Sum => total.others = value,
-            Aggregate::Max if has_own => total.others = value,
+            // What others recorded cannot be lowered.
+            Aggregate::Sum | Aggregate::Max => total.others = value,
             // The next set overwrites it, even with 0.
             Aggregate::Last | Aggregate::Perpetual if has_own => {
                 total.delivery.unsure = total.n != value;
             }
-            Aggregate::Max | Aggregate::Last | Aggregate::Perpetual if value != 0 => {
+            Aggregate::Last | Aggregate::Perpetual if value != 0 => {
                 total.delivery.told = value;
                 let mut draft = Draft::of(total);
                 draft.enter(0, EntryKind::Adopt, value, now)?;
                 self.write(draft, now);
                 return Ok(Answer::Done);
             }
-            Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => {}
+            Aggregate::Last | Aggregate::Perpetual => {}
         }
         self.keep(total, now);
         Ok(Answer::Done)

@@ -44,6 +44,7 @@ impl Written {
             target,
             change: Change::Add(n),
             at: None,
+            recorded: 0,
             key: key.map(|text| Key {
                 text: text.into(),
                 body: [0; 16],

@@ -179,6 +179,50 @@ fn an_item_with_usage_is_adopted() {
     }
 }
 
+/// A report of usage on an item that has usage already, which the ledger has not read.
+#[test]
+fn a_level_can_be_lowered_before_it_is_adopted_and_a_maximum_of_others_cannot() {
+    for (aggregate, lowered) in [
+        (Aggregate::Max, Err(Refusal::TooLow { least: 12 })),
+        (Aggregate::Last, Ok(7)),
+        (Aggregate::Perpetual, Ok(7)),
+    ] {
+        let target = target("feature:f", aggregate, "si_1", 0);
+        let mut world = World::new();
+        world.stripe.record(&target.item, world.now.plus(-1000), 12);
+        let mut change = |change: Change| {
+            let report = Report {
+                change,
+                recorded: 12,
+                ..add(&target, 0)
+            };
+            let start = target.period.start;
+            let answer = world.submit(&Event::Report(report)).expect("a disk");
+            answer.map(|_| world.state.used(&target.org, &target.feature, start).n)
+        };
+        assert_eq!(change(Change::Add(-5)), lowered, "{aggregate:?}");
+        if aggregate == Aggregate::Max {
+            assert_eq!(change(Change::SetTotal(5)), lowered);
+            assert_eq!(change(Change::Add(20)), Ok(20));
+            assert_eq!(change(Change::SetTotal(11)), lowered);
+            assert_eq!(change(Change::Add(-6)), Ok(14));
+            assert_eq!(change(Change::Add(-3)), lowered);
+        } else {
+            // The second one finds the level that the first one left.
+            assert_eq!(change(Change::Add(-1)), Ok(6), "{aggregate:?}");
+            let too_low = Err(Refusal::TooLow { least: 0 });
+            assert_eq!(change(Change::Add(-7)), too_low, "{aggregate:?}");
+        }
+        for _ in 0..3 {
+            world.advance(30 * SECOND);
+            world.deliver(None, Fault::None);
+        }
+        let total = first(&world);
+        assert_eq!(at_stripe(&world, 0), total.billable(), "{aggregate:?}");
+        world.disk.verify();
+    }
+}
+
 #[test]
 fn an_existing_level_is_adopted() {
     let target = target("feature:f", Aggregate::Last, "si_1", 0);

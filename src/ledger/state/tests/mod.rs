@@ -42,6 +42,7 @@ fn add(target: &Target, n: i64) -> Report {
         change: Change::Add(n),
         at: None,
         key: None,
+        recorded: 0,
     }
 }
 

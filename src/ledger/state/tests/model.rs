@@ -71,6 +71,7 @@ impl Run {
             target,
             change,
             at: Some(at),
+            recorded: 0,
             key: key.map(|key| Key {
                 text: key.to_string().into(),
                 body: digest.as_bytes().try_into().expect("16 bytes"),

@@ -53,6 +53,7 @@ impl Ledger {
             target: target(org),
             change: Change::Add(n),
             at: None,
+            recorded: 0,
             key: key.map(|key| Key {
                 text: key.into(),
                 body: [7; 16],

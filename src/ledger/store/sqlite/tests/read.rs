@@ -226,6 +226,7 @@ fn a_span_ends_with_its_period() {
             },
             change: Change::Add(n),
             at: None,
+            recorded: 0,
             key: None,
         });
         ledger.submit(&event).expect("room").expect("accepted");
