@@ -12,9 +12,9 @@ use tier::ledger::store::sqlite::Sqlite;
 use tier::ledger::values::Time;
 use tier::ledger::{Snapshot, Store, StoreError};
 
-use super::WithLedger;
+use super::{MINUTE, WithLedger, billed, make_stripe_unreachable};
 use crate::binary::Place;
-use crate::harness::{Answer, TestApp};
+use crate::harness::{Answer, START, TestApp};
 
 type MakeError = fn() -> StoreError;
 
@@ -86,7 +86,7 @@ async fn a_failing_disk_acknowledges_nothing_and_checks_continue() {
         }
         assert_eq!(app.used("feature:calls").await, used);
         // The sender must write before it calls Stripe.
-        app.advance(super::MINUTE);
+        app.advance(MINUTE);
         app.forget_calls();
         app.domain().deliver().await.expect_err("it cannot write");
         let sets = app.sent("POST /v1/subscription_items/:id/usage_records");
@@ -98,6 +98,54 @@ async fn a_failing_disk_acknowledges_nothing_and_checks_continue() {
     }
     app.deliver_all().await;
     assert_eq!(app.upcoming().await, 2 * 19);
+}
+
+/// The invoice of the ended period is final before Stripe is back.
+#[tokio::test]
+async fn a_period_that_ends_while_stripe_is_away_is_billed_with_the_next_one() {
+    let app = WithLedger::start().await;
+    app.add(json!({"feature": "feature:calls", "n": 2}))
+        .await
+        .ok();
+    app.deliver_all().await;
+    app.set_clock(START + 31 * 86_400 - 600);
+    app.used("feature:calls").await;
+    make_stripe_unreachable(&app);
+    for (feature, n) in [("calls", 3), ("disk", 6), ("level", 5)] {
+        let feature = format!("feature:{feature}");
+        app.add(json!({"feature": feature, "n": n})).await.ok();
+    }
+    assert_eq!(app.used("feature:calls").await, 5);
+    app.advance(40 * MINUTE);
+    let nothing = app.domain().deliver().await.expect("a ledger");
+    assert_eq!((nothing.told, nothing.refused), (0, 0));
+    app.add(json!({"feature": "feature:calls", "n": 4}))
+        .await
+        .ok();
+    let limits = app.get("/v1/limits?org=org:a").await.ok();
+    assert_eq!(limits.header("tier-stale"), "period-predicted");
+    for (feature, used) in [("calls", 4), ("disk", 6), ("level", 0)] {
+        assert_eq!(app.used(&format!("feature:{feature}")).await, used);
+    }
+    app.sandbox().clear_faults();
+    app.deliver_all().await;
+    for (feature, used) in [("calls", 7), ("disk", 6), ("level", 0)] {
+        assert_eq!(app.used(&format!("feature:{feature}")).await, used);
+    }
+    assert_eq!(billed(&app).await, 2 * 2, "the period that has ended");
+    assert_eq!(app.upcoming().await, 7 * 2 + 6 * 1000);
+    // The level of an ended period is worth nothing in another one, so a person decides about it.
+    let parked = app.get("/v1/ledger/parked").await.ok().json();
+    let parked = parked["parked"].as_array().expect("a list").clone();
+    assert_eq!(parked.len(), 1, "{parked:?}");
+    assert_eq!(
+        (&parked[0]["feature"], &parked[0]["n"]),
+        (&"feature:level".into(), &5.into())
+    );
+    let usage = app.get("/v1/usage?org=org:a&feature=feature:calls&by=period");
+    let usage = usage.await.ok().json();
+    assert_eq!(usage["usage"][0]["total"], 2, "{usage}");
+    assert_eq!(usage["usage"][1]["total"], 7, "{usage}");
 }
 
 const SERVE: [&str; 5] = ["serve", "--addr", "127.0.0.1:0", "--ledger", "tier.db"];
