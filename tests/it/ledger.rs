@@ -7,6 +7,7 @@ mod outages;
 mod reservations;
 mod restarts;
 mod superseded;
+mod two_threads;
 
 use std::path::PathBuf;
 use std::time::Duration;
