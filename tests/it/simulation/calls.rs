@@ -57,6 +57,13 @@ pub(super) fn body(
                 json!({"org": org, "feature": feature, "n": n}),
             );
         }
+        Request::ReportAt { feature, n, ago } => {
+            let at = chrono::DateTime::from_timestamp(now - i64::from(ago) * 60, 0);
+            let at = at.expect("a time").to_rfc3339();
+            let feature = FEATURES[usize::from(feature)];
+            let body = json!({"org": org, "feature": feature, "n": n, "at": at});
+            return ("/v1/report", body);
+        }
         Request::Clobber { feature, n } => {
             let feature = FEATURES[usize::from(feature)];
             let body = json!({"org": org, "feature": feature, "n": n, "clobber": true});

@@ -8,7 +8,7 @@ use super::run::{Outcome, Run};
 use tier::domain::Delivered;
 
 /// Longer than reports wait for others to be told with.
-const ROUND: i64 = 31;
+pub(super) const ROUND: i64 = 31;
 
 /// How many rounds of deliveries there may be.
 const ROUNDS: u32 = 40;
@@ -16,9 +16,9 @@ const ROUNDS: u32 = 40;
 /// The feature of which a request may record usage.
 fn recorded(request: Request) -> Option<&'static str> {
     match request {
-        Request::Report { feature, .. } | Request::Clobber { feature, .. } => {
-            Some(FEATURES[usize::from(feature)])
-        }
+        Request::Report { feature, .. }
+        | Request::ReportAt { feature, .. }
+        | Request::Clobber { feature, .. } => Some(FEATURES[usize::from(feature)]),
         Request::Commit { .. } => Some(FEATURES[0]),
         _ => None,
     }

@@ -13,6 +13,8 @@
 //! others, whose seed is printed; `SIMULATION_SEED` repeats them, `SIMULATION_LISTS` runs fewer or more. A list that
 //! fails is shortened and printed as code: it goes into `regressions.rs`, and stays there.
 
+mod away;
+mod batch;
 mod calls;
 mod compare;
 mod delivery;

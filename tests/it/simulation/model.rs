@@ -7,6 +7,12 @@ use super::plans::{Combine, SOLD, bare, features, price, terms};
 
 const DAY_SECONDS: i64 = 24 * HOUR;
 
+/// How far ahead usage may be reported, in seconds.
+const AHEAD: i64 = 300;
+
+/// How long after its end a period takes usage, in seconds.
+pub(super) const GRACE: i64 = 240;
+
 /// Usage of an item by the second at which it was recorded.
 type Ledger = BTreeMap<i64, i64>;
 
@@ -124,6 +130,10 @@ impl Org {
             Request::Cancel => self.cancel(),
             Request::Report { feature, n, .. } => {
                 return self.report(now, period, FEATURES[usize::from(feature)], n.into());
+            }
+            Request::ReportAt { feature, n, ago } => {
+                let at = now - i64::from(ago) * 60;
+                return self.report_at(now, at, period, FEATURES[usize::from(feature)], n.into());
             }
             Request::Clobber { feature, n } => {
                 return self.clobber(now, period, FEATURES[usize::from(feature)], n.into());
@@ -320,6 +330,17 @@ impl Org {
         }
     }
 
+    fn report_at(&mut self, now: i64, at: i64, period: Period, feature: &str, n: i64) -> Verdict {
+        match self.item(feature) {
+            Err(verdict) => verdict,
+            Ok(_) if at > now + AHEAD || at < period.start || at >= period.end => Verdict::Invalid,
+            Ok(full) => {
+                self.note(at, full, n);
+                Verdict::Done
+            }
+        }
+    }
+
     fn clobber(&mut self, now: i64, period: Period, feature: &str, n: i64) -> Verdict {
         let full = match self.item(feature) {
             Err(verdict) => return verdict,
@@ -328,11 +349,13 @@ impl Org {
         let sums = terms(full).1 == Combine::Sum;
         if !sums {
             let ledger = self.ledgers.entry(full).or_default();
+            let mut at = now;
             if self.has_ledger {
-                // It takes the place of what was reported, and is no report beside it.
+                // It takes the place of what was reported, also for a time to come, and is no report beside it.
+                at = at.max(ledger.keys().next_back().copied().unwrap_or(now));
                 ledger.retain(|at, _| *at < period.start);
             }
-            ledger.insert(now, n);
+            ledger.insert(at, n);
             return Verdict::Done;
         }
         let used = match self.totals.get(feature) {

@@ -66,6 +66,16 @@ pub(super) enum Op {
     },
     /// With a ledger: Stripe is told what it is time to tell.
     Deliver,
+    /// With a ledger: reports in one request, which count in this order.
+    Batch { org: u8, reports: [Request; 3] },
+    /// With a ledger: Stripe is away for so many hours. So many calls are used at its begin, and at its end there is
+    /// another request.
+    Away {
+        org: u8,
+        calls: u8,
+        hours: u8,
+        last: Request,
+    },
     /// Time passes for everybody.
     Advance { hours: u8 },
     /// The next `calls` calls to Stripe go wrong. More of them than a call is tried fail the operation.
@@ -95,6 +105,8 @@ pub(super) enum Request {
     Cancel,
     /// Usage, which only a ledger can take back. With `keyed`, it is sent under a key, and once more when it is acknowledged.
     Report { feature: u8, n: i8, keyed: bool },
+    /// Usage of so many minutes ago; negative: of a time to come. Only a ledger knows what becomes of it.
+    ReportAt { feature: u8, n: u8, ago: i8 },
     /// Usage that is set.
     Clobber { feature: u8, n: u8 },
     /// Usage that is reserved for so many hours. The list numbers its reservations when they are sent.
@@ -121,7 +133,10 @@ impl Request {
 
     /// Whether it reports usage.
     pub(super) fn is_usage(self) -> bool {
-        matches!(self, Self::Report { .. } | Self::Clobber { .. })
+        matches!(
+            self,
+            Self::Report { .. } | Self::ReportAt { .. } | Self::Clobber { .. }
+        )
     }
 
     /// Whether it is about a reservation.
@@ -248,10 +263,26 @@ fn ledger_request() -> impl Strategy<Value = Request> {
     let commit = commit.prop_map(|(number, n)| Request::Commit { number, n });
     prop_oneof![
         3 => refund,
+        2 => report_at(),
         4 => reserve,
         3 => commit,
         1 => (0..3_u8).prop_map(|number| Request::Release { number }),
     ]
+}
+
+fn report_at() -> impl Strategy<Value = Request> {
+    let ago = prop::sample::select(vec![-6_i8, -4, -1, 1, 10, 120]);
+    (feature(), 0..20_u8, ago).prop_map(|(feature, n, ago)| Request::ReportAt { feature, n, ago })
+}
+
+/// A report of any kind.
+fn any_report() -> impl Strategy<Value = Request> {
+    let refund = (1..12_i8).prop_map(|n| Request::Report {
+        feature: 0,
+        n: -n,
+        keyed: true,
+    });
+    prop_oneof![4 => report(), 1 => clobber(), 1 => refund, 1 => report_at()]
 }
 
 /// Two requests at once. What a clobber adds is not known while a plan is changed.
@@ -312,6 +343,10 @@ pub(super) fn ledger_op() -> impl Strategy<Value = Op> {
         1 => (org(), combination()).prop_map(|(org, to)| Op::Buy { at: 0, org, to }),
         1 => Just(Op::Restart { at: 0 }),
         3 => Just(Op::Deliver),
+        2 => (org(), [any_report(), any_report(), any_report()])
+            .prop_map(|(org, reports)| Op::Batch { org, reports }),
+        2 => (org(), 0..20_u8, hours(), any_report())
+            .prop_map(|(org, calls, hours, last)| Op::Away { org, calls, hours, last }),
         4 => hours().prop_map(|hours| Op::Advance { hours }),
         4 => (fault(), prop::sample::select(vec![1_u8, 1, 2, 2, 3, 9]))
             .prop_map(|(fault, calls)| Op::Fault { fault, calls }),

@@ -5,7 +5,7 @@ use std::iter;
 use axum::http::Method;
 
 use super::calls::{Reserved, body, is_unsure, no_calls_after};
-use super::model::Verdict;
+use super::model::{GRACE, Verdict};
 use super::ops::{Request, Reservation, SERVERS};
 use super::run::{Outcome, Run};
 use super::sent::{History, Sent};
@@ -19,6 +19,9 @@ struct Try {
     key: Option<String>,
     sent: Sent,
 }
+
+/// Longer than it takes to get ready for a request, in seconds.
+const SOON: i64 = 30;
 
 fn numbered(place: usize) -> Reservation {
     place.try_into().expect("lists are short")
@@ -151,7 +154,7 @@ impl Run<'_> {
     }
 
     /// Waits until the requests whose callers have left are done.
-    async fn settle(&self) {
+    pub(super) async fn settle(&self) {
         for server in 0..SERVERS {
             self.world.server(server).settled().await;
         }
@@ -181,11 +184,7 @@ impl Run<'_> {
             now: self.now,
             period: known.period,
         };
-        let states = known.states.iter();
-        let mut states: Vec<_> = states.flat_map(|state| history.outcomes(state)).collect();
-        if states.is_empty() {
-            return Err(format!("told {at_once:?} and then {after:?}"));
-        }
+        let mut states = history.outcomes_of(&known.states)?;
         let seen = self.look(org, tries[0].at).await?;
         if seen.period.start != known.period.start
             && at_once.iter().any(|sent| sent.request.is_change())
@@ -206,7 +205,7 @@ impl Run<'_> {
     }
 
     /// Gets ready for a request; none if it is not known what should become of it.
-    async fn prepare(&mut self, org: u8, request: Request) -> Outcome<Option<Request>> {
+    pub(super) async fn prepare(&mut self, org: u8, request: Request) -> Outcome<Option<Request>> {
         if !self.is_claimed(org, request) {
             return Ok(None);
         }
@@ -239,6 +238,13 @@ impl Run<'_> {
 
     /// Whether it is known what becomes of what the request depends on.
     fn is_claimed(&self, org: u8, request: Request) -> bool {
+        if let Request::ReportAt { ago, .. } = request {
+            // Whether there was an earlier period is tested elsewhere.
+            let period = self.orgs[usize::from(org)].period;
+            let is_before = self.now - i64::from(ago) * 60 < period.start;
+            return self.now + SOON < period.end
+                && !(is_before && self.now < period.start + GRACE + SOON);
+        }
         let Some(feature) = request.depends_on() else {
             return true;
         };
@@ -247,13 +253,19 @@ impl Run<'_> {
         states.all(|state| state.claims(feature, known.period.start))
     }
 
-    fn key(&mut self, request: Request) -> Option<String> {
+    pub(super) fn key(&mut self, request: Request) -> Option<String> {
         self.keys += 1;
         let key = format!("{}-{}", self.list, self.keys);
         request.is_keyed().then_some(key)
     }
 
-    async fn send(&self, at: u8, org: u8, request: Request, key: Option<&str>) -> Answer {
+    pub(super) async fn send(
+        &self,
+        at: u8,
+        org: u8,
+        request: Request,
+        key: Option<&str>,
+    ) -> Answer {
         let reservations = self.reservations.borrow().clone();
         let (path, body) = body(request, &self.name(org), self.now, &reservations);
         let server = self.world.server(at);
@@ -323,7 +335,7 @@ impl Run<'_> {
     }
 
     /// What an answer says of a request.
-    fn sent(&self, request: Request, answer: &Answer) -> Outcome<Sent> {
+    pub(super) fn sent(&self, request: Request, answer: &Answer) -> Outcome<Sent> {
         let code = |code: &str| answer.status == 400 && answer.json()["code"] == code;
         let told = if answer.status == 200 {
             Some(self.accepted(request, answer))

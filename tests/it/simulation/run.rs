@@ -81,13 +81,13 @@ impl World {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let settings = Settings {
             invoice_draft,
-            ..settings()
+            ..settings(has_ledger)
         };
         let http = reqwest::Client::builder().no_proxy().build();
         let first = TestApp::with(settings).await;
         // A ledger has one server.
         let servers = if has_ledger { 1 } else { SERVERS };
-        let others = (1..servers).map(|_| first.beside(&self::settings()));
+        let others = (1..servers).map(|_| first.beside(&self::settings(has_ledger)));
         let servers: Vec<_> = [first.clone()].into_iter().chain(others).collect();
         Self {
             servers: RefCell::new(servers),
@@ -116,7 +116,7 @@ impl World {
     pub(super) async fn restart(&self, at: u8) {
         let server = self.server(at);
         server.settled().await;
-        let next = server.beside(&settings());
+        let next = server.beside(&settings(self.has_ledger()));
         drop(server);
         let place = usize::from(at) % self.servers.borrow().len();
         self.servers.borrow_mut()[place] = next.clone();
@@ -184,8 +184,8 @@ impl World {
     }
 }
 
-/// How a server is set up.
-fn settings() -> Settings {
+/// How a server is set up. With a ledger, usage is accepted while Stripe is away.
+fn settings(has_ledger: bool) -> Settings {
     Settings {
         retries: 4,
         first_wait: Duration::from_micros(10),
@@ -193,7 +193,7 @@ fn settings() -> Settings {
         max_age: MaxAge {
             usual: Duration::from_secs(1_800),
             with_events: Duration::ZERO,
-            in_outage: Duration::ZERO,
+            in_outage: Duration::from_secs(if has_ledger { 200 * 3_600 } else { 0 }),
         },
         ..Settings::default()
     }
@@ -224,6 +224,13 @@ impl Run<'_> {
                 calls,
             } => self.die(org, request, calls).await?,
             Op::Deliver => self.deliver().await?,
+            Op::Batch { org, reports } => self.batch(org, reports).await?,
+            Op::Away {
+                org,
+                calls,
+                hours,
+                last,
+            } => self.away(org, calls, hours, last).await?,
             Op::Advance { hours } => {
                 self.deliver_all().await?;
                 self.now += i64::from(hours) * HOUR;

@@ -2,6 +2,7 @@
 
 use super::model::{Org, Period, Verdict};
 use super::ops::Request;
+use super::run::Outcome;
 
 /// A request that was sent.
 #[derive(Clone, Copy, Debug)]
@@ -29,9 +30,22 @@ pub(super) struct History<'a> {
 type Reached = (Org, Vec<Request>);
 
 impl History<'_> {
+    /// Everything that may be true of an org in one of these states after that.
+    ///
+    /// # Errors
+    /// If the answers fit none of them.
+    pub(super) fn outcomes_of(&self, states: &[Org]) -> Outcome<Vec<Org>> {
+        let states = states.iter().flat_map(|state| self.outcomes(state));
+        let states: Vec<Org> = states.collect();
+        if states.is_empty() {
+            return Err(format!("told {:?} and then {:?}", self.at_once, self.after));
+        }
+        Ok(states)
+    }
+
     /// Everything that may be true of an org in `state` after that. A request whose caller was told nothing was carried
     /// out, or was not.
-    pub(super) fn outcomes(&self, state: &Org) -> Vec<Org> {
+    fn outcomes(&self, state: &Org) -> Vec<Org> {
         let mut orders = vec![self.at_once.to_vec()];
         if let [first, second] = *self.at_once {
             orders.push(vec![second, first]);

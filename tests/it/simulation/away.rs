@@ -1,0 +1,125 @@
+//! Outages of Stripe, over the end of a period or not: usage is accepted, and delivered afterwards.
+
+use super::calls::no_calls_after;
+use super::delivery::ROUND;
+use super::ops::{HOUR, ORGS, Request};
+use super::run::{Outcome, Run};
+use tier::domain::Delivered;
+
+const DAY: i64 = 24 * HOUR;
+
+/// How long after its end a period may take usage, in seconds. An outage ends later, or before.
+const SETTLED_AFTER: i64 = 600;
+
+/// Longer than all deliveries after an outage take, in seconds.
+const CATCHING_UP: i64 = 1_200;
+
+impl Run<'_> {
+    pub(super) async fn away(&mut self, org: u8, calls: u8, hours: u8, last: Request) -> Outcome {
+        let first = Request::Report {
+            feature: 0,
+            n: calls.try_into().map_err(|_| "too many calls")?,
+            keyed: true,
+        };
+        self.deliver_all().await?;
+        for request in [first, last] {
+            if self.prepare(org, request).await?.is_none() {
+                return Ok(());
+            }
+        }
+        let until = self.end_of_outage(org, hours);
+        let known = &self.orgs[usize::from(org)];
+        let period = known.period;
+        if known.states.iter().any(|state| state.is_due(until)) {
+            // What a server does not know, it does not accept usage for.
+            return Ok(());
+        }
+        // It is remembered from now on.
+        self.look(org, 0).await?;
+        self.faults.push(no_calls_after(0));
+        self.arm_faults();
+        let key = self.key(first);
+        let answer = self.send(0, org, first, key.as_deref()).await;
+        let first = self.sent(first, &answer)?;
+        self.deliver_in_vain(self.now + ROUND).await?;
+        self.deliver_in_vain(until).await?;
+        self.now = until;
+        let last_key = self.key(last);
+        let answer = self.send(0, org, last, last_key.as_deref()).await;
+        let last = self.sent(last, &answer)?;
+        self.settle().await;
+        self.clear_faults();
+        for org in 0..ORGS {
+            for state in &mut self.orgs[usize::from(org)].states {
+                state.advance(until);
+            }
+            let seen = self.look(org, 0).await?;
+            let known = &mut self.orgs[usize::from(org)];
+            if known.period.start != seen.period.start {
+                known.told.clear();
+            }
+            known.period = seen.period;
+        }
+        self.catch_up().await?;
+        // Usage that Stripe did not take for the ended period is counted after what is reported in the running one.
+        let is_late = self.orgs[usize::from(org)].period.start != period.start;
+        let mut sent = vec![first, last];
+        if is_late {
+            sent.reverse();
+        }
+        for (one, key) in [(first, key), (last, last_key)] {
+            if one.request.is_keyed() {
+                let answer = self.send(0, org, one.request, key.as_deref()).await;
+                sent.push(self.sent(one.request, &answer)?);
+            }
+        }
+        self.catch_up().await?;
+        self.judge_at(org, &sent, until).await
+    }
+
+    /// When an outage ends that lasts about so many hours, in Unix seconds.
+    fn end_of_outage(&self, org: u8, hours: u8) -> i64 {
+        let until = self.now + i64::from(hours) * HOUR;
+        let ends = self.orgs[usize::from(org)].period.end;
+        if ends == i64::MAX {
+            return until;
+        }
+        match (until - ends).rem_euclid(DAY) {
+            ..SETTLED_AFTER => until + SETTLED_AFTER,
+            after if after > DAY - CATCHING_UP => until + CATCHING_UP + SETTLED_AFTER,
+            _ => until,
+        }
+    }
+
+    /// A round of deliveries at that time, none of which reaches Stripe.
+    async fn deliver_in_vain(&self, at: i64) -> Outcome {
+        let server = self.world.server(0);
+        server.set_clock(at);
+        let delivered = server.domain().deliver().await;
+        let delivered = delivered.map_err(|error| error.to_string())?;
+        if delivered.told > 0 || delivered.refused > 0 {
+            return Err(format!("{delivered:?} while Stripe is away"));
+        }
+        Ok(())
+    }
+
+    /// Lets the server tell Stripe all that it has, of which Stripe may refuse what is late.
+    async fn catch_up(&mut self) -> Outcome {
+        let server = self.world.server(0);
+        for _ in 0..CATCHING_UP / ROUND / 3 {
+            let delivered = server.domain().deliver().await;
+            let delivered = delivered.map_err(|error| error.to_string())?;
+            self.now += ROUND;
+            server.set_clock(self.now);
+            if delivered == Delivered::default() {
+                for known in &mut self.orgs {
+                    for state in &mut known.states {
+                        state.advance(self.now);
+                    }
+                }
+                return Ok(());
+            }
+        }
+        Err("there is no end of deliveries after an outage".to_owned())
+    }
+}
