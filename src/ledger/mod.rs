@@ -9,7 +9,8 @@
 //! | part | contents |
 //! |---|---|
 //! | [`state`] | the rules: a pure state machine, `(state, event, time) → (state, answer, what to store)` |
-//! | [`store`] | durable storage: the [`Store`] interface, and [`sqlite`](store::sqlite) |
+//! | [`transactor`] | how events are applied and stored: the [`Transactor`] interface; `in_memory` is that of one process |
+//! | [`store`] | durable storage: the [`Store`] interface of one process, and [`sqlite`](store::sqlite) |
 //! | [`Ledger`], [`Writer`] | the thread that writes to the store, many reports in a commit |
 //! | [`values`] | the basic types |
 //!
@@ -45,8 +46,10 @@
 //! Meters are not supported; `sealed_batches`, a table for them, is empty. Items with billing thresholds accept
 //! increments only, so they must not be targets.
 
+mod in_memory;
 pub mod state;
 pub mod store;
+pub mod transactor;
 pub mod values;
 mod view;
 mod writer;
@@ -55,4 +58,5 @@ mod writer;
 mod tests;
 
 pub use store::{Snapshot, Store, StoreError};
-pub use writer::{Answers, Ledger, Unavailable, Writer};
+pub use transactor::{Answers, Transactor};
+pub use writer::{Ledger, Unavailable, Writer};

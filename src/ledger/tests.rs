@@ -178,7 +178,7 @@ async fn a_request_that_cannot_be_stored_fails_alone() {
     let mut third = std::pin::pin!(ledger.submit(vec![report(4, None)], START));
     assert!(futures::poll!(&mut second).is_pending());
     assert!(futures::poll!(&mut third).is_pending());
-    let fault = || Some(StoreError::Database(rusqlite::Error::InvalidQuery));
+    let fault = || Some(StoreError::Database("a fault".into()));
     for end in [None, fault(), fault(), None] {
         outcomes.send(end).expect("a writer");
     }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::RwLock;
 
 use super::state::{ItemUsed, State, Used};
+use super::transactor::Figures;
 use super::values::{Feature, Org, Time};
 
 /// The figures of every feature of every org after the last commit.
@@ -13,25 +14,13 @@ pub(super) struct View {
     used: RwLock<HashMap<Org, HashMap<Feature, Vec<Used>>>>,
 }
 
-/// Figures to publish.
-pub(super) type Changes = Vec<(Org, Feature, Vec<Used>)>;
-
 impl View {
-    /// The figures of all records in a state.
-    pub(super) fn of(state: &State) -> Self {
-        let view = Self::default();
-        view.publish(figures(state, state.uses()));
-        view
-    }
-
-    /// The figures that the pending changes of `state` affect.
-    pub(super) fn changes(state: &State) -> Changes {
-        figures(state, state.changed_uses())
-    }
-
-    pub(super) fn publish(&self, changes: Changes) {
+    pub(super) fn publish(&self, figures: Figures) {
+        if figures.is_empty() {
+            return;
+        }
         let mut all = self.used.write().expect("no publisher panics");
-        for (org, feature, used) in changes {
+        for (org, feature, used) in figures {
             all.entry(org).or_default().insert(feature, used);
         }
     }
@@ -76,7 +65,17 @@ fn in_period(periods: &[Used], period_start: Time) -> Option<&Used> {
     exact.or_else(perpetual)
 }
 
-fn figures(state: &State, features: HashSet<(Org, Feature)>) -> Changes {
+/// The figures of all records in a state.
+pub(super) fn all_figures(state: &State) -> Figures {
+    figures(state, state.uses())
+}
+
+/// The figures that the pending changes of a state affect.
+pub(super) fn changed_figures(state: &State) -> Figures {
+    figures(state, state.changed_uses())
+}
+
+fn figures(state: &State, features: HashSet<(Org, Feature)>) -> Figures {
     let figures = features.into_iter().map(|(org, feature)| {
         let used = state.used_by_period(&org, &feature);
         (org, feature, used)

@@ -5,11 +5,14 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::state::{Answer, Event, ItemUsed, Refusal, Reservation, State, Used};
-use super::store::{Names, Snapshot, Store, StoreError};
+use super::in_memory::InMemory;
+use super::state::{Event, ItemUsed, Reservation, Used};
+use super::store::{Snapshot, Store, StoreError};
+use super::transactor::{Answers, Request, Transactor};
 use super::values::{ReservationId, Time};
 use super::view::View;
 
@@ -17,6 +20,10 @@ use super::view::View;
 const QUEUE: usize = 8_192;
 /// The maximum number of events in one commit. The events of one request are never split.
 const MAX_BATCH: usize = 1_024;
+/// How long the store is asked whether it has stored a request.
+const ASK_FOR: Duration = Duration::from_secs(15);
+/// The time between two questions.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// An open ledger. Clones share it. When the last one is dropped, the writer stores the queue and ends.
 #[derive(Clone, Debug)]
@@ -29,8 +36,8 @@ pub struct Ledger {
 #[derive(Debug)]
 pub struct Writer(JoinHandle<()>);
 
-/// Why a request was not acknowledged. Nothing was stored, unless the power failed during the commit: reports that may
-/// be repeated should use an idempotency key.
+/// Why a request was not acknowledged. Nothing was stored, unless the power or the connection failed during the commit:
+/// reports that may be repeated should use an idempotency key.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Unavailable {
     /// The queue is full.
@@ -47,53 +54,59 @@ pub enum Unavailable {
 enum Command {
     Submit(Submission),
     Keep(Snapshot),
-    Reservation(
-        ReservationId,
-        oneshot::Sender<Result<Option<Reservation>, Unavailable>>,
-    ),
+    Sync(Caller<()>),
+    Reservation(ReservationId, Caller<Option<Reservation>>),
     Compact {
         before: Time,
         most: usize,
-        answer: oneshot::Sender<Result<usize, Unavailable>>,
+        answer: Caller<usize>,
     },
 }
 
 struct Submission {
-    events: Vec<Event>,
-    now: Time,
-    answer: oneshot::Sender<Result<Answers, Unavailable>>,
+    request: Request,
+    caller: Caller<Answers>,
 }
 
-/// The answer or refusal of each event, in order.
-pub type Answers = Vec<Result<Answer, Refusal>>;
+/// Who waits for an answer.
+type Caller<T> = oneshot::Sender<Result<T, Unavailable>>;
 
 impl Ledger {
-    /// Opens the ledger in `store`, and starts its writer.
-    pub fn start(mut store: impl Store + 'static) -> Result<(Self, Writer), StoreError> {
-        let state = State::load(store.load()?);
-        let view = Arc::new(View::of(&state));
+    /// Opens the ledger in `store`, which only this process writes, and starts its writer.
+    pub fn start(store: impl Store + 'static) -> Result<(Self, Writer), StoreError> {
+        Self::start_with(|| InMemory::load(store))
+    }
+
+    /// Starts a writer that opens its ledger with `open`. Blocks until it is open.
+    pub fn start_with<T: Transactor>(
+        open: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<(Self, Writer), StoreError> {
+        let view = Arc::new(View::default());
         let (sender, queue) = mpsc::channel(QUEUE);
         let ledger = Self {
             queue: sender,
             view: view.clone(),
         };
-        let mut run = Run { store, state, view };
+        let (opened, outcome) = std::sync::mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name("ledger".to_owned());
-        let writer = thread.spawn(move || run.serve(queue))?;
+        let writer = thread.spawn(move || match Run::open(open, view) {
+            Ok(mut run) => {
+                let _ = opened.send(Ok(()));
+                run.serve(queue);
+            }
+            Err(error) => drop(opened.send(Err(error))),
+        })?;
+        let outcome = outcome.recv();
+        outcome.map_err(|_| std::io::Error::other("the ledger's writer has failed"))??;
         Ok((ledger, Writer(writer)))
     }
 
     /// Applies `events` in this order, in one commit, and answers when they are stored. A refused event does not stop
     /// the others. `now` is the time of the events' org, which differs from the server's if the org is on a test clock.
     pub async fn submit(&self, events: Vec<Event>, now: Time) -> Result<Answers, Unavailable> {
-        let make = |answer| {
-            Command::Submit(Submission {
-                events,
-                now,
-                answer,
-            })
-        };
-        self.ask(make).await
+        let request = Request { events, now };
+        self.ask(|caller| Command::Submit(Submission { request, caller }))
+            .await
     }
 
     /// The reservation with that id, whether it is held or has ended.
@@ -111,6 +124,11 @@ impl Ledger {
             answer,
         };
         self.ask(make).await
+    }
+
+    /// Reads what other processes have changed since the last call. A process that is alone has nothing to read.
+    pub async fn sync(&self) -> Result<(), Unavailable> {
+        self.ask(Command::Sync).await
     }
 
     /// The used quantity of a feature in the period that began at `period_start`, from memory; `None` if nothing was
@@ -140,10 +158,7 @@ impl Ledger {
         let _ = self.queue.try_send(Command::Keep(snapshot));
     }
 
-    async fn ask<T>(
-        &self,
-        make: impl FnOnce(oneshot::Sender<Result<T, Unavailable>>) -> Command,
-    ) -> Result<T, Unavailable> {
+    async fn ask<T>(&self, make: impl FnOnce(Caller<T>) -> Command) -> Result<T, Unavailable> {
         let (sender, answer) = oneshot::channel();
         let sent = self.queue.try_send(make(sender));
         sent.map_err(|error| match error {
@@ -163,28 +178,42 @@ impl Writer {
     }
 }
 
-struct Run<S> {
-    store: S,
-    state: State,
+struct Run<T> {
+    transactor: T,
     view: Arc<View>,
 }
 
-impl<S: Store> Run<S> {
+impl<T: Transactor> Run<T> {
+    fn open(
+        open: impl FnOnce() -> Result<T, StoreError>,
+        view: Arc<View>,
+    ) -> Result<Self, StoreError> {
+        let mut transactor = open()?;
+        view.publish(transactor.figures()?);
+        Ok(Self { transactor, view })
+    }
+
     fn serve(&mut self, mut queue: mpsc::Receiver<Command>) {
         let mut next = None;
         while let Some(command) = next.take().or_else(|| queue.blocking_recv()) {
             match command {
                 Command::Submit(first) => next = self.gather(first, &mut queue),
                 Command::Keep(snapshot) => next = self.keep(snapshot, &mut queue),
-                Command::Reservation(id, answer) => {
-                    let _ = answer.send(self.reservation(id).map_err(unavailable));
+                Command::Sync(caller) => {
+                    let changed = self.transactor.sync();
+                    let synced = changed.map(|figures| self.view.publish(figures));
+                    let _ = caller.send(synced.map_err(unavailable));
+                }
+                Command::Reservation(id, caller) => {
+                    let found = self.transactor.reservation(&id);
+                    let _ = caller.send(found.map_err(unavailable));
                 }
                 Command::Compact {
                     before,
                     most,
                     answer,
                 } => {
-                    let done = self.store.compact(before, most);
+                    let done = self.transactor.compact(before, most);
                     let _ = answer.send(done.map_err(unavailable));
                 }
             }
@@ -197,8 +226,9 @@ impl<S: Store> Run<S> {
         first: Submission,
         queue: &mut mpsc::Receiver<Command>,
     ) -> Option<Command> {
-        let mut count = first.events.len();
-        let mut batch = vec![first];
+        let mut count = first.request.events.len();
+        let mut requests = vec![first.request];
+        let mut callers = vec![first.caller];
         let mut other = None;
         while count < MAX_BATCH
             && other.is_none()
@@ -206,21 +236,22 @@ impl<S: Store> Run<S> {
         {
             match next {
                 Command::Submit(next) => {
-                    count += next.events.len();
-                    batch.push(next);
+                    count += next.request.events.len();
+                    requests.push(next.request);
+                    callers.push(next.caller);
                 }
                 command => other = Some(command),
             }
         }
-        match self.write(&batch) {
+        match self.write(&requests, queue) {
             // One request may be at fault, and must not fail the others.
-            Err(StoreError::Database(_)) if batch.len() > 1 => {
-                for submission in batch {
-                    let result = self.write(std::slice::from_ref(&submission));
-                    answer(vec![submission], result);
+            Err(StoreError::Database(_)) if requests.len() > 1 => {
+                for (request, caller) in requests.iter().zip(callers) {
+                    let result = self.write(std::slice::from_ref(request), queue);
+                    answer(vec![caller], result);
                 }
             }
-            result => answer(batch, result),
+            result => answer(callers, result),
         }
         other
     }
@@ -238,64 +269,70 @@ impl<S: Store> Run<S> {
                 command => other = Some(command),
             }
         }
-        if let Err(error) = self.store.keep(&snapshots) {
+        if let Err(error) = self.transactor.keep(&snapshots) {
             tracing::warn!(%error, "what was read of orgs cannot be kept in the ledger");
         }
         other
     }
 
-    /// Applies and stores a batch, and only then publishes it.
-    fn write(&mut self, batch: &[Submission]) -> Result<Vec<Answers>, StoreError> {
-        let mut names = Names::default();
-        let events = batch.iter().flat_map(|submission| &submission.events);
-        events.for_each(|event| names.add(event));
-        self.state.recall(self.store.recall(&names)?);
-        let mut answers = Vec::with_capacity(batch.len());
-        for submission in batch {
-            let events = submission.events.iter();
-            let answered = events.map(|event| self.state.apply(event, submission.now));
-            answers.push(answered.collect());
-        }
-        let pending = self.state.pending();
-        let stored = if pending.is_empty() {
-            Ok(())
-        } else {
-            self.store.append(&pending)
+    /// Applies and stores requests, and only then publishes their figures. While it is unknown whether they are stored,
+    /// nothing else can be. If the store cannot be asked at once, what waits in the queue fails.
+    fn write(
+        &mut self,
+        requests: &[Request],
+        queue: &mut mpsc::Receiver<Command>,
+    ) -> Result<Vec<Answers>, StoreError> {
+        let start = Instant::now();
+        let mut has_asked = false;
+        let done = loop {
+            match self.transactor.transact(requests) {
+                Err(StoreError::OutcomeUnknown(_)) if !has_asked => has_asked = true,
+                Err(StoreError::OutcomeUnknown(cause)) if start.elapsed() < ASK_FOR => {
+                    let cause = cause.to_string().into();
+                    let error = unavailable(StoreError::Unreachable(cause));
+                    while let Ok(command) = queue.try_recv() {
+                        command.fail(&error);
+                    }
+                    std::thread::sleep(ASK_AGAIN);
+                }
+                Err(error) => {
+                    self.transactor.give_up();
+                    return Err(error);
+                }
+                Ok(done) => break done,
+            }
         };
-        if let Err(error) = stored {
-            self.state.rollback();
-            return Err(error);
-        }
-        let changes = View::changes(&self.state);
-        self.state.commit();
-        self.view.publish(changes);
-        Ok(answers)
-    }
-
-    fn reservation(&mut self, id: ReservationId) -> Result<Option<Reservation>, StoreError> {
-        if let Ok(held) = self.state.reservation(&id) {
-            return Ok(Some(held.clone()));
-        }
-        let names = Names {
-            keys: Vec::new(),
-            reservations: vec![id],
-        };
-        Ok(self.store.recall(&names)?.reservations.pop())
+        self.view.publish(done.figures);
+        Ok(done.answers)
     }
 }
 
-fn answer(batch: Vec<Submission>, result: Result<Vec<Answers>, StoreError>) {
+impl Command {
+    fn fail(self, error: &Unavailable) {
+        let error = error.clone();
+        // Who has left does not miss the answer.
+        match self {
+            Self::Submit(submission) => drop(submission.caller.send(Err(error))),
+            Self::Keep(_) => {}
+            Self::Sync(caller) => drop(caller.send(Err(error))),
+            Self::Reservation(_, caller) => drop(caller.send(Err(error))),
+            Self::Compact { answer, .. } => drop(answer.send(Err(error))),
+        }
+    }
+}
+
+fn answer(callers: Vec<Caller<Answers>>, result: Result<Vec<Answers>, StoreError>) {
     match result {
         Ok(answers) => {
-            for (submission, answers) in batch.into_iter().zip(answers) {
+            for (caller, answers) in callers.into_iter().zip(answers) {
                 // The caller may have left; the events happened all the same.
-                let _ = submission.answer.send(Ok(answers));
+                let _ = caller.send(Ok(answers));
             }
         }
         Err(error) => {
             let error = unavailable(error);
-            for submission in batch {
-                let _ = submission.answer.send(Err(error.clone()));
+            for caller in callers {
+                let _ = caller.send(Err(error.clone()));
             }
         }
     }

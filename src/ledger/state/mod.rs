@@ -37,6 +37,7 @@ pub use total::{
     Total, TotalId,
 };
 
+use super::transactor::{Answers, Request};
 use super::values::{Feature, Org, ReservationId, Time};
 
 type Use = (Org, Feature);
@@ -183,6 +184,15 @@ impl State {
             Event::WriteOff(total) => self.write_off(*total, now),
             Event::Settle { total, billed } => self.settle(*total, *billed, now),
         }
+    }
+
+    /// Applies the events of `requests` in this order. Returns the answers to each request.
+    pub fn apply_all(&mut self, requests: &[Request]) -> Vec<Answers> {
+        let apply = |request: &Request| {
+            let events = request.events.iter();
+            events.map(|event| self.apply(event, request.now)).collect()
+        };
+        requests.iter().map(apply).collect()
     }
 
     /// Adds the stored keys and reservations that the next events name.

@@ -2,6 +2,9 @@
 
 use rusqlite::ErrorCode;
 
+/// The error of a database's client.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a ledger cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -60,9 +63,15 @@ pub enum StoreError {
     /// The file cannot be accessed.
     #[error("the ledger's file cannot be used")]
     File(#[from] std::io::Error),
+    /// The database cannot be reached.
+    #[error("the ledger's database cannot be reached")]
+    Unreachable(#[source] Cause),
+    /// The connection was lost during a commit, and the database could not be asked since whether it has committed.
+    #[error("the connection to the ledger's database was lost during a commit")]
+    OutcomeUnknown(#[source] Cause),
     /// Any other database error.
     #[error("the ledger's database failed")]
-    Database(#[source] rusqlite::Error),
+    Database(#[source] Cause),
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -73,7 +82,7 @@ impl From<rusqlite::Error> for StoreError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::InUse,
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged(error.to_string()),
             Some(ErrorCode::NotADatabase) => Self::NotALedger,
-            _ => Self::Database(error),
+            _ => Self::Database(error.into()),
         }
     }
 }

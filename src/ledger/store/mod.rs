@@ -1,13 +1,16 @@
 //! Durable storage of a ledger.
 
+mod columns;
 mod error;
+mod rows;
 pub mod sqlite;
 
 use std::sync::Arc;
 
 pub use error::StoreError;
 
-use super::state::{Batch, Event, Recalled, Stored};
+use super::state::{Batch, Entry, Event, KnownKey, Recalled, Stored};
+use super::transactor::Request;
 use super::values::{Org, ReservationId, Time};
 
 /// Keys and reservations that a batch of events names.
@@ -20,6 +23,14 @@ pub struct Names {
 }
 
 impl Names {
+    /// The keys and reservations of all events of `requests`.
+    pub fn of(requests: &[Request]) -> Self {
+        let mut names = Self::default();
+        let events = requests.iter().flat_map(|request| &request.events);
+        events.for_each(|event| names.add(event));
+        names
+    }
+
     /// Adds the keys and reservations of `event`.
     pub fn add(&mut self, event: &Event) {
         match event {
@@ -35,6 +46,13 @@ impl Names {
             _ => {}
         }
     }
+}
+
+/// The idempotency key of an entry.
+fn known(entry: Entry) -> Option<((Org, Arc<str>), KnownKey)> {
+    let (org, key) = entry.key?;
+    let (body, entry) = (key.body, entry.id);
+    Some(((org, key.text), KnownKey { body, entry }))
 }
 
 /// An org's state in Stripe when it was last read. The ledger does not interpret the text.

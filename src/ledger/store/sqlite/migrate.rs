@@ -3,8 +3,8 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, Transaction, params};
 
+use super::super::columns::{digest, is_sound};
 use super::StoreError;
-use super::columns::{digest, is_sound};
 
 /// Each makes a ledger of the version before it one of the next. They are never changed and never undone.
 const MIGRATIONS: [Migration; 4] = [

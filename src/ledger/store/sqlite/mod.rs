@@ -3,29 +3,28 @@
 //! WAL with `synchronous=FULL`: a commit is one write and one `fsync`. A lock file beside the database ensures that one
 //! process writes. Any number of processes may [read](Reader) at the same time.
 
-mod columns;
 mod migrate;
 mod open;
 mod read;
-mod rows;
 #[cfg(test)]
 mod tests;
 mod usage;
 mod verify;
 
-use std::sync::Arc;
+use std::ops::Range;
 
-use rusqlite::{Connection, Statement, Transaction, params, params_from_iter};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, Statement, Transaction, params, params_from_iter};
 
 pub use open::Unclaimed;
 pub use read::{Exported, Filter, Reader, Status};
 pub use usage::{Span, Usage};
 pub use verify::Problem;
 
-use super::super::state::{Batch, Entry, KnownKey, Recalled, Reservation, Stored};
-use super::super::values::{Org, Time};
-use super::{Names, Snapshot, Store, StoreError};
-use columns::{Record, from_row, to_row};
+use super::super::state::{Batch, Entry, Recalled, Reservation, Stored};
+use super::super::values::Time;
+use super::columns::{Record, from_values, to_row};
+use super::{Names, Snapshot, Store, StoreError, known, rows};
 
 /// The writer's handle of a ledger file.
 #[derive(Debug)]
@@ -149,10 +148,15 @@ impl Store for Sqlite {
     }
 }
 
-fn known(entry: Entry) -> Option<((Org, Arc<str>), KnownKey)> {
-    let (org, key) = entry.key?;
-    let (body, entry) = (key.body, entry.id);
-    Some(((org, key.text), KnownKey { body, entry }))
+/// Decodes a row, after checking the digest in its last column.
+fn from_row<R: Record>(row: &Row<'_>) -> Result<R, StoreError> {
+    from_columns(row, 0..row.as_ref().column_count())
+}
+
+/// Decodes a range of a row's columns, after checking the digest in the last of them.
+fn from_columns<R: Record>(row: &Row<'_>, columns: Range<usize>) -> Result<R, StoreError> {
+    let values: Result<Vec<Value>, _> = columns.map(|at| row.get(at)).collect();
+    from_values(values?)
 }
 
 /// Decodes the rows of a query.

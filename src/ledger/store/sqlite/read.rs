@@ -5,9 +5,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
 
 use super::super::super::state::{Entry, Reservation, Total, TotalId};
 use super::super::super::values::{Feature, Org, Time};
-use super::super::{Snapshot, StoreError};
-use super::columns::{from_columns, from_row};
-use super::{records, rows};
+use super::super::{Snapshot, StoreError, rows};
+use super::{from_columns, from_row, records};
 
 /// A reader's handle of a ledger file.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! Checking a ledger for damage.
 
 use super::super::super::state::{Entry, Figure, Reservation, Total, TotalId};
-use super::super::StoreError;
-use super::columns::{Record, from_row};
-use super::{Reader, rows};
+use super::super::columns::Record;
+use super::super::{StoreError, rows};
+use super::{Reader, from_row};
 
 /// A problem in a ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,13 +1,10 @@
-//! Rows with a digest of their columns.
+//! Records as columns of a table, with a digest of the columns. All stores keep the same columns.
 
-use std::ops::Range;
-
-use rusqlite::Row;
 use rusqlite::types::Value;
 use sha2::{Digest, Sha256};
 
-use super::super::super::values::Time;
-use super::super::StoreError;
+use super::super::values::Time;
+use super::StoreError;
 
 /// A type that is stored as a row of a table.
 pub(super) trait Record: Sized {
@@ -26,23 +23,13 @@ pub(super) fn to_row(record: &impl Record) -> Vec<Value> {
 }
 
 /// Decodes a row, after checking the digest in its last column.
-pub(super) fn from_row<R: Record>(row: &Row<'_>) -> Result<R, StoreError> {
-    from_columns(row, 0..row.as_ref().column_count())
-}
-
-/// Decodes a range of a row's columns, after checking the digest in the last of them.
-pub(super) fn from_columns<R: Record>(
-    row: &Row<'_>,
-    columns: Range<usize>,
-) -> Result<R, StoreError> {
-    let last = columns.end - 1;
-    let values: Result<Vec<Value>, _> = (columns.start..last).map(|at| row.get(at)).collect();
-    let values = values?;
+pub(super) fn from_values<R: Record>(mut values: Vec<Value>) -> Result<R, StoreError> {
     let first = format!("{:?}", values.first());
     let damaged = || StoreError::Damaged(format!("the row {first} is not as it was written"));
-    if row.get::<_, i64>(last).ok() != Some(digest(&values)) {
+    if !is_sound(&values) {
         return Err(damaged());
     }
+    values.pop();
     R::from_values(&mut Columns(values.into_iter())).map_err(|_| damaged())
 }
 

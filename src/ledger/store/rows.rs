@@ -2,11 +2,11 @@
 
 use rusqlite::types::Value;
 
-use super::super::super::state::{
+use super::super::state::{
     Check, Delivery, Entry, EntryId, EntryKind, Key, OpenSet, Parked, Reservation,
     ReservationState, Total, TotalId,
 };
-use super::super::super::values::{Aggregate, Period};
+use super::super::values::{Aggregate, Period};
 use super::columns::{
     BadColumn, Columns, Record, flag, int, number, optional, optional_time, text, time,
 };

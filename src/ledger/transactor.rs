@@ -1,0 +1,58 @@
+//! How events are applied and stored: by one process that has all records in memory, or by many that share a database.
+
+use super::state::{Answer, Event, Refusal, Reservation, Used};
+use super::store::{Snapshot, StoreError};
+use super::values::{Feature, Org, ReservationId, Time};
+
+/// The events of one request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// They are applied in this order, and never split.
+    pub events: Vec<Event>,
+    /// The time of the events' org.
+    pub now: Time,
+}
+
+/// The answer or refusal of each event, in order.
+pub type Answers = Vec<Result<Answer, Refusal>>;
+
+/// What is used of features, by period, oldest first.
+pub type Figures = Vec<(Org, Feature, Vec<Used>)>;
+
+/// Requests that were applied and stored.
+#[derive(Debug)]
+pub struct Transacted {
+    /// The answers to each request.
+    pub answers: Vec<Answers>,
+    /// The figures that the requests changed.
+    pub figures: Figures,
+}
+
+/// Applies events to a ledger. One thread uses it.
+pub trait Transactor {
+    /// The figures of all orgs.
+    fn figures(&mut self) -> Result<Figures, StoreError>;
+
+    /// Applies requests in this order, and stores their changes atomically. A refused event does not stop the others.
+    /// After `Ok` the changes survive a power failure. After an error nothing is stored, and the ledger is still usable.
+    ///
+    /// After [`StoreError::OutcomeUnknown`] they may be stored. The next call must be with the same requests, which it
+    /// stores only if they are not, or [`give_up`](Self::give_up).
+    fn transact(&mut self, requests: &[Request]) -> Result<Transacted, StoreError>;
+
+    /// Lets the outcome of the last requests remain unknown.
+    fn give_up(&mut self);
+
+    /// The reservation with that id, whether it is held or has ended.
+    fn reservation(&mut self, id: &ReservationId) -> Result<Option<Reservation>, StoreError>;
+
+    /// The figures that other processes have changed since the last call, and perhaps some that they have not.
+    fn sync(&mut self) -> Result<Figures, StoreError>;
+
+    /// Stores snapshots, replacing older ones of the same orgs. A power failure may lose them.
+    fn keep(&mut self, snapshots: &[Snapshot]) -> Result<(), StoreError>;
+
+    /// Replaces the entries of at most `most` settled totals whose periods ended before `before` by daily totals.
+    /// Returns how many totals it compacted. Their idempotency keys are deleted too.
+    fn compact(&mut self, before: Time, most: usize) -> Result<usize, StoreError>;
+}
