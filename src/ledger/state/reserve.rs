@@ -73,11 +73,9 @@ impl State {
             });
         }
         self.grant(reserve, now)?;
-        if reserve.on_test_clock {
-            // Nobody else tells the time of the clock.
-            let own = |one: &Reservation| one.org == target.org && one.feature == target.feature;
-            self.end_over(now, own);
-        }
+        // Those that no longer counted cannot be committed later, by a process whose clock is behind. And nobody else
+        // tells the time of a test clock.
+        self.end_own(reserve, now);
         Ok(Answer::Reserved {
             expires: Some(expiry(target.period, now, reserve.ttl)),
             used: after,
@@ -154,16 +152,26 @@ impl State {
     }
 
     pub(super) fn expire(&mut self, now: Time) -> Answer {
-        Answer::Expired(self.end_over(now, |one| !one.on_test_clock))
+        let held = self.reservations.iter().map(|(_, one)| one);
+        let held = held.filter(|one| one.is_held() && !one.on_test_clock);
+        let over: Vec<Reservation> = held.filter(|one| one.expires <= now).cloned().collect();
+        Answer::Expired(self.end_all(over))
     }
 
-    /// Ends those of the reservations whose time is over. Gives how many there were.
-    fn end_over(&mut self, now: Time, concerns: impl Fn(&Reservation) -> bool) -> usize {
-        let held = self.reservations.iter().map(|(_, one)| one);
-        let over = held.filter(|one| one.is_held() && one.expires <= now && concerns(one));
-        let over: Vec<Reservation> = over.cloned().collect();
-        let count = over.len();
-        for reservation in over {
+    /// Ends the expired reservations of the same feature of the same org.
+    fn end_own(&mut self, reserve: &Reserve, now: Time) {
+        let records = self.records(&reserve.target.org, &reserve.target.feature);
+        let own = records.reservations.iter();
+        let held = own.filter_map(|id| self.reservations.get(id));
+        let held = held.filter(|one| one.is_held() && one.on_test_clock == reserve.on_test_clock);
+        let over = held.filter(|one| one.expires <= now).cloned().collect();
+        self.end_all(over);
+    }
+
+    /// Ends expired reservations. Returns how many there were.
+    fn end_all(&mut self, expired: Vec<Reservation>) -> usize {
+        let count = expired.len();
+        for reservation in expired {
             self.end(reservation, ReservationState::Expired);
         }
         count

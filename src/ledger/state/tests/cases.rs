@@ -370,3 +370,32 @@ fn a_reservation_ends_with_its_period() {
     let used = 75;
     assert_eq!(answer, Some(Ok(Answer::Reserved { expires, used })));
 }
+
+#[test]
+fn what_no_longer_counts_cannot_be_committed_by_a_slower_clock() {
+    let mut world = World::new();
+    let granted = |answer| {
+        matches!(
+            answer,
+            Some(Ok(Answer::Reserved {
+                expires: Some(_),
+                ..
+            }))
+        )
+    };
+    assert!(granted(world.submit(&reserve("rsv_1", 450, MINUTE))));
+    world.now = world.now.plus(5 * MINUTE);
+    assert!(granted(world.submit(&reserve("rsv_2", 450, HOUR))));
+    world.now = world.now.plus(-5 * MINUTE);
+    let commit = Event::Commit {
+        id: "rsv_1".into(),
+        n: None,
+        target: sum(),
+    };
+    let ended = Some(Err(Refusal::ReservationEnded));
+    assert_eq!(world.submit(&commit), ended);
+    let used = world
+        .state
+        .used(&"org:a".into(), &"feature:s".into(), START);
+    assert_eq!((used.n, used.reserved(world.now)), (0, 450));
+}
