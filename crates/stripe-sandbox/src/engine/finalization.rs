@@ -231,8 +231,10 @@ pub(crate) fn mark_final(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     };
     let applied = ending_balance - starting_balance;
     balance::change(ctx, &invoice.customer, applied, cause, at);
+    let hosted_url = ctx.origin.invoice_url(id);
     let invoice = ctx.account.invoice_mut(id);
     invoice.number = Some(number);
+    invoice.hosted_url = Some(hosted_url);
     invoice.automatic_tax = tax;
     invoice.status = Status::Open;
     invoice.finalized_at = Some(at);

@@ -58,6 +58,11 @@ impl Origin {
         }
     }
 
+    /// The URL of the page about an invoice.
+    pub(crate) fn invoice_url(&self, invoice: &Id) -> String {
+        format!("{}/invoices/{invoice}", self.public_url)
+    }
+
     /// The URL where an intent's customer authenticates.
     pub(crate) fn authentication_url(&self, intent: &Id) -> String {
         format!("{}/c/authenticate/{intent}", self.public_url)

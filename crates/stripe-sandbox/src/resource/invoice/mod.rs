@@ -140,6 +140,8 @@ pub(crate) struct Invoice {
     pub(crate) created: i64,
     pub(crate) currency: Currency,
     pub(crate) number: Option<String>,
+    /// The sandbox's page about it, once it is final.
+    pub(crate) hosted_url: Option<String>,
     pub(crate) status: Status,
     pub(crate) reason: Reason,
     /// The period that ended with the invoice; for a first invoice, both ends are its creation.
@@ -189,6 +191,7 @@ impl Invoice {
             created: at,
             currency,
             number: None,
+            hosted_url: None,
             status: Status::Draft,
             reason,
             period: (at, at),

@@ -142,7 +142,7 @@ fn state(account: &Account, invoice: &Invoice, lines: &Value) -> Value {
         "created": invoice.created,
         "due_date": null,
         "effective_at": invoice.finalized_at,
-        "hosted_invoice_url": null,
+        "hosted_invoice_url": invoice.hosted_url,
         "invoice_pdf": null,
         "last_finalization_error": null,
         "lines": lines,
