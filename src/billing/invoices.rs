@@ -13,9 +13,15 @@ pub struct Invoice {
     /// `in_…`. Empty for a preview.
     #[serde(default)]
     pub id: String,
-    /// Unix seconds.
+    /// What people call it. A draft has none.
+    #[serde(default)]
+    pub number: Option<String>,
+    /// Unix seconds. Of one that is only previewed, when it is going to be made.
     #[serde(default)]
     pub created: i64,
+    /// Three lower-case letters.
+    #[serde(default)]
+    pub currency: String,
     /// Its status.
     #[serde(default)]
     pub status: Option<InvoiceStatus>,
@@ -27,7 +33,13 @@ pub struct Invoice {
     pub due_date: Option<i64>,
     /// Cents.
     #[serde(default)]
+    pub amount_paid: i64,
+    /// Cents.
+    #[serde(default)]
     pub amount_remaining: i64,
+    /// Cents; none if no tax was computed.
+    #[serde(default)]
+    pub tax: Option<i64>,
     /// Cents, after discounts and with taxes.
     #[serde(default)]
     pub total: i64,
@@ -37,6 +49,12 @@ pub struct Invoice {
     /// Cents that credit notes gave back after it was paid.
     #[serde(default)]
     pub post_payment_credit_notes_amount: i64,
+    /// The page on which the customer sees and pays it. A draft has none.
+    #[serde(default)]
+    pub hosted_invoice_url: Option<String>,
+    /// The same as a file.
+    #[serde(default)]
+    pub invoice_pdf: Option<String>,
     /// The payment, or its id.
     #[serde(default)]
     pub payment_intent: Option<Expandable<PaymentIntent>>,
@@ -223,13 +241,35 @@ impl Billing<'_> {
             .expand("data.payment_intent")
             .expand("data.charge");
         let mut invoices: Vec<Invoice> = request.list().await?;
-        for invoice in &mut invoices {
+        self.read_all_lines(&mut invoices).await?;
+        Ok(invoices)
+    }
+
+    /// A page of a customer's invoices, newest first, each with all its lines. `after` is the last one of the page before.
+    pub async fn invoices_page(
+        self,
+        customer: &str,
+        limit: usize,
+        after: Option<&str>,
+    ) -> Result<Page<Invoice>, Error> {
+        let request = self
+            .get(INVOICES)
+            .param("customer", customer)
+            .param("limit", limit)
+            .param_some("starting_after", after);
+        let mut page: Page<Invoice> = request.send().await?;
+        self.read_all_lines(&mut page.data).await?;
+        Ok(page)
+    }
+
+    async fn read_all_lines(self, invoices: &mut [Invoice]) -> Result<(), Error> {
+        for invoice in invoices {
             if invoice.lines.has_more {
                 let path = ("/v1/invoices/*/lines", invoice.id.as_str());
                 invoice.lines.data = self.get(path).list().await?;
             }
         }
-        Ok(invoices)
+        Ok(())
     }
 
     /// Creates an invoice of a customer's pending items.

@@ -73,4 +73,18 @@ impl Billing<'_> {
             Err(error) => Err(error),
         }
     }
+
+    /// The next invoice of a subscription with all its lines. None if there will be none.
+    pub async fn next_invoice_with_lines(
+        self,
+        subscription: &str,
+    ) -> Result<Option<Invoice>, Error> {
+        let mut next = self.next_invoice(subscription, None).await?;
+        if let Some(invoice) = next.as_mut().filter(|invoice| invoice.lines.has_more) {
+            let lines = self.get("/v1/invoices/upcoming/lines");
+            let lines = lines.param("subscription", subscription);
+            invoice.lines.data = lines.list().await?;
+        }
+        Ok(next)
+    }
 }

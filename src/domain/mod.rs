@@ -16,6 +16,7 @@ mod entitlement;
 mod error;
 mod failure;
 mod identity;
+mod invoices;
 mod isolation;
 mod ledger;
 mod locks;
@@ -51,6 +52,7 @@ pub use diff::{FeatureDiff, FieldDiff, diff};
 pub use entitlement::{Answered, MaxAge, Source, Stale, Swept};
 pub use error::Error;
 use failure::Failure;
+pub use invoices::{InvoicesQuery, OrgInvoices};
 pub use isolation::IsolatedAccount;
 pub use ledger::{
     Delivered, Granted, LedgerHandle, LedgerSettings, OrgReport, ParkedDecision, ParkedUsage,
@@ -70,7 +72,7 @@ pub use setup::StartedSetup;
 pub use usage::{Allowance, FeatureUsage, Recorded, Report};
 pub use webhooks::{Event, EventTypes, WebhookEndpoint};
 
-pub use crate::billing::{Coupon, PaymentMethodDetails, SetupIntent};
+pub use crate::billing::{Coupon, Invoice, InvoiceLine, PaymentMethodDetails, SetupIntent};
 
 use identity::Identity;
 

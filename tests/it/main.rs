@@ -15,6 +15,7 @@ mod entitlement;
 mod errors;
 mod faults;
 mod harness;
+mod invoices;
 mod layers;
 mod ledger;
 mod legacy;

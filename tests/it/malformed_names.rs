@@ -5,12 +5,13 @@ use axum::http::{Method, StatusCode};
 use crate::harness::TestApp;
 use crate::malformed::refused;
 
-const READS_OF_AN_ORG: [&str; 5] = [
+const READS_OF_AN_ORG: [&str; 6] = [
     "/v1/whois",
     "/v1/limits",
     "/v1/phase",
     "/v1/phases",
     "/v1/payment_methods",
+    "/v1/invoices",
 ];
 const ORG: &str = "org must be prefixed with \"org:\"";
 const NO_ORG: &str = "org is required: org must be prefixed with \"org:\"";

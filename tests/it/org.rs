@@ -97,7 +97,14 @@ async fn whois_with_info_to_the_byte() {
 #[tokio::test]
 async fn an_org_that_was_never_created_is_unknown() {
     let app = TestApp::start().await;
-    for path in ["whois", "limits", "phase", "phases", "payment_methods"] {
+    for path in [
+        "whois",
+        "limits",
+        "phase",
+        "phases",
+        "payment_methods",
+        "invoices",
+    ] {
         let answer = app.get(&format!("/v1/{path}?org=org:nobody")).await;
         insta::allow_duplicates! {
             insta::assert_snapshot!(answer.fails(400, "org_not_found").body, @r#"

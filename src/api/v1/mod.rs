@@ -5,6 +5,7 @@ mod archive;
 mod checkout;
 mod clock;
 mod history;
+mod invoices;
 mod ledger;
 mod migration;
 pub(super) mod org;
@@ -28,6 +29,7 @@ pub(super) fn operations() -> impl Iterator<Item = Operation> {
         .chain(checkout::operations())
         .chain(clock::operations())
         .chain(history::operations())
+        .chain(invoices::operations())
         .chain(ledger::operations())
         .chain(migration::operations())
         .chain(org::operations())

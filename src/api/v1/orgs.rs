@@ -43,7 +43,7 @@ impl FromRequestParts<Shared> for Query {
             feature: parsed(parts, "feature")?,
             status: parsed(parts, "status")?,
             over_limit: flag(parts, "over_limit")?,
-            limit: limit(parts)?,
+            limit: limit(parts, PAGE, MAX_PAGE)?,
             after: parsed(parts, "after")?,
         }))
     }
@@ -59,18 +59,15 @@ fn parsed<T: FromStr<Err: Into<domain::Error>>>(
         .map_err(|error: T::Err| error.into().into())
 }
 
-/// How many orgs the page has.
-fn limit(parts: &Parts) -> Result<usize, Error> {
+/// How many rows the page has: `usual`, or as the query says.
+pub(super) fn limit(parts: &Parts, usual: usize, most: usize) -> Result<usize, Error> {
     let Some(text) = parameter(parts, "limit") else {
-        return Ok(PAGE);
+        return Ok(usual);
     };
-    let limit = text
-        .parse()
-        .ok()
-        .filter(|limit| (1..=MAX_PAGE).contains(limit));
+    let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
     limit.ok_or_else(|| {
         Error::invalid(format!(
-            "limit must be a number from 1 to {MAX_PAGE}, not {text:?}"
+            "limit must be a number from 1 to {most}, not {text:?}"
         ))
     })
 }

@@ -187,7 +187,7 @@ const PUSH: &str =
 const REPORT: &str = r#"{"org":"org:there","feature":"feature:f","n":7}"#;
 const CLOBBER: &str = r#"{"org":"org:there","feature":"feature:f","n":7,"clobber":true}"#;
 
-pub(super) const ENDPOINTS: [Endpoint; 24] = [
+pub(super) const ENDPOINTS: [Endpoint; 25] = [
     read("whoami", "/v1/whoami"),
     read("whois", "/v1/whois?org=org:there"),
     read("whois info", "/v1/whois?org=org:there&include=info"),
@@ -195,6 +195,7 @@ pub(super) const ENDPOINTS: [Endpoint; 24] = [
     read("phase", "/v1/phase?org=org:there"),
     read("phases", "/v1/phases?org=org:there"),
     read("payment methods", "/v1/payment_methods?org=org:there"),
+    read("invoices", "/v1/invoices?org=org:there&include=upcoming"),
     read("pull", "/v1/pull"),
     read("clock", "/v1/clock?id=CLOCK"),
     write("report", "/v1/report", REPORT),

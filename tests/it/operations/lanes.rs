@@ -71,10 +71,11 @@ const REPORT: &str = r#"{"org": "org:3", "feature": "feature:f", "n": 1}"#;
 const CLOCK: &str = r#"{"name": "x", "present": "2030-01-01T00:00:00Z"}"#;
 const MODEL: &str = r#"{"plans": {"plan:q@1": {"features": {"feature:f": {"tiers": [{}]}}}}}"#;
 
-const CHECK: [(Method, &str, &str); 9] = [
+const CHECK: [(Method, &str, &str); 10] = [
     (Method::GET, "/v1/whoami", ""),
     (Method::GET, "/v1/whois?org=org:4&include=info", ""),
     (Method::GET, "/v1/payment_methods?org=org:5", ""),
+    (Method::GET, "/v1/invoices?org=org:3", ""),
     (Method::GET, "/v1/phase?org=org:6", ""),
     (Method::GET, "/v1/phases?org=org:7", ""),
     (Method::GET, "/v1/limits?org=org:8", ""),

@@ -33,7 +33,8 @@ const READS: [&str; 7] = [
     "/metrics",
 ];
 
-const DETAILS: [&str; 3] = [
+const DETAILS: [&str; 4] = [
+    "/v1/invoices?org=org:a",
     "/v1/payment_methods?org=org:a",
     "/v1/whois?org=org:a&include=info",
     "/v1/whois?include=%69nfo&org=org:a",

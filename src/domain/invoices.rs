@@ -1,0 +1,77 @@
+//! `invoices`: what an org was billed, and what it is billed next.
+
+use super::org::ResolvedOrg;
+use super::refs::{FeaturePlan, OrgName};
+use super::subscription::Detail;
+use super::{Domain, Error, Result};
+use crate::billing::{Invoice, InvoiceLine};
+
+/// Which of an org's invoices are asked for.
+#[derive(Clone, Debug)]
+pub struct InvoicesQuery {
+    /// How many at most.
+    pub limit: usize,
+    /// The last one of the page before.
+    pub after: Option<String>,
+    /// Whether the next invoice is asked for too.
+    pub upcoming: bool,
+}
+
+/// A page of an org's invoices.
+#[derive(Clone, Debug)]
+pub struct OrgInvoices {
+    /// Those that were made, newest first, with all their lines. Some of them may be of subscriptions that are not Tier's.
+    pub invoices: Vec<Invoice>,
+    /// Whether there are older ones.
+    pub has_more: bool,
+    /// The one that the org's subscription is going to bring, as it stands now.
+    pub upcoming: Option<Invoice>,
+}
+
+impl InvoiceLine {
+    /// The feature that it bills; none if it is not one of Tier's.
+    pub fn feature(&self) -> Option<FeaturePlan> {
+        self.price.as_ref()?.feature_plan()
+    }
+}
+
+impl Domain {
+    /// A page of the invoices of the org's customer, read from Stripe.
+    pub async fn invoices(&self, org: &OrgName, query: &InvoicesQuery) -> Result<OrgInvoices> {
+        let mut org = self.resolve_org(org).await?;
+        loop {
+            match self.read_invoices(&org, query).await {
+                Ok(invoices) => return Ok(invoices),
+                Err(error) => org = self.resolve_again(&org, error).await?,
+            }
+        }
+    }
+
+    async fn read_invoices(&self, org: &ResolvedOrg, query: &InvoicesQuery) -> Result<OrgInvoices> {
+        let page = async {
+            let (billing, after) = (self.billing(), query.after.as_deref());
+            let page = billing.invoices_page(&org.customer, query.limit, after);
+            Ok::<_, Error>(page.await?)
+        };
+        // Stripe lists the invoices of a deleted customer too.
+        let customer = self.existing_customer(&org.customer);
+        let (_, page, upcoming) = tokio::try_join!(customer, page, self.upcoming(org, query))?;
+        Ok(OrgInvoices {
+            has_more: page.has_more && !page.data.is_empty(),
+            invoices: page.data,
+            upcoming,
+        })
+    }
+
+    async fn upcoming(&self, org: &ResolvedOrg, query: &InvoicesQuery) -> Result<Option<Invoice>> {
+        if !query.upcoming {
+            return Ok(None);
+        }
+        let found = self.subscriptions(&org.customer, Detail::Items).await?;
+        let Some(subscription) = found.current else {
+            return Ok(None);
+        };
+        let next = self.billing().next_invoice_with_lines(&subscription.id);
+        Ok(next.await?)
+    }
+}
