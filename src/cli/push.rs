@@ -1,5 +1,7 @@
 //! `tier push`: pushes a pricing.json to Stripe.
 
+use std::collections::BTreeSet;
+
 use axum::http::Method;
 use serde::Deserialize;
 use serde_json::json;
@@ -54,6 +56,8 @@ struct PushedFeature {
     reason: String,
     #[serde(default)]
     link: Option<String>,
+    #[serde(default)]
+    archived: bool,
 }
 
 impl PushedFeature {
@@ -113,10 +117,24 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<(
     for feature in &pushed.results {
         output::line(feature.line())?;
     }
+    for plan in archived_plans(&pushed.results) {
+        let undo = format!("`tier archive --undo {plan}` puts it back");
+        output::note(format_args!(
+            "{plan} is archived, and stays off sale: {undo}"
+        ));
+    }
     verdict(&pushed.results)?;
     let created = |result: &&PushedFeature| result.reason == "created";
     let created = pushed.results.iter().filter(created).count();
     output::done(total(pushed.results.len(), created))
+}
+
+/// The plans that a push found archived.
+fn archived_plans(results: &[PushedFeature]) -> BTreeSet<&str> {
+    let archived = results.iter().filter(|result| result.archived);
+    archived
+        .map(|result| output::feature_and_plan(&result.feature).1)
+        .collect()
 }
 
 /// Prints the answer unchanged. Its results have their own warnings; without results it has none.
@@ -175,6 +193,7 @@ mod tests {
             status: status.to_owned(),
             reason: reason.to_owned(),
             link: None,
+            archived: false,
         }
     }
 

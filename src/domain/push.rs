@@ -34,6 +34,8 @@ pub struct PushedPrice {
     pub id: String,
     /// Its page in Stripe's dashboard, if it has one.
     pub link: Option<String>,
+    /// Whether it is archived. A push leaves it so.
+    pub archived: bool,
 }
 
 /// The outcome for a feature.
@@ -159,16 +161,14 @@ impl Domain {
         let (outcome, price) = match (state, verdict(state, alike)) {
             (PlanState::Unknown(error), _) => (PushOutcome::Failed(error.to_string()), None),
             (_, Verdict::PlanDiffers) => (PushOutcome::PlanDiffers, None),
-            (_, Verdict::Unchanged) => (PushOutcome::Unchanged, pulled.map(|p| p.id.clone())),
+            (_, Verdict::Unchanged) => {
+                (PushOutcome::Unchanged, pulled.map(|p| self.pushed_price(p)))
+            }
             (_, Verdict::Create) => match self.create_price(&name, plan, feature).await {
                 Ok((outcome, price)) => (outcome, price),
                 Err(error) => (PushOutcome::Failed(error.to_string()), None),
             },
         };
-        let price = price.map(|id| PushedPrice {
-            link: self.price_link(&id),
-            id,
-        });
         PushResult {
             feature: name,
             outcome,
@@ -182,12 +182,12 @@ impl Domain {
         name: &FeaturePlan,
         plan: &Plan,
         feature: &Feature,
-    ) -> Result<(PushOutcome, Option<String>)> {
+    ) -> Result<(PushOutcome, Option<PushedPrice>)> {
         let terms = price::terms(name, plan, feature);
         let product = price::new_product(name, plan, feature);
         let create = self.billing().create_price(&terms, &product);
         let refused = match create.send().await {
-            Ok(price) => return Ok((PushOutcome::Created, Some(price.id))),
+            Ok(price) => return Ok((PushOutcome::Created, Some(self.new_price(price.id)))),
             Err(error) if error.is_already_exists() || error.is_lookup_key_taken() => error,
             Err(error) => return Err(error.into()),
         };
@@ -197,7 +197,7 @@ impl Domain {
         let found = prices.iter().find_map(PulledFeature::read);
         if let Some(found) = found.filter(|found| found.name == *name) {
             return Ok(if found.is_sold_as(plan, feature) {
-                (PushOutcome::Unchanged, Some(found.id))
+                (PushOutcome::Unchanged, Some(self.pushed_price(&found)))
             } else {
                 (PushOutcome::Differs, None)
             });
@@ -209,7 +209,7 @@ impl Domain {
         let product = PriceProduct::Existing(key);
         let create = self.billing().create_price(&terms, &product);
         let price = create.send().await?;
-        Ok((PushOutcome::Created, Some(price.id)))
+        Ok((PushOutcome::Created, Some(self.new_price(price.id))))
     }
 
     /// Creates each plan's product, or finds the existing one.
@@ -274,9 +274,19 @@ impl Domain {
             .collect())
     }
 
-    /// The URL of a price in Stripe's dashboard.
-    fn price_link(&self, id: &str) -> Option<String> {
-        self.dashboard_page(&format!("prices/{id}"))
+    fn pushed_price(&self, found: &PulledFeature) -> PushedPrice {
+        PushedPrice {
+            archived: found.archived,
+            ..self.new_price(found.id.clone())
+        }
+    }
+
+    fn new_price(&self, id: String) -> PushedPrice {
+        PushedPrice {
+            link: self.dashboard_page(&format!("prices/{id}")),
+            id,
+            archived: false,
+        }
     }
 }
 

@@ -79,6 +79,21 @@ async fn the_archived_field_of_a_pull_cannot_be_pushed() {
             (&result["status"], &result["reason"]),
             (&json!("ok"), &json!("feature already exists"))
         );
+        let is_archived = result["feature"]
+            .as_str()
+            .is_some_and(|name| name.ends_with("@plan:pro@1"));
+        assert_eq!(
+            result.get("archived"),
+            is_archived.then_some(&json!(true)),
+            "{result}"
+        );
+        let warning = result["warnings"][0].as_str();
+        let says = |text: &str| warning.is_some_and(|warning| warning.contains(text));
+        assert_eq!(
+            says("plan:pro@1 is archived, and stays off sale"),
+            is_archived,
+            "{result}"
+        );
     }
     assert_eq!(plans(&pulled(&app, "").await).len(), 2);
 }

@@ -98,6 +98,8 @@ struct PushResult {
     reason: String,
     #[serde(flatten)]
     price: Option<Price>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archived: Option<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
@@ -118,7 +120,12 @@ impl From<Vec<domain::PushResult>> for PushResults {
 
 impl From<domain::PushResult> for PushResult {
     fn from(result: domain::PushResult) -> Self {
-        let warnings = refs::warning(&result.feature).into_iter().collect();
+        let archived = result.price.as_ref().is_some_and(|price| price.archived);
+        let plan = result.feature.plan();
+        let stays =
+            || format!("{plan} is archived, and stays off sale: POST /v1/archive puts it back");
+        let warnings = refs::warning(&result.feature).into_iter();
+        let warnings = warnings.chain(archived.then(stays)).collect();
         Self {
             feature: result.feature,
             status: if result.outcome.is_ok() {
@@ -131,6 +138,7 @@ impl From<domain::PushResult> for PushResult {
                 id: price.id,
                 link: price.link,
             }),
+            archived: archived.then_some(true),
             warnings,
         }
     }

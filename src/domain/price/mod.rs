@@ -98,6 +98,7 @@ pub(super) struct PulledFeature {
     /// `price_…`.
     pub(super) id: String,
     pub(super) name: FeaturePlan,
+    pub(super) archived: bool,
     pub(super) plan_title: String,
     pub(super) interval: Interval,
     pub(super) currency: Currency,
@@ -123,6 +124,7 @@ impl PulledFeature {
         let recurs = (recurring.interval.clone(), recurring.interval_count);
         Some(Self {
             id: price.id.clone(),
+            archived: !price.active,
             plan_title: title(price, PLAN_TITLE, name.plan().as_str()),
             interval: *Interval::ALL
                 .iter()

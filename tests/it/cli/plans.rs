@@ -65,6 +65,12 @@ async fn a_plan_is_taken_off_sale_and_put_back() {
         diff.ends_with("0 to create, 3 the same, 0 different\n"),
         "{diff}"
     );
+    let pushed = place.tier(&["push", "pricing.json"]).end().await;
+    assert_eq!(pushed.code, Some(0), "{pushed:?}");
+    assert_eq!(
+        pushed.stderr,
+        "tier: plan:pro@1 is archived, and stays off sale: `tier archive --undo plan:pro@1` puts it back\n"
+    );
     let undone = place.tier(&["archive", "--undo", "plan:pro@1", "--json"]);
     assert_eq!(undone.ok().await, "{}\n");
     place.tier(&["subscribe", "org:b", "plan:pro@1"]).ok().await;
