@@ -8,6 +8,7 @@ use super::error::usage;
 use super::{Context, output};
 use crate::config::{self, StripeKind};
 use crate::domain::{Domain, EventTypes};
+use crate::net::is_loopback_host;
 use crate::server;
 
 /// How often the sandbox is polled for new events.
@@ -22,7 +23,7 @@ Examples:
 Prints the secret that the events are signed with, then each event. Ends with Ctrl-C.
 With a Stripe account, which cannot reach this machine, use `stripe listen`.")]
 pub(super) struct Listen {
-    /// The URL to send events to
+    /// The URL on this machine to send events to
     #[arg(long, value_name = "URL")]
     forward_to: Url,
 }
@@ -34,6 +35,14 @@ pub(super) async fn run(context: &Context, arguments: &Listen) -> anyhow::Result
         return Err(usage(
             "listen",
             "the URL must begin with http:// or https://",
+        ));
+    }
+    // Whoever listens elsewhere would get the names and addresses of customers from a slip of the finger.
+    if !url.host_str().is_some_and(is_loopback_host) {
+        return Err(usage(
+            "listen",
+            "the URL must be on this machine, as http://127.0.0.1:3000/webhook is; \
+             `tier --sandbox webhook create URL` takes any",
         ));
     }
     let session = context.session().await?;

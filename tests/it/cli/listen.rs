@@ -42,6 +42,16 @@ async fn stripe_cannot_reach_this_machine() {
     let listen = listen.env("STRIPE_BASE_API_URL", "https://stripe.example");
     let refused = listen.misused().await;
     assert!(refused.contains("stripe listen"), "{refused}");
+    for elsewhere in [
+        "https://app.example/webhook",
+        "http://192.168.0.7:3000",
+        "http://127.0.0.1.example",
+    ] {
+        let listen = place.tier(&["listen", "--forward-to", elsewhere]);
+        let refused = listen.misused().await;
+        assert!(refused.contains("on this machine"), "{refused}");
+        assert!(refused.contains("webhook create"), "{refused}");
+    }
     let refused = place
         .tier(&["listen", "--forward-to", "ftp://x"])
         .misused()
