@@ -1,10 +1,15 @@
 //! Concurrent migrations, and migrations concurrent with other changes.
 
+use std::time::Duration;
+
 use axum::http::Method;
 use serde_json::{Value, json};
+use testing::time::{hold_time, until};
+use tier::stripe::RateSettings;
+use tokio::task::JoinSet;
 
 use super::{counts, ended, migrate, plans, pro, start, subscribe, subscription};
-use crate::harness::{DAY, TestApp};
+use crate::harness::{DAY, Settings, TestApp};
 
 const ORGS: [&str; 8] = [
     "org:a", "org:b", "org:c", "org:d", "org:e", "org:f", "org:g", "org:h",
@@ -160,4 +165,46 @@ async fn an_org_that_was_moved_back_by_hand_stays() {
             assert_eq!(plans(app, org).await, json!(["plan:pro@1"]));
         }
     }
+}
+
+/// The calls to Stripe of a second, and those of them that are not kept for what is more urgent.
+const RATE: u32 = 10;
+const OF_BULK: u64 = 8;
+
+/// A second, the margin that the limiter adds to it, and the grain of timers.
+const SECOND: Duration = Duration::from_millis(1000 + 10 + 2);
+
+#[tokio::test]
+async fn it_calls_stripe_as_often_as_the_budget_allows_and_no_more() {
+    let app = subscribed(&ORGS, "plan:pro@1").await;
+    let rates = RateSettings {
+        total: Some(RATE),
+        ..RateSettings::default()
+    };
+    let slow = app.beside(&Settings {
+        rates,
+        ..Settings::default()
+    });
+    slow.forget_calls();
+    let time = hold_time();
+    let mut tasks = JoinSet::new();
+    let server = slow.clone();
+    let migration = tasks.spawn(async move { migrate(&server, &pro()).await });
+    let mut seconds = 0;
+    while !migration.is_finished() {
+        seconds += 1;
+        until("the calls of a second are made", async || {
+            let calls = slow.stripe_calls();
+            let allowed = seconds * OF_BULK;
+            assert!(calls <= allowed, "{calls} calls in {seconds} s");
+            (calls == allowed || migration.is_finished()).then_some(())
+        })
+        .await;
+        tokio::time::advance(SECOND).await;
+    }
+    drop(time);
+    assert!(seconds > 2, "it made few calls: {}", slow.stripe_calls());
+    let done = tasks.join_next().await.expect("a migration");
+    let done = done.expect("no panic");
+    assert_eq!(counts(&done), ("done", 8, 8, 0));
 }
