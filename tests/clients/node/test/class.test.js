@@ -121,6 +121,23 @@ describe('pull', () => {
       'plan:year@1',
     ])
   })
+
+  test('an archived plan is in neither', async () => {
+    const archive = async (plan, archived) => {
+      const body = JSON.stringify({ plan, archived })
+      const response = await fetch(new URL('/v1/archive', server.url), { method: 'POST', body })
+      assert.equal(response.status, 200, await response.text())
+    }
+    const pros = ({ plans }) => Object.keys(plans).filter(name => name.startsWith('plan:pro@'))
+    for (const [off, left] of [['plan:pro@1', 'plan:pro@2'], ['plan:pro@2', 'plan:pro@1']]) {
+      await archive(off, true)
+      assert.deepEqual(pros(await tier.pull()), [left])
+      assert.deepEqual(pros(await tier.pullLatest()), [left])
+      await archive(off, false)
+    }
+    assert.deepEqual(pros(await tier.pull()), ['plan:pro@1', 'plan:pro@2'])
+    assert.deepEqual(pros(await tier.pullLatest()), ['plan:pro@2'])
+  })
 })
 
 describe('subscribe', () => {
