@@ -208,15 +208,17 @@ pub(super) fn schedule(view: View<'_>, schedule: &Schedule) -> Markup {
 }
 
 fn product(view: View<'_>, product: &Product) -> Markup {
+    let prices = prices_of(view, &product.id);
     html! {
         td {
             (view.link("products", &product.id, &product.name))
-            @if !product.active { " (archived)" }
+            // Nothing is for sale that was never given a price.
+            @if !product.active && !prices.is_empty() { " (archived)" }
         }
         td { (time(product.created)) }
         td {
             ul {
-                @for price in prices_of(view, &product.id) {
+                @for price in prices {
                     li { (view.link("prices", &price.id, &price_text(price))) }
                 }
             }
