@@ -87,14 +87,27 @@ app.get('/usage', signedIn, async (req, res) => {
   send(res, views.usage(user, model, limits, phase, user.now))
 })
 
+// What the org was billed, and what it is billed next. The SDK is older than this endpoint.
+const invoicesOf = async ({ tier, org }) => {
+  const url = new URL('/v1/invoices', tier.baseURL)
+  url.search = new URLSearchParams({ org, include: 'upcoming' })
+  const headers = {}
+  if (tier.apiKey) headers.Authorization = `Bearer ${tier.apiKey}`
+  if (tier.clockID) headers['Tier-Clock'] = tier.clockID
+  const response = await fetch(url, { headers })
+  if (!response.ok) throw new Error(`${url.pathname}: ${response.status} ${await response.text()}`)
+  return response.json()
+}
+
 app.get('/account', signedIn, async (req, res) => {
   const { user } = req
-  const [model, { methods }, phase] = await Promise.all([
+  const [model, { methods }, phase, billed] = await Promise.all([
     tier.pull(),
     user.tier.lookupPaymentMethods(user.org),
     phaseOf(user),
+    invoicesOf(user),
   ])
-  send(res, views.account(user, model, methods, phase))
+  send(res, views.account(user, model, methods, phase, billed))
 })
 
 app.post('/upgrade', signedIn, async (req, res) => {

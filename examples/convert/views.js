@@ -29,10 +29,6 @@ const planTitles = (model, { plans }) =>
 // What a plan costs before any use.
 const fees = ({ features }) => Object.values(features).reduce((sum, { base = 0 }) => sum + base, 0)
 
-// Whether a plan can cost anything at all.
-const isPaid = ({ features }) =>
-  Object.values(features).some(({ base, tiers = [] }) => base || tiers.some(tier => tier.price || tier.base))
-
 const page = (title, user, body) => html`<!doctype html>
 <html lang="en">
   <head>
@@ -140,18 +136,23 @@ export const usage = (user, model, { usage: rows }, phase, now) =>
 const card = ({ card: { brand, last4, exp_month: month, exp_year: year } }) =>
   html`<li>${brand[0].toUpperCase()}${brand.slice(1)} ending in ${last4}, valid until ${month}/${year}</li>`
 
-// The amount of a bill is known when the period ends: it has the use until then.
-const nextBill = (model, { plans = [], current, trial, end }) => {
-  const paid = plans.map(name => model.plans[name]).filter(plan => plan && isPaid(plan))
-  if (paid.length === 0) return html`<p id="bill">Your plan costs nothing.</p>`
-  const [{ currency = 'usd' }] = paid
-  const sum = money(paid.reduce((total, plan) => total + fees(plan), 0), currency)
-  const at = date(trial ? end ?? current.end : current.end)
-  return html`<p id="bill">On ${at}: ${sum} for the time that follows${
-    !trial && ', and what you have used beyond what is included'}.</p>`
-}
+// Stripe's own preview: with what is used so far.
+const nextBill = ({ created, currency, remaining }) =>
+  html`<p id="bill">On ${date(new Date(created))}: ${money(remaining, currency)}, with what you have used so far.</p>`
 
-export const account = (user, model, methods, phase) =>
+const invoiceRow = ({ number, created, status, currency, total, url }) => html`<tr>
+    <th scope="row">${url ? html`<a href="${url}">${number}</a>` : number ?? 'Draft'}</th>
+    <td>${date(new Date(created))}</td>
+    <td>${status}</td>
+    <td class="amount">${money(total, currency)}</td>
+  </tr>`
+
+const invoiceTable = invoices => html`<table id="invoices">
+    <thead><tr><th scope="col">Invoice</th><th scope="col">Date</th><th scope="col">Status</th><th scope="col" class="amount">Total</th></tr></thead>
+    <tbody>${invoices.map(invoiceRow)}</tbody>
+  </table>`
+
+export const account = (user, model, methods, phase, { invoices, upcoming, next }) =>
   page('Account', user, html`
     <h2>Plan</h2>
     ${phase
@@ -159,11 +160,14 @@ export const account = (user, model, methods, phase) =>
         <p><a href="/cancel">Cancel the plan</a></p>`
       : html`<p id="plan">You have no plan. <a href="/">Choose one</a></p>`}
     <h2>Next bill</h2>
-    ${phase ? nextBill(model, phase) : html`<p id="bill">There is none.</p>`}
+    ${upcoming ? nextBill(upcoming) : html`<p id="bill">There is none.</p>`}
     <h2>Card</h2>
     ${methods.length > 0
       ? html`<ul id="cards">${methods.map(card)}</ul>`
-      : html`<p id="cards">There is none yet. You are asked for one when you upgrade.</p>`}`)
+      : html`<p id="cards">There is none yet. You are asked for one when you upgrade.</p>`}
+    <h2>Invoices</h2>
+    ${invoices.length > 0 ? invoiceTable(invoices) : html`<p id="invoices">There are none yet.</p>`}
+    ${next && html`<p>Older ones are not shown.</p>`}`)
 
 export const cancel = (user, model, phase) =>
   page('Cancel', user, html`

@@ -128,11 +128,25 @@ const limits = async () => {
 
 // What Stripe has, asked with the key that the server uses with a sandbox of its own.
 let sandbox
+const authorization = `Basic ${Buffer.from('sk_test_sandbox:').toString('base64')}`
 const stripe = async path => {
-  const authorization = `Basic ${Buffer.from('sk_test_sandbox:').toString('base64')}`
   const response = await fetch(`${sandbox}${path}`, { headers: { authorization } })
   assert.equal(response.status, 200, path)
   return (await response.json()).data
+}
+
+// The page on which a customer's bank asks whether a card may be charged later.
+const authenticationOf = async customer => {
+  const body = new URLSearchParams({
+    customer,
+    payment_method: 'pm_card_authenticationRequired',
+    confirm: 'true',
+    return_url: `${sandbox}/thanks`,
+  })
+  const response = await fetch(`${sandbox}/v1/setup_intents`, { method: 'POST', headers: { authorization }, body })
+  const intent = await response.json()
+  assert.equal(intent.status, 'requires_action', JSON.stringify(intent))
+  return intent.next_action.redirect_to_url.url
 }
 
 // Customers on a test clock are in no list but the clock's.
@@ -234,12 +248,18 @@ test('a month later the count begins anew, and the month is billed', async () =>
   assert.deepEqual(billed('feature:base').map(line => line.amount), [900, 900])
 })
 
-test('the account: plan, next bill and card', async () => {
+test('the account: plan, next bill, card and invoices', async () => {
   await page.goto(`${home}/account`)
   assert.equal(await plan(), 'Pro')
-  assert.match(await page.locator('#bill').textContent(), /On \d+ \w+ \d+: \$9\.00 /)
+  assert.match(await page.locator('#bill').textContent(), /On \d+ \w+ \d+: \$9\.00, /)
   assert.match(await page.locator('#cards').textContent(), /Visa ending in 4242, valid until \d+\/\d+/)
+  const rows = await page.locator('#invoices tbody tr').allInnerTexts()
+  const paid = rows.filter(row => /^\S+\s+\d+ \w+ \d+\s+paid\s+\$9\.00$/.test(row))
+  assert.equal(paid.length, 2, rows.join('\n'))
   await isAccessible('account')
+  await page.locator('#invoices a').first().click()
+  await page.waitForURL(`${sandbox}/invoices/in_*`)
+  assert.match(await page.locator('main').innerText(), /Pro - /)
 })
 
 test('the pages of the sandbox', async () => {
@@ -251,6 +271,7 @@ test('the pages of the sandbox', async () => {
     ['customer', `/test/customers/${customer}`, /A month passes/],
     ['invoice', `/test/invoices/${invoice}`, /Amount due/],
     ['subscription', `/test/subscriptions/${subscription}`, /Current period/],
+    ['authentication', new URL(await authenticationOf(customer)).pathname, /Your bank asks/],
     ['thanks', '/thanks', /Thank you/],
     ['unknown', '/customers/cus_nobody', /No such customer/],
   ]) {
@@ -259,6 +280,8 @@ test('the pages of the sandbox', async () => {
     await isAccessible(`sandbox-${name}`)
   }
   assert.deepEqual(dialogs, [])
+  await page.goto(await authenticationOf(customer))
+  await click('Yes, it is me', `${sandbox}/thanks*`)
   // The script shows what has changed since.
   await page.goto(`${sandbox}/customers/${customer}`)
   const form = new URLSearchParams({ customer, outcome: 'fails' })
