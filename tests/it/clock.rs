@@ -1,5 +1,7 @@
 //! Test clocks and their customers.
 
+use std::time::Duration;
+
 use axum::http::Method;
 use serde_json::json;
 
@@ -124,6 +126,10 @@ async fn an_org_belongs_to_the_test_clock_it_was_created_on() {
         .send()
         .await;
     elsewhere.fails(400, "org_not_found");
+    // Search has found it meanwhile, as it finds every customer.
+    app.advance(Duration::from_secs(60));
+    let without = app.get("/v1/whois?org=org:a").await;
+    without.fails(400, "org_not_found");
 }
 
 #[tokio::test]

@@ -76,7 +76,8 @@ impl Domain {
         Ok(newest(&customers, org).map(|customer| customer.id.as_str().into()))
     }
 
-    /// All customers that search finds for `org`. Search ignores case, so the exact name is picked later.
+    /// All customers that search finds for `org`, without those on test clocks, which lists leave out too. Search ignores
+    /// case, so the exact name is picked later.
     async fn search(&self, org: &OrgName) -> Result<Vec<Customer>, stripe::Error> {
         let pair = (ORG, org.as_str());
         let mut found = Vec::new();
@@ -84,7 +85,8 @@ impl Domain {
         loop {
             let search = self.billing().search_customers(pair, next.as_deref());
             let page = search.await?;
-            found.extend(page.data);
+            let on_no_clock = |customer: &Customer| customer.test_clock.is_none();
+            found.extend(page.data.into_iter().filter(on_no_clock));
             next = page.next_page.filter(|_| page.has_more);
             if next.is_none() || newest(&found, org).is_some() {
                 return Ok(found);
