@@ -19,6 +19,7 @@
 //! | [`server`] | the listener, the limits of connections, and the shutdown |
 //! | [`background`] | periodic tasks of a running server |
 //! | [`api`] | the HTTP contract: extractors, the bytes of JSON, statuses |
+//! | [`web`] | how pages for people look, and the files that they load |
 //! | [`domain`] | Tier's rules, in Tier's terms; it names neither HTTP nor Stripe's parameters |
 //! | [`billing`] | the translation: calls to Stripe, and Stripe's objects |
 //! | [`ledger`] | stored usage: totals, how much of them Stripe has, and the store |
@@ -57,3 +58,4 @@ pub mod position;
 pub mod server;
 pub mod stripe;
 pub mod telemetry;
+pub mod web;

@@ -144,6 +144,15 @@ impl Error {
         )
     }
 
+    /// The model has more than `limit` features.
+    pub fn too_many_features(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "request_too_large",
+            format!("the model must not have more than {limit} features"),
+        )
+    }
+
     /// The caller's key, or the web page that it calls from, does not allow this.
     pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
@@ -312,6 +321,17 @@ impl From<DecodeError> for Error {
 impl From<pricing::Faults> for Error {
     fn from(faults: pricing::Faults) -> Self {
         Self::invalid(faults.to_string())
+    }
+}
+
+impl From<domain::ShareError> for Error {
+    fn from(error: domain::ShareError) -> Self {
+        use domain::ShareError as E;
+        let message = error.to_string();
+        match error {
+            E::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message),
+            E::Title | E::From | E::Unreadable | E::Invalid(_) => Self::invalid(message),
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! The HTTP layer: decodes a request, calls the domain's method of the same name, and encodes its result.
 //!
 //! This module has the state and the router. Each noun in [`v1`] has its requests, answers, handlers and [`Operation`]s
-//! together; [`legacy`] has those of the API of 2022. [`layers`] has the middleware, only [`error`] chooses statuses
-//! and codes, and [`decode`] and [`json`] read and write JSON.
+//! together; [`legacy`] has those of the API of 2022, and [`pages`] those of pages for people. [`layers`] has the
+//! middleware, only [`error`] chooses statuses and codes, and [`decode`] and [`json`] read and write JSON.
 
 mod accounts;
+mod anonymous;
 mod audit;
 mod decode;
 mod docs;
@@ -15,9 +16,11 @@ mod json;
 mod keys;
 mod layers;
 mod legacy;
+mod listed_pages;
 mod not_json;
 mod operation;
 pub mod ops;
+mod pages;
 mod pinned_cache;
 
 mod v1;
@@ -40,15 +43,18 @@ pub use keys::{ApiKey, Keys, Role};
 pub use layers::load::RequestLimits;
 pub use layers::origin::Origins;
 pub use legacy::DeviceLogin;
+pub use listed_pages::ListedPages;
 pub use operation::{Access, Operation};
+pub use v1::diff::{ModelDiff, Status as DiffStatus, reason as diff_reason};
 pub use v1::pricing::PushProgress;
+pub use v1::validation::Validation;
 pub use webhook::{WEBHOOK_PATH, WebhookSecrets};
 
 use layers::{auth, observe};
 
 use crate::admission::{CallerSlots, RequestSlots};
 use crate::domain::refs::OrgName;
-use crate::domain::{Background, Domain, FeatureUsage};
+use crate::domain::{self, Background, Domain, FeatureUsage, PricingPage};
 use crate::metrics::Metrics;
 pub use crate::net::{Network, Proxies};
 
@@ -71,6 +77,10 @@ pub struct App {
     pub webhook: Option<WebhookSecrets>,
     /// Device logins, if they are enabled.
     pub login: Option<DeviceLogin>,
+    /// Whether the server's own listener speaks HTTPS.
+    pub https: bool,
+    /// The pricing pages that are public.
+    pub listed_pages: ListedPages,
     /// The publishable key, with which browsers call Stripe, if it is known.
     pub publishable_key: Option<String>,
     /// The server's metrics.
@@ -85,6 +95,8 @@ pub struct App {
     pub slots: RequestSlots,
     /// The slots that all callers share if the server has no keys.
     everybody: CallerSlots,
+    /// The slots that callers of operations without a key share.
+    anonymous: CallerSlots,
     readiness: ops::Readiness,
 }
 
@@ -118,6 +130,8 @@ impl App {
             limits: RequestLimits::default(),
             webhook: None,
             login: None,
+            https: false,
+            listed_pages: ListedPages::default(),
             publishable_key: None,
             metrics,
             shows_metrics: true,
@@ -125,8 +139,29 @@ impl App {
             background,
             slots: RequestSlots::default(),
             everybody: CallerSlots::default(),
+            anonymous: CallerSlots::default(),
             readiness: ops::Readiness::default(),
         }
+    }
+
+    /// Whether everybody may see what is at `path`, because it is a listed pricing page.
+    fn shows_everybody(&self, path: &str) -> bool {
+        self.listed_pages.is_public(path, &self.accounts)
+    }
+
+    /// The listed pricing page of that name.
+    async fn listed_page(&self, name: &str) -> Result<Option<PricingPage>, Error> {
+        let Accounts::One(domain) = &self.accounts else {
+            return Ok(None);
+        };
+        let page = self.listed_pages.page(name, domain);
+        let page = tokio::time::timeout(self.limits.request_timeout, page).await;
+        Ok(page.unwrap_or(Err(domain::Error::TimedOut { source: None }))?)
+    }
+
+    /// Whether callers need a key.
+    fn needs_key(&self) -> bool {
+        matches!(self.accounts, Accounts::Many(_)) || !self.keys.is_open()
     }
 }
 
@@ -137,6 +172,7 @@ pub fn operations() -> &'static [Operation] {
             .chain(legacy::operations())
             .chain(webhook::operations())
             .chain(ops::operations())
+            .chain(pages::operations())
             .collect();
         operations.sort_by_key(|operation| operation.path);
         operations
@@ -165,10 +201,12 @@ pub fn router(app: App) -> Router {
     }
     let own_key = from_fn_with_state(app.clone(), auth::own_key);
     let admit = from_fn_with_state(app.clone(), layers::admit);
+    let admit_unless_listed = from_fn_with_state(app.clone(), layers::admit_unless_listed);
     let router = served.into_iter().fold(Router::new(), |router, operation| {
         let handler = operation.handler.clone();
         let handler = match operation.access {
             Access::Account(..) => handler.route_layer(admit.clone()),
+            Access::Listed(..) => handler.route_layer(admit_unless_listed.clone()),
             Access::Operator => handler.route_layer(own_key.clone()),
             Access::Probe | Access::Everybody => handler,
         };

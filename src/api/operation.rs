@@ -21,8 +21,8 @@ pub struct Operation {
     pub access: Access,
     /// The role that `include=info` needs, if it differs.
     role_for_info: Option<Role>,
-    /// Whether a form of the server's own pages sends it.
-    pub(super) is_form: bool,
+    /// Whether the server's own pages may send it under any name, with a key or without.
+    pub(super) is_for_own_pages: bool,
     pub(super) handler: MethodRouter<Shared>,
 }
 
@@ -38,6 +38,8 @@ pub enum Access {
     /// Callers with a key of this role or a higher one. The lane decides which calls to Stripe go first when they must
     /// wait: those that a person waits for, then checks, then bulk. Bulk has a longer time-out.
     Account(Lane, Role),
+    /// Everybody, if the operator has listed the page; otherwise as for an account.
+    Listed(Lane, Role),
 }
 
 impl Access {
@@ -46,7 +48,7 @@ impl Access {
         match self {
             Self::Probe | Self::Everybody => None,
             Self::Operator => Some(Role::Read),
-            Self::Account(_, role) => Some(role),
+            Self::Account(_, role) | Self::Listed(_, role) => Some(role),
         }
     }
 }
@@ -72,16 +74,16 @@ impl Operation {
         Self::new(id, Method::POST, path, access, post(handler))
     }
 
-    /// A write that a form on the server's own pages sends. Browsers send the page's origin with it, which other
-    /// operations refuse unless it is allowed.
-    pub(super) fn form<T: 'static>(
+    /// A write that the server's own pages send without a key. Browsers send the page's origin with it. It is accepted
+    /// under any name of the server, so it must not act on an account, unless what it is sent has a key in it.
+    pub(super) fn for_own_pages<T: 'static>(
         id: &'static str,
         path: &'static str,
         access: Access,
         handler: impl Handler<T, Shared>,
     ) -> Self {
         Self {
-            is_form: true,
+            is_for_own_pages: true,
             ..Self::post(id, path, access, handler)
         }
     }
@@ -99,7 +101,7 @@ impl Operation {
             path,
             access,
             role_for_info: None,
-            is_form: false,
+            is_for_own_pages: false,
             handler,
         }
     }

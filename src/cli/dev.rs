@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 
 use super::document::Source;
 use super::error::usage;
+use super::serve::Purpose;
 use super::{Global, output, push, serve};
 use crate::background::Tasks;
 use crate::config::{self, Environment};
@@ -53,7 +54,13 @@ pub(super) async fn run(
         ..global.clone()
     };
     let model = WatchedModel::new(arguments.model.clone());
-    serve::run_with(&global, &arguments.settings, environment, Some(model)).await
+    serve::run_for(
+        &global,
+        &arguments.settings,
+        environment,
+        Purpose::Dev(model),
+    )
+    .await
 }
 
 /// A file with a model, and its last known contents.

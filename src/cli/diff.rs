@@ -1,17 +1,17 @@
-//! `tier diff` and `tier push --dry-run`: compare a pricing.json with the model in Stripe. There is no endpoint for
-//! this. The model comes from `/v1/pull`, and is compared here.
+//! `tier diff` and `tier push --dry-run`: compare a pricing.json with the model in Stripe. The model comes from
+//! `/v1/pull`, and is compared here, so that servers of older versions will do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::client::Client;
 use super::document::{Document, Source};
 use super::error::CliError;
 use super::output::{self, Tone};
 use super::{Context, orgs};
+use crate::api::{DiffStatus, ModelDiff, diff_reason};
 use crate::domain::pricing::Model;
 use crate::domain::refs::PlanName;
 use crate::domain::{FeatureDiff, FieldDiff, PushOutcome, diff};
@@ -42,32 +42,12 @@ pub(super) async fn run(context: &Context, arguments: &Diff) -> anyhow::Result<(
 /// The comparison, as JSON.
 #[derive(Serialize)]
 struct Report<'a> {
-    create: usize,
-    same: usize,
-    differ: usize,
-    features: Vec<Row<'a>>,
+    #[serde(flatten)]
+    diff: ModelDiff,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     affected: &'a [Affected],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     warnings: &'a [String],
-}
-
-#[derive(Serialize)]
-struct Row<'a> {
-    feature: &'a str,
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    fields: Vec<Field<'a>>,
-}
-
-#[derive(Serialize)]
-struct Field<'a> {
-    #[serde(rename = "field")]
-    name: &'static str,
-    stripe: &'a RawValue,
-    model: &'a RawValue,
 }
 
 /// Prints the differences between `model` and Stripe.
@@ -87,7 +67,11 @@ pub(super) async fn show(
     let affected = output::watched("counting orgs", affected).await?;
     let warnings = document.warnings(model);
     if context.global.json {
-        output::json(&report(&rows, &affected, &warnings)?)?;
+        output::json(&Report {
+            diff: ModelDiff::of(&rows),
+            affected: &affected,
+            warnings: &warnings,
+        })?;
     } else {
         warnings.iter().for_each(output::note);
         for row in &rows {
@@ -102,7 +86,7 @@ pub(super) async fn show(
             let orgs = output::plural(*orgs, "org");
             output::line(format_args!("{plan} has {orgs}"))?;
         }
-        output::line(summary(&rows))?;
+        output::line(ModelDiff::of(&rows).summary())?;
     }
     verdict(&rows, &document.name)
 }
@@ -120,7 +104,9 @@ async fn affected(
     stripe: &Model,
     rows: &[FeatureDiff],
 ) -> anyhow::Result<Vec<Affected>> {
-    let changed = rows.iter().filter(|row| status(row) != "same");
+    let changed = rows
+        .iter()
+        .filter(|row| DiffStatus::of(row) != DiffStatus::Same);
     let changed: BTreeSet<PlanName> = changed.map(|row| row.feature.plan()).collect();
     let is_there = |name: &&str| stripe.plans.keys().any(|plan| plan.name() == *name);
     let names: BTreeSet<&str> = changed
@@ -146,62 +132,15 @@ async fn affected(
     Ok(affected)
 }
 
-fn report<'a>(
-    rows: &'a [FeatureDiff],
-    affected: &'a [Affected],
-    warnings: &'a [String],
-) -> anyhow::Result<Report<'a>> {
-    let features = rows.iter().map(|row| {
-        let fields = row.fields.iter().map(|field| {
-            Ok(Field {
-                name: field.field,
-                stripe: serde_json::from_str(&field.stripe)?,
-                model: serde_json::from_str(&field.model)?,
-            })
-        });
-        Ok(Row {
-            feature: row.feature.as_str(),
-            status: status(row),
-            reason: reason(row),
-            fields: fields.collect::<anyhow::Result<_>>()?,
-        })
-    });
-    Ok(Report {
-        create: count(rows, "create"),
-        same: count(rows, "same"),
-        differ: count(rows, "differs"),
-        features: features.collect::<anyhow::Result<_>>()?,
-        affected,
-        warnings,
-    })
-}
-
-fn status(row: &FeatureDiff) -> &'static str {
-    match row.push {
-        Some(PushOutcome::Created) => "create",
-        Some(PushOutcome::Unchanged) => "same",
-        _ => "differs",
-    }
-}
-
-/// The reason for a feature that only one side has.
-fn reason(row: &FeatureDiff) -> Option<&'static str> {
-    match row.push {
-        None => Some("only in Stripe"),
-        Some(PushOutcome::PlanDiffers) => Some("not in Stripe, which already has the plan"),
-        _ => None,
-    }
-}
-
 fn show_row(row: &FeatureDiff) -> anyhow::Result<()> {
     let tone = match row.push {
         Some(PushOutcome::Created) => Some(Tone::Good),
         Some(PushOutcome::Unchanged) => None,
         _ => Some(Tone::Notable),
     };
-    let status = format!("{:<7}", status(row));
+    let status = format!("{:<7}", DiffStatus::of(row).as_str());
     let status = tone.map_or(status.clone(), |tone| output::toned(tone, status));
-    let reason = reason(row).map(|reason| format!("\t[{reason}]"));
+    let reason = diff_reason(row).map(|reason| format!("\t[{reason}]"));
     let (feature, plan) = output::feature_and_plan(row.feature.as_str());
     output::line(format_args!(
         "{status}\t{plan}\t{feature}{}",
@@ -218,15 +157,6 @@ fn show_row(row: &FeatureDiff) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn count(rows: &[FeatureDiff], with: &str) -> usize {
-    rows.iter().filter(|row| status(row) == with).count()
-}
-
-fn summary(rows: &[FeatureDiff]) -> String {
-    let [create, same, differ] = ["create", "same", "differs"].map(|status| count(rows, status));
-    format!("{create} to create, {same} the same, {differ} different")
-}
-
 fn verdict(rows: &[FeatureDiff], name: &str) -> anyhow::Result<()> {
     let Some(row) = rows.iter().find(|row| !row.is_ok()) else {
         return Ok(());
@@ -235,7 +165,7 @@ fn verdict(rows: &[FeatureDiff], name: &str) -> anyhow::Result<()> {
     let features = output::plural(differ, "feature");
     let plan = row.feature.plan();
     let message = format!("{name} differs from what is in Stripe: {features}");
-    let advice = match reason(row) {
+    let advice = match diff_reason(row) {
         Some(_) if row.push.is_some() => format!(
             "give {plan} a new version; or push again, if an earlier push of the same plan was interrupted"
         ),

@@ -19,6 +19,9 @@ use crate::position::Position;
 /// How long a download may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The service where models were shared in 2023.
+const GONE: &str = "model.tier.run";
+
 /// How many redirects are followed.
 const REDIRECTS: usize = 5;
 
@@ -87,6 +90,13 @@ impl Source {
 
 async fn fetch(url: reqwest::Url) -> anyhow::Result<Bytes> {
     let shown = http::shown(&url);
+    if url.host_str() == Some(GONE) {
+        return Err(CliError::new(format!(
+            "{GONE} is gone, and the models that were shared there with it"
+        ))
+        .advise("ask for the model's pricing.json, or for a link made by `tier share`")
+        .into());
+    }
     let client = http::client(&url, TIMEOUT, Policy::limited(REDIRECTS))?;
     let answer = client
         .get(url)

@@ -50,7 +50,7 @@ Variables that tier reads:
   TIER_SANDBOX_URL     where --sandbox looks for a sandbox [http://127.0.0.1:12111]
   TIER_DASHBOARD_URL   where links lead, and where `tier connect` gets keys [https://dashboard.stripe.com; with --sandbox
                        the sandbox; none if STRIPE_BASE_API_URL begins with http:// and the key is a test key]
-  TIER_MODEL_URL       the Model Builder that `tier share` sends a model to, unless --base-url names one [none]
+  TIER_MODEL_URL       the server that `tier share` makes links to, unless --base-url names one [none]
   TIER_DEBUG           log in detail, as -v does
   NO_COLOR             no colours
 ";

@@ -74,8 +74,8 @@ const HINTS: &[(&[&str], &str)] = &[
         "`tier validate FILE` checks a pricing.json",
     ),
     (
-        &["builder", "edit", "editor"],
-        "there is no Model Builder yet; `tier schema` lets editors complete a pricing.json, `tier validate FILE` checks it",
+        &["edit", "editor", "gui"],
+        "`tier builder` is an editor in the browser; `tier schema` lets other editors complete a pricing.json",
     ),
     (
         &["unarchive", "delete", "remove"],
@@ -262,7 +262,7 @@ mod tests {
             ("webhooks", "tier webhook create"),
             ("advance", "tier clock advance"),
             ("doctor", "tier whoami"),
-            ("builder", "tier validate"),
+            ("editor", "tier builder"),
             ("mock", "tier serve --sandbox"),
             ("delete", "tier archive PLAN"),
         ] {

@@ -6,6 +6,7 @@
 mod account;
 mod archive;
 mod args;
+mod builder;
 mod client;
 mod clock;
 mod confirm;
@@ -135,6 +136,8 @@ Examples:
     Sandbox(config::Sandbox),
     /// Serve the API over a sandbox that follows a pricing.json
     Dev(Box<dev::Dev>),
+    /// Make a model in the browser, without a Stripe account
+    Builder(Box<builder::Builder>),
     /// Write a first pricing.json
     Init(init::Init),
     /// Push a pricing.json to Stripe
@@ -242,7 +245,10 @@ pub fn main() -> ExitCode {
     let verbose = cli.global.verbose || environment.debug;
     let filter = match (verbose, &cli.command) {
         (true, _) => "debug,hyper=info,h2=info",
-        (false, Command::Serve(_) | Command::Dev(_) | Command::Sandbox(_)) => "info",
+        (
+            false,
+            Command::Serve(_) | Command::Dev(_) | Command::Builder(_) | Command::Sandbox(_),
+        ) => "info",
         // Errors are printed anyway. STRIPE_DEBUG still works.
         (false, _) => "error,stripe=info",
     };
@@ -315,6 +321,7 @@ async fn carry_out(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Serve(settings) => serve::run(global, &settings, environment).await,
         Command::Sandbox(settings) => sandbox::run(&settings).await,
         Command::Dev(arguments) => dev::run(global, &arguments, environment).await,
+        Command::Builder(arguments) => builder::run(global, &arguments, environment).await,
         Command::Init(arguments) => init::run(context, &arguments),
         Command::Push(arguments) => push::run(context, &arguments).await,
         Command::Pull(arguments) => pricing::pull(context, &arguments).await,

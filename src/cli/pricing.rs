@@ -2,10 +2,10 @@
 
 use rust_decimal::Decimal;
 use serde::Serialize;
-use serde_json::json;
 
 use super::document::Source;
 use super::{Context, output};
+use crate::api::Validation;
 use crate::domain::pricing::Model;
 use crate::domain::schema;
 use crate::num;
@@ -90,31 +90,20 @@ pub(super) struct Validate {
 /// Checks a model, as far as possible without Stripe.
 pub(super) async fn validate(context: &Context, arguments: &Validate) -> anyhow::Result<()> {
     let document = arguments.model.read().await?;
-    let model = match Model::parse_bytes(&document.bytes) {
+    let read = Model::parse_bytes(&document.bytes);
+    let mut report = Validation::of(&read);
+    let model = match read {
         Ok(model) => model,
         Err(faults) => {
             if context.global.json {
-                let list: Vec<_> = (faults.iter())
-                    .map(|fault| {
-                        json!({
-                            "line": fault.position.map(|position| position.line),
-                            "column": fault.position.map(|position| position.column),
-                            "place": fault.place,
-                            "message": fault.message,
-                        })
-                    })
-                    .collect();
-                output::json(&json!({ "valid": false, "faults": list }))?;
+                output::json(&report)?;
             }
             return Err(document.refusal(&faults).into());
         }
     };
     let warnings = document.warnings(&model);
     if context.global.json {
-        let mut report = json!({ "valid": true, "faults": [] });
-        if !warnings.is_empty() {
-            report["warnings"] = json!(warnings);
-        }
+        report.warnings = warnings;
         return output::json(&report);
     }
     for warning in warnings {

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +20,14 @@ use super::sandbox::{Embedded, bind, is_loopback};
 use super::session::Session;
 use super::{Global, output};
 use crate::api::{
-    self, Accounts, App, Audit, Cloud, DeviceLogin, Keys, Proxies, RequestLimits, WebhookSecrets,
+    self, Accounts, App, Audit, Cloud, DeviceLogin, Keys, ListedPages, Proxies, RequestLimits,
+    WebhookSecrets,
 };
 use crate::background::Tasks;
-use crate::config::{self, ApiKeys, Environment};
-use crate::domain::{self, Domain, Lane, LedgerHandle, LedgerSettings, MaxAge, Memory};
+use crate::config::{self, ApiKeys, Environment, ListenAddr};
+use crate::domain::{
+    self, Domain, Lane, LedgerHandle, LedgerSettings, MaxAge, Memory, PricingPages,
+};
 use crate::server::{self, Tls};
 use crate::stripe::RateSettings;
 use clock::Clock;
@@ -49,21 +53,31 @@ const EXPIRE_LOGINS_EVERY: Duration = Duration::from_secs(60);
 /// The maximum number of connections to the listener of `--admin-addr`. They use the reserved file descriptors.
 const ADMIN_CONNECTIONS: usize = 64;
 
+/// What a server is started for.
+pub(super) enum Purpose {
+    /// To be called.
+    Api,
+    /// To be called, with a model that is pushed into its sandbox whenever it changes.
+    Dev(WatchedModel),
+    /// For the Model Builder.
+    Builder,
+}
+
 /// Serves until a signal stops it.
 pub(super) async fn run(
     global: &Global,
     settings: &config::Serve,
     environment: &Environment,
 ) -> anyhow::Result<()> {
-    run_with(global, settings, environment, None).await
+    run_for(global, settings, environment, Purpose::Api).await
 }
 
-/// Like [`run`], with a model that is pushed into the sandbox whenever it changes.
-pub(super) async fn run_with(
+/// Like [`run`], for a purpose.
+pub(super) async fn run_for(
     global: &Global,
     settings: &config::Serve,
     environment: &Environment,
-    model: Option<WatchedModel>,
+    purpose: Purpose,
 ) -> anyhow::Result<()> {
     let stop = server::stop_signal()?;
     let reload = server::reload_signal()?;
@@ -75,6 +89,11 @@ pub(super) async fn run_with(
         (Some(cert), Some(key)) => Some(Tls::load(cert.clone(), key.clone())?),
         _ => None,
     };
+    let pages = Pages {
+        file: settings.pricing_pages.clone(),
+        listed: ListedPages::default(),
+    };
+    pages.read()?;
     let sandbox = if global.sandbox {
         Some(Embedded::start(settings).await?)
     } else {
@@ -91,6 +110,8 @@ pub(super) async fn run_with(
     app.proxies = Proxies(settings.trusted_proxy.clone().into());
     app.audit = audit(settings)?;
     app.limits = limits(&settings.load);
+    app.https = tls.is_some();
+    app.listed_pages = pages.listed.clone();
     app.shows_metrics &= settings.admin_addr.is_none();
     let listener = bind(&settings.addr).await?;
     if let Some(sandbox) = sandbox
@@ -103,7 +124,7 @@ pub(super) async fn run_with(
 
     let mut tasks = Tasks::new(Clock::system(), app.metrics.clone());
     if settings.login {
-        let login = DeviceLogin::new(Clock::system(), tls.is_some());
+        let login = DeviceLogin::new(Clock::system());
         app.login = Some(login.clone());
         tasks.repeat("expire-logins", EXPIRE_LOGINS_EVERY, move || {
             login.remove_expired();
@@ -118,12 +139,19 @@ pub(super) async fn run_with(
             sweep(swept.in_background(Lane::Bulk), every)
         });
         keep_ledger(&mut tasks, &domain).await?;
-        if let (Some(model), Some(sandbox)) = (model, &sandbox) {
+        if let Purpose::Builder = purpose {
+            let addr = ListenAddr::from(listener.local_addr()?);
+            let url = format!("http://{}/builder", addr.reachable());
+            output::note(format_args!(
+                "the Model Builder is at {url}: open it in a browser"
+            ));
+        }
+        if let (Purpose::Dev(model), Some(sandbox)) = (purpose, &sandbox) {
             sandbox.keep_pushed(model, &mut tasks, &domain);
         }
     }
     let mut background = JoinSet::new();
-    background.spawn(reload_at(reload, keys, accepted, tls.clone()));
+    background.spawn(reload_at(reload, keys, accepted, tls.clone(), pages));
     listen(settings, listener, app, tls, stop).await?;
     background.shutdown().await;
     tasks.stop().await;
@@ -311,8 +339,35 @@ async fn sweep(domain: Domain, every: Duration) -> Result<(), domain::Error> {
     Ok(())
 }
 
-/// Reads keys and certificate again after each SIGHUP. If that fails, the old ones stay in use.
-async fn reload_at(mut signal: Signal, source: ApiKeys, keys: Keys, tls: Option<Tls>) {
+/// The file of pricing pages, and those that are in force.
+struct Pages {
+    file: Option<PathBuf>,
+    listed: ListedPages,
+}
+
+impl Pages {
+    /// Reads the file, if there is one. Returns whether there is.
+    fn read(&self) -> anyhow::Result<bool> {
+        let Some(file) = &self.file else {
+            return Ok(false);
+        };
+        let cannot = || format!("cannot use --pricing-pages {}", file.display());
+        let text = std::fs::read_to_string(file).with_context(cannot)?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        self.listed
+            .replace(PricingPages::parse(text).with_context(cannot)?);
+        Ok(true)
+    }
+}
+
+/// Reads keys, certificate and pricing pages again after each SIGHUP. If that fails, the old ones stay in use.
+async fn reload_at(
+    mut signal: Signal,
+    source: ApiKeys,
+    keys: Keys,
+    tls: Option<Tls>,
+    pages: Pages,
+) {
     while signal.recv().await.is_some() {
         match source.read() {
             // Without a file the keys cannot have changed, and a server without keys stays open.
@@ -327,6 +382,11 @@ async fn reload_at(mut signal: Signal, source: ApiKeys, keys: Keys, tls: Option<
             None => {}
             Some(Ok(())) => tracing::info!("certificate reloaded"),
             Some(Err(error)) => tracing::error!(%error, "certificate not reloaded"),
+        }
+        match pages.read() {
+            Ok(false) => {}
+            Ok(true) => tracing::info!("pricing pages reloaded"),
+            Err(error) => tracing::error!("pricing pages not reloaded: {error:#}"),
         }
     }
 }

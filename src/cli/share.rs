@@ -1,4 +1,4 @@
-//! `tier share`: uploads a model to a Model Builder, where people without an account can look at it.
+//! `tier share`: has a server make a link that holds the model, so that people without an account can look at it.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ use super::document::Source;
 use super::error::CliError;
 use super::{Context, http, output};
 
-/// How long the Model Builder may take.
+/// How long the server may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The value that says where a model came from.
 const ORIGIN: HeaderName = HeaderName::from_static("tier-origin");
 
 /// The advice for a server that accepts no model.
-const NO_BUILDER: &str = "check that a Model Builder is there: tier itself has none yet";
+const NO_BUILDER: &str = "check that a tier server is there, of this version or a later one";
 
 /// Arguments of `tier share`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The model goes, as it is, to the Model Builder that --base-url or TIER_MODEL_URL names; there is no other, and tier \
-itself has none yet. Whoever has the link can see it. No key and no account goes with it.
+The link holds the whole model, and leads to the tier server that --base-url or TIER_MODEL_URL names. That stores nothing: \
+whoever has the link can see the model, and `tier push LINK` pushes it. No key and no account goes with it.
 
 Examples:
   tier share --base-url https://tier.example pricing.json
@@ -37,7 +37,7 @@ pub(super) struct Share {
     model: Source,
 }
 
-/// The answer of the Model Builder: a link, or an error.
+/// The answer of the server: a link, or an error.
 #[derive(Deserialize)]
 struct Shared {
     url: Option<String>,
@@ -85,9 +85,9 @@ pub(super) async fn run(context: &Context, arguments: &Share) -> anyhow::Result<
 fn upload_url(context: &Context) -> anyhow::Result<reqwest::Url> {
     let named = context.global.base_url.as_deref();
     let Some(base) = named.or(context.environment.model_url.as_deref()) else {
-        let failure = CliError::new("there is no Model Builder to share the model at");
+        let failure = CliError::new("there is no server to share the model at");
         return Err(failure
-            .advise("name one with --base-url or TIER_MODEL_URL: tier itself has none yet")
+            .advise("name a tier server with --base-url or TIER_MODEL_URL: one runs at http://127.0.0.1:8080 after `tier serve --sandbox`")
             .wrong_usage()
             .into());
     };

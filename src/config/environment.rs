@@ -38,7 +38,7 @@ pub struct Environment {
     /// objects in a sandbox lead to the sandbox's own pages, and objects in another Stripe without TLS have no links
     /// [default: <https://dashboard.stripe.com>]
     pub dashboard_url: Option<String>,
-    /// `TIER_MODEL_URL`: the Model Builder that `tier share` sends models to
+    /// `TIER_MODEL_URL`: the server that `tier share` makes links to
     pub model_url: Option<String>,
     /// `OTEL_EXPORTER_OTLP_ENDPOINT`: the collector that traces are sent to, with the feature `otel` [default: none]
     pub otlp_endpoint: Option<String>,

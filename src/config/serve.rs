@@ -75,6 +75,16 @@ pub struct Serve {
     #[arg(long, env = "TIER_LOGIN", conflicts_with = "cloud")]
     pub login: bool,
 
+    /// A file with the pricing pages that are public, at /pricing and /v1/pricing. Without one, only holders of a key see
+    /// prices. Read again on SIGHUP. Not with --cloud
+    #[arg(
+        long,
+        env = "TIER_PRICING_PAGES",
+        value_name = "FILE",
+        conflicts_with = "cloud"
+    )]
+    pub pricing_pages: Option<PathBuf>,
+
     /// A web origin, like `https://app.example`, whose pages may call from browsers; repeatable
     #[arg(
         long,

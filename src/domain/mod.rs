@@ -6,6 +6,7 @@
 mod account;
 mod archive;
 mod background;
+mod bill;
 mod billing_cycle;
 mod catalog;
 mod checkout;
@@ -22,12 +23,14 @@ mod ledger;
 mod locks;
 mod memory;
 mod migration;
+mod money;
 mod org;
 mod orgs;
 mod phases;
 mod plan_change;
 mod price;
 pub mod pricing;
+mod pricing_page;
 mod pull;
 mod push;
 pub mod refs;
@@ -37,6 +40,7 @@ mod schedule;
 pub mod schema;
 mod settle;
 mod setup;
+mod shared_model;
 mod subscription;
 mod usage;
 mod webhooks;
@@ -65,10 +69,15 @@ pub use migration::{
 pub use org::{OrgAccount, OrgInfo, OrgInfoUpdate, PaymentMethods};
 pub use orgs::{FeatureFilter, ListedOrg, OrgStatus, OrgsPage, OrgsQuery, PlanFilter, Position};
 pub use phases::{Phase, Phases, Span};
+pub use pricing_page::{
+    Bill, BillLine, DEFAULT_PAGE, PricedFeature, PricedPlan, PricingPage, PricingPages,
+    PricingPagesError,
+};
 pub use pull::Pulled;
 pub use push::{PushOutcome, PushResult, PushedPrice};
 pub use schedule::{RequestedPhase, Subscribe};
 pub use setup::StartedSetup;
+pub use shared_model::{MAX_LINK_TEXT, ShareError, SharedModel};
 pub use usage::{Allowance, FeatureUsage, Recorded, Report};
 pub use webhooks::{Event, EventTypes, WebhookEndpoint};
 

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 /// The parts that are stacked on each other, from the top.
-const STACK: [&str; 9] = [
+const STACK: [&str; 10] = [
     "crate::cli",
     "crate::config",
     "crate::server",
     "crate::background",
     "crate::api",
+    "crate::web",
     "crate::domain",
     "crate::billing",
     "crate::ledger",
@@ -39,9 +40,10 @@ const RULES: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "api",
-        &["crate::domain", "crate::stripe"],
+        &["crate::domain", "crate::stripe", "crate::web"],
         &["reqwest", "stripe_sandbox"],
     ),
+    ("web", &["crate::domain"], &["reqwest", "stripe_sandbox"]),
     ("server", &[], &["reqwest", "stripe_sandbox"]),
     (
         "background",

@@ -29,6 +29,7 @@ mod operations;
 mod org;
 mod orgs;
 mod owed;
+mod pages;
 mod pricing;
 mod process;
 mod push;

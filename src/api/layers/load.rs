@@ -53,6 +53,19 @@ impl Default for RequestLimits {
 }
 
 impl RequestLimits {
+    /// The limits on requests without a key: all of them together have as many slots as one key.
+    pub(in crate::api) fn anonymous(&self) -> AdmissionLimits {
+        AdmissionLimits {
+            server: self.concurrent,
+            caller: self.concurrent_per_key.min(self.concurrent),
+            bytes: self.bytes(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.bodies.max(self.body.saturating_mul(4))
+    }
+
     fn admission(&self, caller: &Caller) -> AdmissionLimits {
         AdmissionLimits {
             server: self.concurrent,
@@ -61,7 +74,7 @@ impl RequestLimits {
             } else {
                 self.concurrent
             },
-            bytes: self.bodies.max(self.body.saturating_mul(4)),
+            bytes: self.bytes(),
         }
     }
 }

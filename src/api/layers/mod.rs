@@ -28,6 +28,19 @@ pub(super) async fn admit(State(app): State<Shared>, request: Request, next: Nex
     load::limit(&app, request, next).await.into_response()
 }
 
+/// Lets everybody see a listed page, and otherwise does as [`admit`].
+pub(super) async fn admit_unless_listed(
+    State(app): State<Shared>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if app.shows_everybody(request.uri().path()) {
+        next.run(request).await
+    } else {
+        admit(State(app), request, next).await
+    }
+}
+
 /// The first half of [`admit`], for benchmarks.
 pub(super) async fn authorize_alone(
     State(app): State<Shared>,

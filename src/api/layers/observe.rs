@@ -114,7 +114,7 @@ pub(in crate::api) async fn observe(
     let span = crate::telemetry::request_span(context.id(), context.endpoint(), request.headers());
     request.extensions_mut().insert(context);
     let handled = async {
-        match app.origins.check(&observed.context, &request) {
+        match app.origins.check(&observed.context, &request, &app) {
             Ok(()) => next.run(request).await,
             Err(refused) => refused.into_response(),
         }

@@ -1,6 +1,7 @@
 //! Checks which web pages may call. Browsers send a page's requests to loopback ports too, so without this check a
 //! server on loopback would be open to every page that somebody visits on the machine.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::RequestContext;
 use super::observe::X_REQUEST_ID;
+use crate::api::App;
 use crate::api::error::Error;
 use crate::api::extract::TEST_CLOCK;
 use crate::net::is_loopback_host;
@@ -47,17 +49,22 @@ impl Origins {
             .max_age(REMEMBERED)
     }
 
-    /// Refuses requests of pages that may not call. Health probes are exempt, because they reveal nothing. So are forms
-    /// of the server's own pages.
-    pub(super) fn check(&self, context: &RequestContext, request: &Request) -> Result<(), Error> {
+    /// Refuses requests of pages that may not call. Health probes are exempt, because they reveal nothing. So are listed
+    /// pricing pages, which are public, and calls of the server's own pages.
+    pub(super) fn check(
+        &self,
+        context: &RequestContext,
+        request: &Request,
+        app: &App,
+    ) -> Result<(), Error> {
         if context.is_probe() {
             return Ok(());
         }
         let (headers, uri) = (request.headers(), request.uri());
-        let own_form = context.operation().is_some_and(|op| op.is_form);
         if let Some(origin) = headers.get(ORIGIN)
             && !self.allowed.contains(origin)
-            && !(own_form && is_own(origin, headers, uri))
+            && !(is_own(origin, headers, uri) && own_page_may_call(context, origin, app))
+            && !app.shows_everybody(uri.path())
         {
             return Err(Error::forbidden(
                 "calls from this web page are not allowed: start the server with --cors-origin and the page's origin",
@@ -84,6 +91,27 @@ fn is_own(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri) -> bool {
         .into_iter()
         .find_map(|scheme| origin.strip_prefix(scheme));
     origin.is_some_and(|origin| origin.eq_ignore_ascii_case(host))
+}
+
+/// Whether a page whose origin is the server's own name may call. Somebody else may have pointed that name at this
+/// machine ("DNS rebinding"): then the page is not the server's, but it has no key either. So it may call what needs a
+/// key, and what the server's own pages call without one.
+fn own_page_may_call(context: &RequestContext, origin: &HeaderValue, app: &App) -> bool {
+    let allowed = context.operation().is_some_and(|operation| {
+        operation.is_for_own_pages || app.needs_key() && operation.access.role().is_some()
+    });
+    allowed || has_fixed_name(origin)
+}
+
+/// Whether the host of `origin` is a loopback name or an IP address, which nobody else can point at this machine.
+fn has_fixed_name(origin: &HeaderValue) -> bool {
+    let authority = origin
+        .to_str()
+        .ok()
+        .and_then(|text| text.split("://").nth(1));
+    let host = authority.map(without_port).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    is_loopback_host(host) || address.parse::<IpAddr>().is_ok()
 }
 
 /// Whether the request's host name can only mean this machine. Browsers always send one.

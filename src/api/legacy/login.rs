@@ -14,9 +14,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, HOST};
+use axum::http::header::CACHE_CONTROL;
 use axum::http::request::Parts;
-use axum::http::uri::Authority;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use clock::Clock;
@@ -26,6 +25,7 @@ use serde::Serialize;
 use self::codes::{DeviceCode, UserCode};
 use self::page::Notice;
 use self::pending::{INTERVAL, LIFETIME, PendingLogins, PollError, StartError, VerifyError};
+use crate::api::anonymous::own_url;
 use crate::api::error::Error;
 use crate::api::extract::{parameter, read};
 use crate::api::json::Json;
@@ -59,7 +59,7 @@ pub(in crate::api) fn operations() -> [Operation; 3] {
     [
         Operation::post("legacyLogin", PATH, access, device),
         Operation::get("legacyLoginPage", PAGE, access, show),
-        Operation::form("legacyLoginVerify", PAGE, access, verify),
+        Operation::for_own_pages("legacyLoginVerify", PAGE, access, verify),
     ]
 }
 
@@ -70,17 +70,14 @@ pub struct DeviceLogin(Arc<Inner>);
 struct Inner {
     pending: Mutex<PendingLogins>,
     clock: Clock,
-    /// Whether the server itself speaks HTTPS.
-    https: bool,
 }
 
 impl DeviceLogin {
-    /// No pending logins. `https` says whether the server's own listener serves HTTPS.
-    pub fn new(clock: Clock, https: bool) -> Self {
+    /// No pending logins.
+    pub fn new(clock: Clock) -> Self {
         Self(Arc::new(Inner {
             pending: Mutex::default(),
             clock,
-            https,
         }))
     }
 
@@ -125,7 +122,7 @@ fn start(
     head: &Parts,
     client: String,
 ) -> Result<Response, Error> {
-    let Some(page) = page_url(app, login, head) else {
+    let Some(page) = own_url(app, head).map(|url| url + PAGE) else {
         return Ok(LoginError::InvalidRequest.into_response());
     };
     let now = login.0.clock.millis();
@@ -246,18 +243,6 @@ impl Form {
 fn peer(app: &Shared, head: &Parts) -> Option<IpAddr> {
     let peer = app.proxies.origin(&head.headers, &head.extensions);
     peer.map(bounded_address)
-}
-
-/// The URL of the page under the host name of the device's request. None if the request has no host name.
-fn page_url(app: &Shared, login: &DeviceLogin, head: &Parts) -> Option<String> {
-    let named = || {
-        let host = head.headers.get(HOST)?.to_str().ok()?;
-        host.parse::<Authority>().ok()
-    };
-    let host = head.uri.authority().cloned().or_else(named)?;
-    let https = login.0.https || app.proxies.says_https(&head.headers, &head.extensions);
-    let scheme = if https { "https" } else { "http" };
-    Some(format!("{scheme}://{host}{PAGE}"))
 }
 
 /// The same response, which no cache may store.

@@ -1,23 +1,20 @@
 //! The pricing model in the format of 2022, and the plans on a pricing page.
 
-use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use serde::Serialize;
 use serde_json::json;
 
 use super::LegacyError;
-use crate::api::Role;
 use crate::api::error::Error;
 use crate::api::extract::RawBody;
 use crate::api::json::{Document, Json};
 use crate::api::layers::RequestContext;
 use crate::api::operation::{Access, Operation};
+use crate::api::{Role, Shared};
 use crate::domain::pricing::{LegacyPlan, Model};
 use crate::domain::refs::{FeaturePlan, PlanName};
-use crate::domain::{Domain, Lane, PushResult};
-
-/// The name of the page that always exists.
-const DEFAULT: &str = "default";
+use crate::domain::{DEFAULT_PAGE, Domain, Lane, PricingPage, PushResult};
 
 pub(in crate::api) fn operations() -> [Operation; 5] {
     let access = |role| Access::Account(Lane::Bulk, role);
@@ -48,6 +45,7 @@ fn document(value: &impl Serialize) -> Result<Document, LegacyError> {
 }
 
 async fn push(
+    State(app): State<Shared>,
     domain: Domain,
     context: RequestContext,
     body: RawBody,
@@ -59,8 +57,9 @@ async fn push(
     })?;
     let plans: Vec<_> = model.plans.keys().map(ToString::to_string).collect();
     context.set_change(None, json!({ "plans": plans }));
-    let results = domain.push(&model, |_| {}).await?;
-    Ok(Json(results.into()))
+    let results = domain.push(&model, |_| {}).await;
+    app.listed_pages.forget_model();
+    Ok(Json(results?.into()))
 }
 
 /// `POST /api/v1/push`
@@ -86,31 +85,45 @@ impl From<Vec<PushResult>> for PushAnswer {
     }
 }
 
-/// The newest version of each plan.
-async fn default_page(domain: Domain) -> Result<Document, LegacyError> {
+async fn default_page(State(app): State<Shared>, domain: Domain) -> Result<Document, LegacyError> {
+    page(&app, &domain, DEFAULT_PAGE).await
+}
+
+async fn named_page(
+    State(app): State<Shared>,
+    domain: Domain,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Document, LegacyError> {
+    let Path(name) = name.map_err(|_| Error::not_found())?;
+    page(&app, &domain, &name).await
+}
+
+/// The listed page of that name. If no default page is listed, that is the newest version of each plan.
+async fn page(app: &Shared, domain: &Domain, name: &str) -> Result<Document, LegacyError> {
     let model = domain.pull().await?;
-    let plans = model.latest().into_iter();
-    let plans = plans.map(|(name, plan)| PlanOnPage::of(name, LegacyPlan::of(plan)));
-    document(&PricingPage {
-        name: DEFAULT,
+    let page = match app.listed_pages.page_of(name, &model) {
+        Some(page) => page,
+        None if name == DEFAULT_PAGE => PricingPage::of_newest(&model),
+        None => return Err(Error::not_found().into()),
+    };
+    let plans = page.plans.iter();
+    let plans = plans.filter_map(|plan| {
+        let terms = LegacyPlan::of(model.plans.get(&plan.id)?);
+        Some(PlanOnPage::of(&plan.id, terms))
+    });
+    document(&PageJson {
+        name: &page.name,
+        signup_url: page.signup_url.as_deref(),
         plans: plans.collect(),
     })
 }
 
-async fn named_page(
-    domain: Domain,
-    name: Result<Path<String>, PathRejection>,
-) -> Result<Document, LegacyError> {
-    match name {
-        Ok(Path(name)) if name == DEFAULT => default_page(domain).await,
-        Ok(_) | Err(_) => Err(Error::not_found().into()),
-    }
-}
-
 /// `GET /web/pricing-page/-/`
 #[derive(Serialize)]
-struct PricingPage<'a> {
-    name: &'static str,
+struct PageJson<'a> {
+    name: &'a str,
+    #[serde(rename = "signupURL", skip_serializing_if = "Option::is_none")]
+    signup_url: Option<&'a str>,
     plans: Vec<PlanOnPage<'a>>,
 }
 

@@ -1,15 +1,16 @@
 //! Takes plans off sale.
 
+use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::Role;
 use crate::api::audit::Change;
 use crate::api::error::Error;
 use crate::api::extract::AuditedJson;
 use crate::api::json::Empty;
 use crate::api::operation::{Access, Operation};
 use crate::api::values::Required;
+use crate::api::{Role, Shared};
 use crate::domain::refs::{OrgName, PlanName};
 use crate::domain::{Domain, Lane};
 
@@ -19,12 +20,14 @@ pub(in crate::api) fn operations() -> [Operation; 1] {
 }
 
 async fn archive(
+    State(app): State<Shared>,
     domain: Domain,
     AuditedJson(request): AuditedJson<ArchiveRequest>,
 ) -> Result<Empty, Error> {
-    domain
-        .archive(&request.plan.0, request.archived.unwrap_or(true))
-        .await?;
+    let archived = request.archived.unwrap_or(true);
+    let done = domain.archive(&request.plan.0, archived).await;
+    app.listed_pages.forget_model();
+    done?;
     Ok(Empty)
 }
 

@@ -4,6 +4,7 @@ pub(super) mod account;
 mod archive;
 mod checkout;
 mod clock;
+pub(super) mod diff;
 mod history;
 mod invoices;
 mod ledger;
@@ -11,12 +12,15 @@ mod migration;
 pub(super) mod org;
 mod orgs;
 mod phases;
+mod preview;
 pub(super) mod pricing;
+pub(super) mod pricing_page;
 mod reports;
 mod reservation;
 mod schedule;
 pub(super) mod setup;
 pub(super) mod usage;
+pub(super) mod validation;
 
 use super::decode;
 use super::operation::Operation;
@@ -28,6 +32,7 @@ pub(super) fn operations() -> impl Iterator<Item = Operation> {
         .chain(archive::operations())
         .chain(checkout::operations())
         .chain(clock::operations())
+        .chain(diff::operations())
         .chain(history::operations())
         .chain(invoices::operations())
         .chain(ledger::operations())
@@ -35,12 +40,15 @@ pub(super) fn operations() -> impl Iterator<Item = Operation> {
         .chain(org::operations())
         .chain(orgs::operations())
         .chain(phases::operations())
+        .chain(preview::operations())
         .chain(pricing::operations())
+        .chain(pricing_page::operations())
         .chain(reports::operations())
         .chain(reservation::operations())
         .chain(schedule::operations())
         .chain(setup::operations())
         .chain(usage::operations())
+        .chain(validation::operations())
 }
 
 /// Reads `body` as each kind of request, for fuzzing.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Extension;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use serde::Serialize;
 use serde_json::json;
@@ -60,6 +60,7 @@ impl PushProgress {
 }
 
 async fn push(
+    State(app): State<Shared>,
     domain: Domain,
     context: RequestContext,
     progress: Option<Extension<PushProgress>>,
@@ -76,8 +77,9 @@ async fn push(
     let count = |_: &_| {
         progress.0.fetch_add(1, Ordering::Relaxed);
     };
-    let results = domain.push(&model, count).await?;
-    Ok(Json(results.into()))
+    let results = domain.push(&model, count).await;
+    app.listed_pages.forget_model();
+    Ok(Json(results?.into()))
 }
 
 async fn model_schema() -> Document {

@@ -2,6 +2,9 @@
 
 use std::fmt::{self, Display};
 
+use serde::Serialize;
+
+use super::MAX_LOOKUP_KEY_CHARS;
 use crate::position::Position;
 
 /// Faults beyond this number are counted but not described: a broken generator can make a million.
@@ -19,12 +22,24 @@ pub struct Faults {
 pub struct Fault {
     /// The path to it in the model, e.g. `plans["plan:a@1"].features["feature:x"]`; empty at the top.
     pub place: String,
+    /// The same for programs. It goes on to the field that is at fault.
+    pub path: Vec<PathStep>,
     /// The description of the fault.
     pub message: String,
     /// The JSON parser's message, if the text is not valid JSON.
     pub detail: Option<String>,
     /// Its position in the text.
     pub position: Option<Position>,
+}
+
+/// A step from a value to a value in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum PathStep {
+    /// To the value of a field or an entry.
+    Key(String),
+    /// To an element of a list, from zero.
+    Index(usize),
 }
 
 impl Faults {
@@ -41,6 +56,7 @@ impl Faults {
     pub(super) fn syntax(detail: String, position: Position) -> Self {
         let fault = Fault {
             place: String::new(),
+            path: Vec::new(),
             message: "invalid json syntax".to_owned(),
             detail: Some(detail),
             position: Some(position),
@@ -100,12 +116,28 @@ pub(super) struct Collector {
 impl Collector {
     /// Adds a fault at byte `offset` of the text.
     pub(super) fn add(&mut self, offset: usize, path: &Path<'_>, message: impl Display) {
+        self.add_in(offset, path, path, message);
+    }
+
+    /// Adds a fault whose message names the field, so that people need not see it in the path.
+    pub(super) fn add_at_field(
+        &mut self,
+        offset: usize,
+        path: &Path<'_>,
+        field: &str,
+        message: impl Display,
+    ) {
+        self.add_in(offset, path, &path.field(field), message);
+    }
+
+    fn add_in(&mut self, offset: usize, shown: &Path<'_>, path: &Path<'_>, message: impl Display) {
         if self.found.len() == DESCRIBED {
             self.more += 1;
             return;
         }
         let fault = Fault {
-            place: path.to_string(),
+            place: shown.to_string(),
+            path: path.steps(),
             message: message.to_string(),
             detail: None,
             position: None,
@@ -197,6 +229,18 @@ impl<'a> Path<'a> {
             step,
         }
     }
+
+    fn steps(&self) -> Vec<PathStep> {
+        let mut steps = self.parent.map(Self::steps).unwrap_or_default();
+        steps.extend(match self.step {
+            Step::Top => None,
+            Step::Field(key) => Some(PathStep::Key(key.to_owned())),
+            // No valid key is longer, and there may be many faults.
+            Step::Entry(key) => Some(PathStep::Key(cut(key, MAX_LOOKUP_KEY_CHARS))),
+            Step::Index(index) => Some(PathStep::Index(index)),
+        });
+        steps
+    }
 }
 
 impl Display for Path<'_> {
@@ -218,7 +262,11 @@ impl Display for Path<'_> {
 /// `text`, shortened if it is too long to show.
 pub(super) fn short(text: &str) -> String {
     const SHOWN_CHARS: usize = 120;
-    let mut shown: String = text.chars().take(SHOWN_CHARS).collect();
+    cut(text, SHOWN_CHARS)
+}
+
+fn cut(text: &str, most: usize) -> String {
+    let mut shown: String = text.chars().take(most).collect();
     if shown.len() < text.len() {
         shown.push('…');
     }

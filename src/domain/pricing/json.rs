@@ -153,6 +153,14 @@ fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("a model is text and numbers")
 }
 
+/// The plans of a model, without white space.
+pub(super) fn plans(model: &Model) -> String {
+    let plans = model.plans.iter();
+    let plans = plans.map(|(name, plan)| (name, PlanJson::of(name, plan)));
+    let plans: BTreeMap<_, _> = plans.collect();
+    serde_json::to_string(&plans).expect("a model is text and numbers")
+}
+
 /// The model, indented by two. The `archived` plans say that they are.
 pub(super) fn model(model: &Model, archived: &BTreeSet<PlanName>) -> String {
     let plans = (model.plans.iter())

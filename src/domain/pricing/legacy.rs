@@ -207,7 +207,8 @@ impl Reader {
             let mode = self.word(path, fields, "type", Mode::from_word);
             if fields.get("mode").is_some() && feature.mode != mode {
                 let message = "type and mode mean the same, and differ";
-                self.faults.add(fields.offset("type"), path, message);
+                self.faults
+                    .add_at_field(fields.offset("type"), path, "type", message);
             }
             feature.mode = mode;
         }
@@ -217,7 +218,8 @@ impl Reader {
                 let aggregate = feature.aggregate;
                 if fields.get("aggregate").is_some() && aggregate != Aggregate::Perpetual {
                     let message = "what resets @never has the aggregate perpetual";
-                    self.faults.add(fields.offset("reset"), path, message);
+                    self.faults
+                        .add_at_field(fields.offset("reset"), path, "reset", message);
                 }
                 feature.aggregate = Aggregate::Perpetual;
             }

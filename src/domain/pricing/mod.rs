@@ -24,7 +24,7 @@ use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 
 use super::refs::{self, FeatureName, FeaturePlan, PlanName};
-pub use fault::{Fault, Faults};
+pub use fault::{Fault, Faults, PathStep};
 pub(in crate::domain) use json::fields;
 pub use legacy::{LegacyModel, LegacyPlan};
 
@@ -312,6 +312,11 @@ impl Model {
     /// The JSON that `/v1/pull` returns: defaults omitted, keys sorted, indented by two, no trailing newline.
     pub fn to_json(&self) -> String {
         self.to_json_with(&BTreeSet::new())
+    }
+
+    /// What is in `plans` of that JSON, without white space.
+    pub fn to_json_of_plans(&self) -> String {
+        json::plans(self)
     }
 
     /// The same, where the `archived` plans say so.

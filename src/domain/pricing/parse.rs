@@ -136,7 +136,8 @@ impl Reader {
                     "currency must be three lower-case letters"
                 };
                 let message = format!("{rule}: {:?}", short(code));
-                self.faults.add(fields.offset("currency"), path, message);
+                self.faults
+                    .add_at_field(fields.offset("currency"), path, "currency", message);
                 Currency::default()
             }),
         };
@@ -146,7 +147,8 @@ impl Reader {
         if let Some(reset) = self.common_reset() {
             if fields.get("interval").is_some() && interval != reset {
                 let message = "interval and reset differ";
-                self.faults.add(fields.offset("interval"), path, message);
+                self.faults
+                    .add_at_field(fields.offset("interval"), path, "interval", message);
             }
             interval = reset;
         }
@@ -213,7 +215,8 @@ impl Reader {
         };
         if feature.is_metered() && !feature.base.is_zero() {
             let message = "base must be zero with tiers";
-            self.faults.add(fields.offset("base"), path, message);
+            self.faults
+                .add_at_field(fields.offset("base"), path, "base", message);
         }
         let divisible = match feature.tiers.as_deref() {
             None => true,
@@ -222,7 +225,8 @@ impl Reader {
         };
         if feature.divide.is_some() && !divisible {
             let message = "divide must be used with base, or with one tier that has no base";
-            self.faults.add(fields.offset("divide"), path, message);
+            self.faults
+                .add_at_field(fields.offset("divide"), path, "divide", message);
         }
         if self.is_legacy() {
             self.legacy_terms(path, &fields, &mut feature);
@@ -249,11 +253,11 @@ impl Reader {
             match tier.upto {
                 None if !last => {
                     let message = "only the last tier may be without upto";
-                    self.faults.add(upto_at, &path, message);
+                    self.faults.add_at_field(upto_at, &path, "upto", message);
                 }
                 Some(upto) if upto > 0 && upto <= before => {
                     let message = "upto must be greater than in the tier before";
-                    self.faults.add(upto_at, &path, message);
+                    self.faults.add_at_field(upto_at, &path, "upto", message);
                 }
                 _ => {}
             }
@@ -273,12 +277,13 @@ impl Reader {
         };
         if upto.is_some_and(|upto| upto < 1) {
             let message = "upto must be greater than zero";
-            self.faults.add(fields.offset("upto"), path, message);
+            self.faults
+                .add_at_field(fields.offset("upto"), path, "upto", message);
         }
         let base = self.integer(path, &fields, "base", MAX_AMOUNT).unwrap_or(0);
         if base < 0 {
             self.faults
-                .add(fields.offset("base"), path, "base must be positive");
+                .add_at_field(fields.offset("base"), path, "base", "base must be positive");
         }
         let tier = Tier {
             // Go clients write "no limit" as a number.
@@ -297,7 +302,8 @@ impl Reader {
         let by = self.integer(&path, &fields, "by", NO_LIMIT)?;
         if by < 1 {
             let message = "by must be greater than zero";
-            self.faults.add(fields.offset("by"), &path, message);
+            self.faults
+                .add_at_field(fields.offset("by"), &path, "by", message);
         }
         Some(Divide { by, rounding })
     }

@@ -164,7 +164,8 @@ impl Reader {
         let title = self.string(path, fields, "title").filter(|t| !t.is_empty());
         if title.is_some_and(|title| title.chars().nth(MAX_TITLE_CHARS).is_some()) {
             let message = format!("title must not exceed {MAX_TITLE_CHARS} characters");
-            self.faults.add(fields.offset("title"), path, message);
+            self.faults
+                .add_at_field(fields.offset("title"), path, "title", message);
         }
         title.unwrap_or(default).to_owned()
     }
@@ -181,7 +182,8 @@ impl Reader {
         };
         meaning(word).unwrap_or_else(|| {
             let message = format!("unknown {field}: {:?}", short(word));
-            self.faults.add(fields.offset(field), path, message);
+            self.faults
+                .add_at_field(fields.offset(field), path, field, message);
             T::default()
         })
     }
@@ -211,7 +213,8 @@ impl Reader {
         };
         if number > Decimal::from(max) {
             let message = format!("{field} must not exceed {max}");
-            self.faults.add(value.start(), path, message);
+            self.faults
+                .add_at_field(value.start(), path, field, message);
         }
         // The number is out of range, so only a negative sign matters from here on.
         let clamped = number.clamp(Decimal::from(i64::MIN), Decimal::from(max));
@@ -251,7 +254,8 @@ impl Reader {
             }
             Err(NumberError::OutOfRange) => too_large,
         };
-        self.faults.add(value.start(), path, message);
+        self.faults
+            .add_at_field(value.start(), path, field, message);
         Decimal::ZERO
     }
 }

@@ -5,10 +5,11 @@ use tier::domain::pricing::Model;
 
 use super::{PRICING, Place, json};
 
-const COMMANDS: [&str; 34] = [
+const COMMANDS: [&str; 35] = [
     "serve",
     "sandbox",
     "dev",
+    "builder",
     "init",
     "push",
     "pull",
@@ -66,7 +67,7 @@ async fn every_command_has_help() {
         let help = place.tier(&[command, "--help"]).ok().await;
         assert_eq!(place.tier(&["help", command]).ok().await, help, "{command}");
         // The server's flags have tests of their own.
-        if !["serve", "dev"].contains(&command) {
+        if !["serve", "dev", "builder"].contains(&command) {
             assert_snapshot!(format!("help-{command}"), help);
         }
     }

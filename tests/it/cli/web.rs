@@ -356,11 +356,27 @@ async fn a_model_is_sent_only_to_a_named_server() {
         said.contains("--base-url") && said.contains("TIER_MODEL_URL"),
         "{said}"
     );
-    assert!(!said.contains("tier serve"), "{said}");
+    assert!(said.contains("tier serve"), "{said}");
 }
 
 #[tokio::test]
 async fn a_server_that_accepts_no_models_is_reported_as_such() {
+    let place = Place::offline();
+    place.write("pricing.json", PRICING);
+    let web = Web::start(Router::new()).await;
+    let share = ["share", "--base-url", web.url(), "pricing.json"];
+    assert_eq!(
+        place.tier(&share).fault().await,
+        format!(
+            "tier: cannot share the model at {}/upload: HTTP 404 Not Found\n\
+             check that a tier server is there, of this version or a later one\n",
+            web.url()
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_shared_model_is_pushed_from_its_link() {
     let place = Place::start().await;
     place.write("pricing.json", PRICING);
     let server = place
@@ -368,12 +384,11 @@ async fn a_server_that_accepts_no_models_is_reported_as_such() {
         .started()
         .await;
     let share = ["share", "--base-url", &server.url(), "pricing.json"];
-    assert_eq!(
-        place.tier(&share).fault().await,
-        format!(
-            "tier: cannot share the model at {}/upload: error from server: Not Found\n\
-             check that a Model Builder is there: tier itself has none yet\n",
-            server.url()
-        )
-    );
+    let link = place.tier(&share).ok().await;
+    assert!(link.starts_with(&format!("{}/m/", server.url())), "{link}");
+    let pushed = place.tier(&["push", link.trim()]).ok().await;
+    assert_eq!(pushed.lines().count(), 3, "{pushed}");
+    let gone = place.tier(&["push", "https://model.tier.run/edit/clx"]);
+    let gone = gone.fault().await;
+    assert!(gone.starts_with("tier: model.tier.run is gone"), "{gone}");
 }

@@ -19,7 +19,7 @@ async fn start(keys: &[&'static str]) -> TestApp {
     let app = TestApp::start().await;
     let clock = app.sandbox().clock().clone();
     app.adjusted(|app| {
-        app.login = Some(DeviceLogin::new(clock, false));
+        app.login = Some(DeviceLogin::new(clock));
         app.keys = Keys::new(keys.iter().copied());
     })
 }
@@ -277,10 +277,10 @@ async fn only_the_servers_own_page_may_send_the_form() {
         let refused = send("/auth/cli/verify", origin).await;
         refused.fails(403, "forbidden");
     }
-    for path in ["/auth/cli", "/api/v1/append"] {
-        let refused = send(path, "http://tier.example:8080").await;
-        refused.fails(403, "forbidden");
-    }
+    // Its name may be one that somebody else has pointed at this machine: without a key no page may begin a login there.
+    let own = "http://tier.example:8080";
+    send("/auth/cli", own).await.fails(403, "forbidden");
+    send("/api/v1/append", own).await.fails(401, "unauthorized");
     for origin in ["http://tier.example:8080", "https://tier.example:8080"] {
         let login = begin(&app).await;
         let form = format!("user_code={}&key=right", code(&login));

@@ -145,3 +145,40 @@ async fn the_admin_listener_has_its_own_rule() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_servers_own_pages_may_call_where_nobody_else_can_have_their_name() {
+    let open = TestApp::start().await;
+    let keyed = TestApp::start().await;
+    let keyed = keyed.adjusted(|app| app.keys = Keys::new(["one"]));
+    for (host, without_keys) in [
+        ("127.0.0.1:8080", true),
+        ("localhost:8080", true),
+        ("10.1.2.3:8080", true),
+        ("[::1]:8080", true),
+        ("[2001:db8::1]", true),
+        // Its owner may point this name at any machine.
+        ("evil.example:8080", false),
+        ("10.1.2.3.example", false),
+    ] {
+        let origin = format!("http://{host}");
+        for (app, taken) in [(&open, without_keys), (&keyed, true)] {
+            let post = app.request(Method::POST, "/v1/push").body("{}");
+            let key = ("authorization", "Bearer one");
+            let own = [("origin", origin.as_str()), ("host", host), key];
+            let answer = post.headers(&own).send().await;
+            assert_eq!(answer.status == 200, taken, "{host}: {}", answer.body);
+            // It needs no key and acts on no account.
+            let validate = app.request(Method::POST, "/v1/validate").body("{}");
+            validate.headers(&own).send().await.ok();
+        }
+        for other in ["http://127.0.0.1:8081", "http://127.0.0.1", "null"] {
+            let post = open.request(Method::POST, "/v1/push").body("{}");
+            let refused = post
+                .headers(&[("origin", other), ("host", host)])
+                .send()
+                .await;
+            refused.fails(403, "forbidden");
+        }
+    }
+}

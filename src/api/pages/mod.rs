@@ -1,0 +1,17 @@
+//! Pages for people, and what they load. How they look is in [`web`](crate::web).
+
+mod assets;
+mod builder;
+mod pricing;
+mod share;
+
+use super::operation::Operation;
+
+/// The operations of all pages.
+pub(super) fn operations() -> impl Iterator<Item = Operation> {
+    assets::operations()
+        .into_iter()
+        .chain(builder::operations())
+        .chain(pricing::operations())
+        .chain(share::operations())
+}

@@ -1,0 +1,39 @@
+//! `tier builder`: the Model Builder, over a sandbox of its own.
+
+use super::error::usage;
+use super::serve::Purpose;
+use super::{Global, serve};
+use crate::config::{self, Environment};
+
+/// Arguments of `tier builder`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+It needs no Stripe account and no network: what is pushed goes into a sandbox, as with `tier serve --sandbox`, and is gone when this \
+ends. The model itself is kept in the browser.
+
+Examples:
+  tier builder
+  tier builder --addr 127.0.0.1:9000   if the port is taken")]
+pub(super) struct Builder {
+    #[command(flatten)]
+    settings: config::Serve,
+}
+
+/// Serves until a signal stops it.
+pub(super) async fn run(
+    global: &Global,
+    arguments: &Builder,
+    environment: &Environment,
+) -> anyhow::Result<()> {
+    if arguments.settings.cloud || arguments.settings.ledger_file()?.is_some() {
+        return Err(usage(
+            "builder",
+            "it has one sandbox, which is gone when it ends: leave out --cloud and --ledger, or open /builder of `tier serve`",
+        ));
+    }
+    let global = Global {
+        sandbox: true,
+        ..global.clone()
+    };
+    serve::run_for(&global, &arguments.settings, environment, Purpose::Builder).await
+}

@@ -1,0 +1,297 @@
+// The Model Builder: <tier-builder>. It holds the model and its history, asks the server about it, and shows it.
+
+import { bar } from './bar.mjs'
+import { show } from './dom.mjs'
+import { Editor } from './editor.mjs'
+import { featurePanel, newFeaturePanel, rowPanel } from './feature-panel.mjs'
+import { below, mark } from './faults.mjs'
+import { dropped, kept, keep } from './files.mjs'
+import { grid } from './grid.mjs'
+import { History } from './history.mjs'
+import { parse } from './json.mjs'
+import { get, plans } from './model.mjs'
+import { jsonPanel, sharePanel } from './other-panels.mjs'
+import { planPanel } from './plan-panel.mjs'
+import { Preview } from './preview.mjs'
+import { Server } from './server.mjs'
+import { stripePanel } from './stripe-panel.mjs'
+
+/**
+ * @typedef {import('./model.mjs').Path} Path
+ * @typedef {{ decimals: number, sign: string }} Currency
+ * @typedef {{ feature: string, title: string, text: string }} PricedFeature
+ * @typedef {{ id: string, title: string, text: string, features: Array<PricedFeature>,
+ *   bill: { text: string, lines: Array<{ feature: string, text: string }> } }} PricedPlan
+ *
+ * What a panel is about, and how it shows new prices, if it does.
+ * @typedef {{ element: HTMLElement, base: () => Path, title: string, update?: () => void }} Panel
+ * @typedef {import('./editor.mjs').Opened} Opened
+ */
+
+/** How long nobody types before the server is asked, in milliseconds. */
+const PAUSE = 150
+
+export class Builder extends Editor {
+  server = new Server()
+  /** @type {Array<import('./faults.mjs').Fault>} */
+  faults = []
+  /** @type {{ plans: Array<PricedPlan> } | null} */
+  preview = null
+  /** @type {Map<string, string>} */
+  usage = new Map()
+  /** @type {any} */
+  account = null
+  /** @type {{ [code: string]: Currency }} */
+  currencies = {}
+  from = ''
+  /** What somebody has to know, such as why a file cannot be read. */
+  told = ''
+  panelCount = 0
+
+  /** @type {Panel | null} */
+  #panel = null
+  /** @type {Opened | null} */
+  #opened = null
+  #preview = new Preview()
+  #asked = 0
+  #timer = 0
+
+  connectedCallback() {
+    this.currencies = JSON.parse(this.dataset['currencies'] ?? '{}')
+    this.from = this.dataset['from'] ?? ''
+    const bars = document.createElement('header')
+    const main = document.createElement('div')
+    main.className = 'work'
+    const aside = document.createElement('aside')
+    aside.hidden = true
+    this.replaceChildren(bars, main, aside, this.#preview.element)
+    addEventListener('keydown', event => this.#key(event))
+    addEventListener('dragover', event => event.preventDefault())
+    addEventListener('drop', event => dropped(this, event))
+    this.#start()
+  }
+
+  async #start() {
+    if (this.dataset['shared'] === undefined) {
+      this.history = new History({ ...this.state, ...kept() })
+    } else {
+      this.isReadOnly = true
+      const text = await this.server.text(location.pathname)
+      this.history = new History({ title: this.dataset['title'] ?? '', model: parse(text), rows: [], text: null })
+    }
+    this.changed()
+    // A server without keys needs none. Otherwise somebody connects later.
+    await this.connect().catch(() => {})
+    this.render()
+  }
+
+  hasFaults() {
+    return this.faults.length > 0
+  }
+
+  isLive() {
+    return this.dataset['live'] === 'true' || this.server.key.includes('_live_')
+  }
+
+  /** @param {string} plan */
+  priced(plan) {
+    return this.preview?.plans.find(({ id }) => id === plan)
+  }
+
+  /** @param {string} plan @returns {Currency} */
+  currency(plan) {
+    const code = String(get(this.model, ['plans', plan, 'currency']) || 'usd')
+    return this.currencies[code] ?? { decimals: 2, sign: code }
+  }
+
+  /** @param {string} message */
+  tell(message) {
+    this.told = message
+    this.render()
+  }
+
+  clone() {
+    this.isReadOnly = false
+    history.pushState(null, '', '/builder')
+    this.changed()
+    this.reopen()
+  }
+
+  /** @param {string} feature @param {string} count */
+  use(feature, count) {
+    this.usage.set(feature, count)
+    this.#ask()
+  }
+
+  /** Finds out which account there is, and what is in it. */
+  async connect() {
+    this.account = await this.server.json('/v1/whoami')
+    await this.readStripe()
+  }
+
+  async readStripe() {
+    const pulled = await this.server.pull()
+    for (const [, plan] of plans(pulled)) delete plan.archived
+    this.stripe = pulled
+    this.render()
+  }
+
+  async pull() {
+    const text = await this.server.text('/v1/pull')
+    this.replace(parse(text))
+    await this.readStripe()
+  }
+
+  /** A link that holds the model. */
+  async link() {
+    const { url } = await this.server.json(`/upload?title=${encodeURIComponent(this.state.title)}`, this.text())
+    return /** @type {string} */ (url)
+  }
+
+  /** @override @param {Opened} opened */
+  open(opened) {
+    this.#show(opened)
+    const aside = /** @type {HTMLElement} */ (this.querySelector('aside'))
+    const first = aside.querySelector('input:enabled, select:enabled, textarea')
+    if (!aside.contains(document.activeElement) && first instanceof HTMLElement) first.focus()
+  }
+
+  /** @param {Opened} opened */
+  #show(opened) {
+    this.#opened = opened
+    this.panelCount += 1
+    this.history.pause()
+    this.#panel = this.#make(opened)
+    const aside = /** @type {HTMLElement} */ (this.querySelector('aside'))
+    const close = document.createElement('button')
+    Object.assign(close, { type: 'button', className: 'quiet close', textContent: 'Close', onclick: () => this.close() })
+    close.dataset['key'] = 'close'
+    aside.hidden = this.#panel === null
+    aside.setAttribute('aria-label', this.#panel?.title ?? '')
+    show(aside, close, this.#panel?.element)
+    this.#mark()
+  }
+
+  /** Notes that the panel is about the same under another name. @param {Opened} opened */
+  follow(opened) {
+    this.#opened = opened
+  }
+
+  /** @override */
+  reopen() {
+    if (this.#opened !== null) this.#show(this.#opened)
+  }
+
+  /** @override */
+  close() {
+    const opened = this.#opened
+    this.#opened = null
+    this.#panel = null
+    const aside = /** @type {HTMLElement} */ (this.querySelector('aside'))
+    aside.hidden = true
+    aside.replaceChildren()
+    const key = opened === null ? '' : keyOf(opened)
+    const from = this.querySelector(`[data-key="${CSS.escape(key)}"]`)
+    if (from instanceof HTMLElement) from.focus()
+  }
+
+  /** @param {Opened} opened @returns {Panel | null} */
+  #make(opened) {
+    switch (opened.kind) {
+      case 'plan':
+        return get(this.model, ['plans', opened.plan]) === undefined ? null : planPanel(this, opened.plan)
+      case 'feature':
+        return get(this.model, ['plans', opened.plan, 'features', opened.feature]) === undefined ? null : featurePanel(this, opened.plan, opened.feature)
+      case 'row':
+        return rowPanel(this, opened.feature)
+      case 'new feature':
+        return newFeaturePanel(this, opened.plan)
+      case 'json':
+        return jsonPanel(this)
+      case 'stripe':
+        return stripePanel(this)
+      case 'share':
+        return sharePanel(this)
+    }
+  }
+
+  /** @override */
+  changed() {
+    if (!this.isReadOnly) keep({ title: this.state.title, text: this.text() })
+    this.render()
+    this.#ask()
+  }
+
+  render() {
+    const [bars, main] = [this.querySelector('header'), this.querySelector('.work')]
+    if (bars === null || main === null) return
+    bar(this, bars)
+    show(main, grid(this))
+    this.#preview.update(this)
+  }
+
+  #ask() {
+    clearTimeout(this.#timer)
+    this.#asked += 1
+    this.#timer = setTimeout(() => this.#check(this.#asked), PAUSE)
+  }
+
+  /** Asks the server what is wrong with the model, and what it costs. */
+  async #check(asked = this.#asked) {
+    try {
+      const text = this.text()
+      const { faults } = await this.server.json('/v1/validate', text)
+      const usage = [...this.usage].map(([feature, count]) => `usage=${encodeURIComponent(`${feature}=${count || '0'}`)}`)
+      const preview = faults.length === 0 ? await this.server.json(`/v1/preview?${usage.join('&')}`, text).catch(() => null) : null
+      if (asked !== this.#asked) return
+      this.faults = faults
+      this.preview = preview ?? this.preview
+    } catch (error) {
+      if (asked !== this.#asked) return
+      const message = /** @type {Error} */ (error).message
+      this.faults = [{ path: [], place: '', message, line: null, column: null }]
+    }
+    this.#panel?.update?.()
+    this.render()
+    this.#mark()
+  }
+
+  #mark() {
+    if (this.#panel !== null) mark(this.#panel.element, this.faults, this.#panel.base())
+  }
+
+  /** The faults that are about no plan. */
+  generalFaults() {
+    return below(this.faults, []).filter(({ path }) => path.length < 2)
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    const isText = event.target instanceof HTMLTextAreaElement || (event.target instanceof HTMLInputElement && event.target.type !== 'checkbox')
+    const command = event.ctrlKey || event.metaKey
+    const key = event.key.toLowerCase()
+    if (event.key === 'Escape' && this.#opened !== null) this.close()
+    else if (command && key === 'z' && !isText) event.shiftKey ? this.redo() : this.undo()
+    else if (command && key === 'y' && !isText) this.redo()
+    else return
+    event.preventDefault()
+  }
+}
+
+/** The key of the button that opens a panel. @param {Opened} opened */
+const keyOf = opened => {
+  switch (opened.kind) {
+    case 'plan':
+      return `plan ${opened.plan}`
+    case 'feature':
+      return `cell ${opened.plan} ${opened.feature}`
+    case 'row':
+      return `row ${opened.feature}`
+    case 'new feature':
+      return 'add feature'
+    default:
+      return opened.kind
+  }
+}
+
+customElements.define('tier-builder', Builder)

@@ -1,0 +1,65 @@
+// Files: what is opened, dropped, downloaded, and kept in this browser.
+
+import { parse } from './json.mjs'
+import { emptyModel } from './model.mjs'
+
+/** @typedef {import('./builder.mjs').Builder} Builder */
+
+const KEY = 'tier-builder'
+
+/**
+ * Keeps the model in this browser.
+ *
+ * @param {{ title: string, text: string }} model
+ */
+export const keep = model => {
+  try {
+    localStorage.setItem(KEY, JSON.stringify(model))
+  } catch {
+    // Some browsers keep nothing. Then there is no copy, and everything else works.
+  }
+}
+
+/** The model that was kept, or an empty one. */
+export const kept = () => {
+  try {
+    const { title, text } = JSON.parse(localStorage.getItem(KEY) ?? '')
+    return { title: String(title), model: parse(text), text: String(text) }
+  } catch {
+    return { title: '', model: emptyModel(), text: null }
+  }
+}
+
+/** @param {Builder} builder @param {File} file */
+const open = async (builder, file) => {
+  const fault = builder.read(await file.text())
+  builder.tell(fault === null ? '' : `${file.name}: ${fault}`)
+  builder.reopen()
+}
+
+/** @param {Builder} builder @param {DragEvent} event */
+export const dropped = (builder, event) => {
+  event.preventDefault()
+  const [file] = event.dataTransfer?.files ?? []
+  if (file !== undefined) open(builder, file)
+}
+
+/** @param {Builder} builder */
+export const choose = builder => {
+  const input = document.createElement('input')
+  Object.assign(input, { type: 'file', accept: '.json,application/json' })
+  input.onchange = () => {
+    const [file] = input.files ?? []
+    if (file !== undefined) open(builder, file)
+  }
+  input.click()
+}
+
+/** @param {Builder} builder */
+export const download = builder => {
+  const url = URL.createObjectURL(new Blob([builder.text()], { type: 'application/json' }))
+  const link = document.createElement('a')
+  Object.assign(link, { href: url, download: 'pricing.json' })
+  link.click()
+  setTimeout(() => URL.revokeObjectURL(url), 10_000)
+}

@@ -1,0 +1,72 @@
+// Money as people type it, and as pricing.json has it: in the minor unit of the currency. Only the point moves, so that no
+// digit is lost.
+
+import { isNumber } from './json.mjs'
+
+/**
+ * The number without an exponent.
+ *
+ * @param {string} text
+ */
+const plain = text => {
+  const [mantissa = '', exponent = '0'] = text.toLowerCase().split('e')
+  return shift(mantissa, Number(exponent))
+}
+
+/**
+ * Moves the point of a plain number to the right, or to the left if `places` is negative.
+ *
+ * @param {string} text
+ * @param {number} places
+ */
+const shift = (text, places) => {
+  const sign = text.startsWith('-') ? '-' : ''
+  const [whole = '', fraction = ''] = text.replace('-', '').split('.')
+  let digits = whole + fraction
+  let point = whole.length + places
+  if (point < 0) {
+    digits = '0'.repeat(-point) + digits
+    point = 0
+  }
+  digits = digits.padEnd(point, '0')
+  const left = digits.slice(0, point).replace(/^0+(?=.)/, '') || '0'
+  const right = digits.slice(point).replace(/0+$/, '')
+  return sign + left + (right && `.${right}`)
+}
+
+/**
+ * An amount of the minor unit as money: 1000 is 10.00 where the unit has two decimals.
+ *
+ * @param {string} amount
+ * @param {number} decimals
+ */
+export const toMoney = (amount, decimals) => {
+  const money = shift(plain(amount), -decimals)
+  if (decimals === 0) return money
+  const [whole = '0', fraction = ''] = money.split('.')
+  return `${whole}.${fraction.padEnd(decimals, '0')}`
+}
+
+const TYPED = /^(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]*)?$/
+
+/**
+ * The amount of the minor unit that was typed as money, or null if it is not money.
+ *
+ * @param {string} typed
+ * @param {number} decimals
+ */
+export const toMinorUnit = (typed, decimals) => {
+  const money = typed.trim()
+  if (!TYPED.test(money) || !/[0-9]/.test(money)) return null
+  return shift(money.replaceAll(',', ''), decimals)
+}
+
+/**
+ * A count that was typed, or null if it is none.
+ *
+ * @param {string} typed
+ */
+export const toCount = typed => {
+  const count = typed.trim().replaceAll(',', '')
+  return isNumber(count) ? count : null
+}

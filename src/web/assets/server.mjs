@@ -1,0 +1,63 @@
+// Calls the server that this page is from. A key is kept in memory only.
+
+import { parse } from './json.mjs'
+
+/** What the server answered when it did not do what was asked. */
+export class Refusal extends Error {
+  /**
+   * @param {number} status
+   * @param {string} message
+   */
+  constructor(status, message) {
+    super(message)
+    this.status = status
+  }
+}
+
+export class Server {
+  key = ''
+
+  /**
+   * @param {string} path
+   * @param {string} [body]
+   * @returns {Promise<string>}
+   */
+  async text(path, body) {
+    const headers = new Headers({ accept: 'application/json' })
+    if (body !== undefined) headers.set('content-type', 'application/json')
+    if (this.key !== '') headers.set('authorization', `Bearer ${this.key}`)
+    const method = body === undefined ? 'GET' : 'POST'
+    let answer
+    try {
+      answer = await fetch(path, { method, headers, body: body ?? null, credentials: 'omit' })
+    } catch {
+      throw new Refusal(0, 'The server cannot be reached.')
+    }
+    const text = await answer.text()
+    if (answer.ok) return text
+    throw new Refusal(answer.status, messageIn(text) ?? `HTTP ${answer.status}`)
+  }
+
+  /**
+   * @param {string} path
+   * @param {string} [body]
+   * @returns {Promise<any>}
+   */
+  async json(path, body) {
+    return JSON.parse(await this.text(path, body))
+  }
+
+  /** The model in Stripe, archived plans included. Its numbers keep their text. */
+  async pull() {
+    return parse(await this.text('/v1/pull?archived=true'))
+  }
+}
+
+/** @param {string} text */
+const messageIn = text => {
+  try {
+    return /** @type {string | undefined} */ (JSON.parse(text).message)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,138 @@
+// What a page of an app loads from its tier server: the element <tier-pricing>. It depends on nothing.
+(() => {
+  'use strict'
+
+  const script = /** @type {HTMLScriptElement | null} */ (document.currentScript)
+  const server = new URL(script?.src ?? location.href).origin
+
+  // Without <style>, so that pages with a strict policy can use the element. Pages set the custom properties, and style
+  // the parts: plans, plan, promoted, title, price, features, feature, feature-title, feature-text, button, error.
+  const style = new CSSStyleSheet()
+  style.replaceSync(`
+    :host { display: block; font: inherit; color: var(--tier-text, inherit); }
+    .plans { display: flex; flex-wrap: wrap; justify-content: center; gap: var(--tier-gap, 1rem); }
+    section { flex: 1 1 14rem; max-width: 22rem; display: flex; flex-direction: column; box-sizing: border-box;
+      padding: 1rem; border: 1px solid var(--tier-line, currentColor); border-radius: var(--tier-radius, .6rem);
+      background: var(--tier-background, transparent); }
+    .promoted { outline: 2px solid var(--tier-accent, currentColor); }
+    h3, p { margin: 0; }
+    .price { font-size: 1.3em; font-weight: 600; margin: .3em 0 .6em; }
+    ul { list-style: none; margin: 0 0 1em; padding: 0; flex: 1; }
+    li { padding: .3em 0; border-top: 1px solid var(--tier-line, currentColor); overflow-wrap: anywhere; }
+    li b { display: block; }
+    a { display: block; padding: .5em 1em; text-align: center; font-weight: 600; text-decoration: none;
+      border-radius: var(--tier-radius, .6rem); border: 1px solid currentColor;
+      color: var(--tier-button-text, inherit); background: var(--tier-button, transparent); }
+  `)
+
+  /**
+   * @param {string} tag
+   * @param {string} part
+   * @param {...(Node | string)} children
+   */
+  const element = (tag, part, ...children) => {
+    const made = document.createElement(tag)
+    made.part.add(...part.split(' '))
+    made.className = part
+    made.append(...children)
+    return made
+  }
+
+  /** <tier-pricing page="default" href="/signup">: the pricing table of a page that the server lists. */
+  class TierPricing extends HTMLElement {
+    static observedAttributes = ['page', 'href']
+    #root = this.attachShadow({ mode: 'open' })
+    #request = new AbortController()
+    /** @type {{ plans: Array<any> } | null} */
+    #table = null
+    #isGiven = false
+
+    constructor() {
+      super()
+      this.#root.adoptedStyleSheets = [style]
+    }
+
+    connectedCallback() {
+      if (this.#isGiven) this.#show()
+      else this.#load()
+    }
+
+    disconnectedCallback() {
+      this.#request.abort()
+    }
+
+    attributeChangedCallback() {
+      if (this.isConnected) this.connectedCallback()
+    }
+
+    /** What the table shows, as GET /v1/pricing answers. Once it is set, the server is not asked. */
+    get data() {
+      return this.#table
+    }
+
+    set data(table) {
+      this.#table = table
+      this.#isGiven = true
+      this.#show()
+    }
+
+    async #load() {
+      this.#request.abort()
+      const { signal } = (this.#request = new AbortController())
+      const page = encodeURIComponent(this.getAttribute('page') || 'default')
+      try {
+        const answer = await fetch(`${server}/v1/pricing/${page}`, { signal, credentials: 'omit' })
+        if (!answer.ok) throw new Error(`HTTP ${answer.status}`)
+        this.#table = await answer.json()
+        this.#show()
+      } catch (error) {
+        if (signal.aborted) return
+        this.#root.replaceChildren(element('p', 'error', 'The prices cannot be shown at the moment.'))
+        this.dispatchEvent(new CustomEvent('tier-error', { detail: { error }, bubbles: true, composed: true }))
+      }
+    }
+
+    #show() {
+      const plans = element('div', 'plans')
+      plans.append(...(this.#table?.plans ?? []).map(plan => this.#column(plan)))
+      this.#root.replaceChildren(plans)
+    }
+
+    /** @param {any} plan */
+    #column(plan) {
+      const features = plan.features.map((/** @type {any} */ feature) =>
+        element('li', 'feature', element('b', 'feature-title', feature.title), element('span', 'feature-text', feature.text)))
+      const column = element('section', plan.promoted ? 'plan promoted' : 'plan',
+        element('h3', 'title', plan.title), element('p', 'price', plan.text), element('ul', 'features', ...features))
+      const target = this.#target(plan)
+      if (target) column.append(this.#button(plan, target))
+      return column
+    }
+
+    /** @param {any} plan */
+    #target(plan) {
+      const href = this.getAttribute('href')
+      if (href === null) return plan.signup_url
+      const url = new URL(href, document.baseURI)
+      url.searchParams.set('plan', plan.id)
+      return url.href
+    }
+
+    /**
+     * @param {any} plan
+     * @param {string} target
+     */
+    #button(plan, target) {
+      const button = /** @type {HTMLAnchorElement} */ (element('a', 'button', `Choose ${plan.title}`))
+      button.href = target
+      button.addEventListener('click', click => {
+        const detail = { plan: plan.id }
+        const chosen = new CustomEvent('tier-plan', { detail, bubbles: true, composed: true, cancelable: true })
+        if (!this.dispatchEvent(chosen)) click.preventDefault()
+      })
+      return button
+    }
+  }
+
+  if (!customElements.get('tier-pricing')) customElements.define('tier-pricing', TierPricing)
+})()

@@ -1,0 +1,157 @@
+//! The frame of all pages, and the headers that keep them to themselves.
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use maud::{DOCTYPE, Markup, html};
+
+/// What every page may do: show its own style, and nothing else.
+const STATIC: &str =
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'";
+
+/// What a page with a script may do besides: run the server's own scripts, and call the server.
+const SCRIPTED: &str = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'";
+
+/// A page. Its body goes into `main`.
+pub struct Page<'a> {
+    title: &'a str,
+    body: Markup,
+    status: StatusCode,
+    scripts: &'a [&'a str],
+    styles: &'a [&'a str],
+    is_wide: bool,
+    may_be_framed: bool,
+}
+
+impl<'a> Page<'a> {
+    /// A page without scripts, which no other page may frame.
+    pub fn new(title: &'a str, body: Markup) -> Self {
+        Self {
+            title,
+            body,
+            status: StatusCode::OK,
+            scripts: &[],
+            styles: &[],
+            is_wide: false,
+            may_be_framed: false,
+        }
+    }
+
+    /// The same, with another status.
+    #[must_use]
+    pub fn status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    /// The same, with these scripts. Those named `….mjs` are modules.
+    #[must_use]
+    pub fn scripts(self, scripts: &'a [&'a str]) -> Self {
+        Self { scripts, ..self }
+    }
+
+    /// The same, with these style sheets besides the one of all pages.
+    #[must_use]
+    pub fn styles(self, styles: &'a [&'a str]) -> Self {
+        Self { styles, ..self }
+    }
+
+    /// The same, over the whole width of the window.
+    #[must_use]
+    pub fn wide(self) -> Self {
+        Self {
+            is_wide: true,
+            ..self
+        }
+    }
+
+    /// The same, as a part of other sites' pages.
+    #[must_use]
+    pub fn framed_by_anybody(self) -> Self {
+        Self {
+            may_be_framed: true,
+            ..self
+        }
+    }
+
+    fn document(&self) -> Markup {
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    meta name="robots" content="noindex";
+                    title { (self.title) }
+                    link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
+                    link rel="stylesheet" href="/assets/style.css";
+                    @for style in self.styles { link rel="stylesheet" href=(style); }
+                    @for script in self.scripts {
+                        @if script.rsplit('.').next() == Some("mjs") {
+                            script type="module" src=(script) {}
+                        } @else {
+                            script src=(script) defer {}
+                        }
+                    }
+                }
+                body { main.wide[self.is_wide] { (self.body) } }
+            }
+        }
+    }
+
+    fn policy(&self) -> HeaderValue {
+        let rules = if self.scripts.is_empty() {
+            STATIC
+        } else {
+            SCRIPTED
+        };
+        let framing = if self.may_be_framed { "*" } else { "'none'" };
+        let policy = format!("{rules}; frame-ancestors {framing}");
+        HeaderValue::from_str(&policy).expect("a policy is ASCII")
+    }
+}
+
+impl IntoResponse for Page<'_> {
+    fn into_response(self) -> Response {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_SECURITY_POLICY, self.policy());
+        if !self.may_be_framed {
+            headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+        }
+        for (name, value) in [
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::REFERRER_POLICY, "no-referrer"),
+            (header::CACHE_CONTROL, "no-store"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        let html = Html(self.document().into_string());
+        (self.status, headers, html).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(page: Page<'_>) -> String {
+        let response = page.into_response();
+        let policy = &response.headers()[header::CONTENT_SECURITY_POLICY];
+        policy.to_str().expect("ASCII").to_owned()
+    }
+
+    #[test]
+    fn a_page_may_do_what_it_says_and_no_more() {
+        let page = || Page::new("<x>", html! { "y" });
+        assert!(!policy(page()).contains("script-src"));
+        assert!(policy(page()).ends_with("frame-ancestors 'none'"));
+        let scripted = policy(page().scripts(&["/assets/a.mjs"]));
+        assert!(scripted.contains("script-src 'self'; connect-src 'self'"));
+        for policy in [policy(page()), scripted] {
+            assert!(policy.starts_with("default-src 'none'"));
+            assert!(!policy.contains("unsafe"));
+        }
+        assert!(policy(page().framed_by_anybody()).ends_with("frame-ancestors *"));
+        let html = page().document().into_string();
+        assert!(html.contains("<title>&lt;x&gt;</title>"), "{html}");
+    }
+}

@@ -1,0 +1,18 @@
+//! Pages for people: one frame for all of them, and the files that they load.
+//!
+//! This part knows how things look. What a page shows comes from [`domain`](crate::domain), and [`api`](crate::api) says
+//! where it is and who may see it. Pages are HTML that the server writes, and plain ES modules; there is no build step.
+
+mod assets;
+mod builder;
+mod complaint;
+mod layout;
+mod pricing_table;
+mod revalidation;
+
+pub use assets::Asset;
+pub use builder::builder;
+pub use complaint::complaint;
+pub use layout::Page;
+pub use pricing_table::pricing_table;
+pub use revalidation::{Revalidated, etag};

@@ -1,0 +1,103 @@
+//! Answers that a browser may keep, and asks about again.
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest as _, Sha256};
+
+use crate::num;
+
+/// An answer that a browser may keep. If it has the same already, it gets a 304 without a body.
+pub struct Revalidated {
+    /// Its type.
+    pub content_type: &'static str,
+    /// Whether, and for how long, it may be kept without being asked about.
+    pub cache_control: &'static str,
+    /// Identifies the content, in quotation marks.
+    pub etag: HeaderValue,
+    /// What it is.
+    pub body: std::borrow::Cow<'static, [u8]>,
+}
+
+/// The tag of a content.
+pub fn etag(content: &[u8]) -> HeaderValue {
+    let digest = num::hex(&Sha256::digest(content)[..16]);
+    HeaderValue::from_str(&format!("\"{digest}\"")).expect("hex is ASCII")
+}
+
+/// Whether the browser that sent `headers` has the content of this tag.
+fn has(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+    let sent = headers.get_all(header::IF_NONE_MATCH).iter();
+    let mut tags = sent
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|tag| tag.trim().trim_start_matches("W/"));
+    tags.any(|tag| tag == "*" || tag.as_bytes() == etag.as_bytes())
+}
+
+impl Revalidated {
+    /// The answer to a request with these `headers`.
+    pub fn answer(self, headers: &HeaderMap) -> Response {
+        let is_known = has(headers, &self.etag);
+        let own = [
+            (
+                header::CONTENT_TYPE,
+                HeaderValue::from_static(self.content_type),
+            ),
+            (
+                header::CACHE_CONTROL,
+                HeaderValue::from_static(self.cache_control),
+            ),
+            (header::ETAG, self.etag),
+            (
+                header::X_CONTENT_TYPE_OPTIONS,
+                HeaderValue::from_static("nosniff"),
+            ),
+        ];
+        if is_known {
+            (StatusCode::NOT_MODIFIED, own).into_response()
+        } else {
+            (own, self.body).into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(if_none_match: &[&str]) -> StatusCode {
+        let sent = if_none_match.iter().map(|value| {
+            let value = HeaderValue::from_str(value).expect("a header");
+            (header::IF_NONE_MATCH, value)
+        });
+        let mut headers = HeaderMap::new();
+        for (name, value) in sent {
+            headers.append(name, value);
+        }
+        let content = Revalidated {
+            content_type: "text/plain",
+            cache_control: "no-cache",
+            etag: HeaderValue::from_static("\"a\""),
+            body: b"text".as_slice().into(),
+        };
+        content.answer(&headers).status()
+    }
+
+    #[test]
+    fn what_a_browser_has_is_not_sent_again() {
+        for same in [
+            &["\"a\""][..],
+            &["W/\"a\""],
+            &["\"b\", \"a\""],
+            &["\"b\"", "\"a\""],
+            &["*"],
+        ] {
+            assert_eq!(status(same), StatusCode::NOT_MODIFIED, "{same:?}");
+        }
+        for other in [&[][..], &["\"b\""], &["a"], &["\"A\""]] {
+            assert_eq!(status(other), StatusCode::OK, "{other:?}");
+        }
+        assert_ne!(etag(b"a"), etag(b"b"));
+        assert_eq!(etag(b"a"), etag(b"a"));
+    }
+}
