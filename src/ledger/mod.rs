@@ -10,7 +10,7 @@
 //! |---|---|
 //! | [`state`] | the rules: a pure state machine, `(state, event, time) → (state, answer, what to store)` |
 //! | [`transactor`] | how events are applied and stored: the [`Transactor`] interface; `in_memory` is that of one process |
-//! | [`store`] | durable storage: the [`Store`] interface of one process, and [`sqlite`](store::sqlite) |
+//! | [`store`] | durable storage: [`sqlite`](store::sqlite) for one process, with the [`Store`] interface, and, with the feature `postgres`, one for many |
 //! | [`Ledger`], [`Writer`] | the thread that writes to the store, many reports in a commit |
 //! | [`values`] | the basic types |
 //!

@@ -2,5 +2,7 @@
 
 pub mod answers;
 pub mod observed;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod receiver;
 pub mod time;

@@ -4,7 +4,9 @@
 //! there repeatedly. A set is numbered and stored before it is handed out, and no newer set is made for the total until
 //! it has a definite answer. So an older set never overwrites a newer one, whichever process sends it.
 
-use super::super::values::{HOUR, MINUTE, SECOND, Time};
+use std::collections::BTreeSet;
+
+use super::super::values::{HOUR, MINUTE, Org, SECOND, Time};
 use super::State;
 use super::event::{ReadSummary, Seal, Sealed, Set};
 use super::total::{Check, OpenSet, Total, TotalId};
@@ -24,7 +26,7 @@ impl State {
             match self.totals.get(&id) {
                 Some(total) if has_work(total) => {
                     if is_due(total, seal, now) {
-                        due.push((total.end(), total.delivery.changed, id));
+                        due.push(urgency(total));
                     }
                 }
                 _ => drop(self.undelivered.remove(&id)),
@@ -68,8 +70,26 @@ impl State {
     }
 }
 
+/// The orgs of the totals that a seal of all orgs would hand out.
+pub(in crate::ledger) fn due_orgs<'a>(
+    totals: impl Iterator<Item = &'a Total>,
+    seal: &Seal,
+    now: Time,
+) -> BTreeSet<Org> {
+    let due = totals.filter(|total| has_work(total) && is_due(total, seal, now));
+    let mut due: Vec<&Total> = due.collect();
+    due.sort_unstable_by_key(|total| urgency(total));
+    let orgs = due.into_iter().take(seal.most);
+    orgs.map(|total| total.org.clone()).collect()
+}
+
+/// The order of deliveries.
+fn urgency(total: &Total) -> (Time, Option<Time>, TotalId) {
+    (total.end(), total.delivery.changed, total.id)
+}
+
 /// Whether the total needs a set or a summary.
-fn has_work(total: &Total) -> bool {
+pub(in crate::ledger) fn has_work(total: &Total) -> bool {
     let is_live = total.parked.is_none() && total.settled.is_none();
     let is_unread = !total.adopted || total.delivery.check == Check::BeforeNext;
     is_live && (total.is_undelivered() || is_unread)

@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use table::Table;
 
+pub(super) use deliver::{due_orgs, has_work};
 pub use event::{
     Answer, Change, Event, Outcome, ReadSummary, Refusal, Report, Reserve, Seal, Sealed, Set,
 };
@@ -235,6 +236,20 @@ impl State {
         self.uses.rollback();
         self.reservations.rollback();
         self.reservations.retain(Reservation::is_held);
+    }
+
+    /// The records in memory, without pending changes.
+    pub(super) fn into_stored(self) -> Stored {
+        Stored {
+            totals: self.totals.into_values().collect(),
+            reservations: self
+                .reservations
+                .into_values()
+                .filter(Reservation::is_held)
+                .collect(),
+            last_total: self.next_total - 1,
+            last_entry: self.next_entry - 1,
+        }
     }
 
     /// A total in memory.

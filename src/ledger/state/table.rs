@@ -48,6 +48,11 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
         self.rows.retain(|_, value| keep(value));
     }
 
+    /// The rows without pending changes, in no order.
+    pub(super) fn into_values(self) -> impl Iterator<Item = V> {
+        self.rows.into_values()
+    }
+
     /// The rows including pending changes, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         let changed = self

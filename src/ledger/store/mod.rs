@@ -2,6 +2,8 @@
 
 mod columns;
 mod error;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod rows;
 pub mod sqlite;
 

@@ -76,6 +76,7 @@ fn a_key_counts_once_and_belongs_to_its_body_and_org() {
     let keyed = |body: u8, org: &str| {
         let mut report = add(&sum(), 5);
         report.target.org = org.into();
+        report.target.item = format!("si_{org}").as_str().into();
         report.key = Some(Key {
             text: "k".into(),
             body: [body; 16],
@@ -146,7 +147,7 @@ fn a_plan_change_keeps_what_is_used_and_moves_levels() {
             _ => (9, 0),
         };
         assert_eq!(used(&world, &new), all, "{aggregate:?}");
-        assert_eq!(world.disk.totals[&TotalId(1)].n, left, "{aggregate:?}");
+        assert_eq!(world.disk.first().n, left, "{aggregate:?}");
         // A clobber or a refund cannot take back what the old item was billed for.
         let least = if aggregate == Aggregate::Sum { 7 } else { 0 };
         let refund = accept(&mut world, add(&new, -10));

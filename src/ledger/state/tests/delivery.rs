@@ -24,7 +24,7 @@ fn report(world: &mut World, report: Report) {
 }
 
 fn first(world: &World) -> &Total {
-    &world.disk.totals[&TotalId(1)]
+    world.disk.first()
 }
 
 fn at_stripe(world: &World, number: i64) -> i64 {
@@ -230,13 +230,7 @@ fn an_existing_level_is_adopted() {
     world.stripe.record(&target.item, world.now, 12);
     // A total without a level is opened by usage of 0 that is moved into its period.
     report(&mut world, add(&target, 0));
-    world.disk.entries.clear();
-    world.disk.totals.get_mut(&TotalId(1)).expect("it").level_at = None;
-    world.state = State::load(Stored {
-        totals: world.disk.totals.values().cloned().collect(),
-        last_total: 1,
-        ..Stored::default()
-    });
+    world.forget_level();
     world.advance(30 * SECOND);
     world.deliver(None, Fault::None);
     assert_eq!(first(&world).n, 12);
@@ -258,8 +252,9 @@ fn usage_recorded_by_others_counts_and_a_level_is_set_again() {
         world.advance(MINUTE);
         world.stripe.record(&target.item, world.now, 7);
         let value = at_stripe(&world, 0);
+        let total = first(&world).id;
         let read = |number| Event::Summary {
-            total: TotalId(1),
+            total,
             number,
             value,
         };
@@ -308,12 +303,13 @@ fn usage_that_cannot_be_billed_is_parked() {
     world.crash();
     // An operator has fixed the cause and retries.
     world.stripe.deleted.clear();
-    world.submit(&Event::Retry(TotalId(1)));
+    let id = first(&world).id;
+    world.submit(&Event::Retry(id));
     world.deliver(None, Fault::None);
     assert_eq!(at_stripe(&world, 0), 5);
     // Or writes it off.
     report(&mut world, add(&sum(0), 2));
-    let write_off = Event::WriteOff(TotalId(1));
+    let write_off = Event::WriteOff(id);
     assert_eq!(world.submit(&write_off), Some(Err(Refusal::NotParked)));
     world.stripe.deleted.insert("si_1".into());
     world.advance(MINUTE);
@@ -329,10 +325,8 @@ fn usage_that_cannot_be_billed_is_parked() {
 #[test]
 fn a_period_is_settled_with_both_figures() {
     let mut world = reported(&sum(0), 5);
-    let settle = |billed| Event::Settle {
-        total: TotalId(1),
-        billed,
-    };
+    let total = first(&world).id;
+    let settle = |billed| Event::Settle { total, billed };
     world.now = period(0).end.plus(-MINUTE);
     world.deliver(None, Fault::None);
     assert_eq!(world.submit(&settle(5)), Some(Err(Refusal::NotSettleable)));

@@ -3,6 +3,8 @@
 mod cases;
 mod delivery;
 mod model;
+#[cfg(not(feature = "postgres"))]
+mod no_database;
 mod ops;
 mod stripe;
 mod world;

@@ -1,9 +1,16 @@
 //! A ledger whose disk may fail, whose process may crash, and whose answers from Stripe may be lost.
+//!
+//! With PostgreSQL (`tests/postgres/run`), two processes take turns, and the disk is what they have stored.
 
 use std::collections::HashMap;
 
+#[cfg(not(feature = "postgres"))]
+use super::no_database::TwoProcesses;
 use super::stripe::Stripe;
 use super::*;
+#[cfg(feature = "postgres")]
+use crate::ledger::store::postgres::testing::TwoProcesses;
+use crate::ledger::transactor::Request;
 
 /// The contents of the disk.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +57,12 @@ impl Disk {
         }
     }
 
+    /// The total that was opened first.
+    pub(super) fn first(&self) -> &Total {
+        let first = self.totals.values().min_by_key(|total| total.id);
+        first.expect("one was opened")
+    }
+
     /// Recomputes every total.
     pub(super) fn verify(&self) {
         let mut figures: HashMap<TotalId, Figure> = HashMap::new();
@@ -68,7 +81,9 @@ impl Disk {
 }
 
 pub(super) struct World {
+    /// With PostgreSQL it is made from the disk after each event.
     pub(super) state: State,
+    shared: Option<TwoProcesses>,
     pub(super) disk: Disk,
     pub(super) stripe: Stripe,
     pub(super) now: Time,
@@ -98,6 +113,7 @@ impl World {
     pub(super) fn new() -> Self {
         Self {
             state: State::load(Stored::default()),
+            shared: TwoProcesses::start(),
             disk: Disk::default(),
             stripe: Stripe::default(),
             now: START.plus(HOUR),
@@ -109,6 +125,9 @@ impl World {
 
     /// Processes one event as the writer does. `None`: it could not be stored.
     pub(super) fn submit(&mut self, event: &Event) -> Option<Result<Answer, Refusal>> {
+        if self.shared.is_some() {
+            return self.submit_to_shared(event);
+        }
         self.state.recall(self.disk.recalled());
         let result = self.state.apply(event, self.now);
         if result.is_err() {
@@ -123,8 +142,64 @@ impl World {
         Some(result)
     }
 
+    fn submit_to_shared(&mut self, event: &Event) -> Option<Result<Answer, Refusal>> {
+        let shared = self.shared.as_mut()?;
+        let fails = std::mem::take(&mut self.disk_fails);
+        if fails {
+            shared.set_failing(true);
+        }
+        let request = Request {
+            events: vec![event.clone()],
+            now: self.now,
+        };
+        let answers = shared.submit(request);
+        if fails {
+            shared.set_failing(false);
+        }
+        self.reload();
+        assert!(answers.is_ok() || fails, "{answers:?}");
+        // An event that stores nothing does not fail.
+        answers.ok()?.pop()
+    }
+
+    /// Reads what the processes have stored.
+    fn reload(&mut self) {
+        let Some(shared) = &self.shared else {
+            return;
+        };
+        let totals = shared.totals().into_iter().map(|total| (total.id, total));
+        let reservations = shared.reservations().into_iter();
+        self.disk = Disk {
+            totals: totals.collect(),
+            reservations: reservations.map(|one| (one.id.clone(), one)).collect(),
+            entries: shared.entries(),
+        };
+        self.state = State::load(self.disk.stored());
+    }
+
+    /// Makes the only total one without entries and without a level.
+    pub(super) fn forget_level(&mut self) {
+        let mut total = self.disk.first().clone();
+        total.level_at = None;
+        if let Some(shared) = &self.shared {
+            shared.forget_entries(&total);
+            return self.reload();
+        }
+        let last_total = total.id.0;
+        self.disk.entries.clear();
+        self.disk.totals.insert(total.id, total.clone());
+        self.state = State::load(Stored {
+            totals: vec![total],
+            last_total,
+            ..Stored::default()
+        });
+    }
+
     /// The process crashes, and another one loads the store.
     pub(super) fn crash(&mut self) {
+        if let Some(shared) = &mut self.shared {
+            shared.crash();
+        }
         let before: HashMap<TotalId, Total> = self
             .state
             .totals()

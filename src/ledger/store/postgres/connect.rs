@@ -1,0 +1,114 @@
+//! The connection of a process's writer.
+
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::super::StoreError;
+use super::failure::Failure;
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(2);
+/// How long no connection is tried after one has failed, so that waiting requests fail at once.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long the other end of a connection may be silent.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Where a ledger is.
+#[derive(Clone, Debug)]
+pub struct Database {
+    config: Config,
+}
+
+impl Database {
+    /// The database that a `postgres://` URL names.
+    ///
+    /// # Errors
+    /// If it is not such a URL.
+    pub fn parse(url: &str) -> Result<Self, StoreError> {
+        let mut config: Config = url
+            .parse()
+            .map_err(|error: tokio_postgres::Error| StoreError::Database(error.into()))?;
+        config
+            .connect_timeout(CONNECT)
+            .keepalives_idle(SILENCE)
+            .tcp_user_timeout(SILENCE);
+        if config.get_application_name().is_none() {
+            config.application_name("tier");
+        }
+        Ok(Self { config })
+    }
+}
+
+/// A connection that is made when it is needed.
+#[derive(Debug)]
+pub(super) struct Link {
+    database: Database,
+    client: Option<Client>,
+    /// What drives the connection.
+    tasks: JoinSet<()>,
+    /// When the last connection failed.
+    failed: Option<Instant>,
+}
+
+impl Link {
+    pub(super) fn new(database: Database) -> Self {
+        Self {
+            database,
+            client: None,
+            tasks: JoinSet::new(),
+            failed: None,
+        }
+    }
+
+    /// The client of an open connection.
+    pub(super) async fn client(&mut self) -> Result<&Client, Failure> {
+        if self.client.as_ref().is_none_or(Client::is_closed) {
+            self.close();
+            self.client = Some(self.connect().await?);
+        }
+        Ok(self.client.as_ref().expect("it was just opened"))
+    }
+
+    async fn connect(&mut self) -> Result<Client, Failure> {
+        let unreachable = |cause| Failure::Store(StoreError::Unreachable(cause));
+        if self.failed.is_some_and(|at| at.elapsed() < PAUSE) {
+            return Err(unreachable("it could not be reached just now".into()));
+        }
+        let connected = tokio::time::timeout(CONNECT, self.database.config.connect(NoTls)).await;
+        let failure = match connected {
+            Ok(Ok((client, connection))) => {
+                self.failed = None;
+                self.tasks.spawn(async move {
+                    if let Err(error) = connection.await {
+                        tracing::debug!(%error, "the connection to the ledger's database has ended");
+                    }
+                });
+                return Ok(client);
+            }
+            Ok(Err(error)) => unreachable(error.into()),
+            Err(late) => unreachable(late.into()),
+        };
+        self.failed = Some(Instant::now());
+        Err(failure)
+    }
+
+    /// Ends a transaction that has failed.
+    pub(super) async fn roll_back(&mut self, failure: &Failure) {
+        let is_usable = !matches!(failure, Failure::Lost(_));
+        if let Some(client) = self.client.as_ref().filter(|_| is_usable) {
+            let ended = tokio::time::timeout(CONNECT, client.batch_execute("ROLLBACK")).await;
+            if matches!(ended, Ok(Ok(()))) {
+                return;
+            }
+        }
+        self.close();
+    }
+
+    fn close(&mut self) {
+        self.client = None;
+        self.tasks.abort_all();
+        while self.tasks.try_join_next().is_some() {}
+    }
+}

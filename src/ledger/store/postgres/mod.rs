@@ -1,0 +1,105 @@
+//! A ledger in PostgreSQL, which any number of processes share.
+//!
+//! # How it is shared
+//!
+//! The rules are those of the state machine, as with one process. A batch of events is one transaction:
+//!
+//! 1. The rows of the orgs that the events concern are locked in `orgs`, in the order of their names.
+//! 2. Their records are read, except those that the process remembers in the version that is stored.
+//! 3. The events are applied to a state of these records alone.
+//! 4. The changed records, the version of their orgs and the number of the transaction are written, and committed.
+//!
+//! # Invariants
+//!
+//! - Records of an org are changed only under its lock, so the changes of an org have one order, whoever makes them.
+//! - The number of a transaction is taken under its locks. The versions of an org, and the numbers of its totals and
+//!   entries, ascend in the order of its changes.
+//! - A process that lost its connection during a commit repeats the transaction with the same locks. It gets them once
+//!   the first attempt has ended, and then finds in `writers` whether that was committed. So nothing is applied twice.
+//! - A set is handed out in the transaction that stores it. Another process hands it out again only when it has been
+//!   unanswered for longer than a request may take, and with the same key; nothing newer is handed out before. So the
+//!   time of the last hand-out is the lease of a total's delivery, and correctness does not depend on it.
+//! - What a process remembers is a copy. It decides nothing: every decision is made under locks. It serves checks, and
+//!   tells which orgs a transaction of all orgs concerns.
+//! - Nothing depends on a session: all settings end with the transaction, and statements have no names. A
+//!   pooler in transaction mode, such as pgbouncer, can be in between.
+//! - A transaction takes at most ten seconds. The server ends one whose process hangs after five. `Mirror` is behind by at
+//!   most the time between two calls of [`sync`](Transactor::sync), which reads the orgs that were changed since the last
+//!   one, and sixty seconds before it.
+//!
+//! # Limitations
+//!
+//! `tier serve` does not offer it. Connections have no TLS, so `sslmode=require` fails. There is no reader for
+//! `tier ledger` and usage over time. The time comes from the caller, whose clock may be wrong. Changes of plan are not
+//! held back by those at other processes.
+
+mod compact;
+mod connect;
+mod failure;
+mod migrate;
+mod mirror;
+mod session;
+mod table;
+#[cfg(test)]
+pub(in crate::ledger) mod testing;
+mod transaction;
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::super::state::Reservation;
+use super::super::transactor::{Figures, Request, Transacted, Transactor};
+use super::super::values::{ReservationId, Time};
+use super::{Snapshot, StoreError};
+use session::Session;
+
+pub use connect::Database;
+
+/// The handle of a process's writer.
+#[derive(Debug)]
+pub struct Postgres {
+    /// Of the writer's thread alone.
+    runtime: Runtime,
+    session: Session,
+}
+
+impl Postgres {
+    /// Opens the ledger of `account`. Makes the tables if there are none.
+    ///
+    /// It must be called, used and dropped on a thread that may block, such as the writer's.
+    pub fn open(database: Database, account: &str) -> Result<Self, StoreError> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let mut session = Session::new(database);
+        runtime.block_on(session.open(account))?;
+        Ok(Self { runtime, session })
+    }
+}
+
+impl Transactor for Postgres {
+    fn figures(&mut self) -> Result<Figures, StoreError> {
+        self.sync()
+    }
+
+    fn transact(&mut self, requests: &[Request]) -> Result<Transacted, StoreError> {
+        self.runtime.block_on(self.session.transact(requests))
+    }
+
+    fn give_up(&mut self) {
+        self.session.give_up();
+    }
+
+    fn reservation(&mut self, id: &ReservationId) -> Result<Option<Reservation>, StoreError> {
+        self.runtime.block_on(self.session.reservation(id))
+    }
+
+    fn sync(&mut self) -> Result<Figures, StoreError> {
+        self.runtime.block_on(self.session.sync())
+    }
+
+    fn keep(&mut self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
+        self.runtime.block_on(self.session.keep(snapshots))
+    }
+
+    fn compact(&mut self, before: Time, most: usize) -> Result<usize, StoreError> {
+        self.runtime.block_on(self.session.compact(before, most))
+    }
+}

@@ -1,0 +1,257 @@
+//! The writer of one process: repeated transactions, and what other processes have changed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::{try_join, try_join3};
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::super::super::state::{Reservation, State, Stored};
+use super::super::super::transactor::{Figures, Request, Transacted};
+use super::super::super::values::{Org, ReservationId, Time};
+use super::super::super::view::all_figures;
+use super::super::{Names, Snapshot, StoreError};
+use super::connect::{Database, Link};
+use super::failure::Failure;
+use super::migrate::migrate;
+use super::mirror::Mirror;
+use super::table::Parameter;
+use super::transaction::{BEGIN, COMMIT, Done, Sent, Transaction, load, no_row, recall};
+
+/// The longest time of one attempt.
+const LONGEST: Duration = Duration::from_secs(10);
+/// How often a transaction is repeated that conflicts with others.
+const CONFLICTS: u32 = 10;
+/// How often a transaction is repeated whose connection was lost before the commit.
+const LOSSES: u32 = 2;
+/// A transaction may commit that long after it has noted the time of its changes.
+const OVERLAP: i64 = 60_000;
+/// How many orgs are loaded in one statement.
+const ORGS: usize = 1_000;
+
+#[derive(Debug)]
+pub(super) struct Session {
+    link: Link,
+    mirror: Mirror,
+    /// The name of this process, which is new with each start.
+    writer: String,
+    /// The changes before this time of the database are known.
+    known_until: i64,
+    /// The transaction whose outcome is unknown.
+    sent: Option<Sent>,
+}
+
+impl Session {
+    pub(super) fn new(database: Database) -> Self {
+        Self {
+            link: Link::new(database),
+            mirror: Mirror::default(),
+            writer: uuid::Uuid::new_v4().to_string(),
+            known_until: i64::MIN,
+            sent: None,
+        }
+    }
+
+    /// Makes the tables if there are none, and checks the account.
+    pub(super) async fn open(&mut self, account: &str) -> Result<(), StoreError> {
+        let client = self.link.client().await?;
+        let opened = within(LONGEST, claim(client, account)).await;
+        self.ended(opened).await
+    }
+
+    /// Applies requests in one transaction, which is repeated if it was certainly not committed.
+    pub(super) async fn transact(
+        &mut self,
+        requests: &[Request],
+    ) -> Result<Transacted, StoreError> {
+        let (mut conflicts, mut losses) = (0, 0);
+        loop {
+            let failure = match self.attempt(requests).await {
+                Ok(transacted) => return Ok(transacted),
+                Err(failure) => failure,
+            };
+            if self.sent.is_some() {
+                let cause = StoreError::from(failure);
+                return Err(StoreError::OutcomeUnknown(cause.into()));
+            }
+            match failure {
+                Failure::Conflict(_) if conflicts < CONFLICTS => {
+                    conflicts += 1;
+                    tokio::time::sleep(Duration::from_millis(5) * conflicts).await;
+                }
+                Failure::Lost(_) if losses < LOSSES => losses += 1,
+                failure => return Err(failure.into()),
+            }
+        }
+    }
+
+    /// Lets the outcome of the last transaction remain unknown.
+    pub(super) fn give_up(&mut self) {
+        self.sent = None;
+    }
+
+    async fn attempt(&mut self, requests: &[Request]) -> Result<Transacted, Failure> {
+        let concerned = self.mirror.concerned(requests);
+        if concerned.is_empty() && self.sent.is_none() {
+            return Ok(Transacted {
+                answers: State::load(Stored::default()).apply_all(requests),
+                figures: Figures::new(),
+            });
+        }
+        let transaction = Transaction {
+            client: self.link.client().await?,
+            mirror: &self.mirror,
+            writer: &self.writer,
+        };
+        let run = transaction.run(requests, concerned, &mut self.sent);
+        match within(LONGEST, run).await {
+            Ok(Done {
+                transacted,
+                orgs,
+                stored,
+            }) => {
+                self.mirror.replace(orgs, stored);
+                Ok(transacted)
+            }
+            Err(failure) => {
+                self.link.roll_back(&failure).await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Reads what other processes have changed.
+    pub(super) async fn sync(&mut self) -> Result<Figures, StoreError> {
+        let client = self.link.client().await?;
+        let read = within(LONGEST, changed(client, &self.mirror, self.known_until)).await;
+        let (now, changed) = self.ended(read).await?;
+        let mut figures = Figures::new();
+        for orgs in changed.chunks(ORGS) {
+            let names: Vec<&str> = orgs.iter().map(|(org, _)| org.as_str()).collect();
+            let client = self.link.client().await?;
+            let read = within(LONGEST, load(client, &names)).await;
+            let stored = self.ended(read).await?;
+            // The records may be newer than the version, and are then read again.
+            figures.extend(all_figures(&State::load(stored.clone())));
+            self.mirror.replace(orgs.to_vec(), stored);
+        }
+        self.known_until = now - OVERLAP;
+        Ok(figures)
+    }
+
+    pub(super) async fn reservation(
+        &mut self,
+        id: &ReservationId,
+    ) -> Result<Option<Reservation>, StoreError> {
+        let names = Names {
+            keys: Vec::new(),
+            reservations: vec![id.clone()],
+        };
+        let client = self.link.client().await?;
+        let recalled = within(LONGEST, recall(client, &names)).await;
+        Ok(self.ended(recalled).await?.reservations.pop())
+    }
+
+    pub(super) async fn keep(&mut self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
+        let client = self.link.client().await?;
+        let kept = within(LONGEST, keep(client, snapshots)).await;
+        self.ended(kept).await
+    }
+
+    pub(super) async fn compact(&mut self, before: Time, most: usize) -> Result<usize, StoreError> {
+        let client = self.link.client().await?;
+        let done = within(LONGEST, super::compact::compact(client, before, most)).await;
+        self.ended(done).await
+    }
+
+    async fn ended<T>(&mut self, result: Result<T, Failure>) -> Result<T, StoreError> {
+        if let Err(failure) = &result {
+            self.link.roll_back(failure).await;
+        }
+        Ok(result?)
+    }
+}
+
+/// Checks that the ledger is the account's. A new one belongs to it from now on.
+async fn claim(client: &Client, account: &str) -> Result<(), Failure> {
+    migrate(client).await?;
+    // Of two processes that claim a new ledger, one finds what the other has written.
+    let lock = client.batch_execute("BEGIN; LOCK TABLE ledger IN EXCLUSIVE MODE");
+    let found = client.query_typed("SELECT account FROM ledger", &[]);
+    let ((), found) = try_join(lock, found).await?;
+    if let Some(row) = found.first() {
+        let found: String = row.try_get(0)?;
+        client.batch_execute("COMMIT").await?;
+        let wanted = account.to_owned();
+        return if found == wanted {
+            Ok(())
+        } else {
+            Err(Failure::Store(StoreError::OtherAccount { found, wanted }))
+        };
+    }
+    let insert = "INSERT INTO ledger (account) VALUES ($1)";
+    let owner: [Parameter<'_>; 1] = [(&account, Type::TEXT)];
+    let insert = client.execute_typed(insert, &owner);
+    try_join(insert, client.batch_execute("COMMIT")).await?;
+    Ok(())
+}
+
+/// A transaction that takes too long has lost its connection.
+async fn within<T>(
+    longest: Duration,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let done = tokio::time::timeout(longest, work).await;
+    done.unwrap_or_else(|late| Err(Failure::Lost(StoreError::Unreachable(late.into()))))
+}
+
+/// The database's time, and the orgs that were changed after `since` and are not in the mirror as they are now.
+async fn changed(
+    client: &Client,
+    mirror: &Mirror,
+    since: i64,
+) -> Result<(i64, Vec<(Org, i64)>), Failure> {
+    let now = client.query_typed("SELECT ledger_now()", &[]);
+    let since: [Parameter<'_>; 1] = [(&since, Type::INT8)];
+    let orgs = "SELECT org, version FROM orgs WHERE changed_at >= $1";
+    let (now, orgs) = try_join(now, client.query_typed(orgs, &since)).await?;
+    let mut changed = Vec::new();
+    for row in orgs {
+        let (org, version) = (row.try_get::<_, &str>(0)?.into(), row.try_get(1)?);
+        if !mirror.has(&org, version) {
+            changed.push((org, version));
+        }
+    }
+    let now = now.first().ok_or_else(no_row)?.try_get(0)?;
+    Ok((now, changed))
+}
+
+/// Stores snapshots. Losing some in a power failure is no harm.
+async fn keep(client: &Client, snapshots: &[Snapshot]) -> Result<(), Failure> {
+    // Two of one org, or two processes that lock the same rows in another order, would fail.
+    let newest: BTreeMap<&str, &Snapshot> = snapshots
+        .iter()
+        .map(|one| (one.org.as_str(), one))
+        .collect();
+    let orgs: Vec<&str> = newest.keys().copied().collect();
+    let times: Vec<i64> = newest.values().map(|one| one.read_at.millis()).collect();
+    let texts: Vec<&str> = newest.values().map(|one| one.text.as_str()).collect();
+    let sql = "INSERT INTO snapshots (org, read_at, snapshot) \
+         SELECT * FROM unnest($1, $2, $3) AS new (org, read_at, snapshot) ORDER BY org \
+         ON CONFLICT (org) DO UPDATE SET read_at = excluded.read_at, snapshot = excluded.snapshot \
+         WHERE snapshots.read_at <= excluded.read_at";
+    let begin = format!("{BEGIN}; SET LOCAL synchronous_commit = off");
+    let rows: [Parameter<'_>; 3] = [
+        (&orgs, Type::TEXT_ARRAY),
+        (&times, Type::INT8_ARRAY),
+        (&texts, Type::TEXT_ARRAY),
+    ];
+    try_join3(
+        client.batch_execute(&begin),
+        client.execute_typed(sql, &rows),
+        client.batch_execute(COMMIT),
+    )
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! Commits whose answer is lost, that conflict, or that never arrive: what is acknowledged is stored once.
+
+use futures::future::join_all;
+
+use super::proxy::{Fate, Proxy};
+use super::*;
+
+/// Reports one unit after the other, without keys.
+async fn report_each(ledger: &Ledger, org: &str, count: usize) {
+    for _ in 0..count {
+        let answers = ledger.submit(vec![report(org, 1, None)], now()).await;
+        answers.expect("its outcome is found")[0]
+            .clone()
+            .expect("accepted");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_is_cut_in_commits_loses_and_doubles_nothing() {
+    let schema = schema();
+    let fate = |commit| match commit % 6 {
+        1 => Fate::CutAfter,
+        4 => Fate::CutBefore,
+        _ => Fate::Passes,
+    };
+    let proxy = Proxy::start(schema.url(), fate).await;
+    let url = proxy.url().to_owned();
+    let ledgers = tokio::task::spawn_blocking(move || processes(&url, 3)).await;
+    let ledgers = ledgers.expect("no panic");
+    // Two callers at each process, who share orgs with those of the others.
+    let callers = (0..6).map(|caller| async move { (caller % 3, format!("org:{}", caller % 2)) });
+    let callers = join_all(callers).await;
+    join_all(
+        callers
+            .iter()
+            .map(|(process, org)| report_each(&ledgers[*process], org, 20)),
+    )
+    .await;
+    assert_eq!(stored(&schema), 120);
+    println!(
+        "{} commits, a third of them cut: 120 acknowledged = 120 stored",
+        proxy.commits()
+    );
+    assert!(proxy.commits() > 40);
+}
+
+/// The server ends the transaction of a process that it no longer hears from, and others go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_never_arrives_holds_its_locks_for_seconds() {
+    let schema = schema();
+    let fate = |commit| match commit {
+        2 => Fate::Hangs,
+        _ => Fate::Passes,
+    };
+    let proxy = Proxy::start(schema.url(), fate).await;
+    let url = proxy.url().to_owned();
+    let through = tokio::task::spawn_blocking(move || process(&url)).await;
+    let (through, _writer) = through.expect("no panic");
+    let (other, _writer) = process(schema.url());
+    report_each(&through, "org:a", 1).await;
+    tokio::join!(
+        report_each(&through, "org:a", 1),
+        report_each(&other, "org:a", 1)
+    );
+    assert_eq!(stored(&schema), 3);
+    // The tables, the first report, the one that hangs, and its repetition.
+    assert_eq!(proxy.commits(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_is_repeated_until_it_passes() {
+    let schema = schema();
+    let (ledger, _writer) = process(schema.url());
+    schema.execute(
+        "CREATE SEQUENCE faults; \
+         CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             IF nextval('faults') % 3 <> 0 THEN \
+                 RAISE EXCEPTION 'injected' USING ERRCODE = 'serialization_failure'; \
+             END IF; RETURN NEW; END $$; \
+         CREATE TRIGGER fail BEFORE UPDATE ON orgs FOR EACH ROW EXECUTE FUNCTION fail()",
+    );
+    report_each(&ledger, "org:a", 15).await;
+    assert_eq!(stored(&schema), 15);
+    assert_eq!(schema.number("SELECT last_value FROM faults"), 45);
+}
+
+/// A request that cannot be stored fails alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_at_fault_does_not_fail_the_others() {
+    let schema = schema();
+    let (ledger, _writer) = process(schema.url());
+    let bad = "key\0";
+    let reports = (0..20).map(|number| {
+        let key = if number == 7 { Some(bad) } else { None };
+        ledger.submit(vec![report("org:a", 1, key)], now())
+    });
+    let answers = join_all(reports).await;
+    let failed = answers.iter().filter(|answers| answers.is_err()).count();
+    assert_eq!((failed, stored(&schema)), (1, 19));
+    assert!(answers[7].is_err());
+}
