@@ -11,7 +11,7 @@ async fn likely_mistakes_are_warned_about() {
     for (flags, warning) in [
         (
             [&loopback[..], &["--api-key-file", "keys"]].concat(),
-            "--api-key-file keys can be read by others",
+            "--api-key-file keys can be read by other users",
         ),
         (
             [&loopback[..], &["--admin-addr", "0.0.0.0:0"]].concat(),
