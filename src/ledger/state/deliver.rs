@@ -4,9 +4,12 @@
 //! there repeatedly. A set is numbered and stored before it is handed out, and no newer set is made for the total until
 //! it has a definite answer. So an older set never overwrites a newer one, whichever process sends it.
 
+#[cfg(feature = "postgres")]
 use std::collections::BTreeSet;
 
-use super::super::values::{HOUR, MINUTE, Org, SECOND, Time};
+#[cfg(feature = "postgres")]
+use super::super::values::Org;
+use super::super::values::{HOUR, MINUTE, SECOND, Time};
 use super::State;
 use super::event::{ReadSummary, Seal, Sealed, Set};
 use super::total::{Check, OpenSet, Total, TotalId};
@@ -71,6 +74,7 @@ impl State {
 }
 
 /// The orgs of the totals that a seal of all orgs would hand out.
+#[cfg(feature = "postgres")]
 pub(in crate::ledger) fn due_orgs<'a>(
     totals: impl Iterator<Item = &'a Total>,
     seal: &Seal,

@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use table::Table;
 
+#[cfg(feature = "postgres")]
 pub(super) use deliver::{due_orgs, has_work};
 pub use event::{
     Answer, Change, Event, Outcome, ReadSummary, Refusal, Report, Reserve, Seal, Sealed, Set,
@@ -239,6 +240,7 @@ impl State {
     }
 
     /// The records in memory, without pending changes.
+    #[cfg(feature = "postgres")]
     pub(super) fn into_stored(self) -> Stored {
         Stored {
             totals: self.totals.into_values().collect(),

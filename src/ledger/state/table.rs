@@ -49,6 +49,7 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
     }
 
     /// The rows without pending changes, in no order.
+    #[cfg(feature = "postgres")]
     pub(super) fn into_values(self) -> impl Iterator<Item = V> {
         self.rows.into_values()
     }
