@@ -1,17 +1,18 @@
 //! `tier serve`: serves the API, over Stripe or its own sandbox, for one account or many.
 
+mod background;
+mod reload;
+
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::http::HeaderValue;
 use tokio::net::TcpListener;
-use tokio::signal::unix::Signal;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
@@ -24,28 +25,12 @@ use crate::api::{
     WebhookSecrets,
 };
 use crate::background::Tasks;
-use crate::config::{self, ApiKeys, Environment, ListenAddr};
-use crate::domain::{
-    self, Domain, Lane, LedgerHandle, LedgerSettings, MaxAge, Memory, PricingPages,
-};
+use crate::config::{self, Environment, ListenAddr};
+use crate::domain::{LedgerHandle, MaxAge, Memory};
 use crate::server::{self, Tls};
 use crate::stripe::RateSettings;
 use clock::Clock;
-
-/// The length of a month, for costs per month.
-const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
-/// How often the opening of the ledger is tried again, if Stripe could not confirm its account at the start.
-const OPEN_EVERY: Duration = Duration::from_secs(15);
-
-/// How often due totals of the ledger are delivered.
-const DELIVER_EVERY: Duration = Duration::from_secs(1);
-
-/// How often ended periods of the ledger are settled, and undelivered usage is counted.
-const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
-
-/// How often expired reservations are removed from the ledger. They do not count even before that.
-const EXPIRE_EVERY: Duration = Duration::from_secs(1);
+use reload::{Pages, reload_at};
 
 /// How often expired device logins are removed from memory, with keys that were not fetched.
 const EXPIRE_LOGINS_EVERY: Duration = Duration::from_secs(60);
@@ -99,7 +84,7 @@ pub(super) async fn run_for(
     } else {
         None
     };
-    let ledger = ledger(settings)?;
+    let ledger = background::ledger(settings)?;
     let (stripe_url, mut app) =
         app(global, settings, environment, sandbox.as_ref(), ledger).await?;
     for danger in settings.dangers(&stripe_url, app.accounts.is_live()) {
@@ -132,13 +117,7 @@ pub(super) async fn run_for(
         });
     }
     if let Accounts::One(domain) = &app.accounts {
-        let every = settings.freshness.reconcile.0;
-        let domain = domain.clone();
-        let swept = domain.clone();
-        tasks.repeat("sweep", every, move || {
-            sweep(swept.in_background(Lane::Bulk), every)
-        });
-        keep_ledger(&mut tasks, &domain).await?;
+        background::start(&mut tasks, domain, settings.freshness.reconcile.0).await?;
         if let Purpose::Builder = purpose {
             let addr = ListenAddr::from(listener.local_addr()?);
             let url = format!("http://{}/builder", addr.reachable());
@@ -147,13 +126,13 @@ pub(super) async fn run_for(
             ));
         }
         if let (Purpose::Dev(model), Some(sandbox)) = (purpose, &sandbox) {
-            sandbox.keep_pushed(model, &mut tasks, &domain);
+            sandbox.keep_pushed(model, &mut tasks, domain);
         }
     }
-    let mut background = JoinSet::new();
-    background.spawn(reload_at(reload, keys, accepted, tls.clone(), pages));
+    let mut reloading = JoinSet::new();
+    reloading.spawn(reload_at(reload, keys, accepted, tls.clone(), pages));
     listen(settings, listener, app, tls, stop).await?;
-    background.shutdown().await;
+    reloading.shutdown().await;
     tasks.stop().await;
     if let Some(sandbox) = sandbox {
         sandbox.stop().await;
@@ -199,63 +178,6 @@ async fn app(
     let mut app = App::new(domain);
     app.publishable_key = publishable_key;
     Ok((url, app))
-}
-
-fn ledger(settings: &config::Serve) -> anyhow::Result<Option<LedgerHandle>> {
-    let Some(file) = settings.ledger_file()? else {
-        return Ok(None);
-    };
-    let kept = LedgerSettings {
-        deliver_after: settings.ledger.deliver_after.0,
-        keep: settings.ledger.ledger_keep.0,
-    };
-    let ledger = LedgerHandle::new(file.to_owned(), kept);
-    let ledger = ledger.with_context(|| format!("cannot use --ledger {}", file.display()))?;
-    Ok(Some(ledger))
-}
-
-/// Opens the ledger, if there is one, and starts its deliveries.
-async fn keep_ledger(tasks: &mut Tasks, domain: &Domain) -> anyhow::Result<()> {
-    if !domain.has_ledger() {
-        return Ok(());
-    }
-    match domain.open_ledger().await {
-        Ok(()) => {}
-        Err(error @ domain::Error::LedgerUnavailable(_)) => {
-            return Err(error).context("cannot use --ledger");
-        }
-        Err(error) => tracing::warn!(
-            %error,
-            "the account of the ledger cannot be confirmed, because Stripe cannot be reached: no usage is accepted until it is"
-        ),
-    }
-    let unopened = domain.clone();
-    tasks.repeat("open-ledger", OPEN_EVERY, move || {
-        let domain = unopened.in_background(Lane::Bulk);
-        async move { domain.open_ledger().await }
-    });
-    let sender = domain.clone();
-    tasks.repeat("deliver", DELIVER_EVERY, move || {
-        deliver(sender.in_background(Lane::Bulk))
-    });
-    let reserving = domain.clone();
-    tasks.repeat("expire-reservations", EXPIRE_EVERY, move || {
-        let domain = reserving.in_background(Lane::Bulk);
-        async move { domain.expire_reservations().await }
-    });
-    let domain = domain.clone();
-    tasks.repeat("maintain-ledger", MAINTAIN_EVERY, move || {
-        let domain = domain.in_background(Lane::Bulk);
-        async move { domain.maintain_ledger().await }
-    });
-    Ok(())
-}
-
-async fn deliver(domain: Domain) -> Result<(), domain::Error> {
-    if domain.has_open_ledger() {
-        domain.deliver().await?;
-    }
-    Ok(())
 }
 
 /// Prints the addresses, and serves the API and the listener of `--admin-addr`.
@@ -320,75 +242,6 @@ async fn listen(
     let serving = server::serve_with(listener, api::router(app), options, stop);
     tokio::join!(serving, pages);
     Ok(())
-}
-
-/// Finds changes that no event reported, and logs what that costs. Stripe allows about 500 reads per payment, and at
-/// least 10,000 a month.
-async fn sweep(domain: Domain, every: Duration) -> Result<(), domain::Error> {
-    let found = domain.sweep().await?;
-    let sweeps_a_month = MONTH.as_millis().div_ceil(every.as_millis().max(1));
-    let calls_a_month = sweeps_a_month.saturating_mul(found.calls.try_into().unwrap_or(u128::MAX));
-    tracing::info!(
-        subscriptions = found.subscriptions,
-        drifted = found.drifted,
-        unsettled = found.unsettled,
-        calls = found.calls,
-        calls_a_month,
-        "swept"
-    );
-    Ok(())
-}
-
-/// The file of pricing pages, and those that are in force.
-struct Pages {
-    file: Option<PathBuf>,
-    listed: ListedPages,
-}
-
-impl Pages {
-    /// Reads the file, if there is one. Returns whether there is.
-    fn read(&self) -> anyhow::Result<bool> {
-        let Some(file) = &self.file else {
-            return Ok(false);
-        };
-        let cannot = || format!("cannot use --pricing-pages {}", file.display());
-        let text = std::fs::read_to_string(file).with_context(cannot)?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        self.listed
-            .replace(PricingPages::parse(text).with_context(cannot)?);
-        Ok(true)
-    }
-}
-
-/// Reads keys, certificate and pricing pages again after each SIGHUP. If that fails, the old ones stay in use.
-async fn reload_at(
-    mut signal: Signal,
-    source: ApiKeys,
-    keys: Keys,
-    tls: Option<Tls>,
-    pages: Pages,
-) {
-    while signal.recv().await.is_some() {
-        match source.read() {
-            // Without a file the keys cannot have changed, and a server without keys stays open.
-            Ok(new) if new.is_empty() => {}
-            Ok(new) => {
-                keys.replace(new);
-                tracing::info!("API keys reloaded");
-            }
-            Err(error) => tracing::error!(%error, "API keys not reloaded"),
-        }
-        match tls.as_ref().map(Tls::reload) {
-            None => {}
-            Some(Ok(())) => tracing::info!("certificate reloaded"),
-            Some(Err(error)) => tracing::error!(%error, "certificate not reloaded"),
-        }
-        match pages.read() {
-            Ok(false) => {}
-            Ok(true) => tracing::info!("pricing pages reloaded"),
-            Err(error) => tracing::error!("pricing pages not reloaded: {error:#}"),
-        }
-    }
 }
 
 fn origins(settings: &config::Serve) -> Arc<[HeaderValue]> {

@@ -1,0 +1,112 @@
+//! The background work of one account: the sweep, and the ledger's deliveries.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::background::Tasks;
+use crate::config;
+use crate::domain::{self, Domain, Lane, LedgerHandle, LedgerSettings};
+
+/// The length of a month, for costs per month.
+const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How often the opening of the ledger is tried again, if Stripe could not confirm its account at the start.
+const OPEN_EVERY: Duration = Duration::from_secs(15);
+
+/// How often due totals of the ledger are delivered.
+const DELIVER_EVERY: Duration = Duration::from_secs(1);
+
+/// How often ended periods of the ledger are settled, and undelivered usage is counted.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
+
+/// How often expired reservations are removed from the ledger. They do not count even before that.
+const EXPIRE_EVERY: Duration = Duration::from_secs(1);
+
+/// The ledger of the settings, if they name one. It is opened later, once its account is known.
+pub(super) fn ledger(settings: &config::Serve) -> anyhow::Result<Option<LedgerHandle>> {
+    let Some(file) = settings.ledger_file()? else {
+        return Ok(None);
+    };
+    let kept = LedgerSettings {
+        deliver_after: settings.ledger.deliver_after.0,
+        keep: settings.ledger.ledger_keep.0,
+    };
+    let ledger = LedgerHandle::new(file.to_owned(), kept);
+    let ledger = ledger.with_context(|| format!("cannot use --ledger {}", file.display()))?;
+    Ok(Some(ledger))
+}
+
+/// Starts the tasks of an account. It is swept `every` so often.
+pub(super) async fn start(
+    tasks: &mut Tasks,
+    domain: &Domain,
+    every: Duration,
+) -> anyhow::Result<()> {
+    let swept = domain.clone();
+    tasks.repeat("sweep", every, move || {
+        sweep(swept.in_background(Lane::Bulk), every)
+    });
+    keep_ledger(tasks, domain).await
+}
+
+/// Opens the ledger, if there is one, and starts its deliveries.
+async fn keep_ledger(tasks: &mut Tasks, domain: &Domain) -> anyhow::Result<()> {
+    if !domain.has_ledger() {
+        return Ok(());
+    }
+    match domain.open_ledger().await {
+        Ok(()) => {}
+        Err(error @ domain::Error::LedgerUnavailable(_)) => {
+            return Err(error).context("cannot use --ledger");
+        }
+        Err(error) => tracing::warn!(
+            %error,
+            "the account of the ledger cannot be confirmed, because Stripe cannot be reached: no usage is accepted until it is"
+        ),
+    }
+    let unopened = domain.clone();
+    tasks.repeat("open-ledger", OPEN_EVERY, move || {
+        let domain = unopened.in_background(Lane::Bulk);
+        async move { domain.open_ledger().await }
+    });
+    let sender = domain.clone();
+    tasks.repeat("deliver", DELIVER_EVERY, move || {
+        deliver(sender.in_background(Lane::Bulk))
+    });
+    let reserving = domain.clone();
+    tasks.repeat("expire-reservations", EXPIRE_EVERY, move || {
+        let domain = reserving.in_background(Lane::Bulk);
+        async move { domain.expire_reservations().await }
+    });
+    let domain = domain.clone();
+    tasks.repeat("maintain-ledger", MAINTAIN_EVERY, move || {
+        let domain = domain.in_background(Lane::Bulk);
+        async move { domain.maintain_ledger().await }
+    });
+    Ok(())
+}
+
+async fn deliver(domain: Domain) -> Result<(), domain::Error> {
+    if domain.has_open_ledger() {
+        domain.deliver().await?;
+    }
+    Ok(())
+}
+
+/// Finds changes that no event reported, and logs what that costs. Stripe allows about 500 reads per payment, and at
+/// least 10,000 a month.
+async fn sweep(domain: Domain, every: Duration) -> Result<(), domain::Error> {
+    let found = domain.sweep().await?;
+    let sweeps_a_month = MONTH.as_millis().div_ceil(every.as_millis().max(1));
+    let calls_a_month = sweeps_a_month.saturating_mul(found.calls.try_into().unwrap_or(u128::MAX));
+    tracing::info!(
+        subscriptions = found.subscriptions,
+        drifted = found.drifted,
+        unsettled = found.unsettled,
+        calls = found.calls,
+        calls_a_month,
+        "swept"
+    );
+    Ok(())
+}
