@@ -139,7 +139,7 @@ impl Report {
 
 /// The total that the item must have for the period's total to be `n`, of which `least` cannot be taken back.
 fn own_part(total: &Total, n: i64, least: i64) -> Result<i64, Refusal> {
-    match n - least {
+    match n.saturating_sub(least) {
         ..0 => Err(Refusal::TooLow { least }),
         _ if total.aggregate.is_level() => Ok(n),
         own => Ok(own),

@@ -400,3 +400,16 @@ fn what_no_longer_counts_cannot_be_committed_by_a_slower_clock() {
         .used(&"org:a".into(), &"feature:s".into(), START);
     assert_eq!((used.n, used.reserved(world.now)), (0, 450));
 }
+
+#[test]
+fn a_total_is_refused_below_what_others_have_recorded_however_low_it_is() {
+    for n in [4, 0, -1, i64::MIN] {
+        let mut world = World::new();
+        let report = Report {
+            recorded: 5,
+            ..clobber(&sum(), n)
+        };
+        let refused = accept(&mut world, report);
+        assert_eq!(refused, Err(Refusal::TooLow { least: 5 }), "{n}");
+    }
+}
