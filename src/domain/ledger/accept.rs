@@ -187,7 +187,7 @@ fn elsewhere(
 ) -> i64 {
     let item = usage.metered_item(feature);
     match item.map(|item| item.sold.kind) {
-        Some(Kind::Sum) => usage.used_beside(ledger, org, feature, now).elsewhere,
+        Some(Kind::Sum) => usage.used_outside(ledger, org, feature, now).elsewhere,
         _ => 0,
     }
 }

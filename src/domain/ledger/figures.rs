@@ -74,9 +74,9 @@ impl Domain {
     }
 }
 
-/// Usage of a feature in its period that is not the ledger's.
+/// Usage of a feature in its period that is not in the ledger.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Beside {
+pub(super) struct OutsideUsage {
     /// On other items than the metered one.
     pub(super) elsewhere: i64,
     /// On the metered item, if the ledger has not read it yet.
@@ -84,16 +84,16 @@ pub(super) struct Beside {
 }
 
 impl UsageSnapshot {
-    /// The usage of a feature, a sum, that is not the ledger's.
-    pub(super) fn used_beside(
+    /// The usage of a feature, a sum, that is not in the ledger.
+    pub(super) fn used_outside(
         &self,
         ledger: &Ledger,
         org: &OrgName,
         feature: &FeatureName,
         now: Time,
-    ) -> Beside {
+    ) -> OutsideUsage {
         let Some(metered) = self.metered_item(feature) else {
-            return Beside::default();
+            return OutsideUsage::default();
         };
         let start = Time::from_seconds(self.period_at(now.seconds()).start);
         let used = ledger.used(org.as_str(), feature.as_str(), start);
@@ -111,7 +111,7 @@ impl UsageSnapshot {
         let items = used.iter().flat_map(|used| &used.items);
         let mut own = items.filter(|own| own.item.as_str() == &*metered.id);
         let is_read = own.any(|own| own.adopted);
-        Beside {
+        OutsideUsage {
             elsewhere: in_all.saturating_sub(used.as_ref().map_or(0, |used| used.n)),
             unread: if is_read { 0 } else { metered.used },
         }
@@ -122,8 +122,7 @@ fn rows(usage: &UsageSnapshot, ledger: &Ledger, org: &OrgName, now: Time) -> Arc
     let start = Time::from_seconds(usage.period_at(now.seconds()).start);
     let mut items = Vec::with_capacity(usage.items().len());
     let mut reserved = Vec::new();
-    let is_same = |one: &Item, next: &Item| one.sold.feature == next.sold.feature;
-    for of_feature in usage.items().chunk_by(is_same) {
+    for of_feature in usage.by_feature() {
         let feature = &of_feature[0].sold.feature;
         let (used, held) = ledger.used_and_reserved(org.as_str(), feature.as_str(), start, now);
         let of_feature = of_feature.iter();
@@ -132,6 +131,9 @@ fn rows(usage: &UsageSnapshot, ledger: &Ledger, org: &OrgName, now: Time) -> Arc
     }
     let usage = usage.with_items(items.into());
     let rows = usage.rows();
+    if reserved.iter().all(|held| *held == 0) {
+        return rows;
+    }
     let rows = std::iter::zip(rows.iter().cloned(), reserved);
     let rows = rows.map(|(row, reserved)| FeatureUsage {
         used: row.used.saturating_add(reserved),

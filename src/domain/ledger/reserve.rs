@@ -65,8 +65,8 @@ impl Domain {
         let now = self.ledger_time().await?;
         let known = self.reported_org(org, &[&wanted.feature]).await?;
         let target = known.usage.target(org, &wanted.feature, now)?;
-        let beside = known.usage.used_beside(ledger, org, &wanted.feature, now);
-        let beside = beside.elsewhere.saturating_add(beside.unread);
+        let outside = known.usage.used_outside(ledger, org, &wanted.feature, now);
+        let outside = outside.elsewhere.saturating_add(outside.unread);
         let rows = known.usage.rows();
         let row = rows.iter().find(|row| row.feature == wanted.feature);
         let limit = row.map_or(0, |row| row.limit);
@@ -80,7 +80,7 @@ impl Domain {
             on_test_clock: self.test_clock.is_some(),
             limit: Some(limit)
                 .filter(|limit| *limit != NO_LIMIT && !wanted.ignores_limit)
-                .map(|limit| limit.saturating_sub(beside)),
+                .map(|limit| limit.saturating_sub(outside)),
             commit: wanted.commit,
         });
         let Answer::Reserved { expires, used } =
@@ -99,7 +99,7 @@ impl Domain {
         });
         Ok(Reserved {
             granted,
-            used: used.saturating_add(beside),
+            used: used.saturating_add(outside),
             limit,
         })
     }

@@ -255,10 +255,13 @@ impl UsageSnapshot {
     /// The rows that callers receive, one for each feature name. Grants of several plans are added up, and usage on
     /// removed items counts.
     pub(in crate::domain) fn rows(&self) -> Arc<[FeatureUsage]> {
-        let by_feature = self
-            .items
-            .chunk_by(|one, next| one.sold.feature == next.sold.feature);
-        by_feature.map(row).collect()
+        self.by_feature().map(row).collect()
+    }
+
+    /// The items of each feature name, in the order of [`rows`](Self::rows).
+    pub(in crate::domain) fn by_feature(&self) -> impl Iterator<Item = &[Item]> {
+        self.items
+            .chunk_by(|one, next| one.sold.feature == next.sold.feature)
     }
 
     /// The item to record usage of `feature` on; `None` if there is none.
