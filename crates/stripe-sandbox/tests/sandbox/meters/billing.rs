@@ -130,16 +130,7 @@ async fn fractions_are_billed_exactly() {
     metered.subscribe(&[&flat, &tiered], "").await;
     metered.report("0.1").await;
     metered.report("0.25").await;
-    let form = format!(
-        "event_name=other&payload[stripe_customer_id]={}&payload[value]=2.75",
-        metered.customer
-    );
-    metered
-        .world
-        .api
-        .post("/v1/billing/meter_events", &form)
-        .await
-        .ok();
+    metered.send_event("other", "2.75", "").await;
     metered.world.advance_to(MAY).await;
     let invoice = &metered.world.invoices(&metered.customer).await[0];
     let lines = invoice["lines"]["data"].as_array().expect("lines");
@@ -213,13 +204,9 @@ async fn late_usage_counts_while_the_invoice_is_a_draft() {
         );
         assert_eq!(number(draft, "automatically_finalizes_at"), MAY + 3600);
         metered.report_at("4", MAY - 60).await;
-        let event = format!(
-            "event_name=calls&identifier=wrong&payload[stripe_customer_id]={}&payload[value]=100&timestamp={}",
-            metered.customer,
-            MAY - 60
-        );
+        let event = format!("identifier=wrong&timestamp={}", MAY - 60);
+        metered.send_event("calls", "100", &event).await;
         let api = &metered.world.api;
-        api.post("/v1/billing/meter_events", &event).await.ok();
         assert_eq!(metered.billed().await[0], [(107, 535)], "{mode}");
         let cancel = "event_name=calls&type=cancel&cancel[identifier]=wrong";
         api.post("/v1/billing/meter_event_adjustments", cancel)

@@ -143,12 +143,8 @@ async fn what_cannot_be_counted_is_dropped_silently() {
         format!("payload[stripe_customer_id]={customer}&payload[value]=1.1234567890123"),
     ] {
         let form = format!("event_name=calls&{payload}");
-        metered
-            .world
-            .api
-            .post("/v1/billing/meter_events", &form)
-            .await
-            .ok();
+        let api = &metered.world.api;
+        api.post("/v1/billing/meter_events", &form).await.ok();
     }
     metered.process();
     assert_eq!(metered.summary(APRIL, APRIL + DAY).await, json!(0));
@@ -223,17 +219,8 @@ async fn formulas_and_windows_aggregate() {
     let form = "display_name=Name&event_name=levels&default_aggregation[formula]=sum&event_time_window=hour";
     let levels = metered.world.api.create("/v1/billing/meters", form).await;
     for (value, at) in [(5, 10), (7, 20), (2, 3600)] {
-        let form = format!(
-            "event_name=levels&payload[stripe_customer_id]={}&payload[value]={value}&timestamp={}",
-            metered.customer,
-            APRIL - DAY + at
-        );
-        metered
-            .world
-            .api
-            .post("/v1/billing/meter_events", &form)
-            .await
-            .ok();
+        let at = format!("timestamp={}", APRIL - DAY + at);
+        metered.send_event("levels", &value.to_string(), &at).await;
     }
     metered.process();
     let path = format!(

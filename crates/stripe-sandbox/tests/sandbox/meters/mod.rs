@@ -54,28 +54,30 @@ impl Metered {
 
     /// Reports usage at the customer's time.
     pub(crate) async fn report(&self, value: &str) {
-        let form = format!(
-            "event_name=calls&payload[stripe_customer_id]={}&payload[value]={value}",
-            self.customer
-        );
-        self.world
-            .api
-            .post("/v1/billing/meter_events", &form)
-            .await
-            .ok();
+        self.send_event("calls", value, "").await;
     }
 
     /// Reports usage at a time.
     pub(crate) async fn report_at(&self, value: &str, at: i64) {
+        self.send_event("calls", value, &format!("timestamp={at}"))
+            .await;
+    }
+
+    /// Sends a meter event of the customer, with further parameters.
+    pub(crate) async fn send_event(&self, name: &str, value: &str, form: &str) {
         let form = format!(
-            "event_name=calls&payload[stripe_customer_id]={}&payload[value]={value}&timestamp={at}",
+            "event_name={name}&payload[stripe_customer_id]={}&payload[value]={value}&{form}",
             self.customer
         );
-        self.world
-            .api
-            .post("/v1/billing/meter_events", &form)
-            .await
-            .ok();
+        let api = &self.world.api;
+        api.post("/v1/billing/meter_events", &form).await.ok();
+    }
+
+    /// Cancels a subscription now, with credits for unused time.
+    pub(crate) async fn cancel(&self, subscription: &str) {
+        let path = format!("/v1/subscriptions/{subscription}");
+        let api = &self.world.api;
+        api.send("DELETE", &path, "prorate=true").await.ok();
     }
 
     /// Subscribes the customer to items, with further parameters.

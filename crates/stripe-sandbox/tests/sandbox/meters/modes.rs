@@ -58,13 +58,7 @@ async fn a_subscription_is_migrated_for_good() {
     api.post(&path, FLEXIBLE).await.error(400);
     // What was charged before counts as a debit.
     metered.world.advance_to(MIDDLE).await;
-    api.send(
-        "DELETE",
-        &format!("/v1/subscriptions/{subscription}"),
-        "prorate=true",
-    )
-    .await
-    .ok();
+    metered.cancel(&subscription).await;
     assert_eq!(
         pending(&metered).await,
         [("Unused time on Name after 16 Apr 2020".to_owned(), -500)]

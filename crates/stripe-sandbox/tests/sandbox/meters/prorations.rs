@@ -60,13 +60,7 @@ async fn each_debit_is_credited_once() {
     // 6 of the 15 days that the second debit was for, and 6 of 30 days of three.
     assert_eq!(amounts(&metered).await, [1000, -500, 600, -400]);
     metered.world.advance_to(APRIL + 27 * DAY).await;
-    let path = format!("/v1/subscriptions/{subscription}");
-    metered
-        .world
-        .api
-        .send("DELETE", &path, "prorate=true")
-        .await
-        .ok();
+    metered.cancel(&subscription).await;
     assert_eq!(amounts(&metered).await, [1000, -500, 600, -400, -300]);
 }
 
@@ -95,13 +89,7 @@ async fn a_new_period_is_a_new_debit() {
     let quantity = format!("items[0][id]={}&items[0][quantity]=2", items[0]);
     metered.world.update(&subscription, &quantity).await;
     metered.world.advance_to(MAY + 10 * DAY).await;
-    let path = format!("/v1/subscriptions/{subscription}");
-    metered
-        .world
-        .api
-        .send("DELETE", &path, "prorate=true")
-        .await
-        .ok();
+    metered.cancel(&subscription).await;
     // 21 of 31 days of two.
     assert_eq!(amounts(&metered).await, [-4200]);
 }
