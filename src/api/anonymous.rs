@@ -1,5 +1,5 @@
 //! What operations that need no key take from a request. They act on no account, but they cost time and memory, so they
-//! count as requests of one caller that everybody is.
+//! count as requests of one caller, which all share.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::HOST;

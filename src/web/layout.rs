@@ -1,4 +1,4 @@
-//! The frame of all pages, and the headers that keep them to themselves.
+//! The frame of all pages, and the headers that isolate them from other sites.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};

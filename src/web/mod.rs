@@ -5,14 +5,14 @@
 
 mod assets;
 mod builder;
-mod complaint;
 mod layout;
+mod nothing_to_show;
 mod pricing_table;
 mod revalidation;
 
 pub use assets::Asset;
 pub use builder::builder;
-pub use complaint::complaint;
 pub use layout::Page;
+pub use nothing_to_show::nothing_to_show;
 pub use pricing_table::pricing_table;
 pub use revalidation::{Revalidated, etag};

@@ -1,4 +1,4 @@
-//! Answers that a browser may keep, and asks about again.
+//! Answers that a browser may cache, and revalidates.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};

@@ -92,8 +92,8 @@ test('another site has the table as an element, with the same amounts', async ()
   assert.deepEqual(await element.locator('h3').allTextContents(), plans.map(plan => plan.title))
   assert.deepEqual(await element.locator('.price').allTextContents(), plans.map(plan => plan.text))
   assert.deepEqual(await element.locator('.feature-text').allTextContents(), plans.flatMap(plan => plan.features.map(feature => feature.text)))
-  const told = plans.map(plan => plan.text)
-  assert.deepEqual(told, ['Free', '$10.00 a month', '¥1,200 a month', 'KWD 1.250 a month'])
+  const texts = plans.map(plan => plan.text)
+  assert.deepEqual(texts, ['Free', '$10.00 a month', '¥1,200 a month', 'KWD 1.250 a month'])
   assert.equal(plans[2].features[0].text, '¥0.000000000001 each')
   const chosen = await page.evaluate(
     () =>

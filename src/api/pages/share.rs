@@ -72,7 +72,7 @@ async fn show(
     let mut response = match (read, wants_page(&head.headers)) {
         (Ok(shared), true) => web::builder(app.accounts.is_live(), Some(&shared)).into_response(),
         (Ok(shared), false) => Document(shared.model.to_json() + "\n").into_response(),
-        (Err(error), true) => web::Page::new("No model", web::complaint(&error))
+        (Err(error), true) => web::Page::new("No model", web::nothing_to_show(&error))
             .status(StatusCode::BAD_REQUEST)
             .into_response(),
         (Err(error), false) => Error::from(error).into_response(),

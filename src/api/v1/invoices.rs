@@ -28,7 +28,11 @@ pub(in crate::api) fn operations() -> [Operation; 1] {
     [Operation::get("invoices", "/v1/invoices", access, invoices)]
 }
 
-async fn invoices(domain: Domain, Org(org): Org, Asked(query): Asked) -> Result<Json<Page>, Error> {
+async fn invoices(
+    domain: Domain,
+    Org(org): Org,
+    Parameters(query): Parameters,
+) -> Result<Json<Page>, Error> {
     let page = domain.invoices(&org, &query).await?;
     let last = page.invoices.last().filter(|_| page.has_more);
     Ok(Json(Page {
@@ -39,10 +43,10 @@ async fn invoices(domain: Domain, Org(org): Org, Asked(query): Asked) -> Result<
     }))
 }
 
-/// What the query asks for, beside the org.
-struct Asked(InvoicesQuery);
+/// The parameters besides the org.
+struct Parameters(InvoicesQuery);
 
-impl FromRequestParts<Shared> for Asked {
+impl FromRequestParts<Shared> for Parameters {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {

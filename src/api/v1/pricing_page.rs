@@ -72,7 +72,7 @@ async fn answer(
     Ok(response)
 }
 
-/// The page of that name, and whether it is public. Who was admitted sees the newest plans if there is no default page.
+/// The page of that name, and whether it is public. If there is no default page, an admitted caller sees the newest plans.
 pub(in crate::api) async fn page(
     app: &Shared,
     context: &RequestContext,

@@ -28,7 +28,7 @@ export const bar = (builder, header) => {
       button(name, 'stripe', () => builder.open({ kind: 'stripe' }), isReadOnly),
     ),
     isReadOnly && shared(builder),
-    builder.told !== '' && h('p', { className: 'error', role: 'alert' }, builder.told),
+    builder.notice !== '' && h('p', { className: 'error', role: 'alert' }, builder.notice),
     builder.generalFaults().map(fault => h('p', { className: 'error', role: 'alert' }, fault.message)),
   )
 }
@@ -49,7 +49,7 @@ const title = (builder, header) => {
       'aria-label': 'Title of the model',
       maxLength: 200,
       data: { key: 'title' },
-      oninput: (/** @type {any} */ { target }) => builder.entitle(target.value),
+      oninput: (/** @type {any} */ { target }) => builder.setTitle(target.value),
     })
   const input = /** @type {HTMLInputElement} */ (field)
   if (input.value !== builder.state.title) input.value = builder.state.title

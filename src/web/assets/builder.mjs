@@ -45,7 +45,7 @@ export class Builder extends Editor {
   currencies = {}
   from = ''
   /** What somebody has to know, such as why a file cannot be read. */
-  told = ''
+  notice = ''
   panelCount = 0
 
   /** @type {Panel | null} */
@@ -105,8 +105,8 @@ export class Builder extends Editor {
   }
 
   /** @param {string} message */
-  tell(message) {
-    this.told = message
+  notify(message) {
+    this.notice = message
     this.render()
   }
 

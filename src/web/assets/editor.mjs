@@ -83,7 +83,7 @@ export class Editor extends HTMLElement {
   }
 
   /** @param {string} title */
-  entitle(title) {
+  setTitle(title) {
     this.#go({ ...this.state, title }, 'type title')
   }
 

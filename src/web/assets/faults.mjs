@@ -36,16 +36,16 @@ export const mark = (panel, faults, base) => {
   for (const { path, message } of below(faults, base)) {
     const rest = path.slice(base.length)
     const field = longest(fields, rest)
-    const told = h('p', { className: 'error fault', id: newId(), role: 'alert' }, message)
+    const notice = h('p', { className: 'error fault', id: newId(), role: 'alert' }, message)
     if (field === undefined) {
-      panel.querySelector('h2')?.after(told)
+      panel.querySelector('h2')?.after(notice)
       continue
     }
     field.setAttribute('aria-invalid', 'true')
-    field.setAttribute('aria-errormessage', told.id)
+    field.setAttribute('aria-errormessage', notice.id)
     const parent = field.closest('tr, .field') ?? field
-    if (parent.matches('tr')) parent.after(h('tr', { className: 'fault' }, h('td', { colspan: 9 }, told)))
-    else parent.append(told)
+    if (parent.matches('tr')) parent.after(h('tr', { className: 'fault' }, h('td', { colspan: 9 }, notice)))
+    else parent.append(notice)
   }
 }
 

@@ -33,7 +33,7 @@ export const kept = () => {
 /** @param {Builder} builder @param {File} file */
 const open = async (builder, file) => {
   const fault = builder.read(await file.text())
-  builder.tell(fault === null ? '' : `${file.name}: ${fault}`)
+  builder.notify(fault === null ? '' : `${file.name}: ${fault}`)
   builder.reopen()
 }
 

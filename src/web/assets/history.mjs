@@ -1,4 +1,4 @@
-// What was, and can be again.
+// Undo and redo.
 
 /** How many steps can be undone. */
 const MOST = 500

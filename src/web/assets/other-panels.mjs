@@ -9,7 +9,7 @@ import { h, labelled, show } from './dom.mjs'
 
 /** @param {Builder} builder @returns {Panel} */
 export const jsonPanel = builder => {
-  const told = h('p', { className: 'error', role: 'alert', hidden: true })
+  const notice = h('p', { className: 'error', role: 'alert', hidden: true })
   const text = h('textarea', {
     value: builder.text(),
     rows: 24,
@@ -19,11 +19,11 @@ export const jsonPanel = builder => {
     data: { key: 'json' },
     oninput: () => {
       const fault = builder.read(text.value, 'type json')
-      told.hidden = fault === null
-      told.textContent = fault ?? ''
+      notice.hidden = fault === null
+      notice.textContent = fault ?? ''
     },
   })
-  const element = h('section', {}, h('h2', {}, 'pricing.json'), labelled('The model as JSON', text, 'Comments stay until something is changed outside of this text.'), told)
+  const element = h('section', {}, h('h2', {}, 'pricing.json'), labelled('The model as JSON', text, 'Comments stay until something is changed outside of this text.'), notice)
   return { element, base: () => [], title: 'pricing.json' }
 }
 

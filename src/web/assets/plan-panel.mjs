@@ -75,7 +75,7 @@ const pushed = (builder, id) => {
  */
 const name = ({ builder, isFixed }, id, renamed) => {
   const parts = nameAndVersion(id)
-  const told = h('p', { className: 'error', hidden: true, role: 'alert' })
+  const notice = h('p', { className: 'error', hidden: true, role: 'alert' })
   const field = (/** @type {'name' | 'version'} */ part, /** @type {string} */ label) =>
     labelled(
       label,
@@ -89,8 +89,8 @@ const name = ({ builder, isFixed }, id, renamed) => {
           parts[part] = target.value.trim()
           const to = `plan:${parts.name}@${parts.version}`
           const isTaken = to !== id && builder.model.plans[to] !== undefined
-          told.hidden = !isTaken
-          told.textContent = isTaken ? `There is a plan ${to} already.` : ''
+          notice.hidden = !isTaken
+          notice.textContent = isTaken ? `There is a plan ${to} already.` : ''
           if (isTaken || to === id) return
           builder.change(rename(builder.model, ['plans'], id, to), `rename ${builder.panelCount}`)
           id = to
@@ -103,7 +103,7 @@ const name = ({ builder, isFixed }, id, renamed) => {
     { className: 'field' },
     h('div', { className: 'pair' }, field('name', 'Name'), field('version', 'Version')),
     h('p', { className: 'note' }, 'plan:<name>@<version>, of letters, digits, colons and dashes'),
-    told,
+    notice,
   )
 }
 

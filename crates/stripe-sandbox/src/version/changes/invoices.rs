@@ -45,7 +45,7 @@ pub(super) fn pretax_credits(fields: &mut Fields, from: &str, name: &str) {
     fields.insert(name.to_owned(), json!(credits));
 }
 
-/// Tells the lines in a list of an invoice's lines whose they are, by the list's URL.
+/// Names the invoice in each line of a list, by the list's URL.
 pub(super) fn name_in_lines(fields: &mut Fields) {
     let url = fields
         .get("url")

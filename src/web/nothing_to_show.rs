@@ -5,7 +5,7 @@ use std::fmt::Display;
 use maud::{Markup, html};
 
 /// What is wrong, for people.
-pub fn complaint(error: &impl Display) -> Markup {
+pub fn nothing_to_show(error: &impl Display) -> Markup {
     html! {
         h1 { "There is nothing to show" }
         p.error role="alert" { (error) }
