@@ -22,6 +22,8 @@ const QUEUE: usize = 8_192;
 const MAX_BATCH: usize = 1_024;
 /// How long the store is asked whether it has stored a request.
 const ASK_FOR: Duration = Duration::from_secs(15);
+/// How long it is asked before the requests that wait fail. A line that is cut twice in a row is no outage.
+const FAIL_OTHERS_AFTER: Duration = Duration::from_secs(1);
 /// The time between two questions.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -276,22 +278,22 @@ impl<T: Transactor> Run<T> {
     }
 
     /// Applies and stores requests, and only then publishes their figures. While it is unknown whether they are stored,
-    /// nothing else can be. If the store cannot be asked at once, what waits in the queue fails.
+    /// nothing else can be. If that takes long, what waits in the queue fails.
     fn write(
         &mut self,
         requests: &[Request],
         queue: &mut mpsc::Receiver<Command>,
     ) -> Result<Vec<Answers>, StoreError> {
         let start = Instant::now();
-        let mut has_asked = false;
         let done = loop {
             match self.transactor.transact(requests) {
-                Err(StoreError::OutcomeUnknown(_)) if !has_asked => has_asked = true,
                 Err(StoreError::OutcomeUnknown(cause)) if start.elapsed() < ASK_FOR => {
-                    let cause = cause.to_string().into();
-                    let error = unavailable(StoreError::Unreachable(cause));
-                    while let Ok(command) = queue.try_recv() {
-                        command.fail(&error);
+                    if start.elapsed() >= FAIL_OTHERS_AFTER {
+                        let cause = cause.to_string().into();
+                        let error = unavailable(StoreError::Unreachable(cause));
+                        while let Ok(command) = queue.try_recv() {
+                            command.fail(&error);
+                        }
                     }
                     std::thread::sleep(ASK_AGAIN);
                 }
