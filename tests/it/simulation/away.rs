@@ -8,8 +8,9 @@ use tier::domain::Delivered;
 
 const DAY: i64 = 24 * HOUR;
 
-/// How long after its end a period may take usage, in seconds. An outage ends later, or before.
-const SETTLED_AFTER: i64 = 600;
+/// How long after its end a period may take usage, in seconds: while its invoice is a draft, and a little longer. An
+/// outage ends later, or before.
+const SETTLED_AFTER: i64 = HOUR + 600;
 
 /// Longer than all deliveries after an outage take, in seconds.
 const CATCHING_UP: i64 = 1_200;

@@ -1,7 +1,7 @@
 //! Lists that failed once, shortened. Each stays.
 
 use super::ops::Fault::{DropAfter, TooMany};
-use super::ops::Op::{self, Advance, Ask, AtOnce, Buy, Deliver, Die, Fault, HangUp, Restart};
+use super::ops::Op::{self, Advance, Ask, AtOnce, Away, Buy, Deliver, Die, Fault, HangUp, Restart};
 use super::ops::Request;
 use super::ops::Request::{
     Cancel, CancelLater, Clobber, Commit, Phases, Release, Report, Reserve, Schedule, Subscribe,
@@ -432,5 +432,27 @@ fn usage_of_a_subscription_that_has_ended() {
         ),
         ask(0, report(2)),
         ask(0, Cancel),
+    ]);
+}
+
+/// The model counted usage in the running period that Stripe took for the ended one, whose invoice was a draft.
+#[test]
+fn an_outage_that_ends_as_the_period_closes() {
+    replay_with_ledger(&[
+        Buy {
+            at: 0,
+            org: 2,
+            to: 4,
+        },
+        Away {
+            org: 2,
+            calls: 10,
+            hours: 24,
+            last: Report {
+                feature: 2,
+                n: 18,
+                keyed: false,
+            },
+        },
     ]);
 }
