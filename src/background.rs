@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::metrics::Metrics;
-use crate::telemetry::error_chain;
 use clock::Clock;
+use telemetry::error_chain;
 
 /// The longest wait before a task's first run, so that a server that is restarted often runs its tasks too.
 const FIRST: Duration = Duration::from_secs(10 * 60);

@@ -25,18 +25,17 @@
 //! | [`ledger`] | stored usage: totals, how much of them Stripe has, and the store |
 //! | [`stripe`] | how Stripe is called: encoding, time-outs, retries |
 //! | [`admission`] | limits on how many requests run at the same time, and how they are shared |
-//! | [`telemetry`] | the log, and traces |
 //! | [`metrics`] | metrics for Prometheus |
 //! | [`num`] | numbers in JSON, as Go writes them |
 //! | [`position`] | line and column in a text |
 //! | `net` | addresses, names of this machine, and TLS settings |
 //!
 //! A noun has the same file name in `api::v1`, in `domain` and in `tests/it`. In `cli`, commands about one noun share
-//! its file, and others have their own. The last six parts depend on none of the others, and all may use them.
+//! its file, and others have their own. The last five parts depend on none of the others, and all may use them.
 //! `tests/it/architecture.rs` checks which part may name which.
 //!
-//! [`stripe_sandbox`] and [`clock`] are crates of their own: a simulated Stripe, which shares no code with `domain`,
-//! `billing` and `stripe`, and the time.
+//! [`stripe_sandbox`], [`clock`] and [`telemetry`] are crates of their own: a simulated Stripe, which shares no code with
+//! `domain`, `billing` and `stripe`, the time, and the log with its traces.
 //!
 //! Three seams, none of them a trait: Stripe is a base URL, the time is a [`clock::Clock`], and the
 //! account is a value ([`domain::Domain`]) of which one process may hold many.
@@ -57,5 +56,4 @@ pub mod num;
 pub mod position;
 pub mod server;
 pub mod stripe;
-pub mod telemetry;
 pub mod web;

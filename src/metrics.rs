@@ -17,8 +17,6 @@ use prometheus_client::registry::Registry;
 
 pub use format::Format;
 
-use crate::telemetry;
-
 /// Buckets in seconds, from cached answers to pushes that take minutes.
 const DURATIONS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,

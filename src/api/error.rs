@@ -14,7 +14,7 @@ use super::json;
 use super::layers::unknown_keys::UnknownKeyError;
 use crate::admission::AdmissionError;
 use crate::domain::{self, pricing};
-use crate::telemetry::error_chain;
+use telemetry::error_chain;
 
 /// The code of client errors that have no code of their own.
 const INVALID_REQUEST: &str = "invalid_request";

@@ -51,7 +51,6 @@ use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Su
 use serde_json::json;
 
 use crate::config::{self, Environment};
-use crate::telemetry;
 
 /// How long the process waits at its end for abandoned tasks.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -252,7 +251,11 @@ pub fn main() -> ExitCode {
         // Errors are printed anyway. STRIPE_DEBUG still works.
         (false, _) => "error,stripe=info",
     };
-    let log = telemetry::init(filter, environment.otlp_endpoint.as_deref());
+    let log = telemetry::init(
+        filter,
+        environment.otlp_endpoint.as_deref(),
+        crate::net::client_tls,
+    );
     let context = Context {
         global: cli.global,
         environment,

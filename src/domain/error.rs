@@ -231,7 +231,7 @@ fn from_answer(mut error: Box<stripe::ApiError>) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::error_chain;
+    use telemetry::error_chain;
 
     fn answer(status: u16, code: Option<&str>, param: Option<&str>, message: &str) -> Error {
         Error::from(stripe::Error::Api(Box::new(stripe::ApiError {

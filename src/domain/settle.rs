@@ -13,7 +13,7 @@ use super::schedule::CustomerState;
 use super::subscription::Subscriptions;
 use super::{CallerState, Domain, Failure, Lane, Result};
 use crate::billing::Subscription;
-use crate::telemetry::error_chain;
+use telemetry::error_chain;
 
 impl Domain {
     /// Queues the pending work on the subscriptions, if any. The caller does not wait for it.

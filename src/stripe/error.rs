@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
-use crate::telemetry::mask_secrets;
+use telemetry::mask_secrets;
 
 /// Why a call to Stripe gave no usable answer.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use crate::telemetry::mask_secrets;
+use telemetry::mask_secrets;
 
 /// Parameters in sending order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use super::refusal::{broken, is_replayed, refusal, text};
 use super::{Client, Form, Path, retry};
 use crate::metrics::Endpoint;
 use crate::num;
-use crate::telemetry::{self, mask_secrets};
+use telemetry::mask_secrets;
 
 const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
 const STRIPE_ACCOUNT: HeaderName = HeaderName::from_static("stripe-account");

@@ -60,7 +60,6 @@ const RULES: &[(&str, &[&str], &[&str])] = &[
     ("net", &[], &[]),
     ("num", &[], &[]),
     ("position", &[], &[]),
-    ("telemetry", &[], &[]),
 ];
 
 fn sources(part: &str) -> Vec<PathBuf> {

@@ -18,7 +18,7 @@ use super::RequestContext;
 use crate::api::error::{Cause, Code, Error};
 use crate::api::{Shared, keys};
 use crate::metrics::{Endpoint, HttpRequest, Metrics};
-use crate::telemetry::{mask_secrets, panic_text};
+use telemetry::{mask_secrets, panic_text};
 
 /// The header with the request's id, which is also in the log.
 pub(in crate::api) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -111,7 +111,7 @@ pub(in crate::api) async fn observe(
 ) -> Response {
     let mut observed = RequestLog::new(app.metrics.clone(), &request);
     let context = observed.context.clone();
-    let span = crate::telemetry::request_span(context.id(), context.endpoint(), request.headers());
+    let span = telemetry::request_span(context.id(), context.endpoint(), request.headers());
     request.extensions_mut().insert(context);
     let handled = async {
         match app.origins.check(&observed.context, &request, &app) {

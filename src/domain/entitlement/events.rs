@@ -8,7 +8,7 @@ use crate::billing::Event;
 use crate::domain::org::ORG;
 use crate::domain::refs::OrgName;
 use crate::domain::{Error, Lane, Result};
-use crate::telemetry::error_chain;
+use telemetry::error_chain;
 
 /// The orgs whose answers an event outdates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::record::Record;
 use super::targets::{Target, Targets};
 use super::{MigrationState, Terms};
 use crate::domain::{Domain, Error, Lane, Result};
-use crate::telemetry::error_chain;
+use telemetry::error_chain;
 
 /// How many times an org is tried if its change fails for a temporary reason.
 const PASSES: u32 = 4;

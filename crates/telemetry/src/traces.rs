@@ -1,7 +1,7 @@
 //! Traces over OTLP, with the feature `otel`. Each request is a span in its caller's trace. Each call to Stripe is a span
 //! in that, and carries the trace's headers.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
@@ -17,9 +17,12 @@ use tracing_subscriber::registry::LookupSpan;
 ///
 /// # Errors
 /// If the endpoint is not a URL, or TLS cannot be set up.
-pub(super) fn provider(endpoint: &str) -> Result<SdkTracerProvider, Box<dyn std::error::Error>> {
+pub(super) fn provider(
+    endpoint: &str,
+    tls: rustls::ClientConfig,
+) -> Result<SdkTracerProvider, Box<dyn std::error::Error>> {
     let http = reqwest::blocking::Client::builder()
-        .tls_backend_preconfigured(crate::net::client_tls())
+        .tls_backend_preconfigured(tls)
         .build()?;
     let exporter = SpanExporter::builder()
         .with_http()
@@ -132,7 +135,7 @@ mod tests {
         let mut handed_on = HeaderMap::new();
         let spans = spans_of(|| {
             let id = HeaderValue::from_static("1");
-            let span = super::super::request_span(&id, "/v1/limits", &caller);
+            let span = crate::request_span(&id, "/v1/limits", &caller);
             span.in_scope(|| handed_on = headers_of(&tracing::info_span!("stripe")));
         });
         assert_eq!(spans.len(), 2);

@@ -8,7 +8,7 @@ mod traces;
 
 use std::io::{self, IsTerminal as _};
 
-use axum::http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use tracing::Span;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -16,14 +16,19 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use json_line::JsonLine;
 use log::Log;
-pub(crate) use log::lines_dropped;
+pub use log::lines_dropped;
 pub use mask::mask_secrets;
 
 /// Starts logging for the whole process. A second call changes nothing. `filter` has `tracing`'s directive syntax
-/// (`info`, `tier=debug`). With the feature `otel`, traces go to the `collector`, if there is one. Keep the guard until
-/// the end: dropping it writes the remaining lines, unless the reader has stalled.
+/// (`info`, `tier=debug`). With the feature `otel`, traces go to the `collector`, if there is one, over connections with
+/// the settings of `tls`. Keep the guard until the end: dropping it writes the remaining lines, unless the reader has
+/// stalled.
 #[must_use = "dropping the guard ends the writing of the log"]
-pub fn init(filter: &str, collector: Option<&str>) -> Guard {
+pub fn init(
+    filter: &str,
+    collector: Option<&str>,
+    tls: impl FnOnce() -> rustls::ClientConfig,
+) -> Guard {
     let log = Log::default();
     let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
@@ -32,13 +37,13 @@ pub fn init(filter: &str, collector: Option<&str>) -> Guard {
     let registry = tracing_subscriber::registry().with(filter);
     #[cfg(feature = "otel")]
     let (traces, registry) = {
-        let traces = collector.map(traces::provider);
+        let traces = collector.map(|endpoint| traces::provider(endpoint, tls()));
         let layer = traces.as_ref().and_then(|traces| traces.as_ref().ok());
         let layer = layer.map(traces::layer);
         (traces, registry.with(layer))
     };
     #[cfg(not(feature = "otel"))]
-    let _ = collector;
+    let _ = (collector, tls);
     let started = if io::stderr().is_terminal() {
         registry.with(lines).try_init()
     } else {

@@ -28,7 +28,7 @@ const LAST_WAIT: Duration = Duration::from_secs(2);
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
 /// How many log lines this process has dropped.
-pub(crate) fn lines_dropped() -> u64 {
+pub fn lines_dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
