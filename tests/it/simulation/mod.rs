@@ -99,6 +99,7 @@ fn what_was_acknowledged_is_in_stripe_exactly_once() {
 
 /// Runs lists until one fails, which is then shortened.
 fn run_lists(seed: u64, lists: u32, thread: u32, ran: &AtomicUsize) {
+    let _unwatched = crate::logs::unwatched();
     let runtime = run::runtime();
     let draft = INVOICE_DRAFTS[thread as usize % INVOICE_DRAFTS.len()];
     let world = runtime.block_on(run::World::start(draft, false));
