@@ -32,6 +32,8 @@ pub struct Options {
     pub search_lag: Duration,
     /// How long it takes until summaries and previews know of a meter event. Invoices know all events.
     pub meter_lag: Duration,
+    /// Whether metered prices without a meter are refused in every version.
+    pub meters_only: bool,
     /// How long renewals and the first invoices of schedules stay drafts before they are finalized and charged.
     /// Stripe's drafts last about an hour.
     pub invoice_draft: Duration,
@@ -75,6 +77,7 @@ impl Default for Options {
             seed: 0,
             search_lag: Duration::from_secs(1),
             meter_lag: Duration::from_secs(1),
+            meters_only: false,
             invoice_draft: Duration::ZERO,
             webhook_backoff: Duration::from_secs(30 * 60),
             latency: None,

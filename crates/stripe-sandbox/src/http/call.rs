@@ -148,6 +148,7 @@ impl Sandbox {
             public_url,
             search_lag: options.search_lag_millis(),
             meter_lag: options.meter_lag_millis(),
+            meters_only: options.meters_only,
             invoice_draft: options.invoice_draft_seconds(),
         }
     }

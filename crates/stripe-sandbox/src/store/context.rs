@@ -43,6 +43,8 @@ pub(crate) struct Origin {
     pub(crate) search_lag: i64,
     /// How long it takes until a meter event is processed, in milliseconds.
     pub(crate) meter_lag: i64,
+    /// Whether metered prices without a meter are refused in every version.
+    pub(crate) meters_only: bool,
     /// How long renewals and the first invoices of schedules stay drafts, in seconds.
     pub(crate) invoice_draft: i64,
 }

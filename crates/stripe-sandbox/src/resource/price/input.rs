@@ -116,7 +116,7 @@ fn recurring(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Recurring>> {
     let usage = if ctx.has_meters() {
         of_meter(ctx, &object, metered)?
     } else {
-        of_records(&object, metered)?
+        of_records(ctx, &object, metered)?
     };
     let trial_period_days = object.integer_from("trial_period_days", 0)?;
     Ok(Some(Recurring {
@@ -156,7 +156,10 @@ fn check_length(ctx: &Ctx<'_>, params: &Params<'_>, interval: Interval, count: i
 }
 
 /// `aggregate_usage` of 2022-11-15.
-fn of_records(params: &Params<'_>, metered: bool) -> Result<Usage> {
+fn of_records(ctx: &Ctx<'_>, params: &Params<'_>, metered: bool) -> Result<Usage> {
+    if metered && ctx.origin.meters_only {
+        return Err(meter::needed());
+    }
     let aggregation = params.variant("aggregate_usage", &Aggregate::ALL, Aggregate::as_str)?;
     if aggregation.is_some() && !metered {
         return Err(Error::malformed(

@@ -1,9 +1,10 @@
 //! Meters themselves, and prices that name them.
 
 use serde_json::json;
+use stripe_sandbox::Options;
 
-use super::super::START;
 use super::super::billing::number;
+use super::super::{Api, START, held};
 use super::{Metered, meter, world};
 
 #[tokio::test]
@@ -203,4 +204,28 @@ async fn usage_records_are_not_for_meters() {
             "Cannot list usage record summaries for `{item}` because it is not on the legacy metered billing system. Call /v1/billing/meters/:id/event_summaries instead."
         )
     );
+}
+
+#[tokio::test]
+async fn an_account_may_refuse_metered_prices_without_a_meter_in_every_version() {
+    let api = Api::with(Options {
+        meters_only: true,
+        ..held()
+    })
+    .await;
+    let form = "currency=usd&unit_amount=1&product_data[name]=A&recurring[interval]=month";
+    for metered in [
+        "&recurring[usage_type]=metered",
+        "&recurring[usage_type]=metered&recurring[aggregate_usage]=max",
+    ] {
+        let refused = api.post("/v1/prices", &format!("{form}{metered}")).await;
+        let (message, code, param) = refused.refused(400);
+        assert_eq!(
+            message,
+            "Starting with Stripe version `2025-03-31.basil`, metered prices must be backed by meters."
+        );
+        assert_eq!((code.as_str(), param.as_str()), ("", ""));
+    }
+    assert!(api.ids("/v1/products").await.is_empty());
+    api.post("/v1/prices", form).await.ok();
 }
