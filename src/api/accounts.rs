@@ -9,7 +9,7 @@ use super::keys::short;
 use super::layers::unknown_keys::UnknownKeys;
 use super::pinned_cache::{self, PinnedCache};
 use crate::admission::CallerSlots;
-use crate::domain::{Background, Domain, Memory};
+use crate::domain::{Background, Domain, GenerationSetting, Memory};
 use crate::metrics::Metrics;
 use crate::stripe::{Client, Credentials, Transport};
 use clock::Clock;
@@ -34,6 +34,7 @@ pub struct Cloud {
     clock: Clock,
     key_prefix: Option<String>,
     memory: Memory,
+    generation: GenerationSetting,
     known: PinnedCache<Digest, CallerAccount>,
     pub(super) unknown_keys: UnknownKeys,
 }
@@ -70,9 +71,16 @@ impl Cloud {
             clock,
             key_prefix,
             memory,
+            generation: GenerationSetting::default(),
             known: PinnedCache::new(most, idle, accepted),
             unknown_keys: UnknownKeys::default(),
         }
+    }
+
+    /// The same accounts, whose pushes create metered prices of another generation.
+    #[must_use]
+    pub fn with_generation(self, generation: GenerationSetting) -> Self {
+        Self { generation, ..self }
     }
 
     /// The metrics that all accounts share.
@@ -95,8 +103,9 @@ impl Cloud {
         };
         let stripe = Client::new(self.transport.clone(), credentials);
         let (clock, memory) = (self.clock.clone(), self.memory.clone());
+        let domain = Domain::with_memory(stripe, clock, "authorization", memory);
         CallerAccount {
-            domain: Domain::with_memory(stripe, clock, "authorization", memory),
+            domain: domain.with_generation(self.generation),
             slots: CallerSlots::default(),
         }
     }

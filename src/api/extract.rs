@@ -178,15 +178,22 @@ impl FromRequestParts<Shared> for ClockQuery {
 pub(super) struct Include {
     /// The customer's details.
     pub info: bool,
+    /// The generation of the prices that a push creates.
+    pub generation: bool,
 }
 
 impl FromRequestParts<Shared> for Include {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
-        let mut values = query(parts).filter(|(name, _)| name == "include");
-        let info = values.any(|(_, value)| value == "info");
-        Ok(Self { info })
+        let names = |wanted: &str| {
+            let mut values = query(parts).filter(|(name, _)| name == "include");
+            values.any(|(_, value)| value == wanted)
+        };
+        Ok(Self {
+            info: names("info"),
+            generation: names("generation"),
+        })
     }
 }
 

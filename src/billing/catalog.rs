@@ -1,14 +1,14 @@
-//! Products and prices.
+//! Prices.
 //!
 //! The price of an item decides how its usage is recorded: see [`usage`](super::usage).
 
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
-use super::new_price::{NewPrice, PriceProduct};
+use super::new_price::{NewPrice, NewUsage, PriceProduct};
 use super::object::{Expandable, Metadata, Object, decimal, identified, or_default};
 use super::words::words;
-use super::{Billing, Done, Write};
+use super::{Billing, CLASSIC, Done, WITH_METERS, Write};
 use crate::stripe::{Error, Page, Request};
 
 /// How many lookup keys one call can ask for.
@@ -69,21 +69,19 @@ impl Price {
         recurring.is_some_and(|recurring| recurring.usage_type == UsageType::Metered)
     }
 
-    /// How usage is aggregated, for metered prices.
-    pub fn aggregate(&self) -> AggregateUsage {
+    /// The generation of a metered price. `None`: it bills no usage.
+    pub fn generation(&self) -> Option<Generation> {
+        let recurring = self.recurring.as_ref().filter(|_| self.is_metered())?;
+        Some(match recurring.meter {
+            Some(_) => Generation::Meters,
+            None => Generation::Classic,
+        })
+    }
+
+    /// How usage is aggregated. A price with a meter does not say it.
+    pub fn aggregate_usage(&self) -> Option<&AggregateUsage> {
         let recurring = self.recurring.as_ref();
-        let aggregate = recurring.and_then(|recurring| recurring.aggregate_usage.clone());
-        aggregate.unwrap_or(AggregateUsage::Sum)
-    }
-
-    /// Whether its usage is a level, not a sum.
-    pub fn is_level(&self) -> bool {
-        self.is_metered() && self.aggregate().is_level()
-    }
-
-    /// Whether its usage continues from one period to the next.
-    pub fn is_perpetual(&self) -> bool {
-        self.is_metered() && self.aggregate().is_perpetual()
+        recurring.and_then(|recurring| recurring.aggregate_usage.as_ref())
     }
 
     /// Whether it never costs anything. False for a tiered price whose tiers were not expanded.
@@ -99,6 +97,25 @@ impl Price {
                 && tier.flat_amount.unwrap_or(0) == 0
         };
         !self.tiers.is_empty() && self.tiers.iter().all(free)
+    }
+}
+
+/// How Stripe learns of the usage that a metered price bills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generation {
+    /// By usage records of subscription items.
+    Classic,
+    /// By the events of a billing meter.
+    Meters,
+}
+
+impl Generation {
+    /// The name, as in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Meters => "meters",
+        }
     }
 }
 
@@ -193,9 +210,12 @@ pub struct Recurring {
     /// Where the quantity comes from.
     #[serde(default)]
     usage_type: UsageType,
-    /// How usage is aggregated, for metered prices.
+    /// How usage is aggregated, for metered prices without a meter.
     #[serde(default)]
     aggregate_usage: Option<AggregateUsage>,
+    /// The meter, for metered prices that have one.
+    #[serde(default)]
+    meter: Option<String>,
 }
 
 fn one() -> u64 {
@@ -232,30 +252,7 @@ pub struct TransformQuantity {
     pub round: Rounding,
 }
 
-/// A product.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Product {
-    /// Its id, chosen by its creator.
-    pub id: String,
-    /// Its metadata.
-    #[serde(default)]
-    pub metadata: Metadata,
-}
-
 identified!(Price);
-
-/// A product to create.
-#[derive(Clone, Copy, Debug)]
-pub struct NewProduct<'a> {
-    /// Its id, chosen by the caller.
-    pub id: &'a str,
-    /// The display name.
-    pub name: &'a str,
-    /// Whether it can be bought.
-    pub active: bool,
-    /// Its metadata.
-    pub metadata: &'a Metadata,
-}
 
 impl Billing<'_> {
     /// All prices, without their tiers, newest first.
@@ -266,6 +263,16 @@ impl Billing<'_> {
     /// All prices, newest first.
     pub async fn prices_with_tiers(self) -> Result<Vec<Price>, Error> {
         with_tiers(self.get(PRICES)).list().await
+    }
+
+    /// What `look` finds in the newest price in which it finds anything.
+    pub async fn newest_price<T>(
+        self,
+        look: impl Fn(&Price) -> Option<T> + Send,
+    ) -> Result<Option<T>, Error> {
+        let found = |page: &[Price]| page.iter().any(|price| look(price).is_some());
+        let prices = self.get(PRICES).list_until(found).await?;
+        Ok(prices.iter().find_map(look))
     }
 
     /// The prices with these lookup keys, of which there are at most [`KEYS_PER_CALL`].
@@ -280,13 +287,12 @@ impl Billing<'_> {
 
     /// Creates a price, and its product if that is new.
     pub fn create_price(self, terms: &NewPrice, product: &PriceProduct) -> Write<Price> {
-        let request = self.post(PRICES).form(terms.form());
+        let version = match terms.usage {
+            NewUsage::Licensed | NewUsage::Records(_) => CLASSIC,
+            NewUsage::Meter(_) => WITH_METERS,
+        };
+        let request = self.client.post(version, PRICES).form(terms.form());
         Write::new(request.form(product.form()))
-    }
-
-    /// A product.
-    pub async fn product(self, id: &str) -> Result<Product, Error> {
-        self.get((PRODUCT, id)).send().await
     }
 
     /// Activates or deactivates a price. An inactive one cannot be bought.
@@ -294,30 +300,9 @@ impl Billing<'_> {
         let request = self.post(("/v1/prices/*", id));
         Write::new(request.param("active", active))
     }
-
-    /// Activates or deactivates a product. The prices of an inactive one cannot be bought.
-    pub fn set_product_active(self, id: &str, active: bool) -> Write<Done> {
-        Write::new(self.post((PRODUCT, id)).param("active", active))
-    }
-
-    /// Writes to a product's metadata.
-    pub fn note_on_product(self, id: &str, metadata: &Metadata) -> Write<Done> {
-        Write::new(self.post((PRODUCT, id)).metadata(metadata))
-    }
-
-    /// Creates a product.
-    pub fn create_product(self, new: NewProduct<'_>) -> Write<Product> {
-        let request = self
-            .post("/v1/products")
-            .param("id", new.id)
-            .param("name", new.name)
-            .param("active", new.active);
-        Write::new(request.metadata(new.metadata))
-    }
 }
 
 const PRICES: &str = "/v1/prices";
-const PRODUCT: &str = "/v1/products/*";
 
 fn with_tiers(request: Request) -> Request {
     request.expand("data.tiers")

@@ -14,10 +14,12 @@ mod customers;
 mod events;
 mod invoice_items;
 mod invoices;
+mod meters;
 mod new_price;
 mod new_schedule;
 mod object;
 mod previews;
+mod products;
 mod schedules;
 mod setup_intents;
 mod subscriptions;
@@ -30,7 +32,7 @@ use crate::stripe::{ApiVersion, Client, Path, Request};
 
 pub use accounts::{Account, NewAccount};
 pub use catalog::{
-    AggregateUsage, BillingScheme, KEYS_PER_CALL, NewProduct, Price, PriceTier, Product, Recurring,
+    AggregateUsage, BillingScheme, Generation, KEYS_PER_CALL, Price, PriceTier, Recurring,
     RecurringInterval, Rounding, TiersMode, TransformQuantity, UsageType,
 };
 pub use checkout::{CheckoutSession, LineItem, NewSession, NewSessionItems};
@@ -45,10 +47,12 @@ pub use invoices::{
     Charge, CollectionMethod, DiscountAmount, Invoice, InvoiceLine, InvoiceStatus, PaymentIntent,
     PaymentStatus, Period,
 };
-pub use new_price::{NewAmount, NewPrice, NewTier, PriceProduct};
+pub use meters::{Formula, Meter, NewMeter};
+pub use new_price::{NewAmount, NewPrice, NewTier, NewUsage, PriceProduct};
 pub use new_schedule::{NewPhase, NewPhaseItem, NewSchedule, PhaseEnd, ScheduleStart};
 pub use object::{Expandable, Metadata, Object};
 pub use previews::{NewTerms, PreviewedItem};
+pub use products::{NewProduct, Product};
 pub use schedules::{
     CustomerSchedule, EndBehavior, PhaseItem, Schedule, SchedulePhase, ScheduleSettings,
     ScheduleStatus, Span,
@@ -62,8 +66,12 @@ pub use usage::{RecordedUsage, UsageAction, UsagePeriod, UsageRecord, UsageRecor
 pub use webhooks::{EventTypes, WebhookEndpoint};
 pub use write::{Done, Write};
 
-/// The version of Stripe's API that Tier uses. In this version, usage is recorded on subscription items.
+/// The version of Stripe's API that Tier uses unless a call needs another. In it, usage is recorded on subscription
+/// items.
 pub const CLASSIC: ApiVersion = ApiVersion("2022-11-15");
+
+/// The version of calls for billing meters and the prices that have one.
+pub const WITH_METERS: ApiVersion = ApiVersion("2026-10-28.endive");
 
 /// The calls to Stripe for one account.
 #[derive(Clone, Copy, Debug)]

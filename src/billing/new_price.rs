@@ -19,12 +19,23 @@ pub struct NewPrice {
     pub currency: String,
     /// The interval, and the number of intervals in a period.
     pub period: (RecurringInterval, u64),
-    /// How usage is aggregated, for a metered price. None: it is licensed.
-    pub metered: Option<AggregateUsage>,
+    /// Where the quantity comes from.
+    pub usage: NewUsage,
     /// What it costs.
     pub amount: NewAmount,
     /// How a quantity is divided before it is multiplied.
     pub transform_quantity: Option<TransformQuantity>,
+}
+
+/// Where the quantity of a new price comes from.
+#[derive(Clone, Debug)]
+pub enum NewUsage {
+    /// It is set on the subscription item.
+    Licensed,
+    /// It is recorded on the subscription item, and aggregated so.
+    Records(AggregateUsage),
+    /// It is counted by a meter, given by its id.
+    Meter(String),
 }
 
 /// What a new price costs.
@@ -73,19 +84,28 @@ impl NewPrice {
         let (interval, count) = &self.period;
         form.push("recurring[interval]", interval.as_str());
         form.push("recurring[interval_count]", count);
-        let usage = match self.metered {
-            Some(_) => UsageType::Metered,
-            None => UsageType::Licensed,
-        };
-        form.push("recurring[usage_type]", usage.as_str());
-        let aggregate = self.metered.as_ref().map(AggregateUsage::as_str);
-        form.push_some("recurring[aggregate_usage]", aggregate);
+        self.usage.push_to(&mut form);
         self.amount.push_to(&mut form);
         if let Some(divide) = &self.transform_quantity {
             form.push("transform_quantity[divide_by]", divide.divide_by);
             form.push("transform_quantity[round]", divide.round.as_str());
         }
         form
+    }
+}
+
+impl NewUsage {
+    fn push_to(&self, form: &mut Form) {
+        let usage_type = match self {
+            Self::Licensed => UsageType::Licensed,
+            Self::Records(_) | Self::Meter(_) => UsageType::Metered,
+        };
+        form.push("recurring[usage_type]", usage_type.as_str());
+        match self {
+            Self::Licensed => {}
+            Self::Records(aggregate) => form.push("recurring[aggregate_usage]", aggregate.as_str()),
+            Self::Meter(meter) => form.push("recurring[meter]", meter),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::http::Method;
+use clap::ValueEnum as _;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -12,6 +13,7 @@ use super::document::{Document, Source};
 use super::error::CliError;
 use super::output::{self, Tone};
 use super::{Context, diff, switch};
+use crate::config::StripeGeneration;
 
 /// Arguments of `tier push`.
 #[derive(Debug, clap::Args)]
@@ -32,6 +34,10 @@ pub(super) struct Push {
     /// Only show what would be created, what exists already, and what differs (exit status 1)
     #[arg(long)]
     dry_run: bool,
+
+    /// Which metered prices to create; also `TIER_STRIPE_GENERATION`. A server has a setting of its own
+    #[arg(long, value_enum, conflicts_with = "dry_run")]
+    stripe_generation: Option<StripeGeneration>,
 
     /// The model: a file, a URL, or - for standard input
     #[arg(value_name = "FILE|URL|-")]
@@ -58,6 +64,8 @@ struct PushedFeature {
     link: Option<String>,
     #[serde(default)]
     archived: bool,
+    #[serde(default)]
+    generation: Option<String>,
 }
 
 impl PushedFeature {
@@ -97,10 +105,17 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<(
         .advise("unset TIER_BASE_URL, or run `tier switch -c` in the directory of that server")
         .into());
     }
+    if arguments.stripe_generation.is_some() && context.is_remote() {
+        return Err(CliError::new(
+            "--stripe-generation cannot be used with TIER_BASE_URL: the server creates the prices",
+        )
+        .advise("start the server with --stripe-generation, or with TIER_STRIPE_GENERATION")
+        .into());
+    }
     if arguments.create_account {
         switch::create(context).await?;
     }
-    let client = context.client().await?;
+    let client = client(context, arguments.stripe_generation).await?;
     let features = model.features().count();
     let (plans, all) = (
         output::plural(model.plans.len(), "plan"),
@@ -123,10 +138,33 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<(
             "{plan} is archived, and stays off sale: {undo}"
         ));
     }
+    let metered = with_meters(&pushed.results);
+    if metered > 0 {
+        output::note(format_args!(
+            "{} got a price with a billing meter, and orgs cannot be subscribed to such prices",
+            output::plural(metered, "feature")
+        ));
+    }
     verdict(&pushed.results)?;
     let created = |result: &&PushedFeature| result.reason == "created";
     let created = pushed.results.iter().filter(created).count();
     output::done(total(pushed.results.len(), created))
+}
+
+/// The client of a push that creates metered prices of that generation, or else of the environment's.
+async fn client(context: &Context, generation: Option<StripeGeneration>) -> anyhow::Result<Client> {
+    let mut environment = context.environment.clone();
+    if let Some(named) = generation.and_then(|named| named.to_possible_value()) {
+        environment.stripe_generation = Some(named.get_name().to_owned());
+    }
+    Client::open(&context.global, &environment).await
+}
+
+/// How many features a push gave a price with a billing meter.
+fn with_meters(results: &[PushedFeature]) -> usize {
+    let new = results.iter().filter(|result| result.reason == "created");
+    new.filter(|result| result.generation.as_deref() == Some("meters"))
+        .count()
 }
 
 /// The plans that a push found archived.
@@ -194,6 +232,7 @@ mod tests {
             reason: reason.to_owned(),
             link: None,
             archived: false,
+            generation: None,
         }
     }
 

@@ -30,6 +30,7 @@ pub(super) async fn run(settings: &config::Sandbox) -> anyhow::Result<()> {
         seed: settings.seed,
         search_lag: settings.search_lag.0,
         meter_lag: settings.meter_lag.0,
+        meters_only: settings.meters_only,
         invoice_draft: settings.invoice_draft.0,
         webhook_backoff: settings.webhook_backoff.0,
         latency: settings.latency.map(Into::into),
@@ -83,6 +84,7 @@ impl Embedded {
             loopback_only: is_loopback(&listener)?,
             api_version: settings.api_version,
             meter_lag: settings.meter_lag.0,
+            meters_only: settings.meters_only,
             invoice_draft: settings.invoice_draft.0,
             webhook_backoff: settings.webhook_backoff.0,
             ..Options::default()

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::dev::WatchedModel;
 use super::sandbox::{Embedded, bind, is_loopback};
-use super::session::Session;
+use super::session::{Session, setting};
 use super::{Global, output};
 use crate::api::{
     self, Accounts, App, Audit, Cloud, DeviceLogin, Keys, ListedPages, Proxies, RequestLimits,
@@ -160,7 +160,8 @@ async fn app(
             .transport();
         let prefix = Some(environment.key_prefix.clone()).filter(|prefix| !prefix.is_empty());
         let (most, idle) = (settings.load.max_accounts, settings.load.account_idle.0);
-        let cloud = Cloud::new(transport, Clock::system(), prefix, most, idle, memory);
+        let cloud = Cloud::new(transport, Clock::system(), prefix, most, idle, memory)
+            .with_generation(setting(settings.stripe_generation));
         return Ok((url.to_owned(), App::for_many(cloud)));
     }
     let session = match sandbox {
@@ -168,7 +169,9 @@ async fn app(
         Some(sandbox) => Session::of_sandbox(environment, sandbox.url(), sandbox.pages())?,
         None => Session::open(global, environment).await?,
     };
-    let session = session.with_rates(rates);
+    let session = session
+        .with_rates(rates)
+        .with_generation(settings.stripe_generation);
     let url = session.stripe_url().to_owned();
     let publishable_key = session.publishable_key();
     let mut domain = session.domain_with(memory);

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::ValueEnum as _;
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpStream;
 
 use super::error::CliError;
 use super::isolation::Isolation;
 use super::{Global, http, output, state};
-use crate::config::{self, Environment, StripeKey, StripeKind};
-use crate::domain::{Domain, Memory};
+use crate::config::{self, Environment, StripeGeneration, StripeKey, StripeKind};
+use crate::domain::{Domain, Generation, GenerationSetting, Memory};
 use crate::stripe::{Client, Credentials, Options, RateSettings, Transport};
 use clock::Clock;
 
@@ -26,6 +27,7 @@ pub(super) struct Session {
     credentials: Credentials,
     key_source: String,
     publishable_key: Option<String>,
+    generation: StripeGeneration,
 }
 
 impl Session {
@@ -103,6 +105,7 @@ impl Session {
             },
             key_source: key.source,
             publishable_key,
+            generation: generation(environment)?,
         })
     }
 
@@ -111,6 +114,12 @@ impl Session {
         let none = StripeKey::default();
         let stripe = config::stripe_kind(base_url, none.is_live());
         Self::new(environment, base_url, none, stripe)
+    }
+
+    /// The same account, whose pushes create other metered prices.
+    #[must_use]
+    pub(super) fn with_generation(self, generation: StripeGeneration) -> Self {
+        Self { generation, ..self }
     }
 
     /// The same account, with other limits on calls to Stripe.
@@ -159,7 +168,30 @@ impl Session {
     /// The domain for this account, with its own `memory`.
     pub(super) fn domain_with(self, memory: Memory) -> Domain {
         let stripe = Client::new(self.transport, self.credentials);
-        Domain::with_own_memory(stripe, Clock::system(), self.key_source, memory)
+        let domain = Domain::with_own_memory(stripe, Clock::system(), self.key_source, memory);
+        domain.with_generation(setting(self.generation))
+    }
+}
+
+/// The generation that `TIER_STRIPE_GENERATION` names.
+fn generation(environment: &Environment) -> anyhow::Result<StripeGeneration> {
+    let Some(named) = &environment.stripe_generation else {
+        return Ok(StripeGeneration::default());
+    };
+    StripeGeneration::from_str(named, false).map_err(|_| {
+        let fault = format!("TIER_STRIPE_GENERATION is {named:?}");
+        CliError::new(fault)
+            .advise("set it to auto, classic or meters")
+            .into()
+    })
+}
+
+/// The setting in the domain's terms.
+pub(super) fn setting(generation: StripeGeneration) -> GenerationSetting {
+    match generation {
+        StripeGeneration::Auto => GenerationSetting::Auto,
+        StripeGeneration::Classic => GenerationSetting::Fixed(Generation::Classic),
+        StripeGeneration::Meters => GenerationSetting::Fixed(Generation::Meters),
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Environment {
     pub clock: Option<String>,
     /// `TIER_LEDGER`: the file in which a server stores usage; no other process may write usage past it [default: none]
     pub ledger: Option<PathBuf>,
+    /// `TIER_STRIPE_GENERATION`: which metered prices a push creates: auto, classic or meters [default: auto]
+    pub stripe_generation: Option<String>,
     /// `TIER_SANDBOX_URL`: where commands look for a sandbox, with --sandbox [default: <http://127.0.0.1:12111>]
     pub sandbox_url: String,
     /// `TIER_DASHBOARD_URL`: the dashboard that links lead to, and where `tier connect` gets keys; if unset, links to
@@ -76,6 +78,7 @@ impl Environment {
             base_url: variable("TIER_BASE_URL"),
             clock: variable("TIER_CLOCK"),
             ledger: variable("TIER_LEDGER").map(PathBuf::from),
+            stripe_generation: variable("TIER_STRIPE_GENERATION"),
             sandbox_url: variable("TIER_SANDBOX_URL")
                 .unwrap_or_else(|| format!("http://{SANDBOX_ADDR}")),
             dashboard_url: variable("TIER_DASHBOARD_URL"),

@@ -42,6 +42,10 @@ pub struct Sandbox {
     #[arg(long, value_name = "DURATION", default_value_t = Options::default().meter_lag.into())]
     pub meter_lag: TimeSpan,
 
+    /// Refuse metered prices without a meter in every version, as Stripe may do for new accounts
+    #[arg(long)]
+    pub meters_only: bool,
+
     /// How long invoices of renewals and the first invoices of schedules stay drafts, to which usage can still be
     /// added, before they are charged; with Stripe, an hour
     #[arg(long, value_name = "DURATION", default_value_t = Options::default().invoice_draft.into())]

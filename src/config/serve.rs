@@ -7,7 +7,8 @@ use clap::Args;
 use secrecy::SecretString;
 
 use super::{
-    AccessError, ApiKeys, Environment, Freshness, Ledger, ListenAddr, Load, TimeSpan, WebOrigin,
+    AccessError, ApiKeys, Environment, Freshness, Ledger, ListenAddr, Load, StripeGeneration,
+    TimeSpan, WebOrigin,
 };
 use crate::api::Network;
 use stripe_sandbox::ApiVersion;
@@ -51,6 +52,10 @@ pub struct Serve {
     #[arg(long, value_name = "DURATION", default_value = "1s")]
     pub meter_lag: TimeSpan,
 
+    /// Let the sandbox refuse metered prices without a meter, as Stripe may do for new accounts, with --sandbox
+    #[arg(long)]
+    pub meters_only: bool,
+
     /// How long the sandbox waits before it delivers a webhook again, if an endpoint does not answer 2xx, with
     /// --sandbox; each further wait is twice as long
     #[arg(long, value_name = "DURATION", default_value = "30m")]
@@ -84,6 +89,15 @@ pub struct Serve {
         conflicts_with = "cloud"
     )]
     pub pricing_pages: Option<PathBuf>,
+
+    /// Which metered prices a push creates
+    #[arg(
+        long,
+        env = "TIER_STRIPE_GENERATION",
+        value_enum,
+        default_value_t = StripeGeneration::default()
+    )]
+    pub stripe_generation: StripeGeneration,
 
     /// A web origin, like `https://app.example`, whose pages may call from browsers; repeatable
     #[arg(

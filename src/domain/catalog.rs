@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::refs::{FeatureName, FeaturePlan, PlanName, Reference};
 use super::{Domain, Error, Result};
-use crate::billing::{AggregateUsage, KEYS_PER_CALL, Price, RecurringInterval};
+use crate::billing::{AggregateUsage, Generation, KEYS_PER_CALL, Price, RecurringInterval};
 
 /// A feature with the price that sells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(super) struct PricedFeature {
     pub(super) metered: bool,
     /// How usage is aggregated, for metered features.
     pub(super) aggregate: AggregateUsage,
+    /// The generation of its price, if it is metered.
+    pub(super) generation: Option<Generation>,
     /// Its interval and currency.
     pub(super) billing: BillingTerms,
     /// Whether it is always free, as far as its tiers are known.
@@ -40,6 +42,7 @@ impl PricedFeature {
             name,
             metered: price.is_metered(),
             aggregate: price.aggregate(),
+            generation: price.generation(),
             billing: BillingTerms::of(price),
             free: price.is_free(),
             archived: !price.active,
@@ -56,6 +59,24 @@ impl PricedFeature {
     /// Whether its usage carries over to the next period.
     pub(super) fn is_perpetual(&self) -> bool {
         self.metered && self.aggregate.is_perpetual()
+    }
+}
+
+/// Checks that no feature has a price with a meter, whose usage Tier does not record.
+///
+/// # Errors
+/// [`Error::Invalid`] for the first such feature.
+pub(super) fn check_generation<'a>(
+    features: impl IntoIterator<Item = &'a PricedFeature>,
+) -> Result<()> {
+    let on_meter = |one: &&PricedFeature| one.generation == Some(Generation::Meters);
+    match features.into_iter().find(on_meter) {
+        None => Ok(()),
+        Some(one) => Err(Error::Invalid(format!(
+            "{} has a price with a billing meter, and orgs cannot be subscribed to such prices: push its plan with \
+             --stripe-generation classic, under a new version",
+            one.name
+        ))),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::catalog::PricedFeature;
+use super::catalog::{PricedFeature, check_generation};
 use super::entitlement::Before;
 use super::plan_change::{CurrentPlan, CurrentState};
 use super::refs::{OrgName, Reference};
@@ -106,6 +106,7 @@ impl Domain {
         if let Some(archived) = features.iter().find(|feature| feature.archived) {
             return Err(Error::PlanArchived(archived.name.plan().to_string()));
         }
+        check_generation(&features)?;
         // Another request may be creating the org's customer.
         let shared = self.shared().await?;
         let _held = self.hold(&shared.changes, org.as_str()).await?;

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
 use super::memory::Memory;
-use super::{Domain, Error, Result, entitlement, locks, migration, org, usage};
+use super::{Domain, Error, Result, entitlement, generation, locks, migration, org, usage};
 use crate::num::hex;
 use crate::stripe::{AccountCalls, Client};
 
@@ -32,6 +32,8 @@ pub(super) struct SharedState {
     pub(super) writes: usage::Writes,
     /// Its migrations that this process has begun.
     pub(super) migrations: migration::Migrations,
+    /// Whether Stripe has refused its classic metered prices.
+    pub(super) classic_refused: generation::ClassicRefused,
     /// Its calls to Stripe.
     calls: AccountCalls,
 }
@@ -49,6 +51,7 @@ impl SharedState {
             outage: entitlement::Outage::default(),
             writes: usage::Writes::default(),
             migrations: migration::Migrations::default(),
+            classic_refused: generation::ClassicRefused::default(),
             calls: AccountCalls::default(),
         }
     }

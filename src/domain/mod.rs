@@ -16,12 +16,14 @@ mod diff;
 mod entitlement;
 mod error;
 mod failure;
+mod generation;
 mod identity;
 mod invoices;
 mod isolation;
 mod ledger;
 mod locks;
 mod memory;
+mod meters;
 mod migration;
 mod money;
 mod org;
@@ -48,6 +50,7 @@ mod webhooks;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+pub use crate::billing::Generation;
 pub use account::Whoami;
 pub use background::{Background, Superseded};
 pub use checkout::{Checkout, Tax};
@@ -56,6 +59,7 @@ pub use diff::{FeatureDiff, FieldDiff, diff};
 pub use entitlement::{Answered, MaxAge, Source, Stale, Swept};
 pub use error::Error;
 use failure::Failure;
+pub use generation::GenerationSetting;
 pub use invoices::{InvoicesQuery, OrgInvoices};
 pub use isolation::IsolatedAccount;
 pub use ledger::{
@@ -111,6 +115,8 @@ pub struct Domain {
     admission: Option<Admission>,
     /// The ledger that stores usage before it is sent to Stripe.
     ledger: Option<LedgerHandle>,
+    /// The generation of metered prices that a push creates.
+    generation: GenerationSetting,
 }
 
 struct Account {
@@ -166,6 +172,7 @@ impl Domain {
             asks_stripe: false,
             admission: None,
             ledger: None,
+            generation: GenerationSetting::default(),
         }
     }
 
@@ -208,6 +215,7 @@ impl Domain {
             asks_stripe: self.asks_stripe,
             admission: Some(admission),
             ledger: self.ledger.clone(),
+            generation: self.generation,
         }
     }
 

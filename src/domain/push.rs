@@ -3,18 +3,21 @@
 //! A pushed plan never changes. A plan is claimed by its product, which carries the plan's hash. Another push of the
 //! same plan may complete it. A push of a different plan with the same name is refused.
 
-use std::collections::{BTreeMap, HashMap};
+mod claim;
+mod create;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::{StreamExt, stream};
 
-use super::price::{self, PulledFeature};
-use super::pricing::{Feature, Model, Plan};
+use super::meters::KnownMeters;
+use super::price::PulledFeature;
+use super::pricing::Model;
 use super::refs::{FeaturePlan, PlanName};
-use super::{Domain, Error, Result};
-use crate::billing::{Metadata, NewProduct, PriceProduct};
-
-/// The metadata key of the plan's hash on its product.
-const MODEL_HASH: &str = "tier.model";
+use super::{Domain, Result};
+use crate::billing::Generation;
+use claim::{Claim, PlanState};
+use create::Creation;
 
 /// The result for one feature of a pushed model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub struct PushedPrice {
     pub link: Option<String>,
     /// Whether it is archived. A push leaves it so.
     pub archived: bool,
+    /// Its generation, if it is metered.
+    pub generation: Option<Generation>,
 }
 
 /// The outcome for a feature.
@@ -68,21 +73,6 @@ impl PushOutcome {
             Self::Failed(why) => why,
         }
     }
-}
-
-/// The state of a plan in Stripe.
-#[derive(Clone, Debug)]
-enum PlanState {
-    /// It was new, and this push claimed it.
-    New,
-    /// It exists with the same hash. An earlier push may not have completed it.
-    Same,
-    /// It exists with another hash.
-    Other,
-    /// It exists without a hash, pushed by the original.
-    Unmarked,
-    /// Stripe did not answer.
-    Unknown(Error),
 }
 
 /// The decision about a feature.
@@ -128,14 +118,42 @@ impl Domain {
         model: &Model,
         mut progress: impl FnMut(&PushResult) + Send,
     ) -> Result<Vec<PushResult>> {
-        let states = self.claim_plans(model).await?;
-        let pulled = self.pulled_prices(model, &states).await?;
+        let is_metered = model.features().any(|(.., feature)| feature.is_metered());
+        let generation = if is_metered {
+            self.generation().await?
+        } else {
+            Generation::Classic
+        };
+        let claims = self.claim_plans(model, generation).await?;
+        let pulled = self.pulled_prices(model, &claims).await?;
+        let is_classic = |one: &&PulledFeature| one.generation == Some(Generation::Classic);
+        let classic: BTreeSet<PlanName> = (pulled.values().filter(is_classic))
+            .map(|one| one.name.plan())
+            .collect();
+        let meters = KnownMeters::default();
         // Futures do nothing until they are polled; a lazy map over references would not be `Send`.
         let work: Vec<_> = (model.features())
             .map(|(name, plan, feature)| {
-                let state = &states[&name.plan()];
+                let claim = &claims[&name.plan()];
+                let may_move = self.may_use_meters() && !classic.contains(&name.plan());
                 let pulled = pulled.get(&name);
-                self.push_feature(name, plan, feature, state, pulled)
+                let meters = &meters;
+                async move {
+                    let new = Creation {
+                        name: &name,
+                        plan,
+                        feature,
+                        claim,
+                        may_move,
+                        meters,
+                    };
+                    let (outcome, price) = self.push_feature(&new, pulled).await;
+                    PushResult {
+                        feature: name,
+                        outcome,
+                        price,
+                    }
+                }
             })
             .collect();
         let mut running = stream::iter(work).buffer_unordered(self.parallel());
@@ -149,108 +167,24 @@ impl Domain {
         Ok(results)
     }
 
+    /// Creates the price, unless Stripe has one or the plan is another.
     async fn push_feature(
         &self,
-        name: FeaturePlan,
-        plan: &Plan,
-        feature: &Feature,
-        state: &PlanState,
+        new: &Creation<'_>,
         pulled: Option<&PulledFeature>,
-    ) -> PushResult {
-        let alike = pulled.map(|pulled| pulled.is_sold_as(plan, feature));
-        let (outcome, price) = match (state, verdict(state, alike)) {
+    ) -> (PushOutcome, Option<PushedPrice>) {
+        let alike = pulled.map(|pulled| pulled.is_sold_as(new.plan, new.feature));
+        let state = &new.claim.state;
+        match (state, verdict(state, alike)) {
             (PlanState::Unknown(error), _) => (PushOutcome::Failed(error.to_string()), None),
             (_, Verdict::PlanDiffers) => (PushOutcome::PlanDiffers, None),
             (_, Verdict::Unchanged) => {
                 (PushOutcome::Unchanged, pulled.map(|p| self.pushed_price(p)))
             }
-            (_, Verdict::Create) => match self.create_price(&name, plan, feature).await {
-                Ok((outcome, price)) => (outcome, price),
+            (_, Verdict::Create) => match self.create_price(new).await {
+                Ok(created) => created,
                 Err(error) => (PushOutcome::Failed(error.to_string()), None),
             },
-        };
-        PushResult {
-            feature: name,
-            outcome,
-            price,
-        }
-    }
-
-    /// Creates the price, and its product if that does not exist.
-    async fn create_price(
-        &self,
-        name: &FeaturePlan,
-        plan: &Plan,
-        feature: &Feature,
-    ) -> Result<(PushOutcome, Option<PushedPrice>)> {
-        let terms = price::terms(name, plan, feature);
-        let product = price::new_product(name, plan, feature);
-        let create = self.billing().create_price(&terms, &product);
-        let refused = match create.send().await {
-            Ok(price) => return Ok((PushOutcome::Created, Some(self.new_price(price.id)))),
-            Err(error) if error.is_already_exists() || error.is_lookup_key_taken() => error,
-            Err(error) => return Err(error.into()),
-        };
-        // Another push was faster, or the plan's product was deleted after an earlier push.
-        let key = name.lookup_key();
-        let prices = self.prices_by_key(&[key.as_str()]).await?;
-        let found = prices.iter().find_map(PulledFeature::read);
-        if let Some(found) = found.filter(|found| found.name == *name) {
-            return Ok(if found.is_sold_as(plan, feature) {
-                (PushOutcome::Unchanged, Some(self.pushed_price(&found)))
-            } else {
-                (PushOutcome::Differs, None)
-            });
-        }
-        if !prices.is_empty() || !refused.is_already_exists() {
-            // A price of someone else has the lookup key.
-            return Err(refused.into());
-        }
-        let product = PriceProduct::Existing(key);
-        let create = self.billing().create_price(&terms, &product);
-        let price = create.send().await?;
-        Ok((PushOutcome::Created, Some(self.new_price(price.id))))
-    }
-
-    /// Creates each plan's product, or finds the existing one.
-    async fn claim_plans(&self, model: &Model) -> Result<BTreeMap<PlanName, PlanState>> {
-        let claims: Vec<_> = (model.plans.iter())
-            .map(|(name, plan)| async move {
-                let state = self.claim_plan(name, plan).await;
-                (name.clone(), state.unwrap_or_else(PlanState::Unknown))
-            })
-            .collect();
-        let states: BTreeMap<PlanName, PlanState> = stream::iter(claims)
-            .buffer_unordered(self.parallel())
-            .collect()
-            .await;
-        all_unknown(states)
-    }
-
-    async fn claim_plan(&self, name: &PlanName, plan: &Plan) -> Result<PlanState> {
-        let create = self.billing().create_product(NewProduct {
-            id: &name.product_id(),
-            name: &plan.title,
-            active: false,
-            metadata: &Metadata::from([(MODEL_HASH.to_owned(), plan.hash(name))]),
-        });
-        match create.send().await {
-            Ok(_) => Ok(PlanState::New),
-            Err(error) if error.is_already_exists() => self.look_at_plan(name, plan).await,
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The state of a plan that was claimed before.
-    async fn look_at_plan(&self, name: &PlanName, plan: &Plan) -> Result<PlanState> {
-        match self.billing().product(&name.product_id()).await {
-            Ok(product) => Ok(match product.metadata.get(MODEL_HASH) {
-                None => PlanState::Unmarked,
-                Some(hash) if *hash == plan.hash(name) => PlanState::Same,
-                Some(_) => PlanState::Other,
-            }),
-            Err(error) if error.is_missing() => Ok(PlanState::New),
-            Err(error) => Err(error.into()),
         }
     }
 
@@ -258,11 +192,12 @@ impl Domain {
     async fn pulled_prices(
         &self,
         model: &Model,
-        states: &BTreeMap<PlanName, PlanState>,
+        claims: &BTreeMap<PlanName, Claim>,
     ) -> Result<HashMap<FeaturePlan, PulledFeature>> {
         let keys: Vec<String> = (model.features())
             .filter(|(name, ..)| {
-                matches!(states[&name.plan()], PlanState::Same | PlanState::Unmarked)
+                let state = &claims[&name.plan()].state;
+                matches!(state, PlanState::Same | PlanState::Unmarked)
             })
             .map(|(name, ..)| name.lookup_key())
             .collect();
@@ -272,32 +207,6 @@ impl Domain {
             .filter_map(PulledFeature::read)
             .map(|pulled| (pulled.name.clone(), pulled))
             .collect())
-    }
-
-    fn pushed_price(&self, found: &PulledFeature) -> PushedPrice {
-        PushedPrice {
-            archived: found.archived,
-            ..self.new_price(found.id.clone())
-        }
-    }
-
-    fn new_price(&self, id: String) -> PushedPrice {
-        PushedPrice {
-            link: self.dashboard_page(&format!("prices/{id}")),
-            id,
-            archived: false,
-        }
-    }
-}
-
-/// Fails the whole push if Stripe answered for no plan at all.
-fn all_unknown(states: BTreeMap<PlanName, PlanState>) -> Result<BTreeMap<PlanName, PlanState>> {
-    let known = states
-        .values()
-        .any(|state| !matches!(state, PlanState::Unknown(_)));
-    match states.values().next() {
-        Some(PlanState::Unknown(error)) if !known => Err(error.clone()),
-        _ => Ok(states),
     }
 }
 

@@ -190,6 +190,11 @@ impl Error {
         })
     }
 
+    /// A metered price without a meter is refused. Stripe gives this error no code.
+    pub fn is_meter_needed(&self) -> bool {
+        self.api_is(|e| e.status == 400 && e.message.contains("must be backed by meters"))
+    }
+
     /// The schedule was released, or ended, after it was read.
     pub fn is_schedule_over(&self) -> bool {
         self.api_is(|e| {

@@ -41,18 +41,33 @@ impl Request {
         self,
         pages: usize,
     ) -> Result<Vec<T>, Error> {
+        let mut left = pages;
+        let no_more = |_: &[T]| {
+            left = left.saturating_sub(1);
+            left == 0
+        };
+        self.list_until(no_more).await
+    }
+
+    /// Reads pages of a hundred up to the first page that `is_last`.
+    ///
+    /// # Errors
+    /// Those of [`Request::send`]. Pages that were read before are dropped.
+    pub async fn list_until<T: DeserializeOwned + Identified>(
+        self,
+        mut is_last: impl FnMut(&[T]) -> bool,
+    ) -> Result<Vec<T>, Error> {
         let mut request = self.param("limit", 100);
         let mut all: Vec<T> = Vec::new();
-        for _ in 0..pages {
+        loop {
             let page: Page<T> = request.clone().send().await?;
-            let more = page.has_more && !page.data.is_empty();
+            let more = page.has_more && !page.data.is_empty() && !is_last(&page.data);
             all.extend(page.data);
             let Some(last) = all.last().filter(|_| more) else {
-                break;
+                return Ok(all);
             };
             let after = last.id().to_owned();
             request = request.replace_param("starting_after", after);
         }
-        Ok(all)
     }
 }

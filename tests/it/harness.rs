@@ -122,7 +122,7 @@ impl TestApp {
         let clock = sandbox.sandbox().clock().clone();
         let memory = Memory::new(settings.max_orgs, settings.max_age);
         let domain = Domain::with_own_memory(stripe.clone(), clock, "sandbox", memory);
-        let mut app = App::new(domain);
+        let mut app = App::new(domain.with_generation(settings.generation));
         let secrets = settings.webhook_secrets.iter();
         let secrets = secrets.map(|secret| (*secret).into()).collect();
         app.webhook = WebhookSecrets::new(secrets, sandbox.sandbox().clock().clone());

@@ -22,6 +22,7 @@ mod legacy;
 mod logs;
 mod malformed;
 mod malformed_names;
+mod meters;
 mod migration;
 mod models;
 mod openapi;

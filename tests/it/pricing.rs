@@ -3,18 +3,27 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
-use tier::domain::PushOutcome;
+use tier::domain::{GenerationSetting, PushOutcome};
 
-use crate::harness::TestApp;
+use crate::harness::{Settings, TestApp};
 use crate::models;
 use crate::shop::{Shop, abc, all_are, parse};
 
 #[test]
 fn a_pushed_model_is_pulled_unchanged() {
+    any_model_is_pulled_unchanged(GenerationSetting::Auto, 64);
+}
+
+/// Whatever the generation of its prices. Tries so many models.
+pub(crate) fn any_model_is_pulled_unchanged(generation: GenerationSetting, cases: u32) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let app = runtime.block_on(TestApp::start());
+    let settings = Settings {
+        generation,
+        ..Settings::default()
+    };
+    let app = runtime.block_on(TestApp::with(settings));
     let mut runner = TestRunner::new(Config {
-        cases: 64,
+        cases,
         ..Config::with_source_file(file!())
     });
     let outcome = runner.run(&models::models(3, 4), |model| {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use stripe_sandbox::{Action, Amount, Rule, Running, When};
 use tier::billing::CLASSIC;
 use tier::domain::pricing::Model;
-use tier::domain::{Domain, PushOutcome, PushResult};
+use tier::domain::{Domain, Generation, GenerationSetting, PushOutcome, PushResult};
 use tier::stripe::{Client, Credentials, Form, Options, Transport};
 
 use crate::harness::any_path;
@@ -29,13 +29,27 @@ impl Shop {
     }
 
     pub(crate) async fn with_retries(retries: usize) -> Self {
-        let stripe = observed::start(stripe_sandbox::Options::default()).await;
+        Self::of(stripe_sandbox::Options::default(), retries).await
+    }
+
+    /// An account of a sandbox with these options.
+    pub(crate) async fn of(options: stripe_sandbox::Options, retries: usize) -> Self {
+        let stripe = observed::start(options).await;
         let client = client(&stripe, "sk_test_shop", retries);
         let domain = Domain::new(client.clone(), Clock::system(), "sandbox");
         Self {
             stripe,
             client,
             domain,
+        }
+    }
+
+    /// The same account, whose pushes create metered prices of a generation.
+    pub(crate) fn making(self, generation: Generation) -> Self {
+        let setting = GenerationSetting::Fixed(generation);
+        Self {
+            domain: self.domain.with_generation(setting),
+            ..self
         }
     }
 

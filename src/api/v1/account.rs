@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::api::Role;
 use crate::api::error::Error;
+use crate::api::extract::Include;
 use crate::api::json::Json;
 use crate::api::operation::{Access, Operation};
 use crate::api::values::Time;
@@ -14,8 +15,12 @@ pub(in crate::api) fn operations() -> [Operation; 1] {
     [Operation::get("whoami", "/v1/whoami", access, whoami)]
 }
 
-async fn whoami(domain: Domain) -> Result<Json<Whoami>, Error> {
-    Ok(Json(domain.whoami().await?.into()))
+async fn whoami(domain: Domain, include: Include) -> Result<Json<Whoami>, Error> {
+    let mut whoami = Whoami::from(domain.whoami().await?);
+    if include.generation {
+        whoami.generation = Some(domain.generation().await?.as_str());
+    }
+    Ok(Json(whoami))
 }
 
 /// `GET /v1/whoami`
@@ -27,6 +32,9 @@ pub(in crate::api) struct Whoami {
     key_source: String,
     isolated: bool,
     url: String,
+    /// What `include=generation` adds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<&'static str>,
 }
 
 impl From<domain::Whoami> for Whoami {
@@ -38,6 +46,7 @@ impl From<domain::Whoami> for Whoami {
             key_source: account.key_source,
             isolated: account.isolated,
             url: account.url,
+            generation: None,
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::api::operation::{Access, Operation};
 use crate::api::{Role, Shared};
 use crate::domain::pricing::Model;
 use crate::domain::refs::{self, FeaturePlan};
-use crate::domain::{self, Domain, Lane, schema};
+use crate::domain::{self, Domain, Generation, Lane, PushOutcome, schema};
 
 pub(in crate::api) fn operations() -> [Operation; 3] {
     let access = |role| Access::Account(Lane::Bulk, role);
@@ -102,6 +102,9 @@ struct PushResult {
     price: Option<Price>,
     #[serde(skip_serializing_if = "Option::is_none")]
     archived: Option<bool>,
+    /// The generation of the price, if it is not the classic one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
@@ -126,8 +129,19 @@ impl From<domain::PushResult> for PushResult {
         let plan = result.feature.plan();
         let stays =
             || format!("{plan} is archived, and stays off sale: POST /v1/archive puts it back");
+        let generation = result.price.as_ref().and_then(|price| price.generation);
+        let generation = generation.filter(|generation| *generation == Generation::Meters);
+        let is_new = result.outcome == PushOutcome::Created;
+        let metered = || {
+            format!(
+                "{} has a price with a billing meter, and orgs cannot be subscribed to such prices",
+                result.feature
+            )
+        };
         let warnings = refs::warning(&result.feature).into_iter();
-        let warnings = warnings.chain(archived.then(stays)).collect();
+        let warnings = warnings.chain(archived.then(stays));
+        let warnings = warnings.chain(generation.filter(|_| is_new).map(|_| metered()));
+        let warnings = warnings.collect();
         Self {
             feature: result.feature,
             status: if result.outcome.is_ok() {
@@ -141,6 +155,7 @@ impl From<domain::PushResult> for PushResult {
                 link: price.link,
             }),
             archived: archived.then_some(true),
+            generation: generation.map(Generation::as_str),
             warnings,
         }
     }

@@ -58,6 +58,7 @@ mod tests {
                 price_id: name,
                 metered: false,
                 aggregate: AggregateUsage::Sum,
+                generation: None,
                 billing: BillingTerms::default(),
                 free: false,
                 archived: false,

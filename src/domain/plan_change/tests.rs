@@ -61,6 +61,7 @@ fn sold(price: &str) -> PricedFeature {
         price_id: price.into(),
         metered: false,
         aggregate: AggregateUsage::Sum,
+        generation: None,
         billing: BillingTerms::default(),
         free: false,
         archived: false,

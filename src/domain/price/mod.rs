@@ -9,37 +9,51 @@ use super::pricing::{
 };
 use super::refs::FeaturePlan;
 use crate::billing::{
-    self, AggregateUsage, BillingScheme, NewAmount, NewPrice, NewTier, Price, PriceProduct,
-    PriceTier, RecurringInterval, TiersMode, TransformQuantity,
+    self, AggregateUsage, BillingScheme, Generation, NewAmount, NewPrice, NewTier, NewUsage, Price,
+    PriceProduct, PriceTier, RecurringInterval, TiersMode, TransformQuantity,
 };
 
 /// The metadata key that names the feature and plan of a price.
 pub(super) const FEATURE: &str = "tier.feature";
 /// The metadata key of the limit per period.
 pub(super) const LIMIT: &str = "tier.limit";
+/// The metadata key of the aggregate, in the model's words, of a price with a meter. Other prices have a field for it.
+const AGGREGATE: &str = "tier.aggregate";
 const TITLE: &str = "tier.title";
 const PLAN_TITLE: &str = "tier.plan_title";
 
-/// The Stripe price of a feature.
-pub(super) fn terms(name: &FeaturePlan, plan: &Plan, feature: &Feature) -> NewPrice {
+/// The Stripe price of a feature. If it is metered, its usage is counted by `meter`, or else recorded on items.
+pub(super) fn terms(
+    name: &FeaturePlan,
+    plan: &Plan,
+    feature: &Feature,
+    meter: Option<&str>,
+) -> NewPrice {
     let amount = match feature.tiers.as_deref() {
         Some(tiers) if feature.is_tiered() => tiered(feature.mode, tiers),
         None => NewAmount::PerUnit(feature.base),
         Some(tiers) => NewAmount::PerUnit(tiers.first().map_or(Decimal::ZERO, |t| t.price)),
     };
-    let metadata = [
+    let mut metadata = vec![
         (FEATURE, name.to_string()),
         (LIMIT, feature.limit().to_string()),
         (TITLE, feature.title.clone()),
         (PLAN_TITLE, plan.title.clone()),
     ];
-    let aggregate = || aggregate_usage(feature.aggregate);
+    let usage = match meter {
+        _ if !feature.is_metered() => NewUsage::Licensed,
+        None => NewUsage::Records(aggregate_usage(feature.aggregate)),
+        Some(meter) => {
+            metadata.push((AGGREGATE, feature.aggregate.as_str().to_owned()));
+            NewUsage::Meter(meter.to_owned())
+        }
+    };
     NewPrice {
         lookup_key: name.lookup_key(),
-        metadata: metadata.into(),
+        metadata,
         currency: plan.currency.as_str().to_owned(),
         period: period(plan.interval),
-        metered: feature.is_metered().then(aggregate),
+        usage,
         amount,
         transform_quantity: feature.divide.map(|divide| TransformQuantity {
             divide_by: divide.by,
@@ -92,6 +106,33 @@ fn aggregate_usage(aggregate: Aggregate) -> AggregateUsage {
     }
 }
 
+impl Price {
+    /// How usage is aggregated, for metered prices.
+    pub(super) fn aggregate(&self) -> AggregateUsage {
+        let noted = || {
+            let word = self.metadata.get(AGGREGATE)?;
+            let mut known = Aggregate::ALL.iter();
+            let known = known.find(|aggregate| aggregate.as_str() == word)?;
+            Some(aggregate_usage(*known))
+        };
+        let aggregate = match self.generation() {
+            Some(Generation::Meters) => noted(),
+            Some(Generation::Classic) | None => self.aggregate_usage().cloned(),
+        };
+        aggregate.unwrap_or(AggregateUsage::Sum)
+    }
+
+    /// Whether its usage is a level, not a sum.
+    pub(super) fn is_level(&self) -> bool {
+        self.is_metered() && self.aggregate().is_level()
+    }
+
+    /// Whether its usage continues from one period to the next.
+    pub(super) fn is_perpetual(&self) -> bool {
+        self.is_metered() && self.aggregate().is_perpetual()
+    }
+}
+
 /// A feature and its terms, read from a price of Tier's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PulledFeature {
@@ -99,6 +140,8 @@ pub(super) struct PulledFeature {
     pub(super) id: String,
     pub(super) name: FeaturePlan,
     pub(super) archived: bool,
+    /// The generation of the price, if it is metered.
+    pub(super) generation: Option<Generation>,
     pub(super) plan_title: String,
     pub(super) interval: Interval,
     pub(super) currency: Currency,
@@ -125,6 +168,7 @@ impl PulledFeature {
         Some(Self {
             id: price.id.clone(),
             archived: !price.active,
+            generation: price.generation(),
             plan_title: title(price, PLAN_TITLE, name.plan().as_str()),
             interval: *Interval::ALL
                 .iter()

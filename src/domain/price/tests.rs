@@ -18,7 +18,7 @@ fn first(plan: &Value) -> (FeaturePlan, Plan, Feature) {
 fn sent(plan: &Value) -> String {
     let (name, plan, feature) = first(plan);
     let mut form = new_product(&name, &plan, &feature).form();
-    form.append(terms(&name, &plan, &feature).form());
+    form.append(terms(&name, &plan, &feature, None).form());
     let lines: Vec<String> = form
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
@@ -107,6 +107,69 @@ fn a_feature_priced_in_tiers() {
     tiers[2][unit_amount_decimal]=3
     tiers[2][flat_amount]=0
     "#);
+}
+
+#[test]
+fn a_feature_with_a_meter() {
+    let plan = json!({ "features": { "feature:x": {
+        "tiers": [{ "upto": 10 }, { "upto": 20, "price": 1.5 }], "aggregate": "max",
+    } } });
+    let (name, plan, feature) = first(&plan);
+    let form = terms(&name, &plan, &feature, Some("mtr_1")).form();
+    let lines: Vec<String> = (form.iter())
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    assert_snapshot!(lines.join("\n"), @r#"
+    lookup_key=tier__feature-x-plan-a-1
+    metadata[tier.feature]=feature:x@plan:a@1
+    metadata[tier.limit]=20
+    metadata[tier.title]=feature:x@plan:a@1
+    metadata[tier.plan_title]=plan:a@1
+    metadata[tier.aggregate]=max
+    currency=usd
+    recurring[interval]=month
+    recurring[interval_count]=1
+    recurring[usage_type]=metered
+    recurring[meter]=mtr_1
+    billing_scheme=tiered
+    tiers_mode=graduated
+    tiers[0][up_to]=10
+    tiers[0][unit_amount_decimal]=0
+    tiers[0][flat_amount]=0
+    tiers[1][up_to]=inf
+    tiers[1][unit_amount_decimal]=1.5
+    tiers[1][flat_amount]=0
+    "#);
+}
+
+#[test]
+fn a_licensed_feature_has_no_meter() {
+    let (name, plan, feature) = first(&json!({ "features": { "feature:x": { "base": 7 } } }));
+    let of = |meter| terms(&name, &plan, &feature, meter).form().encode();
+    assert_eq!(of(Some("mtr_1")), of(None));
+}
+
+#[test]
+fn the_aggregate_of_a_price_with_a_meter_is_in_its_metadata() {
+    let recurring = json!({ "aggregate_usage": null, "meter": "mtr_1", "usage_type": "metered" });
+    for (word, aggregate) in [
+        (Some("sum"), AggregateUsage::Sum),
+        (Some("max"), AggregateUsage::Max),
+        (Some("last"), AggregateUsage::LastDuringPeriod),
+        (Some("perpetual"), AggregateUsage::LastEver),
+        (Some("average"), AggregateUsage::Sum),
+        (None, AggregateUsage::Sum),
+    ] {
+        let noted = json!({ "recurring": recurring, "metadata": { "tier.aggregate": word.unwrap_or_default() } });
+        let metered = price(&noted);
+        assert_eq!(metered.generation(), Some(Generation::Meters));
+        assert_eq!(metered.aggregate(), aggregate, "{word:?}");
+    }
+    // Without a meter, the note says nothing.
+    let classic = metered(&json!({ "metadata": { "tier.aggregate": "max" } }));
+    assert_eq!(classic.generation(), Some(Generation::Classic));
+    assert_eq!(classic.aggregate(), AggregateUsage::Sum);
+    assert_eq!(price(&json!({})).generation(), None);
 }
 
 #[test]

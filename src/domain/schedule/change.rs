@@ -12,6 +12,7 @@ use super::notes::check_metadata_room;
 use super::transfer::{ItemChange, Transfer};
 use super::usage_charge::UsageCharge;
 use crate::billing::{NewSchedule, Schedule, Subscription};
+use crate::domain::catalog::check_generation;
 use crate::domain::org::ResolvedOrg;
 use crate::domain::plan_change::{self, Action, Change, CurrentPlan, ResolvedPhase};
 use crate::domain::request_key;
@@ -40,6 +41,7 @@ impl Domain {
             return Ok(());
         }
         check_archived(asked, Some(&state))?;
+        check_generation(asked.iter().flat_map(|phase| &phase.features))?;
         let current_plan = CurrentPlan::of(state.current_state(), now);
         for phase in asked {
             current_plan.check(&phase.features)?;

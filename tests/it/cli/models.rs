@@ -40,6 +40,34 @@ async fn a_push_prints_the_result_for_each_feature() {
 }
 
 #[tokio::test]
+async fn a_push_creates_prices_of_the_generation_in_force() {
+    let place = Place::start().await;
+    place.write("pricing.json", PRICING);
+    let variable = "TIER_STRIPE_GENERATION";
+    let run = place.tier(&["push", "pricing.json"]);
+    let fault = run.env(variable, "newest").fault().await;
+    assert_eq!(
+        fault,
+        "tier: TIER_STRIPE_GENERATION is \"newest\"\nset it to auto, classic or meters\n"
+    );
+    let args = ["push", "--stripe-generation", "meters", "pricing.json"];
+    let server = place.tier(&args).env("TIER_BASE_URL", "http://127.0.0.1:1");
+    let fault = server.fault().await;
+    assert!(fault.contains("the server creates the prices"), "{fault}");
+    // The flag comes before the variable.
+    let ended = place.tier(&args).env(variable, "classic").end().await;
+    assert!(
+        (ended.stderr).contains("2 features got a price with a billing meter"),
+        "{ended:?}"
+    );
+    let run = place.tier(&["fetch", "/v1/whoami?include=generation"]);
+    let who = run.env(variable, "classic").ok().await;
+    assert_eq!(json(&who)["generation"], "classic");
+    let run = place.tier(&["fetch", "/v1/whoami?include=generation"]);
+    assert_eq!(json(&run.ok().await)["generation"], "meters");
+}
+
+#[tokio::test]
 async fn links_use_the_configured_dashboard() {
     let place = Place::start().await;
     let run = place.tier(&["push", "-"]).stdin(PRICING);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tier::domain::MaxAge;
+use tier::domain::{GenerationSetting, MaxAge};
 use tier::stripe::{self, RateSettings, Transport};
 
 use super::STRIPE_KEY;
@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) max_age: MaxAge,
     /// How many orgs are kept in memory.
     pub(crate) max_orgs: usize,
+    /// Which metered prices a push creates.
+    pub(crate) generation: GenerationSetting,
     /// The signing secret of Stripe's events, if they are accepted.
     pub(crate) webhook_secrets: Vec<&'static str>,
 }
@@ -47,6 +49,7 @@ impl Default for Settings {
             rates: RateSettings::default(),
             max_age: MaxAge::default(),
             max_orgs: 1_000,
+            generation: GenerationSetting::default(),
             webhook_secrets: Vec::new(),
         }
     }

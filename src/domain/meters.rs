@@ -1,0 +1,121 @@
+//! Billing meters: one for each metered price of their generation, found by the name of its events.
+//!
+//! A pushed plan never changes, so its meters do not either. Two plans that sell one feature have different meters, so
+//! that no event counts twice.
+
+use std::collections::HashMap;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::OnceCell;
+
+use super::pricing::{Aggregate, Feature};
+use super::refs::FeaturePlan;
+use super::{Domain, Error, Result};
+use crate::billing::{Formula, Meter, NewMeter};
+use crate::num::hex;
+
+/// Stripe's maximum length of an event name.
+const MAX_EVENT_NAME: usize = 100;
+
+/// The length of the digest in a shortened event name.
+const DIGEST: usize = 16;
+
+/// The account's active meters by event name, read when they are first needed.
+#[derive(Debug, Default)]
+pub(super) struct KnownMeters(OnceCell<HashMap<String, Meter>>);
+
+/// The name of the events that count a feature's usage: its price's lookup key, shortened if necessary.
+fn event_name(feature: &FeaturePlan) -> String {
+    let key = feature.lookup_key();
+    if key.len() <= MAX_EVENT_NAME {
+        return key;
+    }
+    let digest = hex(&Sha256::digest(key.as_bytes()));
+    let (digest, _) = digest.split_at(DIGEST);
+    // Lookup keys are ASCII.
+    let (beginning, _) = key.split_at(MAX_EVENT_NAME - DIGEST - 1);
+    format!("{beginning}-{digest}")
+}
+
+/// The formula for an aggregate. A meter knows no maximum, and forgets at the end of a period: it is sent the level.
+fn formula(aggregate: Aggregate) -> Formula {
+    match aggregate {
+        Aggregate::Sum => Formula::Sum,
+        Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => Formula::Last,
+    }
+}
+
+impl Domain {
+    /// The id of the meter that counts a feature's usage. It is created if the account has none.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the account has a meter of that event name that counts otherwise.
+    pub(super) async fn meter_of(
+        &self,
+        name: &FeaturePlan,
+        feature: &Feature,
+        known: &KnownMeters,
+    ) -> Result<String> {
+        let event_name = event_name(name);
+        let formula = formula(feature.aggregate);
+        let known = known.0.get_or_try_init(|| self.active_meters()).await?;
+        if let Some(meter) = known.get(&event_name) {
+            return usable(meter, &formula);
+        }
+        let create = self.billing().create_meter(NewMeter {
+            event_name: &event_name,
+            display_name: name.as_str(),
+            formula: &formula,
+        });
+        let refused = match create.send().await {
+            Ok(meter) => return Ok(meter.id),
+            Err(error) if error.is_invalid_request() => error,
+            Err(error) => return Err(error.into()),
+        };
+        // Another push may have been faster. Stripe's error for that has no code.
+        match self.active_meters().await?.get(&event_name) {
+            Some(meter) => usable(meter, &formula),
+            None => Err(refused.into()),
+        }
+    }
+
+    async fn active_meters(&self) -> Result<HashMap<String, Meter>> {
+        let meters = self.billing().active_meters().await?.into_iter();
+        let by_name = meters.map(|meter| (meter.event_name.clone(), meter));
+        Ok(by_name.collect())
+    }
+}
+
+/// The meter's id, if it counts as it should.
+fn usable(meter: &Meter, formula: &Formula) -> Result<String> {
+    if meter.counts(formula) {
+        return Ok(meter.id.clone());
+    }
+    Err(Error::Invalid(format!(
+        "the meter {} of the event {} exists with other settings: deactivate it in Stripe, and push again",
+        meter.id, meter.event_name
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_name_fits() {
+        let of = |length: usize| {
+            let name = format!("feature:{}@plan:p@1", "x".repeat(length));
+            event_name(&name.parse().expect("a feature"))
+        };
+        assert_eq!(of(1), "tier__feature-x-plan-p-1");
+        assert_eq!(of(77).len(), 100);
+        let names = [of(77), of(78), of(79), of(150)];
+        for name in &names {
+            assert_eq!(name.len(), 100, "{name}");
+            assert!(name.starts_with("tier__feature-xxx"), "{name}");
+        }
+        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len(), "{names:?}");
+        assert!(of(77).ends_with("-plan-p-1") && !of(78).ends_with("-plan-p-1"));
+    }
+}

@@ -1,0 +1,151 @@
+//! Claims of plans. A plan is claimed by the creation of its product, whose metadata has the plan's hash and the
+//! generation of its metered prices, so that two pushes at once create all of them alike.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt as _, stream};
+
+use crate::billing::{Generation, Metadata, NewProduct, Product};
+use crate::domain::pricing::{Feature, Model, Plan};
+use crate::domain::refs::PlanName;
+use crate::domain::{Domain, Error, Result};
+
+/// The metadata key of the plan's hash on its product.
+const MODEL_HASH: &str = "tier.model";
+
+/// The metadata key of the generation on a plan's product. Without it, the plan is classic.
+const GENERATION: &str = "tier.generation";
+
+/// The state of a plan in Stripe, and the generation of its metered prices.
+#[derive(Clone, Debug)]
+pub(super) struct Claim {
+    pub(super) state: PlanState,
+    pub(super) generation: Generation,
+}
+
+/// The state of a plan in Stripe.
+#[derive(Clone, Debug)]
+pub(super) enum PlanState {
+    /// It was new, and this push claimed it.
+    New,
+    /// It exists with the same hash. An earlier push may not have completed it.
+    Same,
+    /// It exists with another hash.
+    Other,
+    /// It exists without a hash, pushed by the original.
+    Unmarked,
+    /// Stripe did not answer.
+    Unknown(Error),
+}
+
+impl Domain {
+    /// Creates each plan's product, or finds the existing one. New plans are of `generation`.
+    pub(super) async fn claim_plans(
+        &self,
+        model: &Model,
+        generation: Generation,
+    ) -> Result<BTreeMap<PlanName, Claim>> {
+        let claims: Vec<_> = (model.plans.iter())
+            .map(|(name, plan)| async move {
+                let claim = self.claim_plan(name, plan, generation).await;
+                let unknown = |error| Claim {
+                    state: PlanState::Unknown(error),
+                    generation,
+                };
+                (name.clone(), claim.unwrap_or_else(unknown))
+            })
+            .collect();
+        let claims: BTreeMap<PlanName, Claim> = stream::iter(claims)
+            .buffer_unordered(self.parallel())
+            .collect()
+            .await;
+        all_unknown(claims)
+    }
+
+    async fn claim_plan(
+        &self,
+        name: &PlanName,
+        plan: &Plan,
+        generation: Generation,
+    ) -> Result<Claim> {
+        let mut metadata = Metadata::from([(MODEL_HASH.to_owned(), plan.hash(name))]);
+        if generation == Generation::Meters && plan.features.values().any(Feature::is_metered) {
+            metadata.extend([note(generation)]);
+        }
+        let create = self.billing().create_product(NewProduct {
+            id: &name.product_id(),
+            name: &plan.title,
+            active: false,
+            metadata: &metadata,
+        });
+        match create.send().await {
+            Ok(_) => Ok(Claim {
+                state: PlanState::New,
+                generation,
+            }),
+            Err(error) if error.is_already_exists() => {
+                self.look_at_plan(name, plan, generation).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The state of a plan that was claimed before.
+    async fn look_at_plan(
+        &self,
+        name: &PlanName,
+        plan: &Plan,
+        generation: Generation,
+    ) -> Result<Claim> {
+        match self.billing().product(&name.product_id()).await {
+            Ok(product) => Ok(Claim {
+                state: match product.metadata.get(MODEL_HASH) {
+                    None => PlanState::Unmarked,
+                    Some(hash) if *hash == plan.hash(name) => PlanState::Same,
+                    Some(_) => PlanState::Other,
+                },
+                generation: generation_of(&product),
+            }),
+            Err(error) if error.is_missing() => Ok(Claim {
+                state: PlanState::New,
+                generation,
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes meters the generation of a claimed plan, because Stripe refuses classic prices.
+    pub(super) async fn claim_for_meters(&self, name: &PlanName) -> Result<()> {
+        let note = Metadata::from_iter([note(Generation::Meters)]);
+        let write = self.billing().note_on_product(&name.product_id(), &note);
+        match write.send().await {
+            Ok(_) => Ok(()),
+            // The next push claims the plan anew, and is refused classic prices too.
+            Err(error) if error.is_missing() => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn note(generation: Generation) -> (String, String) {
+    (GENERATION.to_owned(), generation.as_str().to_owned())
+}
+
+fn generation_of(product: &Product) -> Generation {
+    let noted = product.metadata.get(GENERATION).map(String::as_str);
+    if noted == Some(Generation::Meters.as_str()) {
+        Generation::Meters
+    } else {
+        Generation::Classic
+    }
+}
+
+/// Fails the whole push if Stripe answered for no plan at all.
+fn all_unknown(claims: BTreeMap<PlanName, Claim>) -> Result<BTreeMap<PlanName, Claim>> {
+    let mut states = claims.values().map(|claim| &claim.state);
+    let known = states.any(|state| !matches!(state, PlanState::Unknown(_)));
+    match claims.values().next().map(|claim| &claim.state) {
+        Some(PlanState::Unknown(error)) if !known => Err(error.clone()),
+        _ => Ok(claims),
+    }
+}

@@ -1,0 +1,94 @@
+//! Orgs are not subscribed to prices with meters, and a refusal leaves nothing behind.
+
+use serde_json::{Value, json};
+use tier::domain::{Generation, GenerationSetting};
+
+use crate::harness::{Settings, TestApp};
+
+const REFUSAL: &str = "feature:x@plan:new@1 has a price with a billing meter, and orgs cannot be subscribed to such prices: push its plan with --stripe-generation classic, under a new version";
+
+fn plan(name: &str) -> Value {
+    json!({ "plans": { name: { "features": { "feature:x": { "tiers": [{}] } } } } })
+}
+
+/// A server over an account with a classic plan, and another on meters.
+async fn app() -> TestApp {
+    let app = TestApp::start().await;
+    app.push(&plan("plan:old@1")).await;
+    let meters = app.beside(&Settings {
+        generation: GenerationSetting::Fixed(Generation::Meters),
+        ..Settings::default()
+    });
+    meters.push(&plan("plan:new@1")).await;
+    app
+}
+
+#[tokio::test]
+async fn every_way_to_a_price_with_a_meter_is_refused_before_a_write() {
+    let app = app().await;
+    app.subscribe("org:has", &["plan:old@1"]).await;
+    app.report("org:has", "feature:x", 7).await;
+    app.settled().await;
+    let now = json!({ "features": ["plan:new@1"] });
+    let later = json!({ "features": ["plan:new@1"], "effective": "2023-01-20T00:00:00Z" });
+    let old = json!({ "features": ["plan:old@1"] });
+    for (path, body) in [
+        (
+            "/v1/subscribe",
+            json!({ "org": "org:none", "phases": [now] }),
+        ),
+        (
+            "/v1/subscribe",
+            json!({ "org": "org:has", "phases": [now] }),
+        ),
+        (
+            "/v1/subscribe",
+            json!({ "org": "org:has", "phases": [old, later] }),
+        ),
+        (
+            "/v1/subscribe",
+            json!({ "org": "org:has", "phases": [{ "features": ["plan:old@1", "plan:new@1"] }] }),
+        ),
+        (
+            "/v1/checkout",
+            json!({ "org": "org:none", "success_url": "https://example.com", "features": ["plan:new@1"] }),
+        ),
+        (
+            "/v1/migrate",
+            json!({ "from": "plan:old@1", "to": "plan:new@1" }),
+        ),
+        (
+            "/v1/migrate",
+            json!({ "from": "plan:new@1", "to": "plan:old@1" }),
+        ),
+    ] {
+        app.forget_calls();
+        let refused = app.post_json(path, &body).await;
+        let refused = refused.fails(400, "invalid_request").json();
+        assert_eq!(refused["message"], REFUSAL, "{body}");
+        let counts = app.sandbox().counts(None);
+        let writes: Vec<_> = counts
+            .keys()
+            .filter(|call| !call.starts_with("GET "))
+            .collect();
+        assert!(writes.is_empty(), "{body}: {writes:?}");
+    }
+    app.get("/v1/whois?org=org:none")
+        .await
+        .fails(400, "org_not_found");
+    assert_eq!(
+        app.limits("org:has").await,
+        [("feature:x".to_owned(), 7, i64::MAX)]
+    );
+}
+
+#[tokio::test]
+async fn plans_on_meters_are_archived_and_priced_like_others() {
+    let app = app().await;
+    let archive = json!({ "plan": "plan:new@1" });
+    app.post_json("/v1/archive", &archive).await.ok();
+    let pulled = app.get("/v1/pull").await.ok().json();
+    assert!(pulled["plans"]["plan:new@1"].is_null());
+    let all = app.get("/v1/pull?archived=true").await.ok().json();
+    assert_eq!(all["plans"]["plan:new@1"]["archived"], true);
+}
