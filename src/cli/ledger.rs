@@ -14,7 +14,7 @@ use parked::Decision;
 use super::Context;
 use super::error::{CliError, usage};
 use crate::ledger::StoreError;
-use crate::ledger::store::sqlite::Reader;
+use crate::ledger::store::{read::Reader, sqlite};
 use crate::ledger::values::Time;
 
 /// Arguments of `tier ledger`.
@@ -68,7 +68,7 @@ impl File {
             let message = "name the file of the ledger with --ledger or TIER_LEDGER";
             return Err(usage("ledger", message));
         };
-        let reader = Reader::open(path).map_err(|error| unusable(path, &error))?;
+        let reader = sqlite::read(path).map_err(|error| unusable(path, &error))?;
         Ok((path, reader))
     }
 }

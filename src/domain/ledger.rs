@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use super::refs::OrgName;
 use super::{Domain, Error, Result};
-use crate::ledger::store::sqlite::{Reader, Unclaimed};
+use crate::ledger::store::read::Reader;
+use crate::ledger::store::sqlite::{self, Unclaimed};
 use crate::ledger::values::{Org, Time};
 use crate::ledger::{Ledger, Store, StoreError, Unavailable, Writer};
 
@@ -119,7 +120,7 @@ impl LedgerHandle {
         look: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T> {
         let path = self.path().to_owned();
-        let looked = tokio::task::spawn_blocking(move || look(&Reader::open(&path)?)).await;
+        let looked = tokio::task::spawn_blocking(move || look(&sqlite::read(&path)?)).await;
         let looked = looked.map_err(|error| Error::LedgerUnavailable(error.to_string()))?;
         looked.map_err(|error| Error::LedgerUnavailable(error.to_string()))
     }

@@ -37,7 +37,7 @@
 //! total for the feature's new item, which takes over the level of the previous item. A change that moves levels in
 //! Stripe itself submits `TakeOver`.
 //!
-//! Once the invoice of a period is known, `Settle` compares it with the total. A [`Reader`](store::sqlite::Reader) of
+//! Once the invoice of a period is known, `Settle` compares it with the total. A [`Reader`](store::read::Reader) of
 //! the same file lists the totals that are not settled and those that are parked. [`Ledger::compact`] replaces old
 //! entries by daily totals.
 //!

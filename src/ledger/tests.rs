@@ -7,7 +7,8 @@ use std::sync::mpsc;
 
 use super::state::{Answer, Batch, Change, Event, Key, Recalled, Refusal, Report, Stored};
 use super::store::Names;
-use super::store::sqlite::{Filter, Reader, Sqlite};
+use super::store::read::Filter;
+use super::store::sqlite::{self, Sqlite};
 use super::values::{Aggregate, Period, Target, Time};
 use super::{Ledger, Snapshot, Store, StoreError, Unavailable};
 
@@ -264,7 +265,7 @@ fn a_killed_process_loses_no_acknowledged_report() {
     }
     let store = Sqlite::open(&path, ACCOUNT).expect("a ledger");
     drop(store);
-    let reader = Reader::open(&path).expect("a ledger");
+    let reader = sqlite::read(&path).expect("a ledger");
     let fault = |problem| panic!("{problem:?}");
     reader.verify(fault).expect("a file");
     let mut keys = std::collections::HashSet::new();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{File, exact, unusable};
 use crate::ledger::StoreError;
 use crate::ledger::state::{Entry, Reservation, ReservationState, Total};
-use crate::ledger::store::sqlite::Exported;
+use crate::ledger::store::read::Exported;
 
 /// Why an export stopped early.
 #[derive(Debug, thiserror::Error)]

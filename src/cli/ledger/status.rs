@@ -8,7 +8,7 @@ use super::{File, exact, export, unusable};
 use crate::cli::{Context, output, usage};
 use crate::domain::refs::{FeatureName, OrgName};
 use crate::ledger::state::Total;
-use crate::ledger::store::sqlite::Filter;
+use crate::ledger::store::read::Filter;
 use crate::ledger::values::Time;
 
 /// Prints the status of a ledger.

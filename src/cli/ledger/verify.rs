@@ -10,7 +10,7 @@ use crate::cli::{Context, output};
 use crate::config::KeyError;
 use crate::domain::{Domain, Recorded};
 use crate::ledger::state::{Mismatch, Total};
-use crate::ledger::store::sqlite::{Problem, Reader};
+use crate::ledger::store::read::{Problem, Reader};
 
 /// Arguments of `tier ledger verify`.
 #[derive(Debug, clap::Args)]

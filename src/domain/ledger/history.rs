@@ -4,7 +4,7 @@ use super::target::feature_in_ledger;
 use super::{LedgerHandle, org_in_ledger};
 use crate::domain::refs::{FeatureName, OrgName};
 use crate::domain::{Domain, Error, Result};
-use crate::ledger::store::sqlite::Span;
+use crate::ledger::store::read::Span;
 use crate::ledger::values::Time;
 
 /// The maximum number of spans in one answer.

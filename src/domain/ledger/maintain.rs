@@ -5,7 +5,7 @@ use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Failure, Result};
 use crate::ledger::Ledger;
 use crate::ledger::state::{Answer, Event, Total};
-use crate::ledger::store::sqlite::Status;
+use crate::ledger::store::read::Status;
 use crate::ledger::values::Time;
 
 /// How long after a period's end its invoice is final: invoices are drafts for about an hour.

@@ -2,7 +2,7 @@
 
 use crate::domain::{Domain, Error, Result};
 use crate::ledger::state::{Event, Refusal, Total, TotalId};
-use crate::ledger::store::sqlite::Reader;
+use crate::ledger::store::read::Reader;
 
 /// Refused usage of one item in one period.
 #[derive(Clone, Debug, PartialEq, Eq)]

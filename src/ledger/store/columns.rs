@@ -30,7 +30,7 @@ pub(super) fn from_values<R: Record>(mut values: Vec<Value>) -> Result<R, StoreE
         return Err(damaged());
     }
     values.pop();
-    R::from_values(&mut Columns(values.into_iter())).map_err(|_| damaged())
+    R::from_values(&mut Columns::of(values)).map_err(|_| damaged())
 }
 
 /// Whether the last of these values is the digest of the others.
@@ -75,6 +75,10 @@ pub(super) struct BadColumn;
 pub(super) struct Columns(std::vec::IntoIter<Value>);
 
 impl Columns {
+    pub(super) fn of(row: Vec<Value>) -> Self {
+        Self(row.into_iter())
+    }
+
     pub(super) fn value(&mut self) -> Result<Value, BadColumn> {
         self.0.next().ok_or(BadColumn)
     }

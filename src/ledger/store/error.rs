@@ -60,6 +60,9 @@ pub enum StoreError {
     /// Not a ledger file.
     #[error("the file is not a ledger")]
     NotALedger,
+    /// A database without the tables of a ledger.
+    #[error("the database has no ledger")]
+    NoLedger,
     /// The file cannot be accessed.
     #[error("the ledger's file cannot be used")]
     File(#[from] std::io::Error),

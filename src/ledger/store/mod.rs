@@ -4,6 +4,7 @@ mod columns;
 mod error;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod read;
 mod rows;
 pub mod sqlite;
 

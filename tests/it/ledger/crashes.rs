@@ -15,7 +15,7 @@ use stripe_sandbox::{Action, Rule};
 use tier::domain::{LedgerHandle, LedgerSettings};
 use tier::ledger::state::{Batch, Recalled, Stored};
 use tier::ledger::store::Names;
-use tier::ledger::store::sqlite::{Reader, Sqlite};
+use tier::ledger::store::sqlite::{self, Sqlite};
 use tier::ledger::values::Time;
 use tier::ledger::{Snapshot, Store, StoreError};
 
@@ -283,7 +283,7 @@ async fn run(death: Death, outage: Duration) -> Outcome {
         let row = used.iter().find(|row| row.0 == "feature:calls");
         assert_eq!(row.map(|row| row.1), Some(calls), "{context}: calls used");
     }
-    let reader = Reader::open(&file).expect("a ledger");
+    let reader = sqlite::read(&file).expect("a ledger");
     let verified = reader.verify(|problem| panic!("{context}: {problem:?}"));
     verified.expect("a file");
     if outage < 27 * DAY {

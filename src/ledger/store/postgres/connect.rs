@@ -39,6 +39,22 @@ impl Database {
         }
         Ok(Self { config })
     }
+
+    /// Opens a connection, which one of `tasks` drives from then on.
+    pub(super) async fn connect(&self, tasks: &mut JoinSet<()>) -> Result<Client, StoreError> {
+        match tokio::time::timeout(CONNECT, self.config.connect(NoTls)).await {
+            Ok(Ok((client, connection))) => {
+                tasks.spawn(async move {
+                    if let Err(error) = connection.await {
+                        tracing::debug!(%error, "the connection to the ledger's database has ended");
+                    }
+                });
+                Ok(client)
+            }
+            Ok(Err(error)) => Err(StoreError::Unreachable(error.into())),
+            Err(late) => Err(StoreError::Unreachable(late.into())),
+        }
+    }
 }
 
 /// A connection that is made when it is needed.
@@ -72,26 +88,13 @@ impl Link {
     }
 
     async fn connect(&mut self) -> Result<Client, Failure> {
-        let unreachable = |cause| Failure::Store(StoreError::Unreachable(cause));
         if self.failed.is_some_and(|at| at.elapsed() < PAUSE) {
-            return Err(unreachable("it could not be reached just now".into()));
+            let cause = "it could not be reached just now".into();
+            return Err(Failure::Store(StoreError::Unreachable(cause)));
         }
-        let connected = tokio::time::timeout(CONNECT, self.database.config.connect(NoTls)).await;
-        let failure = match connected {
-            Ok(Ok((client, connection))) => {
-                self.failed = None;
-                self.tasks.spawn(async move {
-                    if let Err(error) = connection.await {
-                        tracing::debug!(%error, "the connection to the ledger's database has ended");
-                    }
-                });
-                return Ok(client);
-            }
-            Ok(Err(error)) => unreachable(error.into()),
-            Err(late) => unreachable(late.into()),
-        };
-        self.failed = Some(Instant::now());
-        Err(failure)
+        let connected = self.database.connect(&mut self.tasks).await;
+        self.failed = connected.is_err().then(Instant::now);
+        connected.map_err(Failure::Store)
     }
 
     /// Ends a transaction that has failed.

@@ -29,15 +29,15 @@
 //!
 //! # Limitations
 //!
-//! `tier serve` does not offer it. Connections have no TLS, so `sslmode=require` fails. There is no reader for
-//! `tier ledger` and usage over time. The time comes from the caller, whose clock may be wrong. Changes of plan are not
-//! held back by those at other processes.
+//! `tier serve` and `tier ledger` do not offer it. Connections have no TLS, so `sslmode=require` fails. The time comes from
+//! the caller, whose clock may be wrong. Changes of plan are not held back by those at other processes.
 
 mod compact;
 mod connect;
 mod failure;
 mod migrate;
 mod mirror;
+mod queries;
 mod session;
 mod table;
 #[cfg(test)]
@@ -53,6 +53,7 @@ use super::{Snapshot, StoreError};
 use session::Session;
 
 pub use connect::Database;
+pub use queries::read;
 
 /// The handle of a process's writer.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Two processes that share a ledger, for the tests that run with every store.
 
+pub(in crate::ledger) use ::testing::postgres::Schema;
 use rusqlite::types::Value;
-use testing::postgres::Schema;
 
 use super::super::super::state::{Entry, Event, Reservation, Total};
 use super::super::super::transactor::{Answers, Request, Transactor as _};
@@ -13,6 +13,18 @@ use super::{Database, Postgres};
 /// The account of the tests.
 const ACCOUNT: &str = "acct_1:test";
 
+/// A schema in the server that `tests/postgres/run` has started; `None` if something else runs the tests.
+pub(in crate::ledger) fn schema() -> Option<Schema> {
+    #[expect(clippy::disallowed_methods, reason = "a setting of tests alone")]
+    let server = std::env::var("TIER_TEST_POSTGRES").ok()?;
+    Some(Schema::create(&server))
+}
+
+/// The schema as a ledger's database.
+pub(in crate::ledger) fn database(schema: &Schema) -> Database {
+    Database::parse(schema.url()).expect("a URL")
+}
+
 /// Two processes with a ledger that they take turns to use.
 pub(in crate::ledger) struct TwoProcesses {
     schema: Schema,
@@ -21,14 +33,14 @@ pub(in crate::ledger) struct TwoProcesses {
 }
 
 impl TwoProcesses {
-    /// In the server that `tests/postgres/run` has started; `None` if something else runs the tests.
+    /// In a new [schema].
     pub(in crate::ledger) fn start() -> Option<Self> {
-        #[expect(clippy::disallowed_methods, reason = "a setting of tests alone")]
-        let server = std::env::var("TIER_TEST_POSTGRES").ok()?;
-        let schema = Schema::create(&server);
+        let schema = schema()?;
+        // The tables are there before anything is done to them.
+        let first = Postgres::open(database(&schema), ACCOUNT).expect("a ledger");
         Some(Self {
             schema,
-            processes: [None, None],
+            processes: [Some(first), None],
             turn: 0,
         })
     }
@@ -36,11 +48,9 @@ impl TwoProcesses {
     /// Lets the next process apply the request.
     pub(in crate::ledger) fn submit(&mut self, request: Request) -> Result<Answers, StoreError> {
         self.turn += 1;
-        let url = self.schema.url();
-        let process = self.processes[self.turn % 2].get_or_insert_with(|| {
-            let database = Database::parse(url).expect("a URL");
-            Postgres::open(database, ACCOUNT).expect("a ledger")
-        });
+        let database = database(&self.schema);
+        let process = self.processes[self.turn % 2]
+            .get_or_insert_with(|| Postgres::open(database, ACCOUNT).expect("a ledger"));
         // It knows what the other one has done, or finds it when it has the locks.
         let concerns_all = matches!(request.events[0], Event::Seal(_) | Event::Expire);
         if concerns_all || self.turn.is_multiple_of(3) {

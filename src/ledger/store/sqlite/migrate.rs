@@ -134,7 +134,7 @@ fn migrate_to(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Reader, Sqlite};
+    use super::super::{Sqlite, read};
     use super::*;
     use crate::ledger::store::Store as _;
 
@@ -196,7 +196,7 @@ mod tests {
         );
         drop(connection);
 
-        let older = Reader::open(&path).expect_err("nobody has migrated it");
+        let older = read(&path).expect_err("nobody has migrated it");
         assert!(
             matches!(older, StoreError::Older { found: 3, .. }),
             "{older}"

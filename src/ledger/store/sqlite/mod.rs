@@ -1,25 +1,18 @@
 //! A ledger in a SQLite file.
 //!
 //! WAL with `synchronous=FULL`: a commit is one write and one `fsync`. A lock file beside the database ensures that one
-//! process writes. Any number of processes may [read](Reader) at the same time.
+//! process writes. Any number of processes may [read] at the same time.
 
 mod migrate;
 mod open;
-mod read;
+mod queries;
 #[cfg(test)]
 mod tests;
-mod usage;
-mod verify;
-
-use std::ops::Range;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, Statement, Transaction, params, params_from_iter};
 
-pub use open::Unclaimed;
-pub use read::{Exported, Filter, Reader, Status};
-pub use usage::{Span, Usage};
-pub use verify::Problem;
+pub use open::{Unclaimed, read};
 
 use super::super::state::{Batch, Entry, Recalled, Reservation, Stored};
 use super::super::values::Time;
@@ -150,13 +143,12 @@ impl Store for Sqlite {
 
 /// Decodes a row, after checking the digest in its last column.
 fn from_row<R: Record>(row: &Row<'_>) -> Result<R, StoreError> {
-    from_columns(row, 0..row.as_ref().column_count())
+    from_values(values(row)?)
 }
 
-/// Decodes a range of a row's columns, after checking the digest in the last of them.
-fn from_columns<R: Record>(row: &Row<'_>, columns: Range<usize>) -> Result<R, StoreError> {
-    let values: Result<Vec<Value>, _> = columns.map(|at| row.get(at)).collect();
-    from_values(values?)
+fn values(row: &Row<'_>) -> rusqlite::Result<Vec<Value>> {
+    let columns = 0..row.as_ref().column_count();
+    columns.map(|at| row.get(at)).collect()
 }
 
 /// Decodes the rows of a query.

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use rustix::fs::{FlockOperation, flock};
 
+use super::super::read::Reader;
 use super::migrate::{LATEST, migrate, version};
-use super::{Reader, Sqlite, StoreError};
+use super::queries::OpenForReading;
+use super::{Sqlite, StoreError};
 
 /// The application id of a ledger's SQLite file: "tier" in ASCII.
 pub(super) const APPLICATION_ID: i32 = 0x7469_6572;
@@ -116,25 +118,23 @@ impl Sqlite {
     }
 }
 
-impl Reader {
-    /// Opens a ledger for reading, even while another process writes it.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        if std::fs::metadata(path)?.is_dir() {
-            return Err(StoreError::NotALedger);
-        }
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.pragma_update(None, "busy_timeout", 5_000)?;
-        check_application(&connection)?;
-        check_names(path)?;
-        match version(&connection)? {
-            0 => Err(StoreError::NotALedger),
-            LATEST => Ok(Self { connection }),
-            found => Err(StoreError::Older {
-                found,
-                known: LATEST,
-            }),
-        }
+/// Opens a ledger for reading, even while another process writes it.
+pub fn read(path: &Path) -> Result<Reader, StoreError> {
+    if std::fs::metadata(path)?.is_dir() {
+        return Err(StoreError::NotALedger);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.pragma_update(None, "busy_timeout", 5_000)?;
+    check_application(&connection)?;
+    check_names(path)?;
+    match version(&connection)? {
+        0 => Err(StoreError::NotALedger),
+        LATEST => Ok(Reader::new(OpenForReading(connection))),
+        found => Err(StoreError::Older {
+            found,
+            known: LATEST,
+        }),
     }
 }
 

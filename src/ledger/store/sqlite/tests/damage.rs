@@ -17,7 +17,7 @@ static SMALL: LazyLock<(Vec<u8>, Vec<Total>)> = LazyLock::new(|| {
             .expect("room");
     }
     drop(ledger);
-    let totals = Reader::open(&path).expect("a ledger").totals();
+    let totals = read(&path).expect("a ledger").totals();
     (
         std::fs::read(&path).expect("a file"),
         totals.expect("totals"),
@@ -32,7 +32,7 @@ fn is_noticed(bytes: &[u8], totals: &[Total]) -> bool {
         return true;
     };
     drop(ledger);
-    let Ok(reader) = Reader::open(&path) else {
+    let Ok(reader) = read(&path) else {
         return true;
     };
     let mut problems = 0;

@@ -1,14 +1,12 @@
 //! The store with real files.
 
 mod damage;
-mod read;
 
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::ledger::state::{
-    Answer, Change, Event, Key, Refusal, Report, Reserve, State, Total, TotalId,
-};
+use crate::ledger::state::{Answer, Change, Event, Key, Refusal, Report, Reserve, State, Total};
+use crate::ledger::store::read::{Problem, Reader};
 use crate::ledger::values::{Aggregate, Period, Target};
 
 const ACCOUNT: &str = "acct_1:test";
@@ -157,7 +155,7 @@ fn stored_records_survive_a_kill() {
     for _ in 0..2 {
         assert_eq!(again.submit(&release).expect("room"), Ok(Answer::Done));
     }
-    let reader = Reader::open(&killed).expect("a ledger");
+    let reader = read(&killed).expect("a ledger");
     assert_eq!(problems(&reader), []);
     assert_eq!(entries(&reader), 10);
 }
@@ -172,7 +170,7 @@ fn one_process_writes_while_others_read() {
         let second = Sqlite::open(path, ACCOUNT).expect_err("it is in use");
         assert!(matches!(second, StoreError::InUse), "{second}");
     }
-    let reader = Reader::open(&path).expect("a ledger");
+    let reader = read(&path).expect("a ledger");
     ledger.report("a", 4, None).expect("room");
     assert_eq!(reader.totals().expect("a file")[0].n, 4);
     drop(ledger);
@@ -198,7 +196,7 @@ fn a_file_belongs_to_one_account_and_has_a_known_version() {
             known: 4
         }
     ));
-    let newer = Reader::open(&path).expect_err("newer");
+    let newer = read(&path).expect_err("newer");
     assert!(matches!(newer, StoreError::Newer { .. }));
 
     let other = folder.path().join("other.db");
@@ -214,7 +212,7 @@ fn a_file_belongs_to_one_account_and_has_a_known_version() {
     for path in [other, text] {
         let refused = Sqlite::open(&path, ACCOUNT).expect_err("not a ledger");
         assert!(matches!(refused, StoreError::NotALedger), "{refused:?}");
-        assert!(Reader::open(&path).is_err());
+        assert!(read(&path).is_err());
     }
 }
 
@@ -245,7 +243,7 @@ fn a_full_disk_stores_nothing_and_damages_nothing() {
             .expect("room");
     }
     drop(ledger);
-    let reader = Reader::open(&path).expect("a ledger");
+    let reader = read(&path).expect("a ledger");
     assert_eq!(problems(&reader), []);
     assert_eq!(reader.totals().expect("a file").len(), acknowledged + 1);
     assert_eq!(entries(&reader), acknowledged as u64 + 1);
@@ -274,80 +272,16 @@ fn a_read_only_file_accepts_nothing() {
 }
 
 #[test]
-fn entries_of_settled_periods_are_compacted_into_daily_totals() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path);
-    for _ in 0..3 {
-        for n in [5, 7, -2] {
-            ledger
-                .report("a", n, Some(&format!("{}", ledger.now.millis() + n)))
-                .expect("room");
-        }
-        ledger.now = ledger.now.plus(DAY);
-    }
-    let reader = Reader::open(&path).expect("a ledger");
-    let range = (START.plus(DAY), START.plus(40 * DAY));
-    let usage = |span| {
-        reader
-            .usage(&"a".into(), &"feature:f".into(), span, range)
-            .expect("usage")
-    };
-    let day = |day: i64| Usage {
-        from: START.plus(day * DAY),
-        to: START.plus((day + 1) * DAY),
-        n: 10,
-        total: (day + 1) * 10,
-    };
-    assert_eq!(usage(Span::Day), [day(1), day(2)]);
-    assert_eq!(usage(Span::Hour).len(), 2);
-    let period = usage(Span::Period);
-    assert_eq!((period.len(), period[0].n, period[0].total), (1, 30, 30));
-
-    let later = START.plus(500 * DAY);
+fn a_reader_refuses_a_file_that_is_not_a_ledger() {
+    let (folder, path) = folder();
+    let error = |path: &Path| read(path).expect_err("no ledger");
+    assert!(matches!(error(&path), StoreError::File(_)));
+    assert!(matches!(error(folder.path()), StoreError::NotALedger));
+    std::fs::write(&path, "").expect("a file");
+    assert!(matches!(error(&path), StoreError::NotALedger));
     assert_eq!(
-        ledger.store.compact(later, 10).expect("room"),
-        0,
-        "not settled"
+        std::fs::read(&path).expect("a file"),
+        b"",
+        "it is only read"
     );
-    settle(&mut ledger);
-    assert_eq!(
-        ledger.store.compact(START, 10).expect("room"),
-        0,
-        "too young"
-    );
-    assert_eq!(ledger.store.compact(later, 10).expect("room"), 1);
-    assert_eq!(ledger.store.compact(later, 10).expect("room"), 0);
-    assert_eq!(entries(&reader), 0);
-    assert_eq!(usage(Span::Day), [day(1), day(2)]);
-    assert_eq!(usage(Span::Hour), [day(1), day(2)]);
-    assert_eq!(problems(&reader), []);
-    assert_eq!(reader.totals().expect("a file")[0].n, 30);
-}
-
-/// Delivers the first total and settles it.
-fn settle(ledger: &mut Ledger) {
-    use crate::ledger::state::{Outcome, Seal};
-    let total = TotalId(1);
-    let summary = Event::Summary {
-        total,
-        number: 0,
-        value: 0,
-    };
-    let seal = Event::Seal(Seal {
-        date: ledger.now,
-        deliver_after: 0,
-        org: None,
-        most: 10,
-    });
-    let answered = Event::Answered {
-        total,
-        number: 1,
-        outcome: Outcome::Done,
-    };
-    for event in [summary, seal, answered] {
-        ledger.submit(&event).expect("room").expect("a delivery");
-    }
-    ledger.now = START.plus(31 * DAY);
-    let billed = Event::Settle { total, billed: 30 };
-    ledger.submit(&billed).expect("room").expect("settled");
 }

@@ -1,9 +1,8 @@
 //! Usage over time.
 
-use rusqlite::params;
-
 use super::super::super::values::{Feature, HOUR, Org, Time};
 use super::super::StoreError;
+use super::super::columns::{int, text, time};
 use super::Reader;
 
 /// The length of the spans in a usage history.
@@ -50,51 +49,58 @@ impl Reader {
         span: Span,
         (from, to): (Time, Time),
     ) -> Result<Vec<Usage>, StoreError> {
-        let mut statement = self.connection.prepare_cached(USAGE)?;
-        let range = params![
-            org.as_str(),
-            feature.as_str(),
-            span.millis().unwrap_or(0),
-            from.millis(),
-            to.millis()
+        let range = [
+            text(org.as_str()),
+            text(feature.as_str()),
+            int(span.millis().unwrap_or(0)),
+            time(from),
+            time(to),
         ];
-        let rows = statement.query_map(range, |row| {
+        self.rows(USAGE, &range, |row| {
             Ok(Usage {
-                from: Time::from_millis(row.get(0)?),
-                to: Time::from_millis(row.get(1)?),
-                n: row.get(2)?,
-                total: row.get(3)?,
+                from: row.time()?,
+                to: row.time()?,
+                n: row.int()?,
+                total: row.int()?,
             })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 }
 
 /// Changes by span. Spans are clipped to their period, so that each belongs to one period. A level carried from an
 /// earlier period counts from the start of its own. The total covers the whole period, including the part before the
-/// requested range.
+/// requested range. A length of 0 is that of the period.
 const USAGE: &str = "
 WITH mine AS (
-    SELECT id, period_start, period_end FROM totals WHERE org = ?1 AND feature = ?2
+    SELECT id, period_start, period_end FROM totals WHERE org = $1 AND feature = $2
 ), changes AS (
-    SELECT entries.total, at, ?3 AS length,
-           after_n - lag(after_n, 1, 0) OVER (PARTITION BY entries.total ORDER BY entries.id) AS n
+    SELECT total, at, $3 AS length,
+           after_n - lag(after_n, 1, CAST(0 AS BIGINT)) OVER (PARTITION BY total ORDER BY id) AS n
     FROM entries WHERE total IN (SELECT id FROM mine)
     UNION ALL
-    SELECT total, day, CASE ?3 WHEN 0 THEN 0 ELSE max(?3, 86400000) END, n
+    SELECT total, day, CASE WHEN $3 = 0 THEN 0 ELSE 86400000 END, n
     FROM daily_totals WHERE total IN (SELECT id FROM mine)
 ), clamped AS (
-    SELECT period_start, period_end, length, n, max(period_start, min(at, period_end - 1)) AS at
+    SELECT period_start, period_end, length, n,
+           CASE WHEN at < period_start THEN period_start
+                WHEN at >= period_end THEN period_end - 1 ELSE at END AS at
     FROM changes JOIN mine ON mine.id = changes.total
+), cut AS (
+    SELECT period_start, period_end, n,
+           CASE WHEN length = 0 THEN period_start ELSE at - (at % length + length) % length END AS rounded,
+           CASE WHEN length = 0 THEN period_end - period_start ELSE length END AS length
+    FROM clamped
+), clipped AS (
+    SELECT period_start, n,
+           CASE WHEN rounded < period_start THEN period_start ELSE rounded END AS start,
+           CASE WHEN rounded + length > period_end THEN period_end ELSE rounded + length END AS finish
+    FROM cut
 ), spans AS (
-    SELECT period_start,
-           CASE length WHEN 0 THEN period_start
-                ELSE max(period_start, at - (at % length + length) % length) END AS start,
-           max(CASE length WHEN 0 THEN period_end
-                ELSE min(period_end, at - (at % length + length) % length + length) END) AS finish,
-           sum(n) AS n
-    FROM clamped GROUP BY period_start, start
+    SELECT period_start, start, max(finish) AS finish, CAST(sum(n) AS BIGINT) AS n
+    FROM clipped GROUP BY period_start, start
 ), running AS (
-    SELECT start, finish, n, sum(n) OVER (PARTITION BY period_start ORDER BY start) AS total FROM spans
+    SELECT start, finish, n,
+           CAST(sum(n) OVER (PARTITION BY period_start ORDER BY start) AS BIGINT) AS total
+    FROM spans
 )
-SELECT start, finish, n, total FROM running WHERE finish > ?4 AND start < ?5 ORDER BY start, finish";
+SELECT start, finish, n, total FROM running WHERE finish > $4 AND start < $5 ORDER BY start, finish";
