@@ -23,7 +23,7 @@ use super::{Domain, Error, Result};
 use crate::ledger::store::read::Reader;
 use crate::ledger::store::sqlite::{self, Unclaimed};
 use crate::ledger::values::{Org, Time};
-use crate::ledger::{Ledger, Store, StoreError, Unavailable, Writer};
+use crate::ledger::{Ledger, Now, Store, StoreError, Unavailable, Writer};
 
 pub use accept::OrgReport;
 pub(super) use change::MovedLevel;
@@ -172,6 +172,14 @@ impl Domain {
             None => Time::from_millis(self.account.clock.millis()),
             Some(_) => Time::from_seconds(self.now().await?),
         })
+    }
+
+    /// A [time](Self::ledger_time) of this request's orgs, with the clock that it is of.
+    fn by_clock(&self, now: Time) -> Now {
+        match &self.test_clock {
+            None => Now::Process(now),
+            Some(_) => Now::TestClock(now),
+        }
     }
 }
 

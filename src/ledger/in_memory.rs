@@ -22,7 +22,7 @@ impl<S: Store> InMemory<S> {
     fn apply(&mut self, requests: &[Request]) -> Result<Vec<Answers>, StoreError> {
         let names = Names::of(requests);
         self.state.recall(self.store.recall(&names)?);
-        Ok(self.state.apply_all(requests))
+        Ok(self.state.apply_all(requests, None))
     }
 }
 

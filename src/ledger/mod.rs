@@ -58,5 +58,5 @@ mod writer;
 mod tests;
 
 pub use store::{Snapshot, Store, StoreError};
-pub use transactor::{Answers, Transactor};
+pub use transactor::{Answers, Now, Transactor};
 pub use writer::{Ledger, Unavailable, Writer};

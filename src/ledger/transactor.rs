@@ -9,8 +9,33 @@ use super::values::{Feature, Org, ReservationId, Time};
 pub struct Request {
     /// They are applied in this order, and never split.
     pub events: Vec<Event>,
-    /// The time of the events' org.
-    pub now: Time,
+    /// When they happen.
+    pub now: Now,
+}
+
+/// The time of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Now {
+    /// By the clock of this process. Processes that share a database take the database's time in its place.
+    Process(Time),
+    /// By the test clock of the events' org, which is the same for all processes.
+    TestClock(Time),
+}
+
+impl Now {
+    /// The time, if the processes that share a database have `shared`.
+    pub(super) fn or(self, shared: Option<Time>) -> Time {
+        match self {
+            Self::Process(own) => shared.unwrap_or(own),
+            Self::TestClock(time) => time,
+        }
+    }
+}
+
+impl From<Time> for Now {
+    fn from(own: Time) -> Self {
+        Self::Process(own)
+    }
 }
 
 /// The answer or refusal of each event, in order.

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::in_memory::InMemory;
 use super::state::{Event, ItemUsed, Reservation, Used};
 use super::store::{Snapshot, Store, StoreError};
-use super::transactor::{Answers, Request, Transactor};
+use super::transactor::{Answers, Now, Request, Transactor};
 use super::values::{ReservationId, Time};
 use super::view::View;
 
@@ -104,8 +104,13 @@ impl Ledger {
     }
 
     /// Applies `events` in this order, in one commit, and answers when they are stored. A refused event does not stop
-    /// the others. `now` is the time of the events' org, which differs from the server's if the org is on a test clock.
-    pub async fn submit(&self, events: Vec<Event>, now: Time) -> Result<Answers, Unavailable> {
+    /// the others.
+    pub async fn submit(
+        &self,
+        events: Vec<Event>,
+        now: impl Into<Now>,
+    ) -> Result<Answers, Unavailable> {
+        let now = now.into();
         let request = Request { events, now };
         self.ask(|caller| Command::Submit(Submission { request, caller }))
             .await

@@ -8,7 +8,9 @@ use super::*;
 /// Reports one unit after the other, without keys.
 async fn report_each(ledger: &Ledger, org: &str, count: usize) {
     for _ in 0..count {
-        let answers = ledger.submit(vec![report(org, 1, None)], now()).await;
+        let answers = ledger
+            .submit(vec![report(org, 1, None)], fixed(now()))
+            .await;
         answers.expect("its outcome is found")[0]
             .clone()
             .expect("accepted");
@@ -95,7 +97,7 @@ async fn a_request_at_fault_does_not_fail_the_others() {
     let bad = "key\0";
     let reports = (0..20).map(|number| {
         let key = if number == 7 { Some(bad) } else { None };
-        ledger.submit(vec![report("org:a", 1, key)], now())
+        ledger.submit(vec![report("org:a", 1, key)], fixed(now()))
     });
     let answers = join_all(reports).await;
     let failed = answers.iter().filter(|answers| answers.is_err()).count();

@@ -17,7 +17,10 @@ async fn seal(ledger: &Ledger, now: Time) -> Sealed {
         org: None,
         most: 1_000,
     });
-    let answers = ledger.submit(vec![seal], now).await.expect("a server");
+    let answers = ledger
+        .submit(vec![seal], fixed(now))
+        .await
+        .expect("a server");
     match answers.into_iter().next() {
         Some(Ok(Answer::Sealed(sealed))) => sealed,
         other => panic!("{other:?}"),
@@ -39,7 +42,10 @@ async fn answer(ledger: &Ledger, set: &Set, now: Time) -> Answer {
         number: set.number,
         outcome: Outcome::Done,
     };
-    let answers = ledger.submit(vec![answered], now).await.expect("a server");
+    let answers = ledger
+        .submit(vec![answered], fixed(now))
+        .await
+        .expect("a server");
     answers[0].clone().expect("an answer")
 }
 
@@ -48,7 +54,7 @@ async fn with_usage(ledgers: &[Ledger], orgs: usize) {
     for org in 0..orgs {
         let event = report(&format!("org:{org}"), 5, None);
         ledgers[org % ledgers.len()]
-            .submit(vec![event], now())
+            .submit(vec![event], fixed(now()))
             .await
             .expect("a server");
     }
@@ -61,7 +67,10 @@ async fn with_usage(ledgers: &[Ledger], orgs: usize) {
             value: 0,
         };
         let ledger = &ledgers[number % ledgers.len()];
-        ledger.submit(vec![summary], now()).await.expect("a server");
+        ledger
+            .submit(vec![summary], fixed(now()))
+            .await
+            .expect("a server");
     }
 }
 
@@ -81,7 +90,7 @@ async fn each_set_is_handed_out_once_and_again_after_the_lease() {
     for org in 0..30 {
         let event = report(&format!("org:{org}"), 1, None);
         ledgers[org % 4]
-            .submit(vec![event], later)
+            .submit(vec![event], fixed(later))
             .await
             .expect("a server");
     }
@@ -121,7 +130,7 @@ async fn a_wrong_clock_does_not_make_a_second_open_set() {
     for org in 0..5 {
         let event = report(&format!("org:{org}"), 1, None);
         ledgers[1]
-            .submit(vec![event], later)
+            .submit(vec![event], fixed(later))
             .await
             .expect("a server");
     }

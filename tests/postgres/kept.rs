@@ -9,7 +9,10 @@ use super::*;
 const MONTH: i64 = 31 * DAY;
 
 async fn submit(ledger: &Ledger, event: Event, now: Time) -> Answer {
-    let answers = ledger.submit(vec![event], now).await.expect("a server");
+    let answers = ledger
+        .submit(vec![event], fixed(now))
+        .await
+        .expect("a server");
     answers[0].clone().expect("an answer")
 }
 

@@ -32,7 +32,7 @@ async fn report_until(
         let org = format!("org:{}", number % 3);
         loop {
             match ledger
-                .submit(vec![report(&org, 1, Some(&key))], now())
+                .submit(vec![report(&org, 1, Some(&key))], fixed(now()))
                 .await
             {
                 Ok(answers) => break drop(answers[0].clone().expect("accepted")),
@@ -68,7 +68,7 @@ async fn a_killed_server_loses_and_doubles_nothing() {
         // Reports fail, and checks are answered from memory.
         let failed = loop {
             match ledgers[0]
-                .submit(vec![report("org:a", 0, None)], now())
+                .submit(vec![report("org:a", 0, None)], fixed(now()))
                 .await
             {
                 Ok(_) => tokio::task::yield_now().await,
@@ -124,7 +124,10 @@ async fn child() {
             for number in 0.. {
                 let key = format!("{}-{caller}-{number}", std::process::id());
                 let event = report(&format!("org:{}", number % 3), 1, Some(&key));
-                let answers = ledger.submit(vec![event], now()).await.expect("a server");
+                let answers = ledger
+                    .submit(vec![event], fixed(now()))
+                    .await
+                    .expect("a server");
                 answers[0].clone().expect("accepted");
                 println!("acknowledged {key}");
             }

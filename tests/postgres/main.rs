@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "figures for the reader of the run")]
 
+mod clocks;
 mod commits;
 mod delivery;
 mod kept;
@@ -14,7 +15,7 @@ use testing::postgres::Schema;
 use tier::ledger::state::{Change, Event, Key, Report};
 use tier::ledger::store::postgres::{Database, Postgres};
 use tier::ledger::values::{Aggregate, Period, Target, Time};
-use tier::ledger::{Ledger, StoreError, Writer};
+use tier::ledger::{Ledger, Now, StoreError, Writer};
 
 const ACCOUNT: &str = "acct_1:test";
 const START: Time = Time::from_seconds(1_700_006_400);
@@ -65,6 +66,11 @@ fn target(org: &str) -> Target {
 
 fn now() -> Time {
     START.plus(DAY)
+}
+
+/// A time that the test decides.
+fn fixed(now: Time) -> Now {
+    Now::TestClock(now)
 }
 
 fn report(org: &str, n: i64, key: Option<&str>) -> Event {

@@ -15,7 +15,9 @@ async fn usage_of_all_processes_adds_up_and_each_learns_of_it() {
         let ledger = &ledgers[number % 4];
         let org = format!("org:{}", number % 7);
         async move {
-            let answers = ledger.submit(vec![report(&org, 3, None)], now()).await;
+            let answers = ledger
+                .submit(vec![report(&org, 3, None)], fixed(now()))
+                .await;
             answers.expect("a server")[0].clone().expect("accepted");
         }
     });
@@ -40,7 +42,10 @@ async fn a_key_counts_once_at_whatever_process() {
         let key = format!("key-{}", number / 3);
         async move {
             let event = report("org:a", 1, Some(&key));
-            let answers = ledger.submit(vec![event], now()).await.expect("a server");
+            let answers = ledger
+                .submit(vec![event], fixed(now()))
+                .await
+                .expect("a server");
             let Ok(Answer::Accepted { entry, repeated }) = answers[0] else {
                 panic!("{answers:?}");
             };
@@ -95,7 +100,9 @@ async fn a_damaged_row_is_noticed_and_fails_its_org_alone() {
     let schema = schema();
     let (ledger, _writer) = process(schema.url());
     for org in ["org:a", "org:b"] {
-        let answers = ledger.submit(vec![report(org, 5, None)], now()).await;
+        let answers = ledger
+            .submit(vec![report(org, 5, None)], fixed(now()))
+            .await;
         answers.expect("a server")[0].clone().expect("accepted");
     }
     damage(&schema);

@@ -22,7 +22,10 @@ fn reserve(id: &str, n: i64, ttl: i64) -> Event {
 }
 
 async fn submit(ledger: &Ledger, event: Event, now: Time) -> Result<Answer, String> {
-    let answers = ledger.submit(vec![event], now).await.expect("a server");
+    let answers = ledger
+        .submit(vec![event], fixed(now))
+        .await
+        .expect("a server");
     answers[0].clone().map_err(|refusal| refusal.to_string())
 }
 

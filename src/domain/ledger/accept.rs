@@ -75,7 +75,7 @@ impl Domain {
             }
             outcomes.push(outcome);
         }
-        let answers = ledger.submit(events, now).await?;
+        let answers = ledger.submit(events, self.by_clock(now)).await?;
         for (place, answer) in places.into_iter().zip(answers) {
             match answer {
                 Ok(Answer::Ignored) => {}

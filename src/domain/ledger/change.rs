@@ -79,7 +79,7 @@ impl Domain {
             timestamp: level.at,
             from: level.from.and_then(target),
         };
-        let answers = ledger.submit(vec![taken], now).await?;
+        let answers = ledger.submit(vec![taken], self.by_clock(now)).await?;
         if let Some(Err(refusal)) = answers.into_iter().next() {
             let item = &level.to.1.id;
             tracing::error!(%refusal, %org, item, "a level that a change has moved is not the ledger's");

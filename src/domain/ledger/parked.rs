@@ -72,7 +72,10 @@ impl Domain {
             ParkedDecision::WriteOff => Event::WriteOff(TotalId(id)),
         };
         let now = self.ledger_time().await?;
-        let answers = handle.opened()?.submit(vec![event], now).await?;
+        let answers = handle
+            .opened()?
+            .submit(vec![event], self.by_clock(now))
+            .await?;
         let refusal = answers.into_iter().find_map(Result::err);
         let Some(refusal) = refusal else {
             return Ok(());

@@ -169,7 +169,10 @@ impl Domain {
         event: Event,
         now: Time,
     ) -> Result<Answer> {
-        let answers = handle.opened()?.submit(vec![event], now).await?;
+        let answers = handle
+            .opened()?
+            .submit(vec![event], self.by_clock(now))
+            .await?;
         let answer = answers.into_iter().next();
         let answer = answer.ok_or_else(|| Error::LedgerUnavailable("it did not answer".into()))?;
         answer.map_err(|refusal| match refusal {

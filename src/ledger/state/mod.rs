@@ -188,11 +188,13 @@ impl State {
         }
     }
 
-    /// Applies the events of `requests` in this order. Returns the answers to each request.
-    pub fn apply_all(&mut self, requests: &[Request]) -> Vec<Answers> {
+    /// Applies the events of `requests` in this order. Returns the answers to each request. `shared` is the time of the
+    /// database, if processes share one.
+    pub fn apply_all(&mut self, requests: &[Request], shared: Option<Time>) -> Vec<Answers> {
         let apply = |request: &Request| {
+            let now = request.now.or(shared);
             let events = request.events.iter();
-            events.map(|event| self.apply(event, request.now)).collect()
+            events.map(|event| self.apply(event, now)).collect()
         };
         requests.iter().map(apply).collect()
     }

@@ -10,7 +10,7 @@ use super::stripe::Stripe;
 use super::*;
 #[cfg(feature = "postgres")]
 use crate::ledger::store::postgres::testing::TwoProcesses;
-use crate::ledger::transactor::Request;
+use crate::ledger::transactor::{Now, Request};
 
 /// The contents of the disk.
 #[derive(Clone, Debug, Default)]
@@ -150,7 +150,7 @@ impl World {
         }
         let request = Request {
             events: vec![event.clone()],
-            now: self.now,
+            now: Now::TestClock(self.now),
         };
         let answers = shared.submit(request);
         if fails {

@@ -67,11 +67,13 @@ impl Concerned {
 }
 
 impl Mirror {
-    pub(super) fn concerned(&self, requests: &[Request]) -> Concerned {
+    /// What `requests` concern, if the database's time is about `shared`.
+    pub(super) fn concerned(&self, requests: &[Request], shared: Option<Time>) -> Concerned {
         let mut concerned = Concerned::default();
         for request in requests {
+            let now = request.now.or(shared);
             for event in &request.events {
-                concerned.add(event, request.now, self);
+                concerned.add(event, now, self);
             }
         }
         concerned

@@ -19,6 +19,8 @@
 //! - A set is handed out in the transaction that stores it. Another process hands it out again only when it has been
 //!   unanswered for longer than a request may take, and with the same key; nothing newer is handed out before. So the
 //!   time of the last hand-out is the lease of a total's delivery, and correctness does not depend on it.
+//! - The time of events is that of the database under the locks, unless it is that of a test clock. The clocks of the
+//!   processes decide nothing.
 //! - What a process remembers is a copy. It decides nothing: every decision is made under locks. It serves checks, and
 //!   tells which orgs a transaction of all orgs concerns.
 //! - Nothing depends on a session: all settings end with the transaction, and statements have no names. A
@@ -29,8 +31,8 @@
 //!
 //! # Limitations
 //!
-//! `tier serve` and `tier ledger` do not offer it. Connections have no TLS, so `sslmode=require` fails. The time comes from
-//! the caller, whose clock may be wrong. Changes of plan are not held back by those at other processes.
+//! `tier serve` and `tier ledger` do not offer it. Connections have no TLS, so `sslmode=require` fails. Changes of plan are
+//! not held back by those at other processes.
 
 mod compact;
 mod connect;

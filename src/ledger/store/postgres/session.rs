@@ -1,7 +1,7 @@
 //! The writer of one process: repeated transactions, and what other processes have changed.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::{try_join, try_join3};
 use tokio_postgres::Client;
@@ -40,6 +40,8 @@ pub(super) struct Session {
     known_until: i64,
     /// The transaction whose outcome is unknown.
     sent: Option<Sent>,
+    /// The time of the database, and when it was that.
+    clock: Option<(Time, Instant)>,
 }
 
 impl Session {
@@ -50,6 +52,7 @@ impl Session {
             writer: uuid::Uuid::new_v4().to_string(),
             known_until: i64::MIN,
             sent: None,
+            clock: None,
         }
     }
 
@@ -86,16 +89,24 @@ impl Session {
         }
     }
 
+    /// The time of the database, as far as it is known without asking. It tells which orgs have something due, and decides
+    /// nothing.
+    fn now(&self) -> Option<Time> {
+        let (time, since) = self.clock?;
+        let passed = i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Some(time.plus(passed))
+    }
+
     /// Lets the outcome of the last transaction remain unknown.
     pub(super) fn give_up(&mut self) {
         self.sent = None;
     }
 
     async fn attempt(&mut self, requests: &[Request]) -> Result<Transacted, Failure> {
-        let concerned = self.mirror.concerned(requests);
+        let concerned = self.mirror.concerned(requests, self.now());
         if concerned.is_empty() && self.sent.is_none() {
             return Ok(Transacted {
-                answers: State::load(Stored::default()).apply_all(requests),
+                answers: State::load(Stored::default()).apply_all(requests, self.now()),
                 figures: Figures::new(),
             });
         }
@@ -110,8 +121,10 @@ impl Session {
                 transacted,
                 orgs,
                 stored,
+                now,
             }) => {
                 self.mirror.replace(orgs, stored);
+                self.clock = Some((now, Instant::now()));
                 Ok(transacted)
             }
             Err(failure) => {
@@ -126,6 +139,7 @@ impl Session {
         let client = self.link.client().await?;
         let read = within(LONGEST, changed(client, &self.mirror, self.known_until)).await;
         let (now, changed) = self.ended(read).await?;
+        let read_at = Instant::now();
         let mut figures = Figures::new();
         for orgs in changed.chunks(ORGS) {
             let names: Vec<&str> = orgs.iter().map(|(org, _)| org.as_str()).collect();
@@ -137,6 +151,7 @@ impl Session {
             self.mirror.replace(orgs.to_vec(), stored);
         }
         self.known_until = now - OVERLAP;
+        self.clock = Some((Time::from_millis(now), read_at));
         Ok(figures)
     }
 

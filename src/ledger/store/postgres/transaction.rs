@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 
 use super::super::super::state::{Batch, Recalled, State, Stored};
 use super::super::super::transactor::{Answers, Figures, Request, Transacted};
-use super::super::super::values::{Org, ReservationId};
+use super::super::super::values::{Org, ReservationId, Time};
 use super::super::super::view::{all_figures, changed_figures};
 use super::super::{Names, StoreError, known};
 use super::failure::Failure;
@@ -42,6 +42,8 @@ pub(super) struct Done {
     pub(super) orgs: Vec<(Org, i64)>,
     /// Their records now.
     pub(super) stored: Stored,
+    /// The time of the database.
+    pub(super) now: Time,
 }
 
 pub(super) struct Transaction<'a> {
@@ -57,6 +59,8 @@ struct Locked {
     orgs: Vec<(Org, i64)>,
     /// The number of this transaction.
     number: i64,
+    /// The time of the database once it has the locks.
+    now: Time,
     /// The last transaction of this process that was committed.
     last: Option<i64>,
 }
@@ -71,7 +75,12 @@ impl Transaction<'_> {
         sent: &mut Option<Sent>,
     ) -> Result<Done, Failure> {
         let orgs = self.begin(concerned, sent.as_ref()).await?;
-        let Locked { orgs, number, last } = self.lock(&orgs).await?;
+        let Locked {
+            orgs,
+            number,
+            now,
+            last,
+        } = self.lock(&orgs).await?;
         let is_outdated = |(org, version): &&(Org, i64)| !self.mirror.has(org, *version);
         let (outdated, known): (Vec<_>, Vec<_>) = orgs.iter().partition(is_outdated);
         let names = Names::of(requests);
@@ -90,11 +99,11 @@ impl Transaction<'_> {
             let answers = earlier.answers.clone();
             self.client.batch_execute(COMMIT).await?;
             *sent = None;
-            return Ok(Done::new(answers, all_figures(&state), orgs, state));
+            return Ok(Done::new(answers, all_figures(&state), orgs, state, now));
         }
         *sent = None;
         state.recall(recalled);
-        let answers = state.apply_all(requests);
+        let answers = state.apply_all(requests, Some(now));
         let figures = if outdated.is_empty() {
             changed_figures(&state)
         } else {
@@ -103,7 +112,7 @@ impl Transaction<'_> {
         let pending = state.pending();
         if pending.is_empty() {
             self.client.batch_execute(COMMIT).await?;
-            return Ok(Done::new(answers, figures, orgs, state));
+            return Ok(Done::new(answers, figures, orgs, state, now));
         }
         let changed = changed_orgs(&state);
         *sent = Some(Sent {
@@ -123,7 +132,7 @@ impl Transaction<'_> {
             let is_changed = changed.contains(&org);
             (org, if is_changed { number } else { version })
         });
-        Ok(Done::new(answers, figures, new.collect(), state))
+        Ok(Done::new(answers, figures, new.collect(), state, now))
     }
 
     /// Begins, and finds the orgs to lock.
@@ -172,7 +181,7 @@ impl Transaction<'_> {
         let names: [Parameter<'_>; 1] = [(&names, Type::TEXT_ARRAY)];
         let lock = self.client.query_typed(lock, &names);
         // Numbers that are taken under locks ascend for every org.
-        let number = "SELECT nextval('transactions'), \
+        let number = "SELECT nextval('transactions'), ledger_now(), \
              (SELECT last_transaction FROM writers WHERE writer = $1)";
         let writer: [Parameter<'_>; 1] = [(&self.writer, Type::TEXT)];
         let number = self.client.query_typed(number, &writer);
@@ -185,7 +194,8 @@ impl Transaction<'_> {
         Ok(Locked {
             orgs: orgs?,
             number: number.try_get(0)?,
-            last: number.try_get(1)?,
+            now: Time::from_millis(number.try_get(1)?),
+            last: number.try_get(2)?,
         })
     }
 
@@ -222,11 +232,18 @@ impl Transaction<'_> {
 }
 
 impl Done {
-    fn new(answers: Vec<Answers>, figures: Figures, orgs: Vec<(Org, i64)>, state: State) -> Self {
+    fn new(
+        answers: Vec<Answers>,
+        figures: Figures,
+        orgs: Vec<(Org, i64)>,
+        state: State,
+        now: Time,
+    ) -> Self {
         Self {
             transacted: Transacted { answers, figures },
             orgs,
             stored: state.into_stored(),
+            now,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::ledger::in_memory::InMemory;
 #[cfg(feature = "postgres")]
 use crate::ledger::store::postgres::{self, testing};
 use crate::ledger::store::sqlite::{self, Sqlite};
-use crate::ledger::transactor::{Request, Transactor};
+use crate::ledger::transactor::{Now, Request, Transactor};
 
 /// A ledger in a store, and the time.
 pub(super) struct Place {
@@ -68,7 +68,7 @@ impl Place {
     }
 
     pub(super) fn submit_all(&mut self, events: Vec<Event>) -> Vec<Answer> {
-        let now = self.now;
+        let now = Now::TestClock(self.now);
         let transacted = self.ledger.transact(&[Request { events, now }]);
         let mut answers = transacted.expect("a store").answers;
         let answers = answers.pop().expect("one request").into_iter();

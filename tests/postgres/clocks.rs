@@ -1,0 +1,145 @@
+//! Processes whose clocks are wrong: the time is that of the database.
+
+use tier::ledger::state::{Answer, Outcome, Refusal, Reserve, Seal, Sealed};
+
+use super::*;
+
+const MINUTE: i64 = 60 * SECOND;
+
+/// What the clock of a process shows that is ahead by five minutes.
+fn ahead(time: Time) -> Now {
+    Now::Process(time.plus(5 * MINUTE))
+}
+
+/// What the clock of a process shows that is behind by five minutes.
+fn behind(time: Time) -> Now {
+    Now::Process(time.plus(-5 * MINUTE))
+}
+
+/// Sets the clock of the database, which the processes have read by then.
+async fn set_clock(schema: &Schema, ledgers: &[Ledger], time: Time) {
+    schema.execute(&format!(
+        "CREATE OR REPLACE FUNCTION ledger_now() RETURNS BIGINT LANGUAGE SQL VOLATILE \
+         AS 'SELECT {}::BIGINT'",
+        time.millis()
+    ));
+    for ledger in ledgers {
+        ledger.sync().await.expect("a server");
+    }
+}
+
+async fn submit(ledger: &Ledger, event: Event, now: Now) -> Result<Answer, Refusal> {
+    let answers = ledger.submit(vec![event], now).await.expect("a server");
+    answers[0].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reservations_end_by_the_clock_of_the_database() {
+    let schema = schema();
+    let ledgers = processes(schema.url(), 2);
+    let [first, second] = [&ledgers[0], &ledgers[1]];
+    set_clock(&schema, &ledgers, now()).await;
+    let reserve = |id: &str| {
+        Event::Reserve(Reserve {
+            id: id.into(),
+            target: target("org:a"),
+            n: 75,
+            ttl: MINUTE,
+            on_test_clock: false,
+            limit: Some(100),
+            commit: false,
+        })
+    };
+    let granted = |expires, used| Ok(Answer::Reserved { expires, used });
+    let made = submit(first, reserve("rsv_1"), behind(now())).await;
+    assert_eq!(made, granted(Some(now().plus(MINUTE)), 75));
+    // A process that is ahead neither ends it nor has room for another one, and may commit it.
+    let last = now().plus(MINUTE - 1);
+    set_clock(&schema, &ledgers, last).await;
+    let expired = submit(second, Event::Expire, ahead(last)).await;
+    assert_eq!(expired, Ok(Answer::Expired(0)));
+    let refused = submit(second, reserve("rsv_2"), ahead(last)).await;
+    assert_eq!(refused, granted(None, 75));
+    // One that is behind ends it in time.
+    set_clock(&schema, &ledgers, now().plus(MINUTE)).await;
+    let expired = submit(first, Event::Expire, behind(now())).await;
+    assert_eq!(expired, Ok(Answer::Expired(1)));
+    let late = Event::Commit {
+        id: "rsv_1".into(),
+        n: None,
+        target: target("org:a"),
+    };
+    let late = submit(first, late, behind(now())).await;
+    assert_eq!(late, Err(Refusal::ReservationEnded));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn usage_happens_at_the_time_of_the_database() {
+    let schema = schema();
+    let ledgers = processes(schema.url(), 2);
+    set_clock(&schema, &ledgers, now()).await;
+    for (ledger, now) in [(&ledgers[0], ahead(now())), (&ledgers[1], behind(now()))] {
+        let accepted = submit(ledger, report("org:a", 1, None), now).await;
+        accepted.expect("accepted");
+    }
+    let times = schema.query("SELECT DISTINCT at, accepted FROM entries", &[]);
+    let times: Vec<(i64, i64)> = times.iter().map(|row| (row.get(0), row.get(1))).collect();
+    assert_eq!(times, [(now().millis(), now().millis())]);
+    // The period has ended when the database says so.
+    let end = START.plus(30 * DAY);
+    set_clock(&schema, &ledgers, end.plus(5 * MINUTE)).await;
+    let late = submit(&ledgers[1], report("org:a", 1, None), behind(end)).await;
+    assert_eq!(late, Err(Refusal::OutsidePeriod));
+}
+
+/// A set is repeated when its sender is certainly gone by the clock of the database, whatever those of the others show.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_is_repeated_by_the_clock_of_the_database() {
+    let schema = schema();
+    let ledgers = processes(schema.url(), 2);
+    let [first, second] = [&ledgers[0], &ledgers[1]];
+    set_clock(&schema, &ledgers, now()).await;
+    let accepted = submit(first, report("org:a", 5, None), ahead(now())).await;
+    accepted.expect("accepted");
+    let sealed = seal(first, ahead(now()), now()).await;
+    let read = &sealed.summaries[0];
+    let summary = Event::Summary {
+        total: read.total,
+        number: read.number,
+        value: 0,
+    };
+    submit(first, summary, behind(now())).await.expect("read");
+    let sent = now().plus(20 * SECOND);
+    set_clock(&schema, &ledgers, sent).await;
+    let first_sets = seal(first, behind(sent), sent).await.sets;
+    assert_eq!(first_sets.len(), 1);
+    let before = sent.plus(20 * SECOND - 1);
+    set_clock(&schema, &ledgers, before).await;
+    assert_eq!(seal(second, ahead(before), before).await.sets, []);
+    let after = sent.plus(20 * SECOND);
+    set_clock(&schema, &ledgers, after).await;
+    assert_eq!(seal(second, behind(after), after).await.sets, first_sets);
+    let answered = Event::Answered {
+        total: first_sets[0].total,
+        number: first_sets[0].number,
+        outcome: Outcome::Done,
+    };
+    assert_eq!(
+        submit(second, answered, behind(after)).await,
+        Ok(Answer::Done)
+    );
+}
+
+/// `date` is that of Stripe.
+async fn seal(ledger: &Ledger, now: Now, date: Time) -> Sealed {
+    let seal = Event::Seal(Seal {
+        date,
+        deliver_after: 0,
+        org: None,
+        most: 10,
+    });
+    match submit(ledger, seal, now).await {
+        Ok(Answer::Sealed(sealed)) => sealed,
+        other => panic!("{other:?}"),
+    }
+}
