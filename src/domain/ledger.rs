@@ -14,16 +14,15 @@ mod parked;
 mod reserve;
 mod target;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::refs::OrgName;
 use super::{Domain, Error, Result};
 use crate::ledger::store::read::Reader;
-use crate::ledger::store::sqlite::{self, Unclaimed};
 use crate::ledger::values::{Org, Time};
-use crate::ledger::{Ledger, Now, Store, StoreError, Unavailable, Writer};
+use crate::ledger::{Ledger, Now, Place, Store, StoreError, Unavailable, Unclaimed, Writer};
 
 pub use accept::OrgReport;
 pub(super) use change::MovedLevel;
@@ -56,26 +55,27 @@ pub struct LedgerHandle(Arc<State>);
 
 #[derive(Debug)]
 struct State {
-    path: PathBuf,
+    place: Place,
     settings: LedgerSettings,
-    /// The file, until its account has been checked.
+    /// The ledger, until its account has been checked.
     unclaimed: Mutex<Option<Unclaimed>>,
     opened: OnceLock<Ledger>,
     writer: Mutex<Option<Writer>>,
 }
 
 impl LedgerHandle {
-    /// The ledger in a file, which is created if it does not exist. Nothing is acknowledged until
+    /// The ledger in that place. A file is created if it does not exist. Nothing is acknowledged until
     /// [`Domain::open_ledger`] has opened it.
     ///
     /// # Errors
     /// If the file is not a ledger, another process writes it, or it is not writable.
-    pub fn new(path: PathBuf, settings: LedgerSettings) -> Result<Self, StoreError> {
-        let file = Unclaimed::open(&path)?;
+    pub fn new(place: impl Into<Place>, settings: LedgerSettings) -> Result<Self, StoreError> {
+        let place = place.into();
+        let unclaimed = place.open()?;
         Ok(Self(Arc::new(State {
-            path,
+            place,
             settings,
-            unclaimed: Mutex::new(Some(file)),
+            unclaimed: Mutex::new(Some(unclaimed)),
             opened: OnceLock::new(),
             writer: Mutex::new(None),
         })))
@@ -92,17 +92,12 @@ impl LedgerHandle {
     ) -> Result<Self, StoreError> {
         let (ledger, writer) = Ledger::start(store)?;
         Ok(Self(Arc::new(State {
-            path,
+            place: Place::File(path),
             settings,
             unclaimed: Mutex::default(),
             opened: OnceLock::from(ledger),
             writer: Mutex::new(Some(writer)),
         })))
-    }
-
-    /// The path of the file.
-    pub fn path(&self) -> &Path {
-        &self.0.path
     }
 
     /// The ledger, once it is open.
@@ -114,13 +109,13 @@ impl LedgerHandle {
         })
     }
 
-    /// Reads the file, on a thread that may block.
+    /// Reads the ledger, on a thread that may block.
     pub(in crate::domain) async fn read<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T> {
-        let path = self.path().to_owned();
-        let looked = tokio::task::spawn_blocking(move || look(&sqlite::read(&path)?)).await;
+        let place = self.0.place.clone();
+        let looked = tokio::task::spawn_blocking(move || look(&place.read()?)).await;
         let looked = looked.map_err(|error| Error::LedgerUnavailable(error.to_string()))?;
         looked.map_err(|error| Error::LedgerUnavailable(error.to_string()))
     }

@@ -11,6 +11,7 @@
 //! | [`state`] | the rules: a pure state machine, `(state, event, time) → (state, answer, what to store)` |
 //! | [`transactor`] | how events are applied and stored: the [`Transactor`] interface; `in_memory` is that of one process |
 //! | [`store`] | durable storage: [`sqlite`](store::sqlite) for one process, with the [`Store`] interface, and, with the feature `postgres`, one for many |
+//! | [`Place`] | where a ledger is, and how it is opened there |
 //! | [`Ledger`], [`Writer`] | the thread that writes to the store, many reports in a commit |
 //! | [`values`] | the basic types |
 //!
@@ -47,6 +48,7 @@
 //! increments only, so they must not be targets.
 
 mod in_memory;
+mod place;
 pub mod state;
 pub mod store;
 pub mod transactor;
@@ -57,6 +59,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use place::{Place, Unclaimed};
 pub use store::{Snapshot, Store, StoreError};
 pub use transactor::{Answers, Now, Transactor};
 pub use writer::{Ledger, Unavailable, Writer};

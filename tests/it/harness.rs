@@ -2,6 +2,7 @@
 //! test advances it. Every answer is validated against `openapi.yaml` before the test sees it.
 
 mod call;
+pub(crate) mod ledgers;
 mod settings;
 
 use std::sync::Arc;
@@ -71,7 +72,7 @@ impl TestApp {
 
     /// The same, with a ledger in that file.
     pub(crate) async fn with_ledger(&self, file: &std::path::Path) -> Self {
-        let ledger = LedgerHandle::new(file.to_owned(), LedgerSettings::default());
+        let ledger = LedgerHandle::new(ledgers::place(file), LedgerSettings::default());
         let app = self.with_open_ledger(ledger.expect("a file"));
         let opened = app.domain().open_ledger().await;
         opened.expect("a ledger of this account");

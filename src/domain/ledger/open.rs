@@ -1,13 +1,13 @@
 //! Opening the ledger and checking its account.
 
-use std::sync::PoisonError;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 
 use super::LedgerHandle;
 use crate::domain::{Domain, Error, Result};
-use crate::ledger::{Ledger, StoreError};
+use crate::ledger::StoreError;
 use crate::num::hex;
 
 impl Domain {
@@ -21,18 +21,13 @@ impl Domain {
         let Some(LedgerHandle(state)) = self.ledger() else {
             return Ok(());
         };
-        let taken = || {
-            let mut place = state.unclaimed.lock();
-            place
-                .as_mut()
-                .unwrap_or_else(|poisoned| poisoned.get_mut())
-                .take()
-        };
-        let Some(file) = taken() else {
+        let unclaimed = lock(&state.unclaimed).take();
+        let Some(unclaimed) = unclaimed else {
             return Ok(());
         };
         let digest = self.credentials_digest();
-        let account = match file.account_of_key(&digest) {
+        let (unclaimed, known) = unclaimed.account_of_key(&digest).await;
+        let account = match known {
             Ok(Some(account)) => Ok(account),
             Ok(None) => self.ledger_account().await,
             Err(error) => Err(unusable(&error)),
@@ -40,22 +35,30 @@ impl Domain {
         let account = match account {
             Ok(account) => account,
             Err(error) => {
-                let mut place = state
-                    .unclaimed
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                *place = Some(file);
+                *lock(&state.unclaimed) = Some(unclaimed);
                 return Err(error);
             }
         };
-        let opened = file
-            .remember_key(&account, &digest)
-            .and_then(|()| file.claim(&account))
-            .and_then(Ledger::start);
-        let (ledger, writer) = opened.map_err(|error| unusable(&error))?;
-        *state.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer);
+        let again = unclaimed.again();
+        let opened = unclaimed.claim(&account, &digest).await;
+        let (ledger, writer) = opened.map_err(|error| {
+            *lock(&state.unclaimed) = again;
+            unusable(&error)
+        })?;
+        *lock(&state.writer) = Some(writer);
         let _ = state.opened.set(ledger);
         Ok(())
+    }
+
+    /// Reads what other servers that share the ledger have changed. Without others there is nothing to read.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn sync_ledger(&self) -> Result<()> {
+        match self.opened_ledger() {
+            Some(ledger) => Ok(ledger.sync().await?),
+            None => Ok(()),
+        }
     }
 
     fn credentials_digest(&self) -> String {
@@ -65,6 +68,10 @@ impl Domain {
             .chain_update(credentials.account.as_deref().unwrap_or_default());
         hex(&digest.finalize())
     }
+}
+
+fn lock<T>(place: &Mutex<T>) -> MutexGuard<'_, T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn unusable(error: &StoreError) -> Error {

@@ -205,7 +205,11 @@ async fn a_new_key_needs_stripe_before_usage_is_accepted() {
     });
     drop(app);
     make_stripe_unreachable(&other);
-    let ledger = LedgerHandle::new(file, LedgerSettings::default()).expect("a ledger");
+    let ledger = LedgerHandle::new(
+        crate::harness::ledgers::place(&file),
+        LedgerSettings::default(),
+    )
+    .expect("a ledger");
     let other = other.with_open_ledger(ledger);
     let unasked = other
         .domain()

@@ -19,6 +19,8 @@ const SILENCE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Database {
     config: Config,
+    /// Whether its own time is that of the ledger.
+    pub(super) has_clock: bool,
 }
 
 impl Database {
@@ -37,7 +39,19 @@ impl Database {
         if config.get_application_name().is_none() {
             config.application_name("tier");
         }
-        Ok(Self { config })
+        Ok(Self {
+            config,
+            has_clock: true,
+        })
+    }
+
+    /// The same, but the time of events is that of the processes, which must have one clock. For time that is simulated.
+    #[must_use]
+    pub fn without_clock(self) -> Self {
+        Self {
+            has_clock: false,
+            ..self
+        }
     }
 
     /// Opens a connection, which one of `tasks` drives from then on.
@@ -69,6 +83,10 @@ pub(super) struct Link {
 }
 
 impl Link {
+    pub(super) fn has_clock(&self) -> bool {
+        self.database.has_clock
+    }
+
     pub(super) fn new(database: Database) -> Self {
         Self {
             database,

@@ -37,6 +37,7 @@
 mod compact;
 mod connect;
 mod failure;
+mod keys;
 mod migrate;
 mod mirror;
 mod queries;
@@ -55,6 +56,7 @@ use super::{Snapshot, StoreError};
 use session::Session;
 
 pub use connect::Database;
+pub use keys::account_of_key;
 pub use queries::read;
 
 /// The handle of a process's writer.
@@ -74,6 +76,11 @@ impl Postgres {
         let mut session = Session::new(database);
         runtime.block_on(session.open(account))?;
         Ok(Self { runtime, session })
+    }
+
+    /// Records that the API key with that digest belongs to the ledger's account.
+    pub fn remember_key(&mut self, digest: &str) -> Result<(), StoreError> {
+        self.runtime.block_on(self.session.remember_key(digest))
     }
 }
 

@@ -20,7 +20,7 @@ use super::table::Parameter;
 use super::transaction::{BEGIN, COMMIT, Done, Sent, Transaction, load, no_row, recall};
 
 /// The longest time of one attempt.
-const LONGEST: Duration = Duration::from_secs(10);
+pub(super) const LONGEST: Duration = Duration::from_secs(10);
 /// How often a transaction is repeated that conflicts with others.
 const CONFLICTS: u32 = 10;
 /// How often a transaction is repeated whose connection was lost before the commit.
@@ -63,6 +63,12 @@ impl Session {
         self.ended(opened).await
     }
 
+    pub(super) async fn remember_key(&mut self, digest: &str) -> Result<(), StoreError> {
+        let client = self.link.client().await?;
+        let done = within(LONGEST, super::keys::remember_key(client, digest)).await;
+        self.ended(done).await
+    }
+
     /// Applies requests in one transaction, which is repeated if it was certainly not committed.
     pub(super) async fn transact(
         &mut self,
@@ -92,7 +98,7 @@ impl Session {
     /// The time of the database, as far as it is known without asking. It tells which orgs have something due, and decides
     /// nothing.
     fn now(&self) -> Option<Time> {
-        let (time, since) = self.clock?;
+        let (time, since) = self.clock.filter(|_| self.link.has_clock())?;
         let passed = i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX);
         Some(time.plus(passed))
     }
@@ -111,6 +117,7 @@ impl Session {
             });
         }
         let transaction = Transaction {
+            has_clock: self.link.has_clock(),
             client: self.link.client().await?,
             mirror: &self.mirror,
             writer: &self.writer,
@@ -213,7 +220,7 @@ async fn claim(client: &Client, account: &str) -> Result<(), Failure> {
 }
 
 /// A transaction that takes too long has lost its connection.
-async fn within<T>(
+pub(super) async fn within<T>(
     longest: Duration,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {

@@ -49,6 +49,8 @@ pub(super) struct Done {
 pub(super) struct Transaction<'a> {
     pub(super) client: &'a Client,
     pub(super) mirror: &'a Mirror,
+    /// Whether the time is that of the database.
+    pub(super) has_clock: bool,
     /// The name of this process.
     pub(super) writer: &'a str,
 }
@@ -103,7 +105,7 @@ impl Transaction<'_> {
         }
         *sent = None;
         state.recall(recalled);
-        let answers = state.apply_all(requests, Some(now));
+        let answers = state.apply_all(requests, self.has_clock.then_some(now));
         let figures = if outdated.is_empty() {
             changed_figures(&state)
         } else {

@@ -1,0 +1,105 @@
+//! Where a ledger is kept: in a file of one process, or in a database that processes share.
+
+use std::path::PathBuf;
+
+#[cfg(feature = "postgres")]
+use super::store::postgres::{self, Database, Postgres};
+use super::store::read::Reader;
+use super::store::sqlite;
+use super::{Ledger, StoreError, Writer};
+
+/// Where a ledger is kept.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A SQLite file.
+    File(PathBuf),
+    /// A PostgreSQL database.
+    #[cfg(feature = "postgres")]
+    Database(Box<Database>),
+}
+
+/// A ledger that is ready to be written, before its account is checked.
+#[derive(Debug)]
+pub enum Unclaimed {
+    /// In a file that this process has locked.
+    File(sqlite::Unclaimed),
+    /// In a database.
+    #[cfg(feature = "postgres")]
+    Database(Box<Database>),
+}
+
+impl Place {
+    /// Opens the ledger for reading, even while other processes write it.
+    ///
+    /// This must be called, and the reader used and dropped, on a thread that may block.
+    pub fn read(&self) -> Result<Reader, StoreError> {
+        match self {
+            Self::File(path) => sqlite::read(path),
+            #[cfg(feature = "postgres")]
+            Self::Database(database) => postgres::read(database),
+        }
+    }
+
+    /// Prepares for writing: locks a file, and makes it if there is none. A database is not asked yet.
+    pub fn open(&self) -> Result<Unclaimed, StoreError> {
+        Ok(match self {
+            Self::File(path) => Unclaimed::File(sqlite::Unclaimed::open(path)?),
+            #[cfg(feature = "postgres")]
+            Self::Database(database) => Unclaimed::Database(database.clone()),
+        })
+    }
+}
+
+impl Unclaimed {
+    /// The ledger's account, if an API key with that digest is known to belong to it.
+    pub async fn account_of_key(self, digest: &str) -> (Self, Result<Option<String>, StoreError>) {
+        match self {
+            Self::File(file) => {
+                let account = file.account_of_key(digest);
+                (Self::File(file), account)
+            }
+            #[cfg(feature = "postgres")]
+            Self::Database(database) => {
+                let account = postgres::account_of_key(&database, digest).await;
+                (Self::Database(database), account)
+            }
+        }
+    }
+
+    /// Opens the ledger for `account`, and remembers that the API key with that digest belongs to it. A new ledger belongs to
+    /// the account from now on.
+    pub async fn claim(self, account: &str, digest: &str) -> Result<(Ledger, Writer), StoreError> {
+        match self {
+            Self::File(file) => {
+                file.remember_key(account, digest)?;
+                Ledger::start(file.claim(account)?)
+            }
+            #[cfg(feature = "postgres")]
+            Self::Database(database) => {
+                let (account, digest) = (account.to_owned(), digest.to_owned());
+                let open = move || {
+                    let mut opened = Postgres::open(*database, &account)?;
+                    opened.remember_key(&digest)?;
+                    Ok(opened)
+                };
+                let started = tokio::task::spawn_blocking(|| Ledger::start_with(open)).await;
+                started.map_err(std::io::Error::other)?
+            }
+        }
+    }
+
+    /// The same, to try again after a failure. A file is locked by one alone.
+    pub fn again(&self) -> Option<Self> {
+        match self {
+            Self::File(_) => None,
+            #[cfg(feature = "postgres")]
+            Self::Database(database) => Some(Self::Database(database.clone())),
+        }
+    }
+}
+
+impl From<PathBuf> for Place {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path)
+    }
+}
