@@ -8,7 +8,7 @@ use super::super::{StoreError, rows};
 use super::{Length, Reader};
 
 /// How many totals are read before their entries are.
-const PAGE: usize = 1_000;
+const PAGE: usize = 100;
 
 /// A problem in a ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
