@@ -1,6 +1,8 @@
 //! What operations that need no key take from a request. They act on no account, but they cost time and memory, so they
 //! count as requests of one caller, which all share.
 
+use std::convert::Infallible;
+
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::HOST;
 use axum::http::request::Parts;
@@ -50,6 +52,17 @@ impl FromRequest<Shared> for OpenBody {
             _room: room,
             _slot: slot,
         })
+    }
+}
+
+/// The server's base URL as the caller reaches it, if the caller says under which name.
+pub(super) struct OwnUrl(pub(super) Option<String>);
+
+impl FromRequestParts<Shared> for OwnUrl {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Infallible> {
+        Ok(Self(own_url(app, parts)))
     }
 }
 

@@ -121,6 +121,13 @@ impl Error {
         )
     }
 
+    /// The server makes no checkout links.
+    pub(super) fn no_checkout_links() -> Self {
+        Self::invalid(
+            "checkout links are off: start the server with TIER_LINK_SECRET, a random text of 32 characters or more",
+        )
+    }
+
     /// The path exists, but not for this method.
     pub fn method_not_allowed() -> Self {
         Self::new(

@@ -7,6 +7,7 @@
 mod accounts;
 mod anonymous;
 mod audit;
+mod checkout_link;
 mod decode;
 mod docs;
 mod error;
@@ -37,6 +38,7 @@ use tokio_util::task::TaskTracker;
 
 pub use accounts::{Accounts, Cloud};
 pub use audit::Audit;
+pub use checkout_link::CheckoutLinks;
 pub use error::Error;
 pub use extract::TEST_CLOCK;
 pub use keys::{ApiKey, Keys, Role};
@@ -77,6 +79,8 @@ pub struct App {
     pub webhook: Option<WebhookSecrets>,
     /// Device logins, if they are enabled.
     pub login: Option<DeviceLogin>,
+    /// Checkout links, if they are enabled.
+    pub checkout_links: Option<CheckoutLinks>,
     /// Whether the server's own listener speaks HTTPS.
     pub https: bool,
     /// The pricing pages that are public.
@@ -130,6 +134,7 @@ impl App {
             limits: RequestLimits::default(),
             webhook: None,
             login: None,
+            checkout_links: None,
             https: false,
             listed_pages: ListedPages::default(),
             publishable_key: None,
@@ -202,11 +207,13 @@ pub fn router(app: App) -> Router {
     let own_key = from_fn_with_state(app.clone(), auth::own_key);
     let admit = from_fn_with_state(app.clone(), layers::admit);
     let admit_unless_listed = from_fn_with_state(app.clone(), layers::admit_unless_listed);
+    let admit_link = from_fn_with_state(app.clone(), layers::admit_link);
     let router = served.into_iter().fold(Router::new(), |router, operation| {
         let handler = operation.handler.clone();
         let handler = match operation.access {
             Access::Account(..) => handler.route_layer(admit.clone()),
             Access::Listed(..) => handler.route_layer(admit_unless_listed.clone()),
+            Access::Link(_) => handler.route_layer(admit_link.clone()),
             Access::Operator => handler.route_layer(own_key.clone()),
             Access::Probe | Access::Everybody => handler,
         };

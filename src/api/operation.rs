@@ -40,13 +40,15 @@ pub enum Access {
     Account(Lane, Role),
     /// Everybody, if the operator has listed the page; otherwise as for an account.
     Listed(Lane, Role),
+    /// Whoever has the checkout link that is the path. It acts on the server's account.
+    Link(Lane),
 }
 
 impl Access {
     /// The role that a caller needs. None if no key is needed.
     pub fn role(self) -> Option<Role> {
         match self {
-            Self::Probe | Self::Everybody => None,
+            Self::Probe | Self::Everybody | Self::Link(_) => None,
             Self::Operator => Some(Role::Read),
             Self::Account(_, role) | Self::Listed(_, role) => Some(role),
         }

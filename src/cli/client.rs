@@ -142,6 +142,11 @@ impl Client {
         self.is_live
     }
 
+    /// Whether a server handles commands.
+    pub(super) fn is_remote(&self) -> bool {
+        matches!(self.target, Target::Remote { .. })
+    }
+
     /// The same client for a push, with its progress. None if a server carries out the push.
     pub(super) fn with_push_progress(&self) -> Option<(Self, PushProgress)> {
         let Target::InProcess { .. } = self.target else {
@@ -218,8 +223,7 @@ impl Client {
         if answer.status.is_success() {
             return None;
         }
-        let is_remote = matches!(self.target, Target::Remote { .. });
-        let failure = CliError::of_answer(answer.status.as_u16(), &answer.body, is_remote);
+        let failure = CliError::of_answer(answer.status.as_u16(), &answer.body, self.is_remote());
         let isolation = self.isolation.as_ref();
         let isolation = isolation.filter(|_| failure.has_code("account_invalid"));
         Some(isolation.map_or(failure, Isolation::refusal))

@@ -39,6 +39,7 @@ Variables that tier reads:
   STRIPE_API_KEY       the Stripe key; without it, the one that `tier connect` saved
   STRIPE_BASE_API_URL  the base URL of Stripe [https://api.stripe.com]
   STRIPE_WEBHOOK_SECRET  for `tier serve`: the secret that signs Stripe's events, which `tier webhook create` prints
+  TIER_LINK_SECRET     for `tier serve`: the secret that signs checkout links
   STRIPE_PUBLISHABLE_KEY  the key with which browsers call Stripe; without it, the one that `tier connect` saved
   STRIPE_DEBUG=1       log every call to Stripe, with secrets masked
   TIER_BASE_URL        send commands to the tier server there, instead of handling them in this process

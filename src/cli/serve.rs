@@ -21,8 +21,8 @@ use super::sandbox::{Embedded, bind, is_loopback};
 use super::session::{Session, setting};
 use super::{Global, output};
 use crate::api::{
-    self, Accounts, App, Audit, Cloud, DeviceLogin, Keys, ListedPages, Proxies, RequestLimits,
-    WebhookSecrets,
+    self, Accounts, App, Audit, CheckoutLinks, Cloud, DeviceLogin, Keys, ListedPages, Proxies,
+    RequestLimits, WebhookSecrets,
 };
 use crate::background::Tasks;
 use crate::config::{self, Environment, ListenAddr};
@@ -70,6 +70,7 @@ pub(super) async fn run_for(
     let accepted = Keys::new(keys.read()?);
     settings.check_exposure(!accepted.is_open())?;
     let mut webhook_secrets = settings.webhook_secrets(environment)?;
+    let link_secrets = settings.link_secrets(environment)?;
     let tls = match (&settings.tls_cert, &settings.tls_key) {
         (Some(cert), Some(key)) => Some(Tls::load(cert.clone(), key.clone())?),
         _ => None,
@@ -97,6 +98,7 @@ pub(super) async fn run_for(
     app.limits = limits(&settings.load);
     app.https = tls.is_some();
     app.listed_pages = pages.listed.clone();
+    app.checkout_links = CheckoutLinks::new(link_secrets, link_origin(settings), Clock::system());
     app.shows_metrics &= settings.admin_addr.is_none();
     let listener = bind(&settings.addr).await?;
     if let Some(sandbox) = sandbox
@@ -252,6 +254,11 @@ fn origins(settings: &config::Serve) -> Arc<[HeaderValue]> {
         HeaderValue::from_str(origin.as_str()).expect("an origin is visible ASCII")
     };
     settings.cors_origin.iter().map(header).collect()
+}
+
+fn link_origin(settings: &config::Serve) -> Option<String> {
+    let origin = settings.link_origin.as_ref();
+    origin.map(|origin| origin.as_str().to_owned())
 }
 
 fn audit(settings: &config::Serve) -> anyhow::Result<Audit> {

@@ -21,6 +21,7 @@ Examples:
   tier subscribe --trial 14 org:acme plan:pro@1     two weeks free, then plan:pro@1
   tier subscribe org:acme plan:pro@1 feature:support@plan:extra@1
   tier subscribe --checkout https://example.com/thanks org:acme plan:pro@1
+  tier subscribe --checkout https://example.com/thanks --link org:acme plan:pro@1     a link to send by mail
   tier subscribe --cancel org:acme")]
 pub(super) struct Subscribe {
     /// E-mail address of the org
@@ -62,6 +63,15 @@ pub(super) struct Subscribe {
         requires = "checkout"
     )]
     require_billing_address: bool,
+
+    /// Print a link that opens a new checkout page at each visit, with --checkout: it can be sent by mail, since it lasts
+    /// longer than the day of a page. The server needs `TIER_LINK_SECRET`
+    #[arg(long, requires = "checkout")]
+    link: bool,
+
+    /// After how many days the link ends
+    #[arg(long = "link-days", value_name = "DAYS", requires = "link", value_parser = clap::value_parser!(u16).range(1..=366))]
+    link_days: Option<u16>,
 
     /// The payment method of future invoices
     #[arg(long, alias = "payment-method", value_name = "pm_…")]
@@ -199,6 +209,11 @@ async fn checkout(
     struct Page {
         url: String,
     }
+    if arguments.link && !client.is_remote() {
+        let fault =
+            CliError::new("--link needs a server, which opens the link: name it in TIER_BASE_URL");
+        return Err(fault.wrong_usage().into());
+    }
     if arguments.email.is_some() {
         let body = json!({ "org": arguments.org, "info": arguments.info() });
         client.post("/v1/subscribe", &body).await?;
@@ -215,6 +230,12 @@ async fn checkout(
     }
     if let Some(tax) = arguments.tax() {
         body["tax"] = tax;
+    }
+    if arguments.link {
+        body["link"] = true.into();
+    }
+    if let Some(days) = arguments.link_days {
+        body["link_days"] = days.into();
     }
     let answer = client.post("/v1/checkout", &body).await?;
     if context.global.json {

@@ -26,6 +26,17 @@ pub enum AccessError {
          leave out --cloud"
     )]
     CloudEvents,
+    /// A checkout link is for one account, and `--cloud` has many.
+    #[error(
+        "a checkout link is for one account, and --cloud serves many: unset TIER_LINK_SECRET, or leave out --cloud"
+    )]
+    CloudLinks,
+    /// A secret that could be guessed from a link.
+    #[error(
+        "TIER_LINK_SECRET must have 32 characters or more, since who guesses it can make checkout links: `openssl rand -hex 32` \
+         prints a good one"
+    )]
+    ShortLinkSecret,
     /// A ledger is for one account, and `--cloud` has many.
     #[error(
         "a ledger is of one account, and --cloud serves many: leave out --ledger (or unset TIER_LEDGER), or leave out --cloud"

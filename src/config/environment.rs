@@ -24,6 +24,9 @@ pub struct Environment {
     /// `STRIPE_WEBHOOK_SECRET`: the secret that signs Stripe's events, or several with commas during a rotation; none:
     /// events are not accepted
     pub webhook_secrets: Vec<SecretString>,
+    /// `TIER_LINK_SECRET`: the secret that signs checkout links, or several with commas during a rotation, of which the
+    /// first one signs; none: there are no checkout links
+    pub link_secrets: Vec<SecretString>,
     /// `STRIPE_PUBLISHABLE_KEY`: the key with which browsers call Stripe [default: the one that `tier connect` saved]
     pub publishable_key: Option<String>,
     /// `TIER_BASE_URL`: the tier server that handles commands [default: none, they are handled in process]
@@ -70,10 +73,8 @@ impl Environment {
             debug: variable("TIER_DEBUG").is_some_and(|v| v != "0"),
             key_prefix: variable("TIER_KEY_PREFIX").unwrap_or_default(),
             api_keys: list("TIER_API_KEY"),
-            webhook_secrets: list("STRIPE_WEBHOOK_SECRET")
-                .into_iter()
-                .map(SecretString::from)
-                .collect(),
+            webhook_secrets: secrets("STRIPE_WEBHOOK_SECRET"),
+            link_secrets: secrets("TIER_LINK_SECRET"),
             publishable_key: variable("STRIPE_PUBLISHABLE_KEY"),
             base_url: variable("TIER_BASE_URL"),
             clock: variable("TIER_CLOCK"),
@@ -104,6 +105,11 @@ impl Environment {
         let named = self.dashboard_url.as_deref().or(own)?;
         Some(named.trim_end_matches('/').to_owned())
     }
+}
+
+/// The comma-separated secrets of a variable.
+fn secrets(name: &str) -> Vec<SecretString> {
+    list(name).into_iter().map(SecretString::from).collect()
 }
 
 /// The comma-separated values of a variable.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
     AccessError, ApiKeys, Environment, Freshness, Ledger, ListenAddr, Load, StripeGeneration,
@@ -15,6 +15,9 @@ use stripe_sandbox::ApiVersion;
 
 /// Where the API listens by default.
 pub const API_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+/// The shortest secret of checkout links, in characters.
+const MIN_LINK_SECRET: usize = 32;
 
 /// Settings of `tier serve`.
 #[derive(Debug, Clone, Args)]
@@ -98,6 +101,11 @@ pub struct Serve {
         default_value_t = StripeGeneration::default()
     )]
     pub stripe_generation: StripeGeneration,
+
+    /// Where customers' browsers reach this server, like `https://pay.example`, for checkout links (`TIER_LINK_SECRET`)
+    /// [default: the host that the request for the link was sent to]
+    #[arg(long, env = "TIER_LINK_ORIGIN", value_name = "ORIGIN")]
+    pub link_origin: Option<WebOrigin>,
 
     /// A web origin, like `https://app.example`, whose pages may call from browsers; repeatable
     #[arg(
@@ -197,6 +205,25 @@ impl Serve {
         Ok(secrets)
     }
 
+    /// The secrets that sign checkout links, if there are links.
+    ///
+    /// # Errors
+    /// With `--cloud`, if there is one, and if one is too short.
+    pub fn link_secrets(
+        &self,
+        environment: &Environment,
+    ) -> Result<Vec<SecretString>, AccessError> {
+        let secrets = environment.link_secrets.clone();
+        let is_short = |secret: &SecretString| secret.expose_secret().len() < MIN_LINK_SECRET;
+        if self.cloud && !secrets.is_empty() {
+            Err(AccessError::CloudLinks)
+        } else if secrets.iter().any(is_short) {
+            Err(AccessError::ShortLinkSecret)
+        } else {
+            Ok(secrets)
+        }
+    }
+
     /// The ledger file, if there is one.
     ///
     /// # Errors
@@ -234,7 +261,6 @@ impl Serve {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use secrecy::ExposeSecret as _;
 
     use super::*;
 

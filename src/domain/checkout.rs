@@ -1,9 +1,12 @@
 //! `checkout`: a Stripe Checkout page, on which a person enters a card and may subscribe.
 
+use std::collections::BTreeSet;
+
 use sha2::{Digest as _, Sha256};
 
 use super::catalog::{PricedFeature, check_generation};
 use super::entitlement::Before;
+use super::phases::Phase;
 use super::plan_change::{CurrentPlan, CurrentState};
 use super::refs::{OrgName, Reference};
 use super::request_key::reused;
@@ -96,17 +99,51 @@ impl Domain {
         outcome.map_err(|error| self.error_to_report(error))
     }
 
-    async fn open(&self, org: &OrgName, checkout: &Checkout, key: Option<&str>) -> Result<String> {
+    /// Checks what can be known of a page before it is opened.
+    ///
+    /// # Errors
+    /// If the page could not be opened now.
+    pub async fn check_checkout(&self, checkout: &Checkout) -> Result<()> {
+        self.features_on_sale(checkout).await.map(drop)
+    }
+
+    /// Whether the org has what the page sells, so that paying again would only end what was paid. A page with a trial
+    /// counts as used once the org has had these features, since a trial must not begin again.
+    pub async fn has_bought(&self, org: &OrgName, checkout: &Checkout) -> Result<bool> {
+        let sold = self.features_on_sale(checkout).await?;
+        let sold: BTreeSet<_> = sold.into_iter().map(|feature| feature.name).collect();
+        let phases = match self.phases(org).await {
+            Ok(phases) if !sold.is_empty() => phases,
+            Ok(_) | Err(Error::OrgNotFound) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let grants_it = |phase: &&Phase| {
+            phase.features.len() == sold.len() && phase.features.iter().all(|f| sold.contains(f))
+        };
+        let in_force = phases.in_force.and_then(|index| phases.phases.get(index));
+        let in_force = in_force.filter(grants_it);
+        let stays = in_force.is_some_and(|phase| phase.trial || phase.end.is_none());
+        Ok(stays || checkout.trial_days > 0 && phases.phases.iter().any(|phase| grants_it(&phase)))
+    }
+
+    async fn features_on_sale(&self, checkout: &Checkout) -> Result<Vec<PricedFeature>> {
         if checkout.success_url.is_empty() {
             return Err(Error::Invalid(
                 "success_url is required: where to go after the payment".into(),
             ));
         }
         let features = self.expand(&checkout.features).await?;
-        if let Some(archived) = features.iter().find(|feature| feature.archived) {
-            return Err(Error::PlanArchived(archived.name.plan().to_string()));
+        match features.iter().find(|feature| feature.archived) {
+            Some(archived) => Err(Error::PlanArchived(archived.name.plan().to_string())),
+            None => {
+                check_generation(&features)?;
+                Ok(features)
+            }
         }
-        check_generation(&features)?;
+    }
+
+    async fn open(&self, org: &OrgName, checkout: &Checkout, key: Option<&str>) -> Result<String> {
+        let features = self.features_on_sale(checkout).await?;
         // Another request may be creating the org's customer.
         let shared = self.shared().await?;
         let _held = self.hold(&shared.changes, org.as_str()).await?;

@@ -194,6 +194,11 @@ impl Domain {
         }
     }
 
+    /// The test clock of this request's customers.
+    pub fn test_clock_id(&self) -> Option<&str> {
+        self.test_clock.as_deref()
+    }
+
     /// The same account for a request that needs Stripe's current state.
     #[must_use]
     pub fn asking_stripe(&self) -> Self {

@@ -257,6 +257,11 @@ impl Client {
         self.transport.options.first_wait
     }
 
+    /// Whether Stripe is called over TLS. A simulator may not be.
+    pub fn uses_tls(&self) -> bool {
+        self.transport.base_url().starts_with("https:")
+    }
+
     /// The URL of the dashboard for this client's objects, without a trailing slash; `None` if there is none.
     pub fn dashboard_url(&self) -> Option<&str> {
         self.transport.options.dashboard_url.as_deref()

@@ -8,6 +8,13 @@ use maud::{DOCTYPE, Markup, html};
 const STATIC: &str =
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'";
 
+/// No other site sees the page's address. A form does not say which page it is from either, so a page with a form needs
+/// [`SAME_ORIGIN`].
+const NO_REFERRER: &str = "no-referrer";
+
+/// The same, and a form says which page it is from, as the server asks of it.
+const SAME_ORIGIN: &str = "same-origin";
+
 /// What a page with a script may do besides: run the server's own scripts, and call the server.
 const SCRIPTED: &str = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'";
 
@@ -20,6 +27,8 @@ pub struct Page<'a> {
     styles: &'a [&'a str],
     is_wide: bool,
     may_be_framed: bool,
+    /// Where else the answer to a form may redirect to.
+    form_leads_to: Option<&'a str>,
 }
 
 impl<'a> Page<'a> {
@@ -33,6 +42,17 @@ impl<'a> Page<'a> {
             styles: &[],
             is_wide: false,
             may_be_framed: false,
+            form_leads_to: None,
+        }
+    }
+
+    /// The same, with a form, which is sent to this server. Its answer may redirect to what `leads_to` allows, as
+    /// `form-action` is written.
+    #[must_use]
+    pub fn with_form(self, leads_to: &'a str) -> Self {
+        Self {
+            form_leads_to: Some(leads_to),
+            ..self
         }
     }
 
@@ -105,7 +125,10 @@ impl<'a> Page<'a> {
             SCRIPTED
         };
         let framing = if self.may_be_framed { "*" } else { "'none'" };
-        let policy = format!("{rules}; frame-ancestors {framing}");
+        let leads_to = self.form_leads_to.unwrap_or_default();
+        let gap = if leads_to.is_empty() { "" } else { " " };
+        // The rules end with what forms may do.
+        let policy = format!("{rules}{gap}{leads_to}; frame-ancestors {framing}");
         HeaderValue::from_str(&policy).expect("a policy is ASCII")
     }
 }
@@ -117,9 +140,13 @@ impl IntoResponse for Page<'_> {
         if !self.may_be_framed {
             headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
         }
+        let referrer = match self.form_leads_to {
+            Some(_) => SAME_ORIGIN,
+            None => NO_REFERRER,
+        };
         for (name, value) in [
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            (header::REFERRER_POLICY, "no-referrer"),
+            (header::REFERRER_POLICY, referrer),
             (header::CACHE_CONTROL, "no-store"),
         ] {
             headers.insert(name, HeaderValue::from_static(value));
@@ -151,6 +178,15 @@ mod tests {
             assert!(!policy.contains("unsafe"));
         }
         assert!(policy(page().framed_by_anybody()).ends_with("frame-ancestors *"));
+        let form = policy(page().with_form("https:"));
+        assert!(
+            form.contains("; form-action 'self' https:; frame-ancestors 'none'"),
+            "{form}"
+        );
+        let referrer =
+            |page: Page<'_>| page.into_response().headers()[header::REFERRER_POLICY].clone();
+        assert_eq!(referrer(page()), "no-referrer");
+        assert_eq!(referrer(page().with_form("")), "same-origin");
         let html = page().document().into_string();
         assert!(html.contains("<title>&lt;x&gt;</title>"), "{html}");
     }

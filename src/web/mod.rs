@@ -7,6 +7,7 @@ mod assets;
 mod builder;
 mod layout;
 mod nothing_to_show;
+mod pay;
 mod pricing_table;
 mod revalidation;
 
@@ -14,5 +15,6 @@ pub use assets::Asset;
 pub use builder::builder;
 pub use layout::Page;
 pub use nothing_to_show::nothing_to_show;
+pub use pay::{checkout_link, closed_link};
 pub use pricing_table::pricing_table;
 pub use revalidation::{Revalidated, etag};

@@ -20,6 +20,9 @@ use crate::domain::{self, Domain};
 use crate::net::bounded_address;
 use crate::stripe::Client;
 
+/// The name, in the audit log, of callers with a checkout link.
+const VISITOR: &str = "checkout link";
+
 /// Who sent a request.
 pub(in crate::api) struct Caller {
     /// The account that the request acts on.
@@ -73,6 +76,23 @@ pub(super) async fn authorize(app: &Shared, request: &Parts) -> Result<(), Respo
         app.audit.record(context, &refused);
     }
     Err(refused)
+}
+
+/// Makes somebody with a checkout link the caller. Visitors of links share their slots with all callers that need no key.
+pub(super) fn admit_visitor(app: &Shared, request: &Parts) -> Result<(), Error> {
+    let Accounts::One(domain) = &app.accounts else {
+        return Err(Error::not_found());
+    };
+    RequestContext::of(&request.extensions)?.set_caller(Caller {
+        domain: domain.clone(),
+        slots: app.anonymous.clone(),
+        key: Some(VISITOR.into()),
+        peer: app.proxies.origin(&request.headers, &request.extensions),
+        role: Role::Read,
+        _unknown_key: None,
+        _account: None,
+    });
+    Ok(())
 }
 
 async fn caller(app: &Shared, request: &Parts) -> Result<Caller, Error> {

@@ -79,7 +79,7 @@ impl RequestContext {
     /// How urgent its calls to Stripe are.
     pub(super) fn lane(&self) -> Lane {
         match self.0.operation.map(|operation| operation.access) {
-            Some(Access::Account(lane, _) | Access::Listed(lane, _)) => lane,
+            Some(Access::Account(lane, _) | Access::Listed(lane, _) | Access::Link(lane)) => lane,
             _ => Lane::default(),
         }
     }

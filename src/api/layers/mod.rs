@@ -11,11 +11,12 @@ pub(super) mod unknown_keys;
 
 pub(super) use context::RequestContext;
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts as _, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::Shared;
+use super::pages::OpenLink;
 
 /// Authenticates a request that acts on an account, and then gives it a slot. This is one layer, because each layer
 /// boxes what is inside it.
@@ -39,6 +40,23 @@ pub(super) async fn admit_unless_listed(
     } else {
         admit(State(app), request, next).await
     }
+}
+
+/// Gives a slot to a request with a checkout link.
+pub(super) async fn admit_link(
+    State(app): State<Shared>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    if let Err(refused) = OpenLink::from_request_parts(&mut parts, &app).await {
+        return refused.into_response();
+    }
+    if let Err(refused) = auth::admit_visitor(&app, &parts) {
+        return refused.into_response();
+    }
+    let request = Request::from_parts(parts, body);
+    load::limit(&app, request, next).await.into_response()
 }
 
 /// The first half of [`admit`], for benchmarks.

@@ -2,8 +2,11 @@
 
 mod assets;
 mod builder;
+mod pay;
 mod pricing;
 mod share;
+
+pub(super) use pay::OpenLink;
 
 use super::operation::Operation;
 
@@ -12,6 +15,7 @@ pub(super) fn operations() -> impl Iterator<Item = Operation> {
     assets::operations()
         .into_iter()
         .chain(builder::operations())
+        .chain(pay::operations())
         .chain(pricing::operations())
         .chain(share::operations())
 }

@@ -8,6 +8,7 @@ mod docs;
 mod init;
 mod keys;
 mod ledger;
+mod links;
 mod listen;
 mod models;
 mod orgs;

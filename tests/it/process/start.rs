@@ -101,3 +101,18 @@ async fn cloud_mode_refuses_a_webhook_secret() {
     let said = cloud.env("STRIPE_WEBHOOK_SECRET", "whsec_x").fault().await;
     assert!(said.contains("STRIPE_WEBHOOK_SECRET"), "{said}");
 }
+
+#[tokio::test]
+async fn a_secret_of_links_is_long_and_of_one_account() {
+    let place = Place::offline();
+    let long = "x".repeat(32);
+    for (flags, secret) in [(&["--cloud"][..], &*long), (&["--sandbox"], &long[1..])] {
+        let args = [&["serve", "--addr", "127.0.0.1:0"], flags].concat();
+        let said = place
+            .tier(&args)
+            .env("TIER_LINK_SECRET", secret)
+            .fault()
+            .await;
+        assert!(said.contains("TIER_LINK_SECRET"), "{said}");
+    }
+}

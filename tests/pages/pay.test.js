@@ -1,0 +1,61 @@
+// A checkout link, from the mail to the plan.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { isAccessible, launch, open, serve, tier } from './browser.js'
+
+const MODEL = { plans: { 'plan:pro@1': { title: 'Pro', features: { 'feature:seat': { title: 'Seats', base: 1000 } } } } }
+
+let server, browser
+
+before(async () => {
+  process.env.TIER_LINK_SECRET = 'a secret of these tests with more than 32 characters'
+  server = await serve()
+  const pushed = await fetch(`${server.url}/v1/push`, { method: 'POST', body: JSON.stringify(MODEL) })
+  assert.equal(pushed.status, 200)
+  browser = await launch()
+})
+
+after(async () => {
+  delete process.env.TIER_LINK_SECRET
+  await browser?.close()
+  await server?.stop()
+})
+
+const get = async path => (await fetch(`${server.url}${path}`)).json()
+
+test('a link is looked at, followed and paid, without scripts', async () => {
+  const thanks = `${server.url}/pricing`
+  const printed = await tier(['subscribe', '--checkout', thanks, '--link', 'org:acme', 'plan:pro@1'], { TIER_BASE_URL: server.url })
+  const link = printed.trim()
+  const looked = await open(browser, [server.url])
+  await looked.page.goto(link)
+  await looked.page.getByText('plan:pro@1').waitFor()
+  await isAccessible(looked.page, 'pay')
+  assert.equal((await get('/v1/whois?org=org:acme')).code, 'org_not_found')
+  assert.deepEqual(looked.strange, [])
+  await looked.close()
+
+  // The browser applies the page's policy to where the button leads, and says which page it is from.
+  const { page, close } = await open(browser, [], { javaScriptEnabled: false })
+  await page.goto(link)
+  await page.getByRole('button', { name: 'Continue to payment' }).click()
+  await page.getByRole('button', { name: 'Pay $10.00' }).waitFor()
+  assert.notEqual(new URL(page.url()).origin, server.url)
+  await page.getByRole('button', { name: 'Pay $10.00' }).click()
+  await page.waitForURL(thanks)
+  assert.deepEqual((await get('/v1/phase?org=org:acme')).plans, ['plan:pro@1'])
+
+  await page.goto(link)
+  await page.getByRole('button', { name: 'Continue to payment' }).click()
+  await page.getByText('It has been used').waitFor()
+  await close()
+})
+
+test('a link that was changed shows why it cannot be used', async () => {
+  const { page, close } = await open(browser, [server.url])
+  const answer = await page.goto(`${server.url}/pay/eyJ4IjoxfQ.AAAA`)
+  assert.equal(answer.status(), 410)
+  await page.getByRole('alert').waitFor()
+  await isAccessible(page, 'pay-closed')
+  await close()
+})
