@@ -4,6 +4,7 @@
 use super::collection::{self, Outcome};
 use super::{payment, setup};
 use crate::error::{Error, Result};
+use crate::resource::payment_intent::Intent;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 
@@ -42,7 +43,6 @@ pub(crate) fn decide(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Result<Option
         return Ok(setup::authenticate(ctx, id, agrees));
     };
     let (id, invoice) = (intent.id.clone(), intent.invoice.clone());
-    let back = intent.details.return_url.clone();
     let customer = intent.customer.as_ref();
     let at = customer.map_or(ctx.now, |customer| ctx.time_of(customer));
     match invoice {
@@ -55,5 +55,6 @@ pub(crate) fn decide(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Result<Option
             payment::authenticate(ctx, &id, agrees, at);
         }
     }
-    Ok(back)
+    let intent = ctx.account.payments.intents.get(&id);
+    Ok(intent.and_then(Intent::url_to_return_to))
 }

@@ -1,7 +1,7 @@
 //! Set-up intents: they are confirmed, authenticated, and keep their payment method.
 
 use super::payment_methods;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::params::metadata::Metadata;
 use crate::resource::payment_method::{MethodRef, PaymentMethod};
 use crate::resource::setup_intent::SetupIntent;
@@ -48,10 +48,31 @@ pub(crate) fn proceed(ctx: &mut Ctx<'_>, id: &Id, method: MethodRef) {
     ctx.event("setup_intent.requires_action", &rendered, now);
 }
 
+/// The customer confirms with a payment method. It is declined, set up, or has to be authenticated first.
+///
+/// # Errors
+/// If it is declined.
+pub(crate) fn confirm(
+    ctx: &mut Ctx<'_>,
+    id: &Id,
+    method: MethodRef,
+    return_url: Option<String>,
+) -> Result<()> {
+    if let (Some(url), Some(intent)) = (return_url, ctx.account.setup_intents.get_mut(id)) {
+        intent.return_url = Some(url);
+    }
+    if let Err(error) = method.card(ctx).check_attachable() {
+        fail(ctx, id, method, &error);
+        return Err(error);
+    }
+    proceed(ctx, id, method);
+    Ok(())
+}
+
 /// The customer authenticates or refuses. Returns the URL to go to next.
 pub(crate) fn authenticate(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Option<String> {
     let intent = ctx.account.setup_intents.get(id)?;
-    let (id, back) = (intent.id.clone(), intent.return_url.clone());
+    let (id, back) = (intent.id.clone(), intent.url_to_return_to(agrees));
     let method = MethodRef::Existing(intent.payment_method.clone()?);
     if agrees {
         succeed(ctx, &id, method);

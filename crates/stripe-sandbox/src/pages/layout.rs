@@ -76,7 +76,7 @@ pub(super) async fn refresh() -> Response {
     asset("text/javascript; charset=utf-8", include_str!("refresh.js"))
 }
 
-fn asset(kind: &'static str, text: &'static str) -> Response {
+pub(super) fn asset(kind: &'static str, text: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

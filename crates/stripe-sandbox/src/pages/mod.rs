@@ -1,12 +1,13 @@
 //! The sandbox's pages for people: the [checkout] page, with the basket, a choice of test cards, and buttons to pay and
 //! to go back; the page for [authentication] of a payment; `/thanks`, to which an app without a page of its own may
-//! return; and the [viewer], which shows what is in the sandbox.
+//! return; and the [viewer], which shows what is in the sandbox. Beside them is a [stand-in for Stripe.js](stripe_js).
 //!
 //! The templates escape all text.
 
 pub(crate) mod authentication;
 mod checkout;
 pub(crate) mod layout;
+mod stripe_js;
 pub(crate) mod viewer;
 
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub(crate) fn router() -> Router<Sandbox> {
             "/c/authenticate/{intent}",
             get(authentication::show).post(authentication::decide),
         )
+        .route("/v3/", get(stripe_js::script))
+        .route("/v3/confirm_setup", post(stripe_js::confirm_setup))
         .route("/_sandbox/style.css", get(layout::style))
         .route("/_sandbox/refresh.js", get(layout::refresh))
         .route("/_sandbox/advance", post(viewer::controls::advance))

@@ -1,6 +1,7 @@
 //! JSON parts that many objects share.
 
 use serde_json::{Value, json};
+use url::Url;
 
 /// How many objects a list within an object shows.
 const NESTED: usize = 10;
@@ -38,4 +39,23 @@ pub(crate) fn next_action(url: &str, back: Option<&str>) -> Value {
             "use_stripe_sdk": {"stripe_js": url, "type": "three_d_secure_redirect"},
         }),
     }
+}
+
+/// The URL to return to, with what Stripe adds to its query: the intent (a `kind`), its secret, and the outcome.
+pub(crate) fn with_outcome(
+    back: &str,
+    kind: &str,
+    id: &str,
+    secret: &str,
+    has_succeeded: bool,
+) -> String {
+    let Ok(mut url) = Url::parse(back) else {
+        return back.to_owned();
+    };
+    let outcome = if has_succeeded { "succeeded" } else { "failed" };
+    url.query_pairs_mut()
+        .append_pair(kind, id)
+        .append_pair(&format!("{kind}_client_secret"), secret)
+        .append_pair("redirect_status", outcome);
+    url.into()
 }

@@ -5,7 +5,7 @@ pub(crate) mod routes;
 
 use serde_json::{Value, json};
 
-use super::json::next_action;
+use super::json::{next_action, with_outcome};
 use crate::money::currency::Currency;
 use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
@@ -176,6 +176,19 @@ impl Intent {
             "transfer_data": null,
             "transfer_group": null,
         })
+    }
+
+    /// Where the customer goes when the attempt has ended.
+    pub(crate) fn url_to_return_to(&self) -> Option<String> {
+        let back = self.details.return_url.as_deref()?;
+        let has_succeeded = matches!(self.status, Status::Succeeded | Status::RequiresCapture);
+        Some(with_outcome(
+            back,
+            "payment_intent",
+            &self.id,
+            &self.secret,
+            has_succeeded,
+        ))
     }
 
     fn next_action(&self) -> Option<Value> {

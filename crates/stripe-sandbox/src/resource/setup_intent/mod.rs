@@ -4,7 +4,7 @@ pub(crate) mod routes;
 
 use serde_json::{Value, json};
 
-use super::json::next_action;
+use super::json::{next_action, with_outcome};
 use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::Row;
@@ -39,6 +39,18 @@ impl SetupIntent {
     /// Whether the customer was asked to authenticate and has not answered.
     pub(crate) fn awaits_authentication(&self) -> bool {
         self.status == "requires_action"
+    }
+
+    /// Where the customer goes when the attempt has ended.
+    pub(crate) fn url_to_return_to(&self, has_succeeded: bool) -> Option<String> {
+        let back = self.return_url.as_deref()?;
+        Some(with_outcome(
+            back,
+            "setup_intent",
+            &self.id,
+            &self.secret,
+            has_succeeded,
+        ))
     }
 
     fn next_action(&self) -> Option<Value> {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::SetupIntent;
-use crate::engine::setup::{choose, fail, insert, proceed};
+use crate::engine::setup::{self, choose, insert, proceed};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::metadata::Metadata;
@@ -154,12 +154,7 @@ fn read_confirm(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Confirmation> {
     let return_url = params.string("return_url")?.map(str::to_owned);
     params.only("use_stripe_sdk", "false")?;
     params.unmodelled(UNMODELLED)?;
-    if intent.status == "succeeded" {
-        return Err(Error::invalid(
-            "You cannot confirm this SetupIntent because it has already succeeded.",
-        )
-        .code("setup_intent_unexpected_state"));
-    }
+    intent.check_unconfirmed()?;
     let chosen = intent.payment_method.clone();
     let method = given
         .or(chosen.map(MethodRef::Existing))
@@ -171,14 +166,7 @@ fn read_confirm(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Confirmation> {
 fn confirm(ctx: &mut Ctx<'_>, confirmation: Confirmation) -> Result<Value> {
     let id = find(ctx, &ctx.arg(0))?.id.clone();
     let Confirmation { method, return_url } = confirmation;
-    if let (Some(url), Some(intent)) = (return_url, ctx.account.setup_intents.get_mut(&id)) {
-        intent.return_url = Some(url);
-    }
-    if let Err(error) = method.card(ctx).check_attachable() {
-        fail(ctx, &id, method, &error);
-        return Err(error);
-    }
-    proceed(ctx, &id, method);
+    setup::confirm(ctx, &id, method, return_url)?;
     Ok(find(ctx, &id)?.to_json())
 }
 
@@ -198,5 +186,16 @@ impl SetupIntent {
             .param("client_secret")),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses to confirm it twice.
+    pub(crate) fn check_unconfirmed(&self) -> Result<()> {
+        if self.status == "succeeded" {
+            return Err(Error::invalid(
+                "You cannot confirm this SetupIntent because it has already succeeded.",
+            )
+            .code("setup_intent_unexpected_state"));
+        }
+        Ok(())
     }
 }

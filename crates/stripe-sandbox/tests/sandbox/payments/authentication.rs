@@ -7,7 +7,7 @@ use super::super::billing::{DAY, World};
 use super::{customer, kinds};
 
 /// Answers on the page of an intent's next action, and returns where the browser is sent.
-async fn answer(intent: &Value, outcome: &str) -> (u16, String) {
+pub(super) async fn answer(intent: &Value, outcome: &str) -> (u16, String) {
     let action = &intent["next_action"];
     let url = action["redirect_to_url"]["url"]
         .as_str()
@@ -100,10 +100,12 @@ async fn a_refused_authentication_is_no_payment() {
             &"redirect_to_url".into()
         )
     );
-    assert_eq!(
-        answer(&intent, "fail").await,
-        (303, "http://localhost/back".to_owned())
+    let text = |field: &str| intent[field].as_str().expect("a text");
+    let (id, secret) = (text("id"), text("client_secret"));
+    let back = format!(
+        "http://localhost/back?payment_intent={id}&payment_intent_client_secret={secret}&redirect_status=failed"
     );
+    assert_eq!(answer(&intent, "fail").await, (303, back));
     let path = format!(
         "/v1/payment_intents/{}",
         intent["id"].as_str().expect("an id")

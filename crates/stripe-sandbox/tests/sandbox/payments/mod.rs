@@ -14,6 +14,7 @@ mod intents;
 mod invoices;
 mod largest;
 mod named_refunds;
+mod stripe_js;
 mod trial_end;
 
 use super::START;

@@ -191,7 +191,7 @@ pub(super) fn by_token(token: &str, prefix: &str, param: &str) -> Result<Option<
 }
 
 /// The card with a number.
-pub(super) fn by_number(number: &str) -> Result<&'static Card> {
+pub(crate) fn by_number(number: &str) -> Result<&'static Card> {
     let digits: String = number.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
     if let Some(card) = CARDS.iter().find(|card| card.number == digits) {
         return Ok(card);
