@@ -87,6 +87,8 @@ pub struct App {
     pub listed_pages: ListedPages,
     /// The publishable key, with which browsers call Stripe, if it is known.
     pub publishable_key: Option<String>,
+    /// The script that pages load in place of Stripe.js, if there is a simulator in place of Stripe.
+    pub stripe_js: Option<String>,
     /// The server's metrics.
     pub metrics: Arc<Metrics>,
     /// Whether `/metrics` is served here, and not only on a separate listener.
@@ -138,6 +140,7 @@ impl App {
             https: false,
             listed_pages: ListedPages::default(),
             publishable_key: None,
+            stripe_js: None,
             metrics,
             shows_metrics: true,
             writes: background.tasks().clone(),

@@ -180,8 +180,11 @@ async fn app(
     if let Some(ledger) = ledger {
         domain = domain.with_ledger(ledger);
     }
+    // A simulator's pages can load nothing of Stripe's.
+    let simulator = sandbox.map_or(url.as_str(), Embedded::pages);
     let mut app = App::new(domain);
     app.publishable_key = publishable_key;
+    app.stripe_js = url.starts_with("http:").then(|| format!("{simulator}/v3/"));
     Ok((url, app))
 }
 

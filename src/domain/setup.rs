@@ -17,13 +17,16 @@ pub struct StartedSetup {
     pub client_secret: String,
     /// `acct_…`: the account in use.
     pub account: String,
+    /// Whether it is a connected account, which the page has to name to Stripe.
+    pub connected: bool,
 }
 
 impl Domain {
     /// Creates a set-up intent for the org, and its customer if needed.
     pub async fn start_setup(&self, org: &OrgName) -> Result<StartedSetup> {
-        let account = match &self.stripe().credentials().account {
-            Some(connected) => connected.clone(),
+        let connected = self.stripe().credentials().account.as_ref();
+        let account = match connected {
+            Some(account) => account.clone(),
             None => self.billing().account().await?.id,
         };
         let outcome = self.make_setup_intent(org).await;
@@ -32,6 +35,7 @@ impl Domain {
             id: intent.id,
             client_secret: intent.client_secret.unwrap_or_default(),
             account,
+            connected: connected.is_some(),
         })
     }
 

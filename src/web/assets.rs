@@ -107,11 +107,13 @@ mod tests {
     /// Nothing is loaded from elsewhere, also if somebody adds it here and not to a page.
     #[test]
     fn no_file_names_another_host() {
-        let namespaces = ["http://www.w3.org/2000/svg"];
+        let namespace = "http://www.w3.org/2000/svg";
         for (name, text) in FILES {
-            let rest = namespaces
-                .iter()
-                .fold((*text).to_owned(), |text, known| text.replace(known, ""));
+            let mut rest = text.replace(namespace, "");
+            if *name == "tier.js" {
+                // Stripe wants its script from itself. It is loaded where a page asks for a card.
+                rest = rest.replace("https://js.stripe.com/v3/", "");
+            }
             for scheme in ["http://", "https://", "@import", "url("] {
                 assert!(!rest.contains(scheme), "{name} has {scheme}");
             }

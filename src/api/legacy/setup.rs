@@ -39,6 +39,8 @@ async fn options(
         publishable_key,
         account_id: started.account,
         client_secret: started.client_secret,
+        connected: started.connected,
+        stripe_js: app.stripe_js.clone(),
     }))
 }
 
@@ -66,6 +68,11 @@ struct StripeOptions {
     account_id: String,
     #[serde(rename = "clientSecret")]
     client_secret: String,
+    /// Whether it is a connected account. The API of 2022 had no other.
+    connected: bool,
+    /// The script that stands in for Stripe.js. None for Stripe itself.
+    #[serde(rename = "stripeJS", skip_serializing_if = "Option::is_none")]
+    stripe_js: Option<String>,
 }
 
 /// The state of a set-up intent. Clients recognize it by its fields, so fields with objects are never left out, and

@@ -32,7 +32,9 @@ async fn setup(
         setup_intent: started.id,
         client_secret: started.client_secret,
         account: started.account,
+        connected: started.connected,
         publishable_key: app.publishable_key.clone(),
+        stripe_js: app.stripe_js.clone(),
     }))
 }
 
@@ -89,8 +91,12 @@ struct StartedSetup {
     setup_intent: String,
     client_secret: String,
     account: String,
+    connected: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     publishable_key: Option<String>,
+    /// The script that stands in for Stripe.js. None for Stripe itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stripe_js: Option<String>,
 }
 
 /// The state of a set-up intent.

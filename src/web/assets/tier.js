@@ -1,4 +1,5 @@
-// What a page of an app loads from its tier server: the element <tier-pricing>. It depends on nothing.
+// What a page of an app loads from its tier server: the element <tier-pricing>, and Tier.paymentForm. It depends on nothing, and
+// loads nothing from other hosts, but for Stripe.js when there is a form for cards.
 (() => {
   'use strict'
 
@@ -135,4 +136,94 @@
   }
 
   if (!customElements.get('tier-pricing')) customElements.define('tier-pricing', TierPricing)
+
+  /** Stripe asks that its script is loaded from here, and not copied. */
+  const STRIPE_JS = 'https://js.stripe.com/v3/'
+
+  /** What Stripe adds to the URL that it returns to. */
+  const ADDED_BY_STRIPE = ['setup_intent', 'setup_intent_client_secret', 'redirect_status']
+
+  /** @type {any} */
+  const page = globalThis
+
+  /** @type {Map<string, Promise<void>>} */
+  const loading = new Map()
+
+  /** Loads Stripe.js, unless the page has it. @param {string} url */
+  const stripeJs = async url => {
+    if (page.Stripe) return page.Stripe
+    const loaded = loading.get(url) ?? new Promise((resolve, reject) => {
+      const script = document.createElement('script')
+      script.addEventListener('load', () => resolve())
+      script.addEventListener('error', () => {
+        loading.delete(url)
+        reject(new Error(`Stripe.js cannot be loaded from ${url}.`))
+      })
+      script.src = url
+      document.head.append(script)
+    })
+    loading.set(url, loaded)
+    await loaded
+    return page.Stripe
+  }
+
+  /** The form may stand below the script that names it. */
+  const parsed = () => document.readyState === 'loading'
+    ? new Promise(resolve => document.addEventListener('DOMContentLoaded', resolve, { once: true }))
+    : undefined
+
+  /** @param {string} selector */
+  const find = selector => {
+    const found = /** @type {HTMLElement | null} */ (document.querySelector(selector))
+    if (!found) throw new Error(`There is no element ${selector} on this page.`)
+    return found
+  }
+
+  /** This page, without what an earlier attempt has left in its query. */
+  const returnUrl = () => {
+    const url = new URL(location.href)
+    for (const name of ADDED_BY_STRIPE) url.searchParams.delete(name)
+    return url.href
+  }
+
+  /** What ends the former set-up of a form. @type {WeakMap<HTMLElement, AbortController>} */
+  const forms = new WeakMap()
+
+  /**
+   * Asks for a card in a form of the page. When it is submitted, the browser goes to Stripe, and comes back to this page with
+   * `setup_intent` in the query. Rejects if Stripe.js cannot be loaded, or an element is missing.
+   * @param {any} options as POST /v1/setup answers, or POST /api/v1/stripe/options
+   * @param {{ form: string, payment: string, error: string }} selectors the form, and in it where the card goes and errors go
+   */
+  const paymentForm = async (options, selectors) => {
+    const [Stripe] = await Promise.all([stripeJs(options.stripeJS ?? options.stripe_js ?? STRIPE_JS), parsed()])
+    const [form, payment, error] = [find(selectors.form), find(selectors.payment), find(selectors.error)]
+    forms.get(form)?.abort()
+    const setUp = new AbortController()
+    forms.set(form, setUp)
+    const account = options.accountID ?? options.account
+    const stripe = Stripe(options.publishableKey ?? options.publishable_key,
+      options.connected === false ? {} : { stripeAccount: account })
+    const elements = stripe.elements({ clientSecret: options.clientSecret ?? options.client_secret })
+    const card = elements.create('payment')
+    card.mount(payment)
+    setUp.signal.addEventListener('abort', () => card.unmount())
+    let isSent = false
+    form.addEventListener('submit', async submit => {
+      submit.preventDefault()
+      if (isSent) return
+      isSent = true
+      error.textContent = ''
+      try {
+        const answer = await stripe.confirmSetup({ elements, confirmParams: { return_url: returnUrl() } })
+        error.textContent = answer.error?.message ?? ''
+      } catch {
+        error.textContent = 'The card could not be sent. Please try again.'
+      } finally {
+        isSent = false
+      }
+    }, { signal: setUp.signal })
+  }
+
+  page.Tier = { ...page.Tier, paymentForm }
 })()

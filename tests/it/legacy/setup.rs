@@ -253,6 +253,38 @@ async fn without_a_publishable_key_nothing_is_created() {
 }
 
 #[tokio::test]
+async fn a_page_is_told_what_to_load_and_which_account_to_name() {
+    let app = start().await;
+    let today = async |app: &TestApp| {
+        let org = json!({"org": "org:acme"});
+        app.post_json("/v1/setup", &org).await.ok().json()
+    };
+    // With Stripe itself, it is Stripe.js, and the account is the key's own.
+    let (legacy, started) = (
+        options(&app, "org:acme").await.ok().json(),
+        today(&app).await,
+    );
+    assert_eq!(
+        (&legacy["connected"], &started["connected"]),
+        (&json!(false), &json!(false))
+    );
+    assert_eq!(
+        (legacy.get("stripeJS"), started.get("stripe_js")),
+        (None, None)
+    );
+    let script = format!("{}/v3/", app.stripe_url());
+    let simulated = app
+        .clone()
+        .adjusted(|app| app.stripe_js = Some(script.clone()));
+    let (legacy, started) = (
+        options(&simulated, "org:acme").await.ok().json(),
+        today(&simulated).await,
+    );
+    assert_eq!(legacy["stripeJS"], script);
+    assert_eq!(started["stripe_js"], script);
+}
+
+#[tokio::test]
 async fn concurrent_set_ups_create_one_customer() {
     let app = start().await;
     let twin = app.twin();
