@@ -17,6 +17,8 @@ const FILES: &[(&str, &str)] = files![
     "bar.mjs",
     "builder.css",
     "builder.mjs",
+    "console.css",
+    "console.mjs",
     "dom.mjs",
     "editor.mjs",
     "faults.mjs",

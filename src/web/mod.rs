@@ -5,6 +5,7 @@
 
 mod assets;
 mod builder;
+mod console;
 mod layout;
 mod nothing_to_show;
 mod pay;
@@ -13,6 +14,7 @@ mod revalidation;
 
 pub use assets::Asset;
 pub use builder::builder;
+pub use console::{Change, Fragment, OrgView, OrgsView, console, org, orgs, planned_change};
 pub use layout::Page;
 pub use nothing_to_show::nothing_to_show;
 pub use pay::{checkout_link, closed_link};

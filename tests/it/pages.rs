@@ -1,5 +1,6 @@
 //! Pages for people, and what they load.
 
+mod console;
 mod pay;
 mod pricing;
 mod share;

@@ -25,9 +25,11 @@ export const tier = async (args, environment = {}) => {
 }
 
 /** Starts a server with a sandbox of its own. */
-export const serve = async (...args) => {
-  const addresses = ['--addr', '127.0.0.1:0', '--sandbox-addr', '127.0.0.1:0']
-  const server = spawn(process.env.TIER_BIN, ['serve', '--sandbox', ...addresses, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+export const serve = (...args) => start(['serve', '--sandbox', '--addr', '127.0.0.1:0', '--sandbox-addr', '127.0.0.1:0', ...args])
+
+/** Starts a server, with variables besides those of this process. */
+export const start = async (args, environment = {}) => {
+  const server = spawn(process.env.TIER_BIN, args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   const url = await new Promise((resolve, reject) => {
     const read = chunk => {
@@ -44,7 +46,14 @@ export const serve = async (...args) => {
     server.kill('SIGTERM')
     await exited
   }
-  return { url, stop }
+  /** Makes it read its files again, and waits until it says so. */
+  const reload = async said => {
+    output = ''
+    const read = new Promise(resolve => server.stderr.on('data', () => output.includes(said) && resolve()))
+    server.kill('SIGHUP')
+    await read
+  }
+  return { url, stop, reload }
 }
 
 export const launch = async () => {

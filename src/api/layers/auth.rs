@@ -42,6 +42,13 @@ pub(in crate::api) struct Caller {
     _account: Option<accounts::PinnedAccount>,
 }
 
+impl Caller {
+    /// Whether it may do what needs `role`.
+    pub(in crate::api) fn has(&self, role: Role) -> bool {
+        self.role >= role
+    }
+}
+
 /// A request with a key that Stripe has not accepted yet. Dropping it remembers the key if Stripe has refused it.
 struct UnknownKeyGuard {
     request: UnknownKeyRequest,

@@ -2,6 +2,7 @@
 
 mod assets;
 mod builder;
+mod console;
 mod pay;
 mod pricing;
 mod share;
@@ -15,6 +16,7 @@ pub(super) fn operations() -> impl Iterator<Item = Operation> {
     assets::operations()
         .into_iter()
         .chain(builder::operations())
+        .chain(console::operations())
         .chain(pay::operations())
         .chain(pricing::operations())
         .chain(share::operations())

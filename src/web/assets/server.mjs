@@ -20,10 +20,11 @@ export class Server {
   /**
    * @param {string} path
    * @param {string} [body]
+   * @param {Record<string, string>} [more] headers
    * @returns {Promise<string>}
    */
-  async text(path, body) {
-    const headers = new Headers({ accept: 'application/json' })
+  async text(path, body, more = {}) {
+    const headers = new Headers({ accept: 'application/json', ...more })
     if (body !== undefined) headers.set('content-type', 'application/json')
     if (this.key !== '') headers.set('authorization', `Bearer ${this.key}`)
     const method = body === undefined ? 'GET' : 'POST'

@@ -1,0 +1,173 @@
+//! `/console`: what an org has, uses and pays.
+
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::response::IntoResponse;
+
+use crate::api::error::Error;
+use crate::api::extract::{Org, parameter};
+use crate::api::layers::RequestContext;
+use crate::api::operation::{Access, Operation};
+use crate::api::{Role, Shared};
+use crate::domain::refs::{OrgName, PlanName};
+use crate::domain::{self, Domain, InvoicesQuery, Lane, Migrate, MigrateAt, OrgsQuery, PricedPlan};
+use crate::web::{self, Change, Fragment, OrgView, OrgsView};
+
+/// How many orgs, and how many invoices, are shown.
+const SHOWN: usize = 50;
+
+/// How many orgs are searched at a time.
+const SEARCHED: usize = 1_000;
+
+pub(super) fn operations() -> [Operation; 4] {
+    let orgs_access = Access::Account(Lane::Bulk, Role::Read);
+    let access = |role| Access::Account(Lane::Interactive, role);
+    [
+        Operation::get("console", "/console", Access::Everybody, console),
+        Operation::get("consoleOrgs", "/console/orgs", orgs_access, orgs),
+        Operation::get("consoleOrg", "/console/org", access(Role::Read), org),
+        Operation::get(
+            "consoleChange",
+            "/console/change",
+            access(Role::Admin),
+            change,
+        ),
+    ]
+}
+
+async fn console(State(app): State<Shared>) -> impl IntoResponse {
+    web::console(app.accounts.is_live())
+}
+
+/// What the names of orgs contain.
+struct Text(String);
+
+impl FromRequestParts<Shared> for Text {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
+        let text = parameter(parts, "text").unwrap_or_default();
+        Ok(Self(text.trim().to_lowercase()))
+    }
+}
+
+async fn orgs(domain: Domain, Text(text): Text) -> Result<Fragment, Error> {
+    let mut query = OrgsQuery {
+        plan: None,
+        feature: None,
+        status: None,
+        over_limit: false,
+        limit: SEARCHED,
+        after: None,
+    };
+    let mut found = Vec::new();
+    loop {
+        let page = domain.orgs(&query).await?;
+        let contains = |org: &OrgName| org.as_str().to_lowercase().contains(&text);
+        found.extend(page.orgs.into_iter().filter(|listed| contains(&listed.org)));
+        query.after = page.next;
+        if query.after.is_none() || found.len() > SHOWN {
+            break;
+        }
+    }
+    Ok(web::orgs(&OrgsView {
+        text: &text,
+        orgs: &found[..found.len().min(SHOWN)],
+        has_more: found.len() > SHOWN,
+    }))
+}
+
+async fn org(domain: Domain, context: RequestContext, Org(org): Org) -> Result<Fragment, Error> {
+    let (phases, usage) = tokio::try_join!(domain.phases(&org), domain.limits(&org))?;
+    let may_change = context
+        .caller()
+        .is_some_and(|caller| caller.has(Role::Admin));
+    let details = if may_change {
+        let query = InvoicesQuery {
+            limit: SHOWN,
+            after: None,
+            upcoming: true,
+        };
+        let invoices = domain.invoices(&org, &query);
+        let account = domain.lookup_org_account(&org);
+        let details = tokio::try_join!(invoices, account, plans(&domain))?;
+        Some(details)
+    } else {
+        None
+    };
+    let (invoices, account, plans) = match &details {
+        Some((invoices, account, plans)) => (Some(invoices), Some(account), Some(&plans[..])),
+        None => (None, None, None),
+    };
+    Ok(web::org(&OrgView {
+        org: &org,
+        url: account.and_then(|account| account.url.as_deref()),
+        phases: &phases,
+        usage: &usage.value,
+        invoices,
+        plans,
+    }))
+}
+
+/// The plans that are on sale, in words.
+async fn plans(domain: &Domain) -> domain::Result<Vec<PricedPlan>> {
+    let model = domain.pull().await?;
+    let plans = model.plans.iter();
+    Ok(plans.map(|(id, plan)| PricedPlan::of(id, plan)).collect())
+}
+
+/// The plan to change to, and when.
+struct Wish {
+    plan: PlanName,
+    at: MigrateAt,
+}
+
+impl FromRequestParts<Shared> for Wish {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
+        let plan = parameter(parts, "plan").unwrap_or_default();
+        let at = match parameter(parts, "at").as_deref() {
+            None | Some("now") => MigrateAt::Now,
+            Some("period_end") => MigrateAt::PeriodEnd,
+            Some(other) => {
+                let message = format!("at must be now or period_end, not {other:?}");
+                return Err(Error::invalid(message));
+            }
+        };
+        Ok(Self {
+            plan: plan.parse().map_err(domain::Error::from)?,
+            at,
+        })
+    }
+}
+
+async fn change(domain: Domain, Org(org): Org, wish: Wish) -> Result<Fragment, Error> {
+    let Wish { plan, at } = wish;
+    let (phases, plans) = tokio::try_join!(domain.phases(&org), plans(&domain))?;
+    let to = plans.iter().find(|priced| priced.id == plan);
+    let to = to.ok_or_else(|| domain::Error::FeatureOrPlanNotFound(plan.to_string()))?;
+    let in_force = phases.in_force.and_then(|index| phases.phases.get(index));
+    let has_features = in_force.filter(|phase| !phase.features.is_empty());
+    let Some(phase) = has_features else {
+        return Ok(web::planned_change(&org, to, &Change::Start));
+    };
+    let ([from], []) = (&phase.plans[..], &phase.fragments[..]) else {
+        return Err(Error::invalid(
+            "it has more than one plan, or single features of plans: change it with `tier subscribe`",
+        ));
+    };
+    let request = Migrate {
+        from: from.clone(),
+        to: plan,
+        at,
+        orgs: Some([org.clone()].into()),
+    };
+    let planned = domain.plan_migration(&request, 1, None).await?;
+    let change = Change::Move {
+        from,
+        at_period_end: at == MigrateAt::PeriodEnd,
+        planned: &planned,
+    };
+    Ok(web::planned_change(&org, to, &change))
+}
