@@ -17,6 +17,7 @@ const FILES: &[(&str, &str)] = files![
     "bar.mjs",
     "builder.css",
     "builder.mjs",
+    "checkout-link.mjs",
     "console.css",
     "console.mjs",
     "dom.mjs",

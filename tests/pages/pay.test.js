@@ -51,6 +51,24 @@ test('a link is looked at, followed and paid, without scripts', async () => {
   await close()
 })
 
+test('a link is made in the Model Builder', async () => {
+  const { page, strange, close } = await open(browser, [server.url])
+  await page.goto(`${server.url}/builder`)
+  await page.getByRole('button', { name: 'Stripe', exact: true }).click()
+  await page.getByRole('button', { name: 'Pull model' }).click()
+  await page.getByText('pull complete').waitFor()
+  await page.locator('[data-key="plan plan:pro@1"]').click()
+  await page.getByLabel('Org', { exact: true }).fill('builder')
+  await page.getByLabel('Page to go to afterwards').fill(`${server.url}/pricing`)
+  await page.getByRole('button', { name: 'Make a link' }).click()
+  const link = await page.getByLabel('Link to send').inputValue()
+  await isAccessible(page, 'builder-checkout-link')
+  await page.goto(link)
+  await page.getByText('org:builder').waitFor()
+  assert.deepEqual(strange, [])
+  await close()
+})
+
 test('a link that was changed shows why it cannot be used', async () => {
   const { page, close } = await open(browser, [server.url])
   const answer = await page.goto(`${server.url}/pay/eyJ4IjoxfQ.AAAA`)

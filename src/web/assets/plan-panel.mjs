@@ -1,5 +1,6 @@
 // The panel of a plan.
 
+import { checkoutLink } from './checkout-link.mjs'
 import { h, labelled, show } from './dom.mjs'
 import { choiceField, textField } from './fields.mjs'
 import { featureNames, features, isSame, nameAndVersion, rename, set } from './model.mjs'
@@ -46,6 +47,7 @@ export const planPanel = (builder, opened) => {
       h('button', { type: 'button', className: 'quiet', disabled: builder.isReadOnly, data: { key: 'remove' }, onclick: () => builder.removeAt(base()) }, 'Remove from model'),
     ),
     differences,
+    builder.isPushed(id) && checkoutLink(builder, id),
   )
   const update = () => show(differences, changes(builder, id))
   update()
