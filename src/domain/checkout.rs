@@ -133,13 +133,11 @@ impl Domain {
             ));
         }
         let features = self.expand(&checkout.features).await?;
-        match features.iter().find(|feature| feature.archived) {
-            Some(archived) => Err(Error::PlanArchived(archived.name.plan().to_string())),
-            None => {
-                check_generation(&features)?;
-                Ok(features)
-            }
+        if let Some(archived) = features.iter().find(|feature| feature.archived) {
+            return Err(Error::PlanArchived(archived.name.plan().to_string()));
         }
+        check_generation(&features)?;
+        Ok(features)
     }
 
     async fn open(&self, org: &OrgName, checkout: &Checkout, key: Option<&str>) -> Result<String> {
