@@ -28,7 +28,7 @@ pub use key_file::{KeyFile, Profile};
 pub use ledger::Ledger;
 pub use listen::ListenAddr;
 pub use load::Load;
-pub use sandbox::{SANDBOX_ADDR, Sandbox};
+pub use sandbox::{EmbeddedSandbox, SANDBOX_ADDR, Sandbox};
 pub use serve::{API_ADDR, Serve, StripeBudget};
 pub use stripe_key::{KeyError, StripeKey, stripe_key};
 pub use time_span::TimeSpan;

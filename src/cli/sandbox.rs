@@ -69,7 +69,7 @@ pub(super) struct Embedded {
 
 impl Embedded {
     /// Starts it on the address of the settings, or on the default port, or else on a free one.
-    pub(super) async fn start(settings: &config::Serve) -> anyhow::Result<Self> {
+    pub(super) async fn start(settings: &config::EmbeddedSandbox) -> anyhow::Result<Self> {
         let listener = match &settings.sandbox_addr {
             Some(addr) => bind(addr).await?,
             None => bind_default().await?,

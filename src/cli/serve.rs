@@ -81,7 +81,7 @@ pub(super) async fn run_for(
     };
     pages.read()?;
     let sandbox = if global.sandbox {
-        Some(Embedded::start(settings).await?)
+        Some(Embedded::start(&settings.sandbox).await?)
     } else {
         None
     };

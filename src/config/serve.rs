@@ -7,11 +7,10 @@ use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    AccessError, ApiKeys, Environment, Freshness, Ledger, ListenAddr, Load, StripeGeneration,
-    TimeSpan, WebOrigin,
+    AccessError, ApiKeys, EmbeddedSandbox, Environment, Freshness, Ledger, ListenAddr, Load,
+    StripeGeneration, WebOrigin,
 };
 use crate::api::Network;
-use stripe_sandbox::ApiVersion;
 
 /// Where the API listens by default.
 pub const API_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -31,38 +30,9 @@ pub struct Serve {
     )]
     pub addr: ListenAddr,
 
-    /// Where the API and the checkout pages of the sandbox listen, with --sandbox
-    /// [default: 127.0.0.1:12111, or a free port if that one is taken]
-    #[arg(long, value_name = "HOST:PORT")]
-    pub sandbox_addr: Option<ListenAddr>,
-
-    /// The base URL of links to the sandbox's checkout pages, if browsers reach it under another name than the one it
-    /// listens on, with --sandbox
-    #[arg(long, value_name = "URL")]
-    pub sandbox_url: Option<String>,
-
-    /// How long invoices of renewals and the first invoices of schedules stay drafts, to which usage can still be
-    /// added, before they are charged, with --sandbox; with Stripe, an hour
-    #[arg(long, value_name = "DURATION", default_value = "0s")]
-    pub invoice_draft: TimeSpan,
-
-    /// Stripe's API version of calls that name none, and of events, with --sandbox: 2022-11-15 or 2026-10-28.endive
-    #[arg(long, value_name = "VERSION", default_value_t = ApiVersion::default())]
-    pub api_version: ApiVersion,
-
-    /// How long it takes until the sandbox's summaries and previews show a meter event, with --sandbox; with Stripe, it
-    /// takes a while too
-    #[arg(long, value_name = "DURATION", default_value = "1s")]
-    pub meter_lag: TimeSpan,
-
-    /// Let the sandbox refuse metered prices without a meter, as Stripe may do for new accounts, with --sandbox
-    #[arg(long)]
-    pub meters_only: bool,
-
-    /// How long the sandbox waits before it delivers a webhook again, if an endpoint does not answer 2xx, with
-    /// --sandbox; each further wait is twice as long
-    #[arg(long, value_name = "DURATION", default_value = "30m")]
-    pub webhook_backoff: TimeSpan,
+    /// The sandbox of `--sandbox`.
+    #[command(flatten)]
+    pub sandbox: EmbeddedSandbox,
 
     /// Serve many accounts: each caller's API key is the Stripe key, live or test, that its requests use
     #[arg(long, env = "TIER_CLOUD", conflicts_with = "api_key_file")]

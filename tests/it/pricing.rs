@@ -16,7 +16,7 @@ fn a_pushed_model_is_pulled_unchanged() {
 
 /// Whatever the generation of its prices. Tries so many models.
 pub(crate) fn any_model_is_pulled_unchanged(generation: GenerationSetting, cases: u32) {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let settings = Settings {
         generation,
         ..Settings::default()
@@ -30,7 +30,7 @@ pub(crate) fn any_model_is_pulled_unchanged(generation: GenerationSetting, cases
         app.sandbox().reset();
         runtime.block_on(round_trip(&app, &model))
     });
-    outcome.unwrap();
+    outcome.expect("the same model");
 }
 
 async fn round_trip(app: &TestApp, model: &Value) -> Result<(), TestCaseError> {

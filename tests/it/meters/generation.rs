@@ -20,7 +20,8 @@ fn plan(name: &str) -> Value {
 
 /// Pushes a plan of that name, and returns the generation of its price.
 async fn pushed(shop: &Shop, domain: &Domain, name: &str) -> &'static str {
-    let results = domain.push(&parse(&plan(name)), |_| ()).await.unwrap();
+    let results = domain.push(&parse(&plan(name)), |_| ()).await;
+    let results = results.expect("a push");
     assert!(
         all_are(&PushOutcome::Created, &results),
         "{}",
@@ -30,7 +31,7 @@ async fn pushed(shop: &Shop, domain: &Domain, name: &str) -> &'static str {
     let all = shop.generations().await;
     all.into_iter()
         .find(|(name, _)| *name == feature)
-        .unwrap()
+        .expect("a result of the feature")
         .1
 }
 
