@@ -265,13 +265,14 @@ impl Billing<'_> {
         with_tiers(self.get(PRICES)).list().await
     }
 
-    /// What `look` finds in the newest price in which it finds anything.
-    pub async fn newest_price<T>(
+    /// What `look` finds in the newest metered price in which it finds anything.
+    pub async fn newest_metered_price<T>(
         self,
         look: impl Fn(&Price) -> Option<T> + Send,
     ) -> Result<Option<T>, Error> {
         let found = |page: &[Price]| page.iter().any(|price| look(price).is_some());
-        let prices = self.get(PRICES).list_until(found).await?;
+        let prices = self.get(PRICES).param("recurring[usage_type]", "metered");
+        let prices = prices.list_until(found).await?;
         Ok(prices.iter().find_map(look))
     }
 

@@ -49,7 +49,7 @@ impl Domain {
                 .generation()
                 .filter(|_| price.feature_plan().is_some())
         };
-        let newest = self.billing().newest_price(of_tiers).await?;
+        let newest = self.billing().newest_metered_price(of_tiers).await?;
         Ok(newest.unwrap_or(Generation::Classic))
     }
 
