@@ -3,6 +3,7 @@
 mod batches;
 mod changes;
 mod crashes;
+mod levels;
 mod outages;
 mod reservations;
 mod restarts;
