@@ -456,3 +456,21 @@ fn an_outage_that_ends_as_the_period_closes() {
         },
     ]);
 }
+
+/// The model took two reports with keys of their own for one that was sent twice.
+#[test]
+fn an_outage_that_begins_and_ends_with_the_same_report() {
+    replay_with_ledger(&[
+        Buy {
+            at: 0,
+            org: 2,
+            to: 2,
+        },
+        Away {
+            org: 2,
+            calls: 4,
+            hours: 1,
+            last: report(4),
+        },
+    ]);
+}
