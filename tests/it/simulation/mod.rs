@@ -40,7 +40,7 @@ use ops::Op;
 /// What the lists are made of, unless somebody looks for new ones.
 const SEED: u64 = 20_261_128;
 
-/// How many lists run by default, and how long they are. `.ci/run` runs 500.
+/// How many lists run by default, and how long they are.
 const LISTS: u32 = 300;
 const SHORTEST: usize = 30;
 const LONGEST: usize = 40;
