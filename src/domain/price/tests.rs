@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::pricing::Model;
+use crate::stripe::Form;
 
 /// The first feature of a model whose only plan is `plan:a@1`.
 fn first(plan: &Value) -> (FeaturePlan, Plan, Feature) {
@@ -19,11 +20,12 @@ fn sent(plan: &Value) -> String {
     let (name, plan, feature) = first(plan);
     let mut form = new_product(&name, &plan, &feature).form();
     form.append(terms(&name, &plan, &feature, None).form());
-    let lines: Vec<String> = form
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    lines.join("\n")
+    lines(&form)
+}
+
+fn lines(form: &Form) -> String {
+    let lines = form.iter().map(|(key, value)| format!("{key}={value}"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -116,10 +118,7 @@ fn a_feature_with_a_meter() {
     } } });
     let (name, plan, feature) = first(&plan);
     let form = terms(&name, &plan, &feature, Some("mtr_1")).form();
-    let lines: Vec<String> = (form.iter())
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    assert_snapshot!(lines.join("\n"), @r#"
+    assert_snapshot!(lines(&form), @r#"
     lookup_key=tier__feature-x-plan-a-1
     metadata[tier.feature]=feature:x@plan:a@1
     metadata[tier.limit]=20
