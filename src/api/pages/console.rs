@@ -117,12 +117,12 @@ async fn plans(domain: &Domain) -> domain::Result<Vec<PricedPlan>> {
 }
 
 /// The plan to change to, and when.
-struct Wish {
+struct Parameters {
     plan: PlanName,
     at: MigrateAt,
 }
 
-impl FromRequestParts<Shared> for Wish {
+impl FromRequestParts<Shared> for Parameters {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
@@ -142,8 +142,8 @@ impl FromRequestParts<Shared> for Wish {
     }
 }
 
-async fn change(domain: Domain, Org(org): Org, wish: Wish) -> Result<Fragment, Error> {
-    let Wish { plan, at } = wish;
+async fn change(domain: Domain, Org(org): Org, parameters: Parameters) -> Result<Fragment, Error> {
+    let Parameters { plan, at } = parameters;
     let (phases, plans) = tokio::try_join!(domain.phases(&org), plans(&domain))?;
     let to = plans.iter().find(|priced| priced.id == plan);
     let to = to.ok_or_else(|| domain::Error::FeatureOrPlanNotFound(plan.to_string()))?;

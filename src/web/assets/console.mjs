@@ -4,7 +4,7 @@
 import { h, labelled } from './dom.mjs'
 import { Server } from './server.mjs'
 
-const KEYED = new Set([401, 403])
+const NEEDS_KEY = new Set([401, 403])
 
 class Console extends HTMLElement {
   #server = new Server()
@@ -51,15 +51,15 @@ class Console extends HTMLElement {
   /** @param {import('./server.mjs').Refusal} error */
   #failed(error) {
     this.#status.textContent = ''
-    const said = h('p', { className: 'error', role: 'alert' }, error.message)
-    if (!KEYED.has(error.status)) {
-      this.#content.replaceChildren(said, h('p', {}, h('a', { href: '#' }, 'All orgs')))
+    const message = h('p', { className: 'error', role: 'alert' }, error.message)
+    if (!NEEDS_KEY.has(error.status)) {
+      this.#content.replaceChildren(message, h('p', {}, h('a', { href: '#' }, 'All orgs')))
       return
     }
     const key = h('input', { name: 'key', type: 'password', autocomplete: 'off', required: true })
     const field = labelled('API key of this server', key, 'It is kept until this page is closed, and nowhere else.')
     const form = h('form', { data: { does: 'key' } }, field, h('button', {}, 'Open'))
-    this.#content.replaceChildren(...(this.#server.key === '' ? [] : [said]), form)
+    this.#content.replaceChildren(...(this.#server.key === '' ? [] : [message]), form)
   }
 
   /** @param {SubmitEvent} event */
