@@ -28,7 +28,7 @@ FIVE_FEATURES = {
 CHECK = """
     local requests, n = {}, 0
     init = function()
-      for org = 0, ORGS - 1 do requests[org] = wrk.format('GET', (PATH:gsub('{}', org))) end
+      for org = 0, ORGS - 1 do requests[org] = wrk.format('GET', (string.gsub(PATH, '{}', org))) end
     end
     request = function() n = (n + 1) % ORGS; return requests[n] end
 """
