@@ -255,7 +255,7 @@ impl From<domain::Error> for Error {
                 Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
                     .retry_after(*retry_after)
             }
-            E::Listing { .. } | E::Abandoned | E::Undelivered => {
+            E::Listing { .. } | E::Abandoned | E::Undelivered | E::Unprocessed => {
                 Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
                     .retry_after(COME_BACK)
             }

@@ -9,7 +9,7 @@ use super::new_price::{NewPrice, NewUsage, PriceProduct};
 use super::object::{Expandable, Metadata, Object, decimal, identified, or_default};
 use super::words::words;
 use super::{Billing, CLASSIC, Done, WITH_METERS, Write};
-use crate::stripe::{Error, Page, Request};
+use crate::stripe::{ApiVersion, Error, Page, Request};
 
 /// How many lookup keys one call can ask for.
 pub const KEYS_PER_CALL: usize = 10;
@@ -78,6 +78,11 @@ impl Price {
         })
     }
 
+    /// The meter that counts its usage: `mtr_…`.
+    pub fn meter(&self) -> Option<&str> {
+        self.recurring.as_ref()?.meter.as_deref()
+    }
+
     /// How usage is aggregated. A price with a meter does not say it.
     pub fn aggregate_usage(&self) -> Option<&AggregateUsage> {
         let recurring = self.recurring.as_ref();
@@ -110,6 +115,14 @@ pub enum Generation {
 }
 
 impl Generation {
+    /// The version of the calls that change subscriptions to its prices.
+    pub fn version(self) -> ApiVersion {
+        match self {
+            Self::Classic => CLASSIC,
+            Self::Meters => WITH_METERS,
+        }
+    }
+
     /// The name, as in settings.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -274,6 +287,11 @@ impl Billing<'_> {
         let prices = self.get(PRICES).param("recurring[usage_type]", "metered");
         let prices = prices.list_until(found).await?;
         Ok(prices.iter().find_map(look))
+    }
+
+    /// A price.
+    pub async fn price(self, id: &str) -> Result<Price, Error> {
+        self.get(("/v1/prices/*", id)).send().await
     }
 
     /// The prices with these lookup keys, of which there are at most [`KEYS_PER_CALL`].

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Billing, Metadata, Write};
+use super::{Billing, Generation, Metadata, Write};
 use crate::stripe::Form;
 
 /// A Checkout page at Stripe.
@@ -40,6 +40,8 @@ pub struct NewSessionItems<'a> {
     pub mark: (&'a str, &'a str),
     /// More metadata.
     pub metadata: &'a Metadata,
+    /// The generation of its prices. With meters, the subscription bills in Stripe's flexible mode.
+    pub generation: Generation,
     /// Days before the first payment.
     pub trial_days: Option<i64>,
     /// The id of a coupon.
@@ -92,6 +94,9 @@ impl NewSessionItems<'_> {
         for (key, value) in self.metadata {
             form.push(format!("subscription_data[metadata][{key}]"), value);
         }
+        if self.generation == Generation::Meters {
+            form.push("subscription_data[billing_mode][type]", "flexible");
+        }
         form.push_some("discounts[0][coupon]", self.coupon);
         form.push_some("subscription_data[trial_period_days]", self.trial_days);
         for (i, item) in self.items.iter().enumerate() {
@@ -104,6 +109,11 @@ impl NewSessionItems<'_> {
 impl Billing<'_> {
     /// Opens a Checkout session.
     pub fn create_session(self, session: &NewSession<'_>) -> Write<CheckoutSession> {
-        Write::new(self.post("/v1/checkout/sessions").form(session.form()))
+        let sold = session.subscribes_to.as_ref();
+        let generation = sold.map_or(Generation::Classic, |sold| sold.generation);
+        let request = self
+            .client
+            .post(generation.version(), "/v1/checkout/sessions");
+        Write::new(request.form(session.form()))
     }
 }

@@ -10,8 +10,8 @@ use crate::stripe::Error;
 const METERS: &str = "/v1/billing/meters";
 
 /// The keys in the payload of an event. They are Stripe's defaults.
-const CUSTOMER_KEY: &str = "stripe_customer_id";
-const VALUE_KEY: &str = "value";
+pub(super) const CUSTOMER_KEY: &str = "stripe_customer_id";
+pub(super) const VALUE_KEY: &str = "value";
 
 /// A billing meter. Only its display name can be changed.
 #[derive(Clone, Debug, Deserialize)]
@@ -81,6 +81,12 @@ impl Billing<'_> {
     pub async fn active_meters(self) -> Result<Vec<Meter>, Error> {
         let request = self.client.get(WITH_METERS, METERS);
         request.param("status", "active").list().await
+    }
+
+    /// A meter.
+    pub async fn meter(self, id: &str) -> Result<Meter, Error> {
+        let path = ("/v1/billing/meters/*", id);
+        self.client.get(WITH_METERS, path).send().await
     }
 
     /// Creates a meter. Stripe refuses it if an active one has its event name.

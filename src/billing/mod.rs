@@ -14,6 +14,7 @@ mod customers;
 mod events;
 mod invoice_items;
 mod invoices;
+mod meter_events;
 mod meters;
 mod new_price;
 mod new_schedule;
@@ -47,6 +48,7 @@ pub use invoices::{
     Charge, CollectionMethod, DiscountAmount, Invoice, InvoiceLine, InvoiceStatus, PaymentIntent,
     PaymentStatus, Period,
 };
+pub use meter_events::{MeterEvent, PreviewedUsage};
 pub use meters::{Formula, Meter, NewMeter};
 pub use new_price::{NewAmount, NewPrice, NewTier, NewUsage, PriceProduct};
 pub use new_schedule::{NewPhase, NewPhaseItem, NewSchedule, PhaseEnd, ScheduleStart};

@@ -1,7 +1,7 @@
 //! Subscription schedules to create, and the new phases of existing ones.
 
-use super::EndBehavior;
 use super::object::Metadata;
+use super::{EndBehavior, Generation};
 use crate::stripe::Form;
 
 /// The wanted state of a schedule.
@@ -21,6 +21,8 @@ pub struct NewSchedule {
     pub unprorated: bool,
     /// The index of the phase that begins now, or is changed in place. None if the first one is kept as it is.
     pub begins: Option<usize>,
+    /// The generation of its prices. With meters, its subscription bills in Stripe's flexible mode.
+    pub generation: Generation,
 }
 
 /// When the first phase of a schedule starts.
@@ -81,6 +83,9 @@ impl NewSchedule {
             ScheduleStart::At(start) => form.push("start_date", start),
             ScheduleStart::Now | ScheduleStart::WithCurrentPhase => form.push("start_date", "now"),
         }
+        if self.generation == Generation::Meters {
+            form.push("billing_mode[type]", "flexible");
+        }
         form.append(self.terms());
         form
     }
@@ -124,14 +129,14 @@ impl NewSchedule {
             if self.unprorated && self.begins == Some(i) {
                 form.push(format!("phases[{i}][proration_behavior]"), "none");
             }
-            phase.push_to(&mut form, i);
+            phase.push_to(&mut form, i, self.generation);
         }
         form
     }
 }
 
 impl NewPhase {
-    fn push_to(&self, form: &mut Form, i: usize) {
+    fn push_to(&self, form: &mut Form, i: usize, generation: Generation) {
         for (j, item) in self.items.iter().enumerate() {
             let name = format!("phases[{i}][items][{j}]");
             form.push(format!("{name}[price]"), &item.price);
@@ -149,7 +154,11 @@ impl NewPhase {
             form.push(format!("phases[{i}][trial]"), true);
         }
         form.push_some(format!("phases[{i}][trial_end]"), self.trial_end);
-        form.push_some(format!("phases[{i}][coupon]"), self.coupon.as_deref());
+        let coupon = match generation {
+            Generation::Classic => "[coupon]",
+            Generation::Meters => "[discounts][0][coupon]",
+        };
+        form.push_some(format!("phases[{i}]{coupon}"), self.coupon.as_deref());
         for (key, value) in &self.metadata {
             form.push(format!("phases[{i}][metadata][{key}]"), value);
         }

@@ -5,7 +5,9 @@ use serde::Deserialize;
 use super::new_schedule::NewSchedule;
 use super::object::{Expandable, Metadata, identified};
 use super::words::words;
-use super::{AutomaticTax, Billing, Coupon, Customer, Done, Price, Subscription, Write};
+use super::{
+    AutomaticTax, Billing, Coupon, Customer, Done, Generation, Price, Subscription, Write,
+};
 use crate::stripe::Error;
 
 /// A subscription schedule.
@@ -193,16 +195,15 @@ impl Billing<'_> {
     /// Creates a schedule for a customer without a subscription. The answer has the new subscription, if the schedule
     /// begins now.
     pub fn create_schedule(self, customer: &str, new: &NewSchedule) -> Write<Schedule> {
-        let request = self.post(SCHEDULES).form(new.creation(customer));
+        let request = self.client.post(new.generation.version(), SCHEDULES);
+        let request = request.form(new.creation(customer));
         Write::new(request.expand("subscription"))
     }
 
     /// Creates a schedule from a subscription. Stripe accepts no metadata in this call.
-    pub fn adopt_subscription(self, subscription: &str) -> Write<Schedule> {
-        Write::new(
-            self.post(SCHEDULES)
-                .param("from_subscription", subscription),
-        )
+    pub fn adopt_subscription(self, subscription: &str, generation: Generation) -> Write<Schedule> {
+        let request = self.client.post(generation.version(), SCHEDULES);
+        Write::new(request.param("from_subscription", subscription))
     }
 
     /// Replaces the phases of a schedule. The answer has its subscription. `current_phase_start` is when the phase in
@@ -214,7 +215,8 @@ impl Billing<'_> {
         current_phase_start: Option<i64>,
     ) -> Write<Schedule> {
         let form = new.replacement(current_phase_start);
-        let request = self.post((SCHEDULE, id)).form(form);
+        let request = self.client.post(new.generation.version(), (SCHEDULE, id));
+        let request = request.form(form);
         Write::new(request.expand("subscription"))
     }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::object::{Expandable, Metadata, identified};
 use super::words::words;
-use super::{Billing, Customer, Discount, Price, Schedule, Write};
+use super::{Billing, Customer, Discount, Generation, Price, Schedule, Write};
 use crate::stripe::{Error, Form, Page};
 
 /// A subscription.
@@ -267,8 +267,13 @@ impl Billing<'_> {
     }
 
     /// Ends a subscription now and bills what was used. With `credits`, Stripe credits the unused time.
-    pub async fn end_subscription(self, id: &str, credits: bool) -> Result<Subscription, Error> {
-        let request = self.delete((SUBSCRIPTION, id));
+    pub async fn end_subscription(
+        self,
+        id: &str,
+        generation: Generation,
+        credits: bool,
+    ) -> Result<Subscription, Error> {
+        let request = self.client.delete(generation.version(), (SUBSCRIPTION, id));
         let request = request.param("invoice_now", true);
         request.param("prorate", credits).send().await
     }

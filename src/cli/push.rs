@@ -141,7 +141,7 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<(
     let metered = with_meters(&pushed.results);
     if metered > 0 {
         output::note(format_args!(
-            "{} got a price with a billing meter, and orgs cannot be subscribed to such prices",
+            "{} got a price with a billing meter: a server with --ledger cannot report to it",
             output::plural(metered, "feature")
         ));
     }

@@ -62,24 +62,6 @@ impl PricedFeature {
     }
 }
 
-/// Checks that no feature has a price with a meter, whose usage Tier does not record.
-///
-/// # Errors
-/// [`Error::Invalid`] for the first such feature.
-pub(super) fn check_generation<'a>(
-    features: impl IntoIterator<Item = &'a PricedFeature>,
-) -> Result<()> {
-    let on_meter = |one: &&PricedFeature| one.generation == Some(Generation::Meters);
-    match features.into_iter().find(on_meter) {
-        None => Ok(()),
-        Some(one) => Err(Error::Invalid(format!(
-            "{} has a price with a billing meter, and orgs cannot be subscribed to such prices: push its plan with \
-             --stripe-generation classic, under a new version",
-            one.name
-        ))),
-    }
-}
-
 /// The terms that all items of a subscription must share.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct BillingTerms {
@@ -111,12 +93,16 @@ pub(super) struct Catalog {
 impl Domain {
     /// Reads the catalog, with one call for each hundred prices.
     pub(super) async fn catalog(&self) -> Result<Catalog> {
-        Ok(Catalog::new(self.billing().prices().await?))
+        let prices = self.billing().prices().await?;
+        self.shared().await?.generation.note_prices(&prices);
+        Ok(Catalog::new(prices))
     }
 
     /// Like [`catalog`](Self::catalog), with tiers, which tell whether a feature is free.
     pub(super) async fn catalog_with_tiers(&self) -> Result<Catalog> {
-        Ok(Catalog::new(self.billing().prices_with_tiers().await?))
+        let prices = self.billing().prices_with_tiers().await?;
+        self.shared().await?.generation.note_prices(&prices);
+        Ok(Catalog::new(prices))
     }
 
     /// The features of `references`, in order and without duplicates.

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest as _, Sha256};
 
-use super::catalog::{PricedFeature, check_generation};
+use super::catalog::PricedFeature;
 use super::entitlement::Before;
+use super::generation;
 use super::phases::Phase;
 use super::plan_change::{CurrentPlan, CurrentState};
 use super::refs::{OrgName, Reference};
@@ -14,7 +15,8 @@ use super::revision::{Attempts, Refusal};
 use super::subscription::{Detail, MARK};
 use super::{Domain, Error, Result};
 use crate::billing::{
-    CheckoutSession, LineItem, Metadata, NewSession, NewSessionItems, Subscription, Write,
+    CheckoutSession, Generation, LineItem, Metadata, NewSession, NewSessionItems, Subscription,
+    Write,
 };
 use crate::num::hex;
 
@@ -50,12 +52,18 @@ struct Purchase {
     items: Vec<LineItem>,
     coupon: Option<String>,
     automatic_tax: bool,
-    /// The app's own metadata.
+    /// The app's own metadata, and the generation's mark.
     metadata: Metadata,
+    generation: Generation,
 }
 
 impl Purchase {
-    fn new(features: &[PricedFeature], current: Option<&Subscription>, now: i64) -> Self {
+    fn new(
+        features: &[PricedFeature],
+        current: Option<&Subscription>,
+        unmetered: Generation,
+        now: i64,
+    ) -> Self {
         let state = current.map_or(CurrentState::Nothing, CurrentState::Subscribed);
         let plan = CurrentPlan::of(state, now);
         let items = features.iter().zip(plan.items_with(features));
@@ -67,11 +75,17 @@ impl Purchase {
         let metadata = current.map(|current| current.metadata.iter());
         let own = metadata.into_iter().flatten();
         let own = own.filter(|(key, _)| !key.starts_with("tier."));
+        let own = own.map(|(key, value)| (key.clone(), value.clone()));
+        let mut metadata: Metadata = own.collect();
+        let metered = features.iter().find_map(|feature| feature.generation);
+        let generation = metered
+            .or_else(|| current.map(Subscription::generation))
+            .unwrap_or(unmetered);
+        generation::mark(&mut metadata, generation);
         Self {
             items: items.collect(),
-            metadata: own
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect(),
+            metadata,
+            generation,
             automatic_tax: plan.automatic_tax && !features.is_empty(),
             coupon: plan.coupon.filter(|_| !features.is_empty()),
         }
@@ -136,7 +150,7 @@ impl Domain {
         if let Some(archived) = features.iter().find(|feature| feature.archived) {
             return Err(Error::PlanArchived(archived.name.plan().to_string()));
         }
-        check_generation(&features)?;
+        self.generation_to_sell(&features)?;
         Ok(features)
     }
 
@@ -201,7 +215,8 @@ impl Domain {
         let found = self.subscriptions(customer, Detail::History).await?;
         let current = found.current.filter(Subscription::grants);
         let now = self.now().await?;
-        let purchase = Purchase::new(features, current.as_ref(), now);
+        let unmetered = self.generation_without_metered().await?;
+        let purchase = Purchase::new(features, current.as_ref(), unmetered, now);
         let before = match key {
             // The org may have bought it already.
             Some(_) => Before::Unknown,
@@ -243,6 +258,7 @@ impl Domain {
                 items: &purchase.items,
                 mark: MARK,
                 metadata: &purchase.metadata,
+                generation: purchase.generation,
                 trial_days: Some(checkout.trial_days).filter(|days| *days > 0),
                 coupon: purchase.coupon.as_deref(),
             }),

@@ -111,6 +111,11 @@ pub enum Error {
     /// The plan was not changed, because earlier usage is not delivered to Stripe yet. Nothing was done.
     #[error("earlier usage could not be sent to Stripe, so nothing was changed")]
     Undelivered,
+    /// The plan was not changed, because Stripe has not processed earlier usage yet. Nothing was done.
+    #[error(
+        "Stripe has not processed earlier usage yet, so nothing was changed: try again in a few seconds"
+    )]
+    Unprocessed,
     /// The reservation has ended: its outcome.
     #[error("reservation has {0}")]
     ReservationEnded(&'static str),

@@ -1,9 +1,92 @@
-//! The generation of the metered prices that a push creates.
+//! The generation of metered prices: which one a push creates, and which one a subscription is of.
+//!
+//! All metered prices of a subscription are of one generation, which decides how Stripe bills it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Domain, Result};
-use crate::billing::{Generation, Price};
+use super::catalog::PricedFeature;
+use super::plan_change::CurrentState;
+use super::{Domain, Error, Result};
+use crate::billing::{Generation, Metadata, Price, Schedule, Subscription};
+
+/// Marks a subscription, and each phase of a schedule, whose prices have meters. A subscription without metered prices
+/// is of a generation too.
+const MARK: (&str, &str) = ("tier.generation", "meters");
+
+/// The metadata key of the mark.
+pub(super) const GENERATION: &str = MARK.0;
+
+/// Marks the metadata of a subscription or phase, if it is on meters.
+pub(super) fn mark(metadata: &mut Metadata, generation: Generation) {
+    if generation == Generation::Meters {
+        metadata.insert(MARK.0.to_owned(), MARK.1.to_owned());
+    }
+}
+
+fn marked(metadata: &Metadata) -> bool {
+    metadata.get(MARK.0).is_some_and(|value| value == MARK.1)
+}
+
+impl Subscription {
+    /// The generation of its prices.
+    pub(super) fn generation(&self) -> Generation {
+        let mut items = self.items.data.iter();
+        let found = items.find_map(|item| item.price.generation());
+        found.unwrap_or(if marked(&self.metadata) {
+            Generation::Meters
+        } else {
+            Generation::Classic
+        })
+    }
+
+    /// Whether its prices have meters.
+    pub(super) fn is_on_meters(&self) -> bool {
+        self.generation() == Generation::Meters
+    }
+}
+
+impl Schedule {
+    /// The generation of its prices, which is that of its first phase.
+    pub(super) fn generation(&self) -> Generation {
+        let first = self.phases.first();
+        let metadata = first.and_then(|phase| phase.metadata.as_ref());
+        if metadata.is_some_and(marked) {
+            Generation::Meters
+        } else {
+            Generation::Classic
+        }
+    }
+}
+
+/// The generation of the metered features; none if no feature is metered.
+///
+/// # Errors
+/// [`Error::Invalid`] if they are of both.
+fn generation_of<'a>(
+    features: impl IntoIterator<Item = &'a PricedFeature>,
+) -> Result<Option<Generation>> {
+    let metered = features.into_iter().filter(|one| one.generation.is_some());
+    let mut first: Option<&PricedFeature> = None;
+    for one in metered {
+        match first {
+            Some(first) if first.generation != one.generation => {
+                let on_meter = |one: &PricedFeature| one.generation == Some(Generation::Meters);
+                let (with, without) = if on_meter(one) {
+                    (one, first)
+                } else {
+                    (first, one)
+                };
+                return Err(Error::Invalid(format!(
+                    "{} has a price with a billing meter, and {} has not: a subscription cannot have both; push one of \
+                     the plans again under a new version",
+                    with.name, without.name
+                )));
+            }
+            _ => first = Some(one),
+        }
+    }
+    Ok(first.and_then(|one| one.generation))
+}
 
 /// Which generation of metered prices a push creates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,18 +98,34 @@ pub enum GenerationSetting {
     Fixed(Generation),
 }
 
-/// Whether Stripe has refused classic metered prices of an account.
+/// What is known of the generation of an account's prices.
 #[derive(Debug, Default)]
-pub(super) struct ClassicRefused(AtomicBool);
+pub(super) struct Known {
+    /// Whether Stripe has refused classic metered prices.
+    classic_refused: AtomicBool,
+    /// Whether the newest metered price of Tier's had a meter when it was last read.
+    newest_has_meter: AtomicBool,
+}
 
-impl ClassicRefused {
-    pub(super) fn note(&self) {
-        self.0.store(true, Ordering::Relaxed);
+impl Known {
+    pub(super) fn note_refusal(&self) {
+        self.classic_refused.store(true, Ordering::Relaxed);
     }
 
-    fn is_noted(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// Notes the newest metered price, from a list of prices that is newest first.
+    pub(super) fn note_prices(&self, prices: &[Price]) {
+        if let Some(newest) = prices.iter().find_map(generation_of_tiers) {
+            let has_meter = newest == Generation::Meters;
+            self.newest_has_meter.store(has_meter, Ordering::Relaxed);
+        }
     }
+}
+
+/// The generation of a metered price of Tier's.
+fn generation_of_tiers(price: &Price) -> Option<Generation> {
+    price
+        .generation()
+        .filter(|_| price.feature_plan().is_some())
 }
 
 impl Domain {
@@ -41,16 +140,75 @@ impl Domain {
         if let GenerationSetting::Fixed(generation) = self.generation {
             return Ok(generation);
         }
-        if self.shared().await?.classic_refused.is_noted() {
+        let known = &self.shared().await?.generation;
+        if known.classic_refused.load(Ordering::Relaxed) {
             return Ok(Generation::Meters);
         }
-        let of_tiers = |price: &Price| {
-            price
-                .generation()
-                .filter(|_| price.feature_plan().is_some())
+        let newest = self.billing().newest_metered_price(generation_of_tiers);
+        Ok(newest.await?.unwrap_or(Generation::Classic))
+    }
+
+    /// The generation of a new subscription that sells nothing metered: that of new plans, as far as it is known.
+    pub(super) async fn generation_without_metered(&self) -> Result<Generation> {
+        if let GenerationSetting::Fixed(generation) = self.generation {
+            return Ok(generation);
+        }
+        let known = &self.shared().await?.generation;
+        let on_meters = known.classic_refused.load(Ordering::Relaxed)
+            || known.newest_has_meter.load(Ordering::Relaxed);
+        Ok(if on_meters {
+            Generation::Meters
+        } else {
+            Generation::Classic
+        })
+    }
+
+    /// The generation of the features that are going to be sold; none if no feature is metered.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if they are of both generations, or have meters and this server has a ledger.
+    pub(super) fn generation_to_sell<'a>(
+        &self,
+        features: impl IntoIterator<Item = &'a PricedFeature>,
+    ) -> Result<Option<Generation>> {
+        let generation = generation_of(features)?;
+        if generation == Some(Generation::Meters) && self.has_ledger() {
+            return Err(Error::Invalid(
+                "the plan is billed by billing meters, to which a ledger does not deliver yet: use a server without \
+                 --ledger, or push the plan with --stripe-generation classic, under a new version"
+                    .to_owned(),
+            ));
+        }
+        Ok(generation)
+    }
+
+    /// Checks that the org can change to `features`. `later`: the first of them do not begin now.
+    ///
+    /// # Errors
+    /// Those of [`generation_to_sell`](Self::generation_to_sell), and [`Error::Invalid`] if the org's subscription is of
+    /// another generation and the change does not begin now.
+    pub(super) fn check_generation<'a>(
+        &self,
+        state: CurrentState<'_>,
+        features: impl IntoIterator<Item = &'a PricedFeature>,
+        later: bool,
+    ) -> Result<()> {
+        let Some(asked) = self.generation_to_sell(features)? else {
+            return Ok(());
         };
-        let newest = self.billing().newest_metered_price(of_tiers).await?;
-        Ok(newest.unwrap_or(Generation::Classic))
+        let stays = match state {
+            CurrentState::Nothing => true,
+            CurrentState::NotStarted(schedule) => schedule.generation() == asked,
+            CurrentState::Subscribed(subscription) => subscription.generation() == asked || !later,
+        };
+        if stays {
+            return Ok(());
+        }
+        Err(Error::Invalid(
+            "the org's plan is billed by usage records and the new one by billing meters, or the other way round: such \
+             a change needs a new subscription, which can only begin now"
+                .to_owned(),
+        ))
     }
 
     /// Whether a push may create prices with meters if Stripe refuses classic ones.

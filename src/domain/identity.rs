@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
 use super::memory::Memory;
-use super::{Domain, Error, Result, entitlement, generation, locks, migration, org, usage};
+use super::{Domain, Error, Result, entitlement, generation, locks, meters, migration, org, usage};
 use crate::num::hex;
 use crate::stripe::{AccountCalls, Client};
 
@@ -32,8 +32,12 @@ pub(super) struct SharedState {
     pub(super) writes: usage::Writes,
     /// Its migrations that this process has begun.
     pub(super) migrations: migration::Migrations,
-    /// Whether Stripe has refused its classic metered prices.
-    pub(super) classic_refused: generation::ClassicRefused,
+    /// What is known of the generation of its prices.
+    pub(super) generation: generation::Known,
+    /// Events that Stripe may not have processed.
+    pub(super) sent_events: usage::SentEvents,
+    /// The names of its meters' events.
+    pub(super) event_names: meters::EventNames,
     /// Its calls to Stripe.
     calls: AccountCalls,
 }
@@ -51,7 +55,9 @@ impl SharedState {
             outage: entitlement::Outage::default(),
             writes: usage::Writes::default(),
             migrations: migration::Migrations::default(),
-            classic_refused: generation::ClassicRefused::default(),
+            generation: generation::Known::default(),
+            sent_events: usage::SentEvents::default(),
+            event_names: meters::EventNames::default(),
             calls: AccountCalls::default(),
         }
     }

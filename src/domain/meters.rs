@@ -4,6 +4,7 @@
 //! that no event counts twice.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
@@ -19,6 +20,16 @@ const MAX_EVENT_NAME: usize = 100;
 
 /// The length of the digest in a shortened event name.
 const DIGEST: usize = 16;
+
+/// The names of meters' events, by the meter's id. They never change.
+#[derive(Debug, Default)]
+pub(super) struct EventNames(Mutex<HashMap<String, Arc<str>>>);
+
+impl EventNames {
+    fn names(&self) -> MutexGuard<'_, HashMap<String, Arc<str>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The account's active meters by event name, read when they are first needed.
 #[derive(Debug, Default)]
@@ -77,6 +88,20 @@ impl Domain {
             Some(meter) => usable(meter, &formula),
             None => Err(refused.into()),
         }
+    }
+
+    /// The name of a meter's events.
+    pub(super) async fn event_name_of(&self, meter: &str) -> Result<Arc<str>> {
+        let shared = self.shared().await?;
+        let known = shared.event_names.names().get(meter).cloned();
+        if let Some(name) = known {
+            return Ok(name);
+        }
+        let found = self.billing().meter(meter).await?;
+        let name: Arc<str> = found.event_name.into();
+        let mut names = shared.event_names.names();
+        names.insert(meter.to_owned(), Arc::clone(&name));
+        Ok(name)
     }
 
     async fn active_meters(&self) -> Result<HashMap<String, Meter>> {

@@ -14,7 +14,7 @@ mod targets;
 
 use std::collections::BTreeSet;
 
-use super::catalog::{Catalog, PricedFeature, check_generation};
+use super::catalog::{Catalog, PricedFeature};
 use super::refs::{FeatureName, FeaturePlan, OrgName, PlanName};
 use super::{Domain, Error, Result};
 
@@ -251,7 +251,7 @@ impl Domain {
             return Err(Error::PlanArchived(request.to.to_string()));
         }
         let from = terms.catalog.plan(&request.from)?;
-        check_generation(from.iter().chain(&to))?;
+        self.generation_to_sell(from.iter().chain(&to))?;
         let currency = |plan: &[PricedFeature]| {
             let first = plan.first();
             first

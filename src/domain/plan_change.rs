@@ -6,8 +6,11 @@ mod current_plan;
 mod phases;
 
 use super::catalog::PricedFeature;
+use super::generation;
 use super::{Error, Result};
-use crate::billing::{NewPhase, NewSchedule, PhaseEnd, Schedule, ScheduleStart, Subscription};
+use crate::billing::{
+    Generation, NewPhase, NewSchedule, PhaseEnd, Schedule, ScheduleStart, Subscription,
+};
 
 pub(super) use append::with_phases_to_come;
 pub(super) use current_plan::CurrentPlan;
@@ -55,6 +58,8 @@ pub(super) struct Change<'a> {
     pub(super) automatic_tax: Option<bool>,
     /// The payment method of the subscription. None: no change.
     pub(super) payment_method: Option<&'a str>,
+    /// The generation of a new subscription that sells nothing metered.
+    pub(super) unmetered: Generation,
     /// Unix seconds.
     pub(super) now: i64,
 }
@@ -142,7 +147,14 @@ pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Act
         let phases = kept.into_iter().chain(planned).collect();
         NewSchedule {
             begins,
-            ..schedule(start, phases, ends.is_some(), &current_plan, change)
+            ..schedule(
+                current_state,
+                start,
+                phases,
+                ends.is_some(),
+                &current_plan,
+                change,
+            )
         }
     };
     match (current_state, first.effective) {
@@ -154,6 +166,12 @@ pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Act
             schedule.id.clone(),
             plan(at.map_or(ScheduleStart::Now, ScheduleStart::At), None, None),
         ),
+        // A subscription stays of its generation. The new one supersedes it.
+        (CurrentState::Subscribed(subscription), None)
+            if subscription.generation() != generation(current_state, change) =>
+        {
+            Action::Create(plan(ScheduleStart::Now, None, None))
+        }
         (CurrentState::Subscribed(subscription), None) => {
             let begins = ends_current_phase(subscription, &current_plan, first, change.now);
             let kept = begins.then(|| keep(subscription, &current_plan, PhaseEnd::Now, change.now));
@@ -197,6 +215,7 @@ fn end(
             on_subscription(
                 subscription,
                 schedule(
+                    current_state,
                     ScheduleStart::WithCurrentPhase,
                     phases,
                     true,
@@ -210,13 +229,23 @@ fn end(
 
 /// A schedule of these phases. Settings that the change does not mention stay as they are.
 fn schedule(
+    current_state: CurrentState<'_>,
     start: ScheduleStart,
     mut phases: Vec<NewPhase>,
     ends: bool,
     current_plan: &CurrentPlan,
     change: Change<'_>,
 ) -> NewSchedule {
-    mark_scheduled(&mut phases);
+    let new = generation(current_state, change);
+    match new {
+        Generation::Classic => mark_scheduled(&mut phases),
+        // Stripe keeps what was used before a change, and bills it.
+        Generation::Meters => {
+            for phase in &mut phases {
+                generation::mark(&mut phase.metadata, new);
+            }
+        }
+    }
     let payment_method = change.payment_method.map(str::to_owned);
     NewSchedule {
         start,
@@ -226,7 +255,19 @@ fn schedule(
         payment_method: payment_method.or_else(|| current_plan.payment_method.clone()),
         unprorated: false,
         begins: None,
+        generation: new,
     }
+}
+
+/// The generation after the change. Phases without metered features have that of the others, or stay as they are.
+fn generation(current_state: CurrentState<'_>, change: Change<'_>) -> Generation {
+    let mut asked = change.asked.iter().flat_map(|phase| &phase.features);
+    let asked = asked.find_map(|feature| feature.generation);
+    asked.unwrap_or_else(|| match current_state {
+        CurrentState::Nothing => change.unmetered,
+        CurrentState::NotStarted(schedule) => schedule.generation(),
+        CurrentState::Subscribed(subscription) => subscription.generation(),
+    })
 }
 
 fn on_subscription(subscription: &Subscription, plan: NewSchedule) -> Action {

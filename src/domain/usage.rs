@@ -7,9 +7,11 @@ mod claim;
 mod figure;
 mod keyed;
 mod keyed_clobber;
+mod on_meters;
 mod publication;
 mod record;
 mod recorded;
+mod sent_events;
 mod totals;
 mod writes;
 
@@ -31,6 +33,7 @@ pub(super) use figure::Figure;
 pub(super) use keyed::KeyedReports;
 pub(super) use publication::SettledPublications;
 pub use recorded::Recorded;
+pub(super) use sent_events::SentEvents;
 pub(super) use totals::Used;
 pub(super) use writes::Writes;
 
@@ -121,9 +124,12 @@ impl Domain {
             return Ok(Read::unsubscribed(UsageSnapshot::default(), customer));
         };
         let has_others = !subscriptions.superseded.is_empty() || !subscriptions.others.is_empty();
-        let used = self.complete_usage(customer, &current, lines?, has_others);
-        let used = used.await?;
-        let carried = self.carried_to_items(&current).await?;
+        let (used, carried) = if current.is_on_meters() {
+            self.usage_on_meters(&current).await?
+        } else {
+            let used = self.complete_usage(customer, &current, lines?, has_others);
+            (used.await?, self.carried_to_items(&current).await?)
+        };
         let usage = UsageSnapshot::new(&current, &used, &carried, plans);
         self.submit_others_usage(&in_ledger, &usage).await;
         Ok(Read {
@@ -184,11 +190,12 @@ impl Domain {
         remembered: Option<&UsageSnapshot>,
     ) -> Result<Counted> {
         if let Some(key) = key {
-            return self.report_once(org, report, key).await;
+            return self.report_once(org, report, key, remembered).await;
         }
+        let identifier = uuid::Uuid::new_v4().to_string();
         let mut org = self.resolve_org(org).await?;
         loop {
-            match self.record(&org.customer, report, remembered).await {
+            match self.record(&org, report, &identifier, remembered).await {
                 Ok(counted) => return Ok(counted),
                 Err(failure) => org = self.resolve_again(&org, failure.into()).await?,
             }

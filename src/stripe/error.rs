@@ -177,6 +177,11 @@ impl Error {
         self.api_is(|e| e.is("invoice_upcoming_none"))
     }
 
+    /// A meter event with this identifier was received before. Stripe gives this error no code.
+    pub fn is_event_known(&self) -> bool {
+        self.api_is(|e| e.status == 400 && e.message.starts_with("An event already exists"))
+    }
+
     /// The object to be created exists already: a product's id is taken.
     pub fn is_already_exists(&self) -> bool {
         self.api_is(|e| e.is("resource_already_exists"))

@@ -284,6 +284,11 @@ impl Client {
         Request::new(self.clone(), version, Method::POST, path.into())
     }
 
+    /// Begins a read whose parameters are sent as a form, such as that of a preview.
+    pub fn query(&self, version: ApiVersion, path: impl Into<Path>) -> Request {
+        self.post(version, path).reading()
+    }
+
     /// Begins a deletion, which is idempotent.
     pub fn delete(&self, version: ApiVersion, path: impl Into<Path>) -> Request {
         Request::new(self.clone(), version, Method::DELETE, path.into())

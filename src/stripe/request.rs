@@ -61,6 +61,8 @@ pub struct Request {
     endpoint: &'static str,
     form: Form,
     idempotency_key: Option<String>,
+    /// Whether it changes nothing.
+    is_read: bool,
 }
 
 impl Request {
@@ -69,11 +71,20 @@ impl Request {
         Self {
             client,
             version,
-            method,
             endpoint,
             path,
             form: Form::new(),
             idempotency_key: None,
+            is_read: method == Method::GET,
+            method,
+        }
+    }
+
+    /// The same call, which changes nothing although it is a POST.
+    pub(super) fn reading(self) -> Self {
+        Self {
+            is_read: true,
+            ..self
         }
     }
 
@@ -150,7 +161,7 @@ impl Request {
     /// # Errors
     /// Those of [`send`](Self::send).
     pub async fn send_once<T: DeserializeOwned>(mut self) -> Result<Answer<T>, Error> {
-        if self.method == Method::POST {
+        if !self.is_read && self.method == Method::POST {
             let key = self.idempotency_key.take();
             let key = key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
             self.idempotency_key = Some(sendable(match &self.client.credentials().key_prefix {
@@ -186,9 +197,14 @@ impl Request {
 
     async fn try_once<T: DeserializeOwned>(&self) -> Result<Answer<T>, Error> {
         let reads = &self.client.account.reads;
-        let (body, replayed) = if self.method == Method::GET {
+        let (body, replayed) = if self.is_read {
             let ApiVersion(version) = self.version;
-            let name = format!("{version} {}?{}", self.path, self.form.encode());
+            let name = format!(
+                "{version} {} {}?{}",
+                self.method,
+                self.path,
+                self.form.encode()
+            );
             let read = |client| {
                 let read = Self {
                     client,
@@ -251,7 +267,7 @@ impl Request {
 
     /// Notes that the client's request now writes, unless its caller has left before the first write.
     fn begin(&self) -> Result<(), Error> {
-        if self.method == Method::GET || self.client.caller().may_write() {
+        if self.is_read || self.client.caller().may_write() {
             Ok(())
         } else {
             Err(Error::Abandoned)
@@ -264,7 +280,7 @@ impl Request {
         let had_effect = answer
             .as_ref()
             .map_or_else(Error::may_have_had_effect, |_| true);
-        if self.method != Method::GET && had_effect {
+        if !self.is_read && had_effect {
             self.client.caller().note_effect();
         }
         answer

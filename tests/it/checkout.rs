@@ -130,7 +130,7 @@ async fn calls_to_stripe_with_a_warm_cache() {
 }
 
 /// Pays on the page of the session. Returns where it leads.
-async fn pay(app: &TestApp, answer: &Answer) -> String {
+pub(crate) async fn pay(app: &TestApp, answer: &Answer) -> String {
     let url = answer.json()["url"].as_str().expect("a page").to_owned();
     let page = url
         .strip_prefix(app.stripe_url())

@@ -57,6 +57,7 @@ fn table() -> Vec<Row> {
         (Error::ReservationEnded("expired"), 409, "reservation_expired", "reservation has expired", None),
         (Error::SetupIntentNotFound, 400, "setup_intent_not_found", "setup intent not found", None),
         (Error::LedgerUnavailable("the disk is full".into()), 503, "ledger_unavailable", "the ledger is unavailable: the disk is full", None),
+        (Error::Unprocessed, 503, "stripe_unavailable", "Stripe has not processed earlier usage yet, so nothing was changed: try again in a few seconds", Some("1")),
     ]
 }
 
@@ -93,6 +94,7 @@ fn number(error: &Error) -> usize {
         Error::ReservationEnded(_) => 27,
         Error::SetupIntentNotFound => 28,
         Error::LedgerUnavailable(_) => 29,
+        Error::Unprocessed => 30,
     }
 }
 
@@ -116,7 +118,7 @@ async fn every_error_to_the_byte() {
             .map(|wait| wait.to_str().unwrap());
         assert_eq!(wait, retry_after, "{code}");
     }
-    assert_eq!(table().len(), 30);
+    assert_eq!(table().len(), 31);
 }
 
 /// Stripe's failures after all retries.

@@ -56,6 +56,7 @@ impl TestApp {
         let options = Options {
             clock: Clock::manual(START),
             search_lag: settings.search_lag,
+            meter_lag: settings.meter_lag,
             invoice_draft: settings.invoice_draft,
             ..Options::default()
         };

@@ -1,7 +1,9 @@
 //! Metered prices with billing meters, Stripe's present generation.
 
 mod generation;
+mod orgs;
 mod push;
+mod random;
 mod refused;
 
 use serde_json::{Value, json};

@@ -134,7 +134,7 @@ impl From<domain::PushResult> for PushResult {
         let is_new = result.outcome == PushOutcome::Created;
         let metered = || {
             format!(
-                "{} has a price with a billing meter, and orgs cannot be subscribed to such prices",
+                "{} has a price with a billing meter: a server with --ledger cannot report to it",
                 result.feature
             )
         };

@@ -30,22 +30,21 @@ pub(in crate::domain) struct MovedLevel<'a> {
 }
 
 impl Domain {
-    /// Holds the org's reports until the guard is dropped, and delivers all earlier usage, which Stripe bills with the
-    /// old plan. Without a ledger, Stripe has all usage already.
+    /// Holds the org's reports to a ledger or to meters until the guard is dropped. A ledger delivers all earlier usage,
+    /// which Stripe bills with the old plan.
     ///
     /// # Errors
     /// [`Error::Undelivered`] if Stripe does not accept all usage. The plan must not be changed then.
     pub(in crate::domain) async fn before_plan_change(
         &self,
         org: &OrgName,
-    ) -> Result<Option<OwnedRwLockWriteGuard<()>>> {
-        let Some(handle) = self.ledger() else {
-            return Ok(None);
-        };
+    ) -> Result<OwnedRwLockWriteGuard<()>> {
         let shared = self.shared().await?;
         let held = self.hold(&shared.reports, org.as_str()).await?;
-        self.deliver_org(handle, org).await?;
-        Ok(Some(held))
+        if let Some(handle) = self.ledger() {
+            self.deliver_org(handle, org).await?;
+        }
+        Ok(held)
     }
 
     /// Whether the ledger knows the level of an item, which may be 0.
@@ -88,7 +87,10 @@ impl Domain {
     }
 
     /// Prevents changes of the org's plan until the guard is dropped.
-    pub(super) async fn before_report(&self, org: &OrgName) -> Result<OwnedRwLockReadGuard<()>> {
+    pub(in crate::domain) async fn before_report(
+        &self,
+        org: &OrgName,
+    ) -> Result<OwnedRwLockReadGuard<()>> {
         let shared = self.shared().await?;
         let open = self.share(&shared.reports, org.as_str());
         let open = tokio::time::timeout(MAX_WAIT, open).await;

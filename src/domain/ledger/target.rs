@@ -36,6 +36,11 @@ impl UsageSnapshot {
                 Error::FeatureNotFound
             }
         })?;
+        if item.sold.on_meter {
+            return Err(Error::Invalid(format!(
+                "{feature} is billed by a meter, to which a ledger does not deliver yet: use a server without --ledger"
+            )));
+        }
         let period = self.period_at(now.seconds());
         let previous = self.period_before(period);
         // The item had an earlier period only if it existed then.

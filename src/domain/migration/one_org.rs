@@ -5,7 +5,7 @@ use super::progress::Outcome;
 use super::record::Record;
 use super::targets::Target;
 use super::{MigrateAt, Terms, noted_with};
-use crate::billing::{Schedule, Subscription, SubscriptionStatus};
+use crate::billing::{Generation, Schedule, Subscription, SubscriptionStatus};
 use crate::domain::org::ResolvedOrg;
 use crate::domain::phases::{from_now_on, to_come};
 use crate::domain::plan_change::{Change, CurrentPlan, CurrentState, ResolvedPhase, normalise};
@@ -84,6 +84,7 @@ impl Domain {
                 automatic_tax: None,
                 payment_method: None,
                 appends: false,
+                unmetered: Generation::Classic,
                 now,
             };
             revision.note_migrations(noted_with(&state.migrations, &record.id));

@@ -138,6 +138,7 @@ fn is_temporary(error: &Error) -> bool {
             | Error::NotAdmitted(_)
             | Error::Unavailable { .. }
             | Error::Undelivered
+            | Error::Unprocessed
             | Error::LedgerUnavailable(_)
             | Error::OutcomeUnknown(_)
             | Error::Unfinished(_)

@@ -92,6 +92,7 @@ fn decide(current_state: CurrentState<'_>, asked: &[ResolvedPhase], now: i64) ->
         appends: false,
         automatic_tax: None,
         payment_method: None,
+        unmetered: Generation::Classic,
         now,
     };
     super::decide(current_state, change)
@@ -135,6 +136,7 @@ fn plan(start: ScheduleStart, mut phases: Vec<NewPhase>) -> NewSchedule {
         payment_method: None,
         unprorated: false,
         begins: Some(0),
+        generation: Generation::Classic,
     }
 }
 

@@ -52,7 +52,7 @@ impl Domain {
         let product = price::new_product(new.name, new.plan, new.feature);
         let mut sent = self.send_price(&terms, &product).await;
         if new.may_move && sent.as_ref().is_err_and(stripe::Error::is_meter_needed) {
-            self.shared().await?.classic_refused.note();
+            self.shared().await?.generation.note_refusal();
             self.claim_for_meters(&new.name.plan()).await?;
             terms = new.terms(self, Generation::Meters).await?;
             sent = self.send_price(&terms, &product).await;

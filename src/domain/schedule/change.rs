@@ -11,8 +11,7 @@ use super::customer_state::CustomerState;
 use super::notes::check_metadata_room;
 use super::transfer::{ItemChange, Transfer};
 use super::usage_charge::UsageCharge;
-use crate::billing::{NewSchedule, Schedule, Subscription};
-use crate::domain::catalog::check_generation;
+use crate::billing::{Generation, NewSchedule, Schedule, Subscription};
 use crate::domain::org::ResolvedOrg;
 use crate::domain::plan_change::{self, Action, Change, CurrentPlan, ResolvedPhase};
 use crate::domain::request_key;
@@ -41,7 +40,7 @@ impl Domain {
             return Ok(());
         }
         check_archived(asked, Some(&state))?;
-        check_generation(asked.iter().flat_map(|phase| &phase.features))?;
+        self.check_generations(&state, asked)?;
         let current_plan = CurrentPlan::of(state.current_state(), now);
         for phase in asked {
             current_plan.check(&phase.features)?;
@@ -68,6 +67,7 @@ impl Domain {
                 appends: request.appends,
                 automatic_tax: request.automatic_tax,
                 payment_method: method.as_deref(),
+                unmetered: self.generation_without_metered().await?,
                 now,
             };
             let key = request.key.as_deref();
@@ -163,6 +163,7 @@ impl Domain {
             let change = appended
                 .as_deref()
                 .map_or(change, |asked| Change { asked, ..change });
+            self.check_generations(&state, change.asked)?;
             let written = self.write(org, change, &state, &revision, is_made);
             match written.await {
                 Ok(()) => return Ok(()),
@@ -184,9 +185,7 @@ impl Domain {
         let mut action = plan_change::decide(state.current_state(), change);
         let _blocked = self.block_reports(change, state, &action).await?;
         let transfer = self
-            .plan_transfer(customer, change, state, &mut action, revision)
-            .await?;
-        self.note_unused_time(customer, change, state, &mut action)
+            .prepare(org, change, state, &mut action, revision)
             .await?;
         if let (Some(subscription), Action::Replace(_, plan) | Action::Adopt(_, plan)) =
             (&state.current, &action)
@@ -197,19 +196,35 @@ impl Domain {
             self.clear_levels(subscription, &transfer, revision).await?;
         }
         let cancels = matches!(action, Action::CancelSubscription(_));
+        // The org's subscription stays beside a new one of another generation, until that is paid for.
+        let moves = state.current.is_some() && matches!(action, Action::Create(_));
+        let on_meters = plan_of(&action).is_some_and(|plan| plan.generation == Generation::Meters);
         let sent_at = self.account.clock.millis();
         let scheduled = self
             .carry_out_action(org, change, state, action, revision, is_made)
             .await?;
         *is_made = true;
         let changed = scheduled.as_ref().and_then(Schedule::driven);
-        let mut is_known = cancels || changed.is_some() || state.current.is_none();
+        let changed = changed.filter(|_| !on_meters && !moves);
+        let mut is_known = cancels || changed.is_some() || state.current.is_none() && !on_meters;
         if let (Some(before), Some(after)) = (&state.current, changed) {
             let late = self.count_late_usage(before, after, &transfer, revision);
             is_known &= !late.await?;
         }
         if let Some(subscription) = changed {
             self.settle_notes(org, subscription, true, revision).await?;
+        }
+        if let Some(before) = state.current.as_ref().filter(|_| on_meters)
+            && transfer.moves_levels()
+        {
+            let after = self.billing().subscription(&before.id).await?;
+            self.settle_notes(org, &after, true, revision).await?;
+        }
+        if moves {
+            let state = self.read_customer_state(customer).await?;
+            self.end_superseded(org, &state, change.now, revision)
+                .await?;
+            return Ok(());
         }
         if !cancels {
             self.end_superseded(org, state, change.now, revision)
@@ -226,6 +241,13 @@ impl Domain {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Checks the generations of the requested phases.
+    fn check_generations(&self, state: &CustomerState, asked: &[ResolvedPhase]) -> Result<()> {
+        let later = asked.first().is_some_and(|first| first.effective.is_some());
+        let features = asked.iter().flat_map(|phase| &phase.features);
+        self.check_generation(state.current_state(), features, later)
     }
 
     /// Carries out an action. Returns the schedule that it created or changed, with its subscription.
@@ -270,7 +292,8 @@ impl Domain {
                 return Ok(Some(replaced));
             }
             Action::Adopt(subscription, plan) => {
-                let adopt = self.billing().adopt_subscription(&subscription);
+                let adopt = self.billing();
+                let adopt = adopt.adopt_subscription(&subscription, plan.generation);
                 let schedule = self.decided(revision.once("adopt", adopt)).await?;
                 let started = schedule.current_phase.map(|phase| phase.start_date);
                 let replaced = self.replace(&schedule.id, started, plan, revision).await?;
@@ -300,6 +323,29 @@ impl Domain {
         Ok(blocked)
     }
 
+    /// Readies the current subscription for an action: its usage, and what is noted of the time that is left. Stripe
+    /// bills what was used of meters before a change, and credits unused time, by itself.
+    async fn prepare(
+        &self,
+        org: &ResolvedOrg,
+        change: Change<'_>,
+        state: &CustomerState,
+        action: &mut Action,
+        revision: &Revision,
+    ) -> Result<Transfer, Failure> {
+        if let Some(current) = state.current.as_ref().filter(|one| one.is_on_meters()) {
+            self.await_events(current).await?;
+        }
+        let transfer = self
+            .plan_transfer(&org.customer, change, state, action, revision)
+            .await?;
+        if plan_of(action).is_some_and(|plan| plan.generation == Generation::Classic) {
+            self.note_unused_time(&org.customer, change, state, action)
+                .await?;
+        }
+        Ok(transfer)
+    }
+
     /// Computes which usage of the current subscription an action transfers, and notes it in the phase that begins.
     async fn plan_transfer(
         &self,
@@ -312,7 +358,11 @@ impl Domain {
         let Some(change) = ItemChange::of(change, state, action) else {
             return Ok(Transfer::default());
         };
-        let transfer = self.transfer(customer, change).await?;
+        let transfer = if change.subscription.is_on_meters() {
+            self.transfer_on_meters(change).await?
+        } else {
+            self.transfer(customer, change).await?
+        };
         if let Action::Replace(_, plan) | Action::Adopt(_, plan) = action
             && let Some(begins) = plan.begins
         {
@@ -336,6 +386,14 @@ impl Domain {
             .billing()
             .replace_phases(schedule, &plan, current_phase_start);
         Ok(self.decided(revision.write(CHANGE, replace)).await?)
+    }
+}
+
+/// The schedule that an action makes.
+fn plan_of(action: &Action) -> Option<&NewSchedule> {
+    match action {
+        Action::Create(plan) | Action::Replace(_, plan) | Action::Adopt(_, plan) => Some(plan),
+        Action::Nothing | Action::CancelSubscription(_) | Action::CancelSchedule(_) => None,
     }
 }
 

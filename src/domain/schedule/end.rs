@@ -2,7 +2,7 @@
 
 use super::customer_state::CustomerState;
 use super::proration::{Cause, UnusedTime};
-use crate::billing::{Metadata, Subscription, SubscriptionUpdate};
+use crate::billing::{Generation, Metadata, Subscription, SubscriptionUpdate};
 use crate::domain::org::ResolvedOrg;
 use crate::domain::request_key;
 use crate::domain::revision::Revision;
@@ -30,7 +30,9 @@ impl Domain {
             });
         };
         for old in &state.superseded {
-            self.transfer_levels(org, old, current, revision).await?;
+            if !old.is_on_meters() && !current.is_on_meters() {
+                self.transfer_levels(org, old, current, revision).await?;
+            }
             self.end_subscription(org, old, now, revision).await?;
             audit(&old.id);
         }
@@ -50,6 +52,9 @@ impl Domain {
         now: i64,
         revision: &Revision,
     ) -> Result<(), Failure> {
+        if subscription.is_on_meters() {
+            return self.end_on_meters(subscription).await;
+        }
         self.settle_subscription(org, subscription, revision)
             .await?;
         let noted = self
@@ -59,7 +64,10 @@ impl Domain {
             .as_ref()
             .is_some_and(|noted| noted.cause == Cause::End);
         let id = subscription.id.as_str();
-        let ended = match self.billing().end_subscription(id, !is_uncredited).await {
+        let ended = self
+            .billing()
+            .end_subscription(id, Generation::Classic, !is_uncredited);
+        let ended = match ended.await {
             // Another request has ended it since it was read, or an earlier attempt did and its answer was lost.
             Err(error) if error.is_subscription_over() && noted.is_some() => {
                 self.billing().subscription(id).await?
@@ -79,6 +87,19 @@ impl Domain {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Ends a subscription whose prices have meters. Stripe bills what was used, and credits unused time, by itself.
+    async fn end_on_meters(&self, subscription: &Subscription) -> Result<(), Failure> {
+        self.await_events(subscription).await?;
+        let ended = self
+            .billing()
+            .end_subscription(&subscription.id, Generation::Meters, true);
+        match ended.await {
+            // Another request has ended it since it was read, or an earlier attempt did and its answer was lost.
+            Err(error) if error.is_subscription_over() => Ok(()),
+            ended => Ok(ended.map(drop)?),
+        }
     }
 
     /// Cancels a schedule that has not started.

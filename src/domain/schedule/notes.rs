@@ -10,6 +10,7 @@ use super::customer_state::CustomerState;
 use super::proration::{PLANNED_END, UNUSED_TIME, UnusedTime};
 use super::usage_charge::UsageCharge;
 use crate::billing::{Metadata, NewPhase, Subscription, SubscriptionUpdate};
+use crate::domain::generation::GENERATION;
 use crate::domain::migration::MIGRATIONS;
 use crate::domain::org::ResolvedOrg;
 use crate::domain::plan_change::ResolvedPhase;
@@ -23,8 +24,9 @@ use crate::domain::{Domain, Error, Failure, Result};
 const MAX_PAIRS: usize = 50;
 
 /// The keys that a change may write, besides one figure for each metered feature.
-const NOTE_KEYS: [&str; 8] = [
+const NOTE_KEYS: [&str; 9] = [
     MARK.0,
+    GENERATION,
     REVISION,
     KEYS,
     MIGRATIONS,

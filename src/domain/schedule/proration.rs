@@ -124,9 +124,14 @@ impl Domain {
         state: &CustomerState,
         action: &mut Action,
     ) -> Result<()> {
-        let (Action::Create(plan) | Action::Replace(_, plan) | Action::Adopt(_, plan)) = action
-        else {
-            return Ok(());
+        let plan = match action {
+            Action::Create(plan) => {
+                // It changes no other subscription.
+                note_end(plan);
+                return Ok(());
+            }
+            Action::Replace(_, plan) | Action::Adopt(_, plan) => plan,
+            _ => return Ok(()),
         };
         note_end(plan);
         let (Some(subscription), Some(begins), Some(first)) =

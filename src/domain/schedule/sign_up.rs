@@ -2,7 +2,6 @@
 
 use super::Subscribe;
 use super::checks::check_archived;
-use crate::domain::catalog::check_generation;
 use crate::domain::org::{OrgInfoUpdate, ResolvedOrg};
 use crate::domain::plan_change::{Change, CurrentPlan, ResolvedPhase};
 use crate::domain::refs::OrgName;
@@ -18,7 +17,7 @@ impl Domain {
         now: i64,
     ) -> Result<()> {
         check_archived(asked, None)?;
-        check_generation(asked.iter().flat_map(|phase| &phase.features))?;
+        self.generation_to_sell(asked.iter().flat_map(|phase| &phase.features))?;
         let method = Some(request.payment_method.as_str()).filter(|method| !method.is_empty());
         self.check_coupons(asked, &CurrentPlan::default()).await?;
         let mut info = request.info.clone().unwrap_or_default();
@@ -58,6 +57,7 @@ impl Domain {
             appends: request.appends,
             automatic_tax: request.automatic_tax,
             payment_method: method,
+            unmetered: self.generation_without_metered().await?,
             now,
         };
         let key = request.key.as_deref();

@@ -34,6 +34,13 @@ pub(super) struct Transfer {
     basis: Option<Basis>,
 }
 
+impl Transfer {
+    /// Whether it has levels to set on other items.
+    pub(super) fn moves_levels(&self) -> bool {
+        !self.cleared.is_empty()
+    }
+}
+
 /// What a transfer was computed from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Basis {
@@ -268,6 +275,32 @@ fn total(items: &[&SubscriptionItem], used: &Used) -> i64 {
 }
 
 impl Domain {
+    /// Computes the transfer of a change between plans on meters. Stripe bills a sum where it was used, so only levels are
+    /// transferred.
+    pub(super) async fn transfer_on_meters(
+        &self,
+        change: ItemChange<'_>,
+    ) -> Result<Transfer, Failure> {
+        let is_level = |item: &SubscriptionItem| item.price.is_level();
+        let mut transfer = Transfer::default();
+        if !change.removed().any(|(_, item)| is_level(item)) {
+            return Ok(transfer);
+        }
+        let (used, _) = self.usage_on_meters(change.subscription).await?;
+        let features: BTreeSet<FeatureName> = change.removed().map(|(name, _)| name).collect();
+        for feature in features {
+            let own = change.removed().filter(|(name, _)| *name == feature);
+            let removed: Vec<&SubscriptionItem> = own.map(|(_, item)| item).collect();
+            if let Some(target) = change.target(&feature)
+                && change.transfers_level(target, &removed)
+            {
+                let nothing = Carried::default();
+                change.transfer_level(&mut transfer, &feature, target, &removed, &used, &nothing);
+            }
+        }
+        Ok(transfer)
+    }
+
     /// Computes the transfer of a change. Reads nothing if no metered item is removed.
     pub(super) async fn transfer(
         &self,

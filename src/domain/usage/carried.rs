@@ -20,7 +20,7 @@ pub(in crate::domain) const SETTLED: &str = "tier.settled";
 
 /// Earlier usage, by feature.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::domain) struct Carried(BTreeMap<FeatureName, Before>);
+pub(in crate::domain) struct Carried(pub(super) BTreeMap<FeatureName, Before>);
 
 /// The earlier usage of one feature.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

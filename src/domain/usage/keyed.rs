@@ -10,7 +10,8 @@ use super::claim::{Claim, Key, reused};
 use super::record::{LOOK_UPS, unknown};
 use crate::billing::{Subscription, SubscriptionItem};
 use crate::domain::client_keys::ClientKeys;
-use crate::domain::entitlement::Counted;
+use crate::domain::entitlement::{Counted, UsageSnapshot};
+use crate::domain::org::ResolvedOrg;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Failure, Result};
 use crate::num::hex;
@@ -46,6 +47,7 @@ impl Domain {
         org: &OrgName,
         report: &Report,
         key: &str,
+        remembered: Option<&UsageSnapshot>,
     ) -> Result<Counted> {
         let key = Key {
             name: self.name_of(key),
@@ -59,7 +61,9 @@ impl Domain {
         if matches!(*state, State::Done) {
             return Ok(Counted::Nothing);
         }
-        let recorded = self.record_claimed(org, report, &key, &mut state).await;
+        let recorded = self
+            .record_claimed(org, report, &key, &mut state, remembered)
+            .await;
         match &recorded {
             Ok(_) => *state = State::Done,
             // The key is unused, or belongs to another report.
@@ -75,10 +79,12 @@ impl Domain {
         report: &Report,
         key: &Key,
         state: &mut State,
+        remembered: Option<&UsageSnapshot>,
     ) -> Result<Counted> {
         let mut org = self.resolve_org(org).await?;
         loop {
-            match self.record_once(&org.customer, report, key, state).await {
+            let recorded = self.record_once(&org, report, key, state, remembered);
+            match recorded.await {
                 Ok(counted) => return Ok(counted),
                 Err(failure) => org = self.resolve_again(&org, failure.into()).await?,
             }
@@ -88,11 +94,13 @@ impl Domain {
     /// Claims the key, and records on the claim's item or on its replacement.
     async fn record_once(
         &self,
-        customer: &str,
+        org: &ResolvedOrg,
         report: &Report,
         key: &Key,
         state: &mut State,
+        remembered: Option<&UsageSnapshot>,
     ) -> Result<Counted, Failure> {
+        let customer = &*org.customer;
         let mut claim = self.claim(customer, &report.feature, key).await?;
         if !matches!(state, State::Begun(_)) {
             *state = State::Begun(Progress {
@@ -107,6 +115,9 @@ impl Domain {
             (claim.subscription, claim.item) = (**moved_to).clone();
         }
         for _ in 1..LOOK_UPS {
+            if claim.item.price.meter().is_some() {
+                return self.report_event(org, report, &key.name, remembered).await;
+            }
             let sets_sum = report.clobber && claim.item.price.sums();
             let recorded = if sets_sum {
                 self.set_sum_once(customer, &claim, report, key).await

@@ -4,6 +4,7 @@ use super::Report;
 use super::addition::Addition;
 use crate::billing::{Subscription, SubscriptionItem, UsageAction, UsageRecord};
 use crate::domain::entitlement::{Counted, Kind, UsageSnapshot};
+use crate::domain::org::ResolvedOrg;
 use crate::domain::refs::FeatureName;
 use crate::domain::subscription::{Detail, Subscriptions};
 use crate::domain::{Domain, Error, Failure, Result};
@@ -29,15 +30,20 @@ impl Report {
 }
 
 impl Domain {
-    /// Adds or sets once, on the item that is `remembered` for the feature or on the one that is looked up. Returns the
-    /// effect.
+    /// Adds or sets once, on the item that `usage` remembers for the feature or on the one that is looked up. `identifier`
+    /// is that of a meter's event. Returns the effect.
     pub(super) async fn record(
         &self,
-        customer: &str,
+        org: &ResolvedOrg,
         report: &Report,
-        remembered: Option<&UsageSnapshot>,
+        identifier: &str,
+        usage: Option<&UsageSnapshot>,
     ) -> Result<Counted, Failure> {
-        let remembered = remembered.and_then(|usage| usage.metered_item(&report.feature));
+        let customer = &org.customer;
+        let remembered = usage.and_then(|usage| usage.metered_item(&report.feature));
+        if remembered.is_some_and(|item| item.sold.on_meter) {
+            return self.report_event(org, report, identifier, usage).await;
+        }
         if let Some(item) = remembered.filter(|item| !report.clobber || item.sold.kind != Kind::Sum)
         {
             match self.write_record(&item.id, report).await {
@@ -52,6 +58,9 @@ impl Domain {
         }
         for _ in 1..LOOK_UPS {
             let (subscription, item) = self.metered_item(customer, &report.feature).await?;
+            if item.price.meter().is_some() {
+                return self.report_event(org, report, identifier, usage).await;
+            }
             match self.record_on(customer, &subscription, &item, report).await {
                 Err(failure) if failure.is_item_gone() => {
                     tracing::info!(error = %failure, "the plan was changed meanwhile; the item is looked up again");

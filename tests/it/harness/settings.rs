@@ -17,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
     /// How long it takes until search finds a new customer.
     pub(crate) search_lag: Duration,
+    /// How long it takes until the events of meters are processed.
+    pub(crate) meter_lag: Duration,
     /// How long invoices are drafts.
     pub(crate) invoice_draft: Duration,
     /// How many times a call to Stripe is retried.
@@ -43,6 +45,7 @@ impl Default for Settings {
             stripe_url: None,
             timeout: Duration::from_secs(30),
             search_lag: Duration::from_secs(1),
+            meter_lag: Duration::ZERO,
             invoice_draft: Duration::ZERO,
             retries: 2,
             first_wait: Duration::from_millis(1),

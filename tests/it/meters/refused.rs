@@ -1,11 +1,12 @@
-//! Orgs are not subscribed to prices with meters, and a refusal leaves nothing behind.
+//! What cannot be done with prices that have meters. A refusal leaves nothing behind.
 
 use serde_json::{Value, json};
 use tier::domain::{Generation, GenerationSetting};
 
 use crate::harness::{Settings, TestApp};
 
-const REFUSAL: &str = "feature:x@plan:new@1 has a price with a billing meter, and orgs cannot be subscribed to such prices: push its plan with --stripe-generation classic, under a new version";
+const BOTH: &str = "feature:x@plan:new@1 has a price with a billing meter, and feature:x@plan:old@1 has not: a subscription cannot have both; push one of the plans again under a new version";
+const LATER: &str = "the org's plan is billed by usage records and the new one by billing meters, or the other way round: such a change needs a new subscription, which can only begin now";
 
 fn plan(name: &str) -> Value {
     json!({ "plans": { name: { "features": { "feature:x": { "tiers": [{}] } } } } })
@@ -24,7 +25,7 @@ async fn app() -> TestApp {
 }
 
 #[tokio::test]
-async fn every_way_to_a_price_with_a_meter_is_refused_before_a_write() {
+async fn a_subscription_is_of_one_generation() {
     let app = app().await;
     app.subscribe("org:has", &["plan:old@1"]).await;
     app.report("org:has", "feature:x", 7).await;
@@ -32,40 +33,47 @@ async fn every_way_to_a_price_with_a_meter_is_refused_before_a_write() {
     let now = json!({ "features": ["plan:new@1"] });
     let later = json!({ "features": ["plan:new@1"], "effective": "2023-01-20T00:00:00Z" });
     let old = json!({ "features": ["plan:old@1"] });
-    for (path, body) in [
+    for (path, body, refusal) in [
         (
             "/v1/subscribe",
-            json!({ "org": "org:none", "phases": [now] }),
+            json!({ "org": "org:has", "phases": [later] }),
+            LATER,
         ),
         (
             "/v1/subscribe",
-            json!({ "org": "org:has", "phases": [now] }),
+            json!({ "org": "org:none", "phases": [now, { "features": ["plan:old@1"], "effective": "2023-01-20T00:00:00Z" }] }),
+            BOTH,
         ),
         (
             "/v1/subscribe",
             json!({ "org": "org:has", "phases": [old, later] }),
+            BOTH,
         ),
         (
             "/v1/subscribe",
             json!({ "org": "org:has", "phases": [{ "features": ["plan:old@1", "plan:new@1"] }] }),
+            BOTH,
         ),
         (
             "/v1/checkout",
-            json!({ "org": "org:none", "success_url": "https://example.com", "features": ["plan:new@1"] }),
+            json!({ "org": "org:none", "success_url": "https://example.com", "features": ["plan:old@1", "plan:new@1"] }),
+            BOTH,
         ),
         (
             "/v1/migrate",
             json!({ "from": "plan:old@1", "to": "plan:new@1" }),
+            BOTH,
         ),
         (
             "/v1/migrate",
             json!({ "from": "plan:new@1", "to": "plan:old@1" }),
+            BOTH,
         ),
     ] {
         app.forget_calls();
         let refused = app.post_json(path, &body).await;
         let refused = refused.fails(400, "invalid_request").json();
-        assert_eq!(refused["message"], REFUSAL, "{body}");
+        assert_eq!(refused["message"], refusal, "{body}");
         let counts = app.sandbox().counts(None);
         let writes: Vec<_> = counts
             .keys()
@@ -91,4 +99,30 @@ async fn plans_on_meters_are_archived_and_priced_like_others() {
     assert!(pulled["plans"]["plan:new@1"].is_null());
     let all = app.get("/v1/pull?archived=true").await.ok().json();
     assert_eq!(all["plans"]["plan:new@1"]["archived"], true);
+}
+
+#[tokio::test]
+async fn a_ledger_does_not_deliver_to_meters() {
+    let app = app().await;
+    let meters = &["plan:new@1"];
+    app.subscribe("org:a", meters).await;
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = app.with_ledger(&folder.path().join("tier.db")).await;
+    let body = json!({ "org": "org:b", "phases": [{ "features": meters }] });
+    let refused = ledger.post_json("/v1/subscribe", &body).await;
+    let refused = refused.fails(400, "invalid_request").json();
+    assert_eq!(
+        refused["message"],
+        "the plan is billed by billing meters, to which a ledger does not deliver yet: use a server without --ledger, or push the plan with --stripe-generation classic, under a new version"
+    );
+    let report = json!({ "org": "org:a", "feature": "feature:x", "n": 1 });
+    let refused = ledger.post_json("/v1/report", &report).await;
+    let refused = refused.fails(400, "invalid_request").json();
+    assert_eq!(
+        refused["message"],
+        "feature:x is billed by a meter, to which a ledger does not deliver yet: use a server without --ledger"
+    );
+    app.report("org:a", "feature:x", 2).await;
+    let used = [("feature:x".to_owned(), 2, i64::MAX)];
+    assert_eq!(ledger.limits("org:a").await, used);
 }

@@ -50,6 +50,9 @@ pub(in crate::domain) struct Sold {
     pub(in crate::domain) kind: Kind,
     /// Units; [`i64::MAX`] for none.
     limit: i64,
+    /// Whether the price has a billing meter.
+    #[serde(default)]
+    pub(in crate::domain) on_meter: bool,
 }
 
 /// How usage of an item is counted.
@@ -327,6 +330,7 @@ impl Sold {
             feature: name.feature(),
             kind: Kind::of(price),
             limit: price.limit(),
+            on_meter: price.meter().is_some(),
             name,
         })
     }

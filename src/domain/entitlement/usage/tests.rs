@@ -8,6 +8,7 @@ fn item(id: &str, sells: &str, kind: Kind, limit: i64) -> Item {
         name,
         kind,
         limit,
+        on_meter: false,
     };
     Item {
         id: id.into(),

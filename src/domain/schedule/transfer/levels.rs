@@ -2,10 +2,11 @@
 
 use super::{Transfer, total};
 use crate::billing::{
-    AggregateUsage, ClearedItem, Metadata, RecordedUsage, Subscription, SubscriptionItem,
+    AggregateUsage, ClearedItem, Metadata, Price, RecordedUsage, Subscription, SubscriptionItem,
     SubscriptionUpdate, UsageAction, UsageRecord,
 };
 use crate::domain::catalog::PricedFeature;
+use crate::domain::clock::CLOCK_SKEW;
 use crate::domain::ledger::MovedLevel;
 use crate::domain::org::ResolvedOrg;
 use crate::domain::refs::FeatureName;
@@ -28,14 +29,15 @@ pub(super) fn target<'a>(
 
 impl Domain {
     /// Clears the items whose level is transferred, and notes the level in the same call. It does nothing else, since
-    /// the change may still be refused.
+    /// the change may still be refused. With meters, the change itself notes the level, and what it makes Stripe bill is
+    /// taken back.
     pub(in crate::domain::schedule) async fn clear_levels(
         &self,
         subscription: &Subscription,
         transfer: &Transfer,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        if transfer.cleared.is_empty() {
+        if transfer.cleared.is_empty() || subscription.is_on_meters() {
             return Ok(());
         }
         let is_open = |figure: &str| figure.parse().is_ok_and(|figure: Figure| figure.is_pending);
@@ -88,7 +90,7 @@ impl Domain {
             let own = if just_made {
                 0
             } else {
-                self.level_of(item).await?
+                self.level_on(subscription, item).await?
             };
             let is_max = item.price.aggregate() == AggregateUsage::Max;
             if own == 0 || (is_max && own < figure.n) {
@@ -96,8 +98,16 @@ impl Domain {
                 // The second before the change. Stripe would add usage that is reported in the same second to the
                 // value.
                 let at = (figure.as_of - 1).max(subscription.current_period_start);
-                self.set_level(item, figure.n, Some(at), revision.fixed(&name))
-                    .await?;
+                let key = revision.fixed(&name);
+                if item.price.meter().is_some() {
+                    self.take_back_level(&org.customer, (subscription, item), &feature, figure)
+                        .await?;
+                    let item = (subscription, item);
+                    self.send_level(&org.customer, item, figure.n, &key).await?;
+                    done.insert(Figure::key(&feature), String::new());
+                    continue;
+                }
+                self.set_level(item, figure.n, Some(at), key).await?;
                 let level = MovedLevel {
                     to: (subscription, item),
                     n: figure.n,
@@ -109,6 +119,49 @@ impl Domain {
             done.insert(key, String::new());
         }
         Ok(())
+    }
+
+    /// Deletes what a change of plan makes the next invoice bill for the level of a removed item, since the item that
+    /// has the level now bills it.
+    async fn take_back_level(
+        &self,
+        customer: &str,
+        (subscription, item): (&Subscription, &SubscriptionItem),
+        feature: &FeatureName,
+        figure: Figure,
+    ) -> Result<(), Failure> {
+        let since = figure.as_of - CLOCK_SKEW;
+        let pending = self.billing().invoice_items_since(customer, since).await?;
+        let is_levels = |price: &Price| {
+            let name = price.feature_plan();
+            let sells = name.is_some_and(|name| name.feature() == *feature);
+            sells && price.is_level() && price.id != item.price.id
+        };
+        for one in pending {
+            let own =
+                one.subscription.as_deref() == Some(&subscription.id) && one.invoice.is_none();
+            if own && one.price.as_ref().is_some_and(is_levels) {
+                match self.billing().delete_invoice_item(&one.id).await {
+                    // Another request has deleted it.
+                    Err(error) if error.is_missing() => {}
+                    deleted => drop(deleted?),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The level of an item in the running period, whatever its generation.
+    async fn level_on(
+        &self,
+        subscription: &Subscription,
+        item: &SubscriptionItem,
+    ) -> Result<i64, Failure> {
+        if item.price.meter().is_none() {
+            return self.level_of(item).await;
+        }
+        let shown = self.shown_by_item(subscription).await?;
+        Ok(shown.get(&item.id).copied().unwrap_or(0))
     }
 
     async fn level_of(&self, item: &SubscriptionItem) -> Result<i64, Failure> {

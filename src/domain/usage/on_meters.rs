@@ -1,0 +1,285 @@
+//! Usage of features whose price has a billing meter.
+//!
+//! Stripe counts a meter's events by customer, whether the customer has the price or not, and processes them later. So
+//! a report is sent while the org's plan cannot change, and what was sent counts before Stripe knows it.
+
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Carried, Figure, Report, Used};
+use crate::billing::{AggregateUsage, MeterEvent, Price, Subscription, SubscriptionItem};
+use crate::domain::billing_cycle::BillingCycle;
+use crate::domain::entitlement::{Counted, Kind, UsageSnapshot};
+use crate::domain::org::ResolvedOrg;
+use crate::domain::refs::FeatureName;
+use crate::domain::{Domain, Error, Failure, Result};
+use crate::num::hex;
+
+/// How far ahead of Stripe's clock an event may be, in seconds.
+const AHEAD: i64 = 5 * 60;
+
+/// How long after a period its events still count, in seconds. Stripe finalizes its invoice an hour after its end.
+const LATE: i64 = 50 * 60;
+
+/// How often one report is sent with a fresh idempotency key because Stripe keeps another answer under the last one.
+const ATTEMPTS: u32 = 5;
+
+/// How often Stripe is asked whether it has processed the events before a change of plan.
+const LOOKS: u32 = 8;
+
+impl Domain {
+    /// Reports an event for the item that the org has now. Reports with the same `identifier` count once.
+    pub(super) async fn report_event(
+        &self,
+        org: &ResolvedOrg,
+        report: &Report,
+        identifier: &str,
+        remembered: Option<&UsageSnapshot>,
+    ) -> Result<Counted, Failure> {
+        let _plan_stays = self.before_report(&org.name).await?;
+        let found = self.metered_item(&org.customer, &report.feature).await?;
+        let (subscription, item) = found;
+        let Some(meter) = item.price.meter() else {
+            return Err(Error::plan_is_changing().into());
+        };
+        let kind = Kind::of(&item.price);
+        check_without_ledger(kind, report)?;
+        if let Some(at) = report.at {
+            let now = self.at_stripe(self.now().await?);
+            check_time(&subscription, &item, at, now)?;
+        }
+        let name = self.event_name_of(meter).await?;
+        let before = match report.at {
+            None => self.total_before(&subscription, &item, remembered).await?,
+            Some(_) => 0,
+        };
+        let is_new = self
+            .send_event(&MeterEvent {
+                name: &name,
+                customer: &org.customer,
+                value: report.n,
+                at: report.at,
+                identifier: Some(identifier),
+            })
+            .await?;
+        if !is_new {
+            return Ok(Counted::Unknown);
+        }
+        if report.at.is_none() {
+            let sent = &self.shared().await?.sent_events;
+            sent.add(&subscription, &item, before, report.n);
+        }
+        Ok(match kind {
+            Kind::Last if report.at.is_none() => Counted::Set {
+                item: item.id.as_str().into(),
+                n: report.n,
+            },
+            _ => Counted::by(report, &item.id),
+        })
+    }
+
+    /// Sets the level of an item whose price has a meter, once for each `identifier`.
+    pub(in crate::domain) async fn send_level(
+        &self,
+        customer: &str,
+        (subscription, item): (&Subscription, &SubscriptionItem),
+        value: i64,
+        identifier: &str,
+    ) -> Result<(), Failure> {
+        let Some(meter) = item.price.meter() else {
+            return Ok(());
+        };
+        let name = self.event_name_of(meter).await?;
+        let digest = hex(&Sha256::digest(identifier.as_bytes()));
+        self.send_event(&MeterEvent {
+            name: &name,
+            customer,
+            value,
+            at: None,
+            identifier: Some(&digest),
+        })
+        .await?;
+        let sent = &self.shared().await?.sent_events;
+        sent.add(subscription, item, 0, value);
+        Ok(())
+    }
+
+    /// The total of an item before an event, which tells later whether Stripe has processed it.
+    async fn total_before(
+        &self,
+        subscription: &Subscription,
+        item: &SubscriptionItem,
+        remembered: Option<&UsageSnapshot>,
+    ) -> Result<i64> {
+        let shared = self.shared().await?;
+        if shared.sent_events.knows(subscription, item) {
+            return Ok(0);
+        }
+        let mut known = remembered.iter().flat_map(|usage| usage.items());
+        match known.find(|known| *known.id == *item.id) {
+            Some(known) => Ok(known.used),
+            None => {
+                let shown = self.shown_by_item(subscription).await?;
+                Ok(shown.get(&item.id).copied().unwrap_or(0))
+            }
+        }
+    }
+
+    /// Sends an event that has an identifier. Returns whether it is new, as far as Stripe tells.
+    async fn send_event(&self, event: &MeterEvent<'_>) -> Result<bool, Failure> {
+        let identifier = event.identifier.unwrap_or_default();
+        for attempt in 1..=ATTEMPTS {
+            let mut send = self.billing().report_event(event);
+            if attempt == 1 {
+                send = send.key(format!("event:{identifier}"));
+            }
+            match send.send_once().await {
+                Ok(answer) => return Ok(!answer.replayed),
+                Err(error) if error.is_event_known() => return Ok(false),
+                // The plan was changed since it was first sent, so that another meter counts it. The identifier decides
+                // whether it was counted.
+                Err(error) if error.is_idempotency_conflict() => {}
+                Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::OutcomeUnknown("Stripe failed while it was recorded").into())
+    }
+
+    /// What was used of each item in the running period, and of each feature on removed items.
+    pub(in crate::domain) async fn usage_on_meters(
+        &self,
+        subscription: &Subscription,
+    ) -> Result<(Used, Carried)> {
+        let mut used = Used::new();
+        let mut removed = Carried::default();
+        for usage in self.billing().usage_to_bill(&subscription.id).await? {
+            let items = subscription.items.data.iter();
+            let mut own = items.filter(|item| usage.item.as_ref() == Some(&item.id));
+            if let Some(item) = own.find(|item| item.price.id == usage.price) {
+                if item.price.is_metered() {
+                    let total = used.entry(item.id.clone()).or_default();
+                    *total = total.saturating_add(usage.quantity);
+                }
+            } else if let Some(price) = self.metered_price(subscription, &usage.price).await?
+                && let Some(name) = price.feature_plan()
+            {
+                removed.add(name.feature(), usage.quantity, &price.aggregate());
+            }
+        }
+        let sent = &self.shared().await?.sent_events;
+        let levels = Figure::pending_levels(subscription);
+        for item in &subscription.items.data {
+            if item.price.is_metered() {
+                let total = used.entry(item.id.clone()).or_default();
+                *total = sent.complete(subscription, item, *total);
+                // A change has noted the level, and is about to set it.
+                let name = item.price.feature_plan().map(|name| name.feature());
+                let noted = name.and_then(|name| levels.get(&name));
+                if let Some(noted) = noted.filter(|noted| *total == 0 && noted.counts(subscription))
+                {
+                    *total = noted.n;
+                }
+            }
+        }
+        Ok((used, removed))
+    }
+
+    /// The price, if it bills usage.
+    async fn metered_price(&self, subscription: &Subscription, id: &str) -> Result<Option<Price>> {
+        let mut items = subscription.items.data.iter();
+        if items.any(|item| item.price.id == id && !item.price.is_metered()) {
+            return Ok(None);
+        }
+        let price = self.billing().price(id).await?;
+        Ok(Some(price).filter(Price::is_metered))
+    }
+
+    /// Waits until Stripe has processed the events that this process has sent for the subscription, so that it bills them
+    /// with the plan that ends.
+    ///
+    /// # Errors
+    /// [`Error::Unprocessed`] if it takes too long. The plan must not be changed then.
+    pub(in crate::domain) async fn await_events(&self, subscription: &Subscription) -> Result<()> {
+        let shared = self.shared().await?;
+        for look in 0..LOOKS {
+            if !shared.sent_events.has_any(subscription) {
+                return Ok(());
+            }
+            if look > 0 {
+                let wait = self.stripe().first_wait().max(Duration::from_millis(20));
+                tokio::time::sleep(wait * (1 << look.min(6))).await;
+            }
+            let shown = self.shown_by_item(subscription).await?;
+            if !shared.sent_events.are_open(subscription, &shown) {
+                return Ok(());
+            }
+        }
+        Err(Error::Unprocessed)
+    }
+
+    /// The totals that Stripe shows for the subscription's items.
+    pub(in crate::domain) async fn shown_by_item(
+        &self,
+        subscription: &Subscription,
+    ) -> Result<Used> {
+        let mut shown = Used::new();
+        for usage in self.billing().usage_to_bill(&subscription.id).await? {
+            if let Some(item) = usage.item {
+                let total = shown.entry(item).or_default();
+                *total = total.saturating_add(usage.quantity);
+            }
+        }
+        Ok(shown)
+    }
+}
+
+/// Checks that the report needs no ledger.
+fn check_without_ledger(kind: Kind, report: &Report) -> Result<()> {
+    let what = match kind {
+        Kind::Max => "a maximum",
+        Kind::Perpetual => "a level that outlasts its period",
+        Kind::Sum if report.clobber => "a total",
+        Kind::Sum | Kind::Last | Kind::Licensed => return Ok(()),
+    };
+    Err(Error::Invalid(format!(
+        "{} is billed by a meter, which cannot be sent {what} without a ledger: start the server with --ledger FILE",
+        report.feature
+    )))
+}
+
+/// Checks that the item bills usage at a time.
+fn check_time(
+    subscription: &Subscription,
+    item: &SubscriptionItem,
+    at: i64,
+    now: i64,
+) -> Result<()> {
+    let began = subscription.current_period_start;
+    let previous = BillingCycle::of(subscription).and_then(|cycle| cycle.previous(began));
+    let earliest = previous.filter(|_| now < began + LATE).unwrap_or(began);
+    if at > now + AHEAD {
+        return Err(Error::Invalid(
+            "at must be at most 5 minutes ahead".to_owned(),
+        ));
+    }
+    if at < earliest.max(item.created) {
+        return Err(Error::Invalid(
+            "at must be in the running billing period, or in the one before until 50 minutes after its end, and not \
+             before the org had its plan"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+impl Carried {
+    /// Adds usage on a removed item.
+    fn add(&mut self, feature: FeatureName, n: i64, aggregate: &AggregateUsage) {
+        let before = self.0.entry(feature).or_default();
+        before.n = before.n.saturating_add(n);
+        before.is_level = aggregate.is_level();
+        before.is_perpetual = aggregate.is_perpetual();
+    }
+}

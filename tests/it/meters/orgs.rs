@@ -1,0 +1,414 @@
+//! Orgs whose plans are billed by meters.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stripe_sandbox::{Action, Rule, When};
+use tier::billing::WITH_METERS;
+use tier::domain::{Generation, GenerationSetting};
+
+use crate::checkout::pay;
+use crate::harness::{DAY, Settings, TestApp};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+const METERS: GenerationSetting = GenerationSetting::Fixed(Generation::Meters);
+
+fn model() -> Value {
+    let metered = |price: i64| json!({ "tiers": [{ "price": price }] });
+    let level = |aggregate: &str| json!({ "tiers": [{ "price": 1 }], "aggregate": aggregate });
+    json!({ "plans": {
+        "plan:a@1": { "features": {
+            "feature:base": { "base": 1000 },
+            "feature:x": { "tiers": [{ "upto": 10 }, { "upto": 100, "price": 5 }] },
+            "feature:seats": level("last"),
+            "feature:peak": level("max"),
+            "feature:stored": level("perpetual"),
+        } },
+        "plan:b@1": { "features": {
+            "feature:base": { "base": 3000 }, "feature:x": metered(2), "feature:seats": level("last"),
+        } },
+        "plan:free@1": { "features": { "feature:base": {} } },
+    } })
+}
+
+/// An account with plans on meters, whose events are processed at once.
+pub(super) async fn app() -> TestApp {
+    with(Settings::default()).await
+}
+
+async fn with(settings: Settings) -> TestApp {
+    let app = TestApp::with(Settings {
+        generation: METERS,
+        ..settings
+    });
+    let app = app.await;
+    app.push(&model()).await;
+    app
+}
+
+impl TestApp {
+    /// The quantities that an org's invoices bill, by feature, oldest invoice first, with the total of each in cents.
+    pub(super) async fn bills(&self, org: &str) -> Vec<(Vec<(String, i64)>, i64)> {
+        let whois = self.get(&format!("/v1/whois?org={org}")).await.ok().json();
+        let customer = whois["stripe_id"].as_str().unwrap().to_owned();
+        let client = self.domain().stripe().clone();
+        let invoices = client.get(WITH_METERS, "/v1/invoices");
+        let invoices = invoices.param("customer", customer).list();
+        let mut invoices: Vec<Value> = invoices.await.unwrap();
+        invoices.reverse();
+        let prices: Vec<Value> = client.get(WITH_METERS, "/v1/prices").list().await.unwrap();
+        let feature = |line: &Value| {
+            let id = &line["pricing"]["price_details"]["price"];
+            let mut prices = prices.iter();
+            let price = prices.find(|price| price["id"] == *id).unwrap();
+            let name = price["metadata"]["tier.feature"].as_str().unwrap();
+            name.to_owned()
+        };
+        let mut bills = Vec::new();
+        for invoice in &invoices {
+            let path = ("/v1/invoices/*/lines", invoice["id"].as_str().unwrap());
+            let lines: Vec<Value> = client.get(WITH_METERS, path).list().await.unwrap();
+            let lines = lines.iter();
+            let lines = lines.map(|line| (feature(line), line["quantity"].as_i64().unwrap()));
+            let mut lines: Vec<_> = lines.filter(|(_, quantity)| *quantity != 0).collect();
+            lines.sort();
+            bills.push((lines, invoice["total"].as_i64().unwrap()));
+        }
+        bills
+    }
+}
+
+pub(super) fn used(limits: &[(String, i64, i64)]) -> Vec<(&str, i64)> {
+    let rows = limits.iter();
+    rows.map(|(feature, used, _)| (feature.as_str(), *used))
+        .collect()
+}
+
+#[tokio::test]
+async fn usage_is_counted_and_billed() {
+    let app = app().await;
+    app.subscribe("org:a", &["plan:a@1"]).await;
+    assert_eq!(
+        app.limits("org:a").await,
+        [
+            ("feature:base".to_owned(), 1, i64::MAX),
+            ("feature:peak".to_owned(), 0, i64::MAX),
+            ("feature:seats".to_owned(), 0, i64::MAX),
+            ("feature:stored".to_owned(), 0, i64::MAX),
+            ("feature:x".to_owned(), 0, 100),
+        ]
+    );
+    app.report("org:a", "feature:x", 7).await;
+    app.report("org:a", "feature:x", 5).await;
+    app.report("org:a", "feature:seats", 9).await;
+    app.report("org:a", "feature:seats", 4).await;
+    let limits = app.limits("org:a").await;
+    assert_eq!(
+        used(&limits)[2..],
+        [
+            ("feature:seats", 4),
+            ("feature:stored", 0),
+            ("feature:x", 12)
+        ]
+    );
+    app.advance(32 * DAY);
+    assert_eq!(used(&app.limits("org:a").await)[2].1, 0);
+    let bills = app.bills("org:a").await;
+    assert_eq!(bills[0].0, [("feature:base@plan:a@1".to_owned(), 1)]);
+    // Eleven and twelve cost 5 cents each, a seat one cent.
+    let last = &bills[1];
+    assert!(
+        last.0.contains(&("feature:seats@plan:a@1".to_owned(), 4)),
+        "{last:?}"
+    );
+    assert_eq!(last.1, 1000 + 2 * 5 + 4);
+    assert_eq!(bills.len(), 2);
+}
+
+#[tokio::test]
+async fn what_was_used_before_a_change_is_billed_at_its_own_price() {
+    let app = app().await;
+    app.subscribe("org:a", &["plan:a@1"]).await;
+    app.report("org:a", "feature:x", 20).await;
+    app.report("org:a", "feature:seats", 4).await;
+    app.advance(10 * DAY);
+    app.subscribe("org:a", &["plan:b@1"]).await;
+    assert_eq!(
+        used(&app.limits("org:a").await),
+        [("feature:base", 1), ("feature:seats", 4), ("feature:x", 20)]
+    );
+    app.report("org:a", "feature:x", 3).await;
+    let limits = app.limits("org:a").await;
+    assert_eq!(used(&limits)[2], ("feature:x", 23));
+    app.advance(10 * DAY);
+    // Back and forth gives nothing away.
+    app.subscribe("org:a", &["plan:a@1"]).await;
+    app.report("org:a", "feature:x", 1).await;
+    assert_eq!(used(&app.limits("org:a").await)[4], ("feature:x", 24));
+    app.subscribe("org:a", &["plan:b@1"]).await;
+    assert_eq!(used(&app.limits("org:a").await)[2], ("feature:x", 24));
+    app.advance(12 * DAY);
+    assert_eq!(used(&app.limits("org:a").await)[2], ("feature:x", 0));
+    let bills = app.bills("org:a").await;
+    assert_eq!(bills.len(), 2, "{bills:?}");
+    let of = |feature: &str| -> i64 {
+        let lines = bills[1].0.iter().filter(|(name, _)| name == feature);
+        lines.map(|(_, quantity)| quantity).sum()
+    };
+    assert_eq!(of("feature:x@plan:a@1"), 21);
+    assert_eq!(of("feature:x@plan:b@1"), 3);
+    // A level is billed once, by the plan in force at the end.
+    assert_eq!(of("feature:seats@plan:a@1"), 0);
+    assert_eq!(of("feature:seats@plan:b@1"), 4);
+}
+
+#[tokio::test]
+async fn a_cancellation_bills_what_was_used() {
+    let app = app().await;
+    app.subscribe("org:a", &["plan:b@1"]).await;
+    app.report("org:a", "feature:x", 7).await;
+    app.advance(DAY);
+    app.subscribe("org:a", &[]).await;
+    let bills = app.bills("org:a").await;
+    assert!(
+        bills[1].0.contains(&("feature:x@plan:b@1".to_owned(), 7)),
+        "{bills:?}"
+    );
+    assert!(app.limits("org:a").await.is_empty());
+    let report = json!({ "org": "org:a", "feature": "feature:x", "n": 1 });
+    let refused = app.post_json("/v1/report", &report).await;
+    refused.fails(400, "feature_not_found");
+}
+
+#[tokio::test]
+async fn a_scheduled_change_bills_each_part() {
+    let app = app().await;
+    let phases = json!({ "org": "org:a", "phases": [
+        { "features": ["plan:a@1"] },
+        { "features": ["plan:b@1"], "effective": "2023-01-20T00:00:00Z" },
+        { "features": [], "effective": "2023-03-01T00:00:00Z" },
+    ] });
+    app.post_json("/v1/subscribe", &phases).await.ok();
+    app.report("org:a", "feature:x", 20).await;
+    app.advance(25 * DAY);
+    app.report("org:a", "feature:x", 3).await;
+    assert_eq!(used(&app.limits("org:a").await)[2], ("feature:x", 23));
+    app.advance(10 * DAY);
+    app.report("org:a", "feature:x", 5).await;
+    app.advance(40 * DAY);
+    let bills = app.bills("org:a").await;
+    let of = |feature: &str| -> Vec<i64> {
+        let each = bills.iter().map(|(lines, _)| {
+            let lines = lines.iter().filter(|(name, _)| name == feature);
+            lines.map(|(_, quantity)| quantity).sum()
+        });
+        each.filter(|sum| *sum > 0).collect()
+    };
+    assert_eq!(of("feature:x@plan:a@1"), [20], "{bills:?}");
+    assert_eq!(of("feature:x@plan:b@1"), [3, 5], "{bills:?}");
+    assert!(app.limits("org:a").await.is_empty());
+}
+
+#[tokio::test]
+async fn an_org_moves_between_generations_at_once() {
+    let app = app().await;
+    let classic = app.beside(&Settings {
+        generation: GenerationSetting::Fixed(Generation::Classic),
+        ..Settings::default()
+    });
+    let old = json!({ "plans": { "plan:old@1": { "features": { "feature:x": { "tiers": [{ "price": 7 }] } } } } });
+    classic.push(&old).await;
+    app.subscribe("org:a", &["plan:old@1"]).await;
+    app.report("org:a", "feature:x", 2).await;
+    app.advance(DAY);
+    app.subscribe("org:a", &["plan:b@1"]).await;
+    app.report("org:a", "feature:x", 5).await;
+    assert_eq!(used(&app.limits("org:a").await)[2], ("feature:x", 5));
+    app.advance(DAY);
+    app.subscribe("org:a", &["plan:old@1"]).await;
+    app.report("org:a", "feature:x", 4).await;
+    assert_eq!(used(&app.limits("org:a").await), [("feature:x", 4)]);
+    app.advance(32 * DAY);
+    let mut billed: Vec<(String, i64)> = Vec::new();
+    for (lines, _) in app.bills("org:a").await {
+        billed.extend(
+            lines
+                .into_iter()
+                .filter(|(name, _)| name.starts_with("feature:x")),
+        );
+    }
+    assert_eq!(
+        billed,
+        [
+            ("feature:x@plan:old@1".to_owned(), 2),
+            ("feature:x@plan:b@1".to_owned(), 5),
+            ("feature:x@plan:old@1".to_owned(), 4),
+        ]
+    );
+    let live = app.stripe_get("/v1/subscriptions").await;
+    assert_eq!(live["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_plan_without_metered_features_is_followed_by_one_on_meters() {
+    let app = app().await;
+    // It knows the generation from the prices that it reads.
+    let app = app.beside(&Settings::default());
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    app.subscribe("org:a", &["plan:b@1"]).await;
+    app.report("org:a", "feature:x", 5).await;
+    app.advance(MINUTE);
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    app.advance(MINUTE);
+    app.subscribe("org:a", &["plan:b@1"]).await;
+    assert_eq!(used(&app.limits("org:a").await)[2], ("feature:x", 5));
+    let all = app.stripe_get("/v1/subscriptions?status=all").await;
+    assert_eq!(all["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_counts_once_also_after_a_change_of_plan() {
+    let app = app().await;
+    app.subscribe("org:a", &["plan:a@1"]).await;
+    let send = async |app: &TestApp, n: i64| {
+        let body = json!({ "org": "org:a", "feature": "feature:x", "n": n });
+        let call = app.request(axum::http::Method::POST, "/v1/report");
+        let call = call.header("idempotency-key", "k").body(body.to_string());
+        call.send().await
+    };
+    send(&app, 3).await.ok();
+    send(&app, 3).await.ok();
+    // Another process knows nothing of it.
+    send(&app.twin(), 3).await.ok();
+    send(&app.twin(), 4).await.fails(400, "invalid_request");
+    app.subscribe("org:a", &["plan:b@1"]).await;
+    send(&app.twin(), 3).await.ok();
+    assert_eq!(used(&app.limits("org:a").await)[2], ("feature:x", 3));
+    app.report("org:a", "feature:x", 1).await;
+    assert_eq!(used(&app.limits("org:a").await)[2], ("feature:x", 4));
+}
+
+#[tokio::test]
+async fn what_a_meter_cannot_be_sent_names_the_ledger() {
+    let app = app().await;
+    app.subscribe("org:a", &["plan:a@1"]).await;
+    for (feature, clobber, what) in [
+        ("peak", false, "a maximum"),
+        ("stored", true, "a level that outlasts its period"),
+        ("x", true, "a total"),
+    ] {
+        let feature = format!("feature:{feature}");
+        let report = json!({ "org": "org:a", "feature": feature, "n": 1, "clobber": clobber });
+        let refused = app.post_json("/v1/report", &report).await;
+        let refused = refused.fails(400, "invalid_request").json();
+        let message = format!(
+            "{feature} is billed by a meter, which cannot be sent {what} without a ledger: start the server with --ledger FILE"
+        );
+        assert_eq!(refused["message"], message);
+    }
+    let report = json!({ "org": "org:a", "feature": "feature:seats", "n": 6, "clobber": true });
+    app.post_json("/v1/report", &report).await.ok();
+    assert_eq!(used(&app.limits("org:a").await)[2], ("feature:seats", 6));
+}
+
+#[tokio::test]
+async fn a_time_must_be_of_the_plan() {
+    let app = app().await;
+    app.subscribe("org:a", &["plan:a@1"]).await;
+    app.advance(31 * DAY + 10 * MINUTE);
+    let at = async |at: &str, n: i64| {
+        let report = json!({ "org": "org:a", "feature": "feature:x", "n": n, "at": at });
+        app.post_json("/v1/report", &report).await
+    };
+    at("2022-12-31T23:59:00Z", 1)
+        .await
+        .fails(400, "invalid_request");
+    at("2023-02-01T00:20:00Z", 1)
+        .await
+        .fails(400, "invalid_request");
+    at("2023-02-01T00:12:00Z", 1).await.ok();
+    at("2023-02-01T00:00:01Z", 2).await.ok();
+    assert_eq!(used(&app.limits("org:a").await)[4], ("feature:x", 3));
+    app.advance(DAY);
+    at("2023-01-31T23:00:00Z", 1)
+        .await
+        .fails(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn late_usage_is_on_the_draft_of_its_period() {
+    let app = with(Settings {
+        invoice_draft: 60 * MINUTE,
+        ..Settings::default()
+    })
+    .await;
+    app.subscribe("org:a", &["plan:b@1"]).await;
+    app.advance(31 * DAY + 10 * MINUTE);
+    let report =
+        json!({ "org": "org:a", "feature": "feature:x", "n": 9, "at": "2023-01-31T23:00:00Z" });
+    app.post_json("/v1/report", &report).await.ok();
+    assert_eq!(used(&app.limits("org:a").await)[2], ("feature:x", 0));
+    app.advance(DAY);
+    let bills = app.bills("org:a").await;
+    assert!(
+        bills[1].0.contains(&("feature:x@plan:b@1".to_owned(), 9)),
+        "{bills:?}"
+    );
+}
+
+#[tokio::test]
+async fn events_count_before_stripe_has_processed_them() {
+    let app = with(Settings {
+        meter_lag: 5 * MINUTE,
+        ..Settings::default()
+    })
+    .await;
+    app.subscribe("org:a", &["plan:a@1"]).await;
+    app.report("org:a", "feature:x", 7).await;
+    app.report("org:a", "feature:x", 1).await;
+    app.report("org:a", "feature:seats", 3).await;
+    app.report("org:a", "feature:seats", 2).await;
+    let shown = |limits: &[(String, i64, i64)]| [used(limits)[2].1, used(limits)[4].1];
+    assert_eq!(shown(&app.limits("org:a").await), [2, 8]);
+    // A plan is not changed before Stripe can bill everything with the old one.
+    let body = json!({ "org": "org:a", "phases": [{ "features": ["plan:b@1"] }] });
+    let refused = app.post_json("/v1/subscribe", &body).await;
+    refused.fails(503, "stripe_unavailable");
+    assert_eq!(shown(&app.limits("org:a").await), [2, 8]);
+    app.advance(6 * MINUTE);
+    app.subscribe("org:a", &["plan:b@1"]).await;
+    assert_eq!(shown_of_b(&app.limits("org:a").await), [2, 8]);
+}
+
+fn shown_of_b(limits: &[(String, i64, i64)]) -> [i64; 2] {
+    [used(limits)[1].1, used(limits)[2].1]
+}
+
+#[tokio::test]
+async fn a_lost_answer_counts_once() {
+    let app = app().await;
+    app.subscribe("org:a", &["plan:a@1"]).await;
+    for (status, when) in [(500, When::After), (500, When::Before), (503, When::Before)] {
+        let action = Action::Status(status, None);
+        let mut rule = Rule::new("POST", "/v1/billing/meter_events", action).times(1);
+        rule.when = when;
+        app.sandbox().add_fault(rule);
+        app.report("org:a", "feature:x", 2).await;
+    }
+    assert_eq!(used(&app.limits("org:a").await)[4], ("feature:x", 6));
+}
+
+#[tokio::test]
+async fn a_person_buys_a_plan_on_meters() {
+    let app = app().await;
+    let body =
+        json!({ "org": "org:a", "success_url": "https://example.com", "features": ["plan:b@1"] });
+    let answer = app.post_json("/v1/checkout", &body).await.ok();
+    pay(&app, &answer).await;
+    app.report("org:a", "feature:x", 2).await;
+    assert_eq!(used(&app.limits("org:a").await)[2], ("feature:x", 2));
+    app.advance(5 * DAY);
+    app.subscribe("org:a", &["plan:a@1"]).await;
+    assert_eq!(used(&app.limits("org:a").await)[4], ("feature:x", 2));
+}
