@@ -19,6 +19,7 @@ mod meters;
 mod new_price;
 mod new_schedule;
 mod object;
+mod permissions;
 mod previews;
 mod products;
 mod schedules;
@@ -53,6 +54,7 @@ pub use meters::{Formula, Meter, NewMeter};
 pub use new_price::{NewAmount, NewPrice, NewTier, NewUsage, PriceProduct};
 pub use new_schedule::{NewPhase, NewPhaseItem, NewSchedule, PhaseEnd, ScheduleStart};
 pub use object::{Expandable, Metadata, Object};
+pub use permissions::{Access, PERMISSIONS, Permission};
 pub use previews::{NewTerms, PreviewedItem};
 pub use products::{NewProduct, Product};
 pub use schedules::{

@@ -106,8 +106,8 @@ const HINTS: &[(&[&str], &str)] = &[
         "`tier help environment` lists variables and files",
     ),
     (
-        &["doctor", "debug"],
-        "there is no such command yet; `tier whoami` shows whether the key works, -v and STRIPE_DEBUG=1 log what is done",
+        &["debug", "diagnose"],
+        "`tier doctor` checks the key and the account, -v and STRIPE_DEBUG=1 log what is done",
     ),
     (
         &["start", "run", "server", "up"],
@@ -261,7 +261,7 @@ mod tests {
             ("move", "tier migrate FROM TO"),
             ("webhooks", "tier webhook create"),
             ("advance", "tier clock advance"),
-            ("doctor", "tier whoami"),
+            ("debug", "tier doctor"),
             ("editor", "tier builder"),
             ("mock", "tier serve --sandbox"),
             ("delete", "tier archive PLAN"),

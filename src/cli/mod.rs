@@ -13,6 +13,7 @@ mod confirm;
 mod connect;
 mod dev;
 mod diff;
+mod doctor;
 mod document;
 mod error;
 mod fetch;
@@ -167,6 +168,8 @@ Examples:
     Report(usage::Report),
     /// Show usage over time
     Usage(history::UsageArgs),
+    /// Check the key and the account, and say what to do
+    Doctor(doctor::Doctor),
     /// Print the Stripe account that commands use
     Whoami(account::Whoami),
     /// Print an org's Stripe customer
@@ -348,6 +351,7 @@ async fn carry_out(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Connect(_) => connect::run(context).await,
         Command::Share(arguments) => share::run(context, &arguments).await,
         Command::Ledger(arguments) => ledger::run(context, &arguments).await,
+        Command::Doctor(arguments) => doctor::run(context, &arguments).await,
         Command::Webhook(arguments) => webhook::run(context, &arguments).await,
         Command::Listen(arguments) => listen::run(context, &arguments).await,
         Command::Fetch(arguments) => fetch::run(context, &arguments).await,

@@ -117,13 +117,11 @@ impl Domain {
             return Ok(0);
         }
         let mut known = remembered.iter().flat_map(|usage| usage.items());
-        match known.find(|known| *known.id == *item.id) {
-            Some(known) => Ok(known.used),
-            None => {
-                let shown = self.shown_by_item(subscription).await?;
-                Ok(shown.get(&item.id).copied().unwrap_or(0))
-            }
+        if let Some(known) = known.find(|known| *known.id == *item.id) {
+            return Ok(known.used);
         }
+        let shown = self.shown_by_item(subscription).await?;
+        Ok(shown.get(&item.id).copied().unwrap_or(0))
     }
 
     /// Sends an event that has an identifier. Returns whether it is new, as far as Stripe tells.

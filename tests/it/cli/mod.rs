@@ -5,6 +5,7 @@ mod clocks;
 mod connect;
 mod dev;
 mod docs;
+mod doctor;
 mod init;
 mod keys;
 mod ledger;

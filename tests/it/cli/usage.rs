@@ -25,6 +25,7 @@ const COMMANDS: [&str; 35] = [
     "limits",
     "report",
     "usage",
+    "doctor",
     "whoami",
     "whois",
     "clock",

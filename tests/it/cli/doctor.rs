@@ -1,0 +1,99 @@
+//! `tier doctor`: the checks of the key and the account.
+
+use serde_json::Value;
+use stripe_sandbox::{Action, Options, Rule};
+
+use super::{Place, json};
+
+/// The findings that are not ok, as `verdict check`.
+fn faults(findings: &Value) -> Vec<String> {
+    let findings = findings.as_array().expect("a list").iter();
+    let text = |finding: &Value, key: &str| finding[key].as_str().expect("a text").to_owned();
+    let faults = findings.filter(|finding| finding["verdict"] != "ok");
+    faults
+        .map(|finding| {
+            assert!(!text(finding, "found").is_empty() && !text(finding, "remedy").is_empty());
+            format!("{} {}", text(finding, "verdict"), text(finding, "check"))
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_key_that_may_do_everything_needs_a_webhook() {
+    let place = Place::pushed().await;
+    place.sandbox().sandbox().clear_requests();
+    let found = json(&place.tier(&["doctor", "--json"]).ok().await);
+    assert_eq!(faults(&found), ["advice webhooks"]);
+    let answered = place.sandbox().sandbox().requests(None);
+    let writes = answered
+        .iter()
+        .filter(|call| !call.endpoint.starts_with("GET "));
+    assert!(writes.clone().count() > 5);
+    assert!(
+        writes.clone().all(|call| (400..500).contains(&call.status)),
+        "it changes nothing"
+    );
+
+    let endpoint = ["webhook", "create", "https://tier.example"];
+    place.tier(&endpoint).ok().await;
+    let text = place.tier(&["doctor", "--probe"]).ok().await;
+    assert!(text.lines().all(|line| line.starts_with("ok")), "{text}");
+    assert!(
+        text.contains("the account takes both generations"),
+        "{text}"
+    );
+    // The price of the probe is archived.
+    assert_eq!(place.tier(&["ls"]).ok().await.matches("probe").count(), 0);
+}
+
+#[tokio::test]
+async fn what_a_restricted_key_lacks_is_named() {
+    let place = Place::pushed().await;
+    let refusal = Action::Status(403, None);
+    let rule = Rule::new("POST", "/v1/prices/*", refusal);
+    place.sandbox().sandbox().add_fault(rule);
+    let refusal = Action::Status(403, None);
+    let rule = Rule::new("GET", "/v1/events", refusal);
+    place.sandbox().sandbox().add_fault(rule);
+    let run = place.tier(&["doctor", "--json"]).end().await;
+    assert_eq!(run.code, Some(1));
+    let found = json(&run.stdout);
+    let expected = [
+        "wrong Prices (write)",
+        "wrong Events (read)",
+        "advice webhooks",
+    ];
+    assert_eq!(faults(&found), expected);
+    let prices = found.as_array().expect("a list").iter();
+    let mut prices = prices.filter(|finding| finding["check"] == "Prices (write)");
+    let prices = prices.next().expect("the check");
+    let said = prices["found"].as_str().expect("a text");
+    assert!(
+        said.contains("needed for push, pull and every change of plan"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn an_account_that_takes_only_meters_is_told() {
+    let options = Options {
+        meters_only: true,
+        ..Options::default()
+    };
+    let place = Place::with(options).await;
+    let probe = ["doctor", "--probe", "--json"];
+    let found = json(&place.tier(&probe).ok().await);
+    assert_eq!(faults(&found), ["advice webhooks"]);
+    let classic = place.tier(&probe).env("TIER_STRIPE_GENERATION", "classic");
+    let run = classic.end().await;
+    assert_eq!(run.code, Some(1));
+    let found = json(&run.stdout);
+    assert_eq!(faults(&found), ["advice webhooks", "wrong metered prices"]);
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_work_is_an_error() {
+    let place = Place::offline();
+    let told = place.tier(&["doctor"]).fault().await;
+    assert!(told.contains("Stripe is unavailable"), "{told}");
+}
