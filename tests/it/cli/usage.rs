@@ -5,7 +5,7 @@ use tier::domain::pricing::Model;
 
 use super::{PRICING, Place, json};
 
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 36] = [
     "serve",
     "sandbox",
     "dev",

@@ -51,29 +51,52 @@ impl TestApp {
     /// The quantities that an org's invoices bill, by feature, oldest invoice first, with the total of each in cents.
     pub(super) async fn bills(&self, org: &str) -> Vec<(Vec<(String, i64)>, i64)> {
         let whois = self.get(&format!("/v1/whois?org={org}")).await.ok().json();
-        let customer = whois["stripe_id"].as_str().unwrap().to_owned();
+        let customer = whois["stripe_id"]
+            .as_str()
+            .expect("it is well formed")
+            .to_owned();
         let client = self.domain().stripe().clone();
         let invoices = client.get(WITH_METERS, "/v1/invoices");
         let invoices = invoices.param("customer", customer).list();
-        let mut invoices: Vec<Value> = invoices.await.unwrap();
+        let mut invoices: Vec<Value> = invoices.await.expect("it is well formed");
         invoices.reverse();
-        let prices: Vec<Value> = client.get(WITH_METERS, "/v1/prices").list().await.unwrap();
+        let prices: Vec<Value> = client
+            .get(WITH_METERS, "/v1/prices")
+            .list()
+            .await
+            .expect("it is well formed");
         let feature = |line: &Value| {
             let id = &line["pricing"]["price_details"]["price"];
             let mut prices = prices.iter();
-            let price = prices.find(|price| price["id"] == *id).unwrap();
-            let name = price["metadata"]["tier.feature"].as_str().unwrap();
+            let price = prices
+                .find(|price| price["id"] == *id)
+                .expect("it is well formed");
+            let name = price["metadata"]["tier.feature"]
+                .as_str()
+                .expect("it is well formed");
             name.to_owned()
         };
         let mut bills = Vec::new();
         for invoice in &invoices {
-            let path = ("/v1/invoices/*/lines", invoice["id"].as_str().unwrap());
-            let lines: Vec<Value> = client.get(WITH_METERS, path).list().await.unwrap();
+            let path = (
+                "/v1/invoices/*/lines",
+                invoice["id"].as_str().expect("it is well formed"),
+            );
+            let lines: Vec<Value> = client
+                .get(WITH_METERS, path)
+                .list()
+                .await
+                .expect("it is well formed");
             let lines = lines.iter();
-            let lines = lines.map(|line| (feature(line), line["quantity"].as_i64().unwrap()));
+            let lines = lines.map(|line| {
+                (
+                    feature(line),
+                    line["quantity"].as_i64().expect("it is well formed"),
+                )
+            });
             let mut lines: Vec<_> = lines.filter(|(_, quantity)| *quantity != 0).collect();
             lines.sort();
-            bills.push((lines, invoice["total"].as_i64().unwrap()));
+            bills.push((lines, invoice["total"].as_i64().expect("it is well formed")));
         }
         bills
     }
@@ -247,7 +270,7 @@ async fn an_org_moves_between_generations_at_once() {
         ]
     );
     let live = app.stripe_get("/v1/subscriptions").await;
-    assert_eq!(live["data"].as_array().unwrap().len(), 1);
+    assert_eq!(live["data"].as_array().expect("it is well formed").len(), 1);
 }
 
 #[tokio::test]
@@ -264,7 +287,7 @@ async fn a_plan_without_metered_features_is_followed_by_one_on_meters() {
     app.subscribe("org:a", &["plan:b@1"]).await;
     assert_eq!(used(&app.limits("org:a").await)[2], ("feature:x", 5));
     let all = app.stripe_get("/v1/subscriptions?status=all").await;
-    assert_eq!(all["data"].as_array().unwrap().len(), 1);
+    assert_eq!(all["data"].as_array().expect("it is well formed").len(), 1);
 }
 
 #[tokio::test]

@@ -131,7 +131,7 @@ async fn take(app: &TestApp, model: &mut Model, step: &Step) {
             let Some(now) = model.plan else { return };
             let at = app.sandbox().clock().unix() + i64::from(*hours) * 3_600;
             let at = chrono::DateTime::from_timestamp(at, 0)
-                .unwrap()
+                .expect("it is well formed")
                 .to_rfc3339();
             let phases = json!([
                 { "features": [PLANS[now]] },
@@ -146,7 +146,7 @@ async fn take(app: &TestApp, model: &mut Model, step: &Step) {
             model.wait(u32::from(*hours));
         }
         Step::Fail(path, after) => {
-            let mut rule = Rule::new("POST", *path, Action::Status(500, None)).times(1);
+            let mut rule = Rule::new("POST", path, Action::Status(500, None)).times(1);
             rule.when = if *after { When::After } else { When::Before };
             app.sandbox().add_fault(rule);
         }
@@ -155,7 +155,7 @@ async fn take(app: &TestApp, model: &mut Model, step: &Step) {
 
 #[test]
 fn each_unit_is_billed_once_at_its_own_price() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = tokio::runtime::Runtime::new().expect("it is well formed");
     let mut runner = TestRunner::new(Config {
         cases: 12,
         ..Config::with_source_file(file!())
@@ -164,5 +164,5 @@ fn each_unit_is_billed_once_at_its_own_price() {
         let run = std::panic::AssertUnwindSafe(|| runtime.block_on(run(&steps)));
         std::panic::catch_unwind(run).map_err(|_| TestCaseError::fail("see above"))
     });
-    outcome.unwrap();
+    outcome.expect("it is well formed");
 }
