@@ -113,6 +113,21 @@ impl Error {
         }
     }
 
+    /// An error of a checkout link. Whoever opens one brings no key, so it is a fault of this server if Stripe refuses the
+    /// server's.
+    pub(super) fn of_link(error: domain::Error) -> Self {
+        use domain::Error as E;
+        match error {
+            E::PlanArchived(_) | E::FeatureNotFound | E::FeatureOrPlanNotFound(_) => {
+                ClosedLink::NotOnSale.into()
+            }
+            E::InvalidApiKey | E::AccountInvalid | E::Forbidden(_) => {
+                Self::internal(&error_chain(&error))
+            }
+            error => error.into(),
+        }
+    }
+
     /// The publishable key is not known.
     pub(super) fn no_publishable_key() -> Self {
         Self::invalid(
@@ -279,6 +294,34 @@ impl From<domain::Error> for Error {
                     .because(error_chain(&error))
             }
         }
+    }
+}
+
+/// Why a checkout link opens nothing, however often it is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClosedLink {
+    /// It has ended, or it is not one of this server's.
+    Ended,
+    /// The org has what it sells.
+    PlanInForce,
+    /// It begins a trial, and the org has had what it sells.
+    TrialUsed,
+    /// What it sells is not on sale any more.
+    NotOnSale,
+}
+
+impl From<ClosedLink> for Error {
+    fn from(closed: ClosedLink) -> Self {
+        let (code, message) = match closed {
+            ClosedLink::Ended => (
+                "link_ended",
+                "the link is not complete, or its time is over",
+            ),
+            ClosedLink::PlanInForce => ("plan_in_force", "the org has what the link sells"),
+            ClosedLink::TrialUsed => ("trial_used", "the org has had the trial of this link"),
+            ClosedLink::NotOnSale => ("not_on_sale", "what the link sells is not on sale any more"),
+        };
+        Self::new(StatusCode::GONE, code, message)
     }
 }
 

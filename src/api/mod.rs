@@ -4,6 +4,7 @@
 //! together; [`legacy`] has those of the API of 2022, and [`pages`] those of pages for people. [`layers`] has the
 //! middleware, only [`error`] chooses statuses and codes, and [`decode`] and [`json`] read and write JSON.
 
+mod accept;
 mod accounts;
 mod anonymous;
 mod audit;

@@ -46,6 +46,15 @@ pub struct Tax {
     pub collect_id: bool,
 }
 
+/// Why an org has no use for a page any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bought {
+    /// The org has what the page sells, and keeps it.
+    InForce,
+    /// The page begins a trial, and the org has had what it sells.
+    TrialUsed,
+}
+
 /// The contents of a session's purchase. The request chooses the features. Everything else stays as on the org's
 /// current subscription, which the purchase replaces.
 struct Purchase {
@@ -121,14 +130,14 @@ impl Domain {
         self.features_on_sale(checkout).await.map(drop)
     }
 
-    /// Whether the org has what the page sells, so that paying again would only end what was paid. A page with a trial
-    /// counts as used once the org has had these features, since a trial must not begin again.
-    pub async fn has_bought(&self, org: &OrgName, checkout: &Checkout) -> Result<bool> {
+    /// Whether the org has bought what the page sells, so that paying again would only end what was paid. A page with a
+    /// trial counts as used once the org has had these features, since a trial must not begin again.
+    pub async fn bought(&self, org: &OrgName, checkout: &Checkout) -> Result<Option<Bought>> {
         let sold = self.features_on_sale(checkout).await?;
         let sold: BTreeSet<_> = sold.into_iter().map(|feature| feature.name).collect();
         let phases = match self.phases(org).await {
             Ok(phases) if !sold.is_empty() => phases,
-            Ok(_) | Err(Error::OrgNotFound) => return Ok(false),
+            Ok(_) | Err(Error::OrgNotFound) => return Ok(None),
             Err(error) => return Err(error),
         };
         let grants_it = |phase: &&Phase| {
@@ -136,8 +145,11 @@ impl Domain {
         };
         let in_force = phases.in_force.and_then(|index| phases.phases.get(index));
         let in_force = in_force.filter(grants_it);
-        let stays = in_force.is_some_and(|phase| phase.trial || phase.end.is_none());
-        Ok(stays || checkout.trial_days > 0 && phases.phases.iter().any(|phase| grants_it(&phase)))
+        if in_force.is_some_and(|phase| phase.trial || phase.end.is_none()) {
+            return Ok(Some(Bought::InForce));
+        }
+        let had_it = phases.phases.iter().any(|phase| grants_it(&phase));
+        Ok((checkout.trial_days > 0 && had_it).then_some(Bought::TrialUsed))
     }
 
     async fn features_on_sale(&self, checkout: &Checkout) -> Result<Vec<PricedFeature>> {

@@ -54,7 +54,7 @@ use std::sync::atomic::AtomicI64;
 pub use crate::billing::Generation;
 pub use account::Whoami;
 pub use background::{Background, Superseded};
-pub use checkout::{Checkout, Tax};
+pub use checkout::{Bought, Checkout, Tax};
 pub use clock::{ClockChange, ClockState};
 pub use diff::{FeatureDiff, FieldDiff, diff};
 pub use doctor::{Finding, Verdict};

@@ -17,6 +17,6 @@ pub use builder::builder;
 pub use console::{Change, Fragment, OrgView, OrgsView, console, org, orgs, planned_change};
 pub use layout::Page;
 pub use nothing_to_show::nothing_to_show;
-pub use pay::{checkout_link, closed_link};
+pub use pay::{LinkProblem, checkout_link, link_problem};
 pub use pricing_table::pricing_table;
 pub use revalidation::{Revalidated, etag};

@@ -21,6 +21,12 @@ after(async () => {
   await server?.stop()
 })
 
+const post = async (path, body) => {
+  const answer = await fetch(`${server.url}${path}`, { method: 'POST', body: JSON.stringify(body) })
+  assert.equal(answer.status, 200)
+  return answer.json()
+}
+
 const get = async path => (await fetch(`${server.url}${path}`)).json()
 
 test('a link is looked at, followed and paid, without scripts', async () => {
@@ -47,8 +53,14 @@ test('a link is looked at, followed and paid, without scripts', async () => {
 
   await page.goto(link)
   await page.getByRole('button', { name: 'Continue to payment' }).click()
-  await page.getByText('It has been used').waitFor()
+  await page.getByRole('heading', { name: 'This link has been used' }).waitFor()
   await close()
+  const used = await open(browser, [server.url])
+  await used.page.goto(link)
+  await used.page.getByRole('button', { name: 'Continue to payment' }).click()
+  await used.page.getByRole('alert').waitFor()
+  await isAccessible(used.page, 'pay-used')
+  await used.close()
 })
 
 test('a link is made in the Model Builder', async () => {
@@ -69,11 +81,25 @@ test('a link is made in the Model Builder', async () => {
   await close()
 })
 
-test('a link that was changed shows why it cannot be used', async () => {
+test('what is wrong is said on a page, with what to do', async () => {
   const { page, close } = await open(browser, [server.url])
   const answer = await page.goto(`${server.url}/pay/eyJ4IjoxfQ.AAAA`)
   assert.equal(answer.status(), 410)
   await page.getByRole('alert').waitFor()
   await isAccessible(page, 'pay-closed')
+
+  // Stripe is away, and comes back.
+  const made = await post('/v1/checkout', { org: 'org:waits', features: ['plan:pro@1'], success_url: `${server.url}/pricing`, link: true })
+  const { stripe_js } = await post('/v1/setup', { org: 'org:other' })
+  const faults = (method, body) => fetch(new URL('/_sandbox/faults', stripe_js), { method, body })
+  await faults('POST', new URLSearchParams({ method: 'POST', path: '/v1/checkout/sessions', action: '500' }))
+  await page.goto(made.url)
+  await page.getByRole('button', { name: 'Continue to payment' }).click()
+  await page.getByText('The payment service does not answer at the moment. Nothing was charged.').waitFor()
+  await isAccessible(page, 'pay-stripe-away')
+  await faults('DELETE')
+  await page.getByRole('link', { name: 'Try again' }).click()
+  await page.getByRole('button', { name: 'Continue to payment' }).click()
+  await page.getByRole('button', { name: 'Pay $10.00' }).waitFor()
   await close()
 })

@@ -11,7 +11,7 @@ pub(super) mod unknown_keys;
 
 pub(super) use context::RequestContext;
 
-use axum::extract::{FromRequestParts as _, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
@@ -49,9 +49,10 @@ pub(super) async fn admit_link(
     next: Next,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    if let Err(refused) = OpenLink::from_request_parts(&mut parts, &app).await {
-        return refused.into_response();
-    }
+    match OpenLink::verify(&mut parts, &app).await {
+        Ok(link) => parts.extensions.insert(link),
+        Err(refused) => return refused.into_response(),
+    };
     if let Err(refused) = auth::admit_visitor(&app, &parts) {
         return refused.into_response();
     }

@@ -7,7 +7,7 @@ mod pay;
 mod pricing;
 mod share;
 
-pub(super) use pay::OpenLink;
+pub(super) use pay::{OpenLink, for_people};
 
 use super::operation::Operation;
 

@@ -1,19 +1,22 @@
 //! `/pay/<payload>.<mac>`: a checkout link. Looking at it opens nothing. Its button opens a Checkout page.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
+use axum::http::header::{RETRY_AFTER, VARY};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use serde_json::json;
 
 use crate::api::Shared;
 use crate::api::checkout_link::LinkedCheckout;
-use crate::api::error::Error;
+use crate::api::error::{ClosedLink, Code, Error};
 use crate::api::layers::RequestContext;
 use crate::api::operation::{Access, Operation};
-use crate::domain::{self, Domain, Lane};
-use crate::web;
+use crate::domain::{Bought, Domain, Lane};
+use crate::web::{self, LinkProblem};
 
 /// The path of links.
 const PATH: &str = "/pay/{name}";
@@ -26,61 +29,32 @@ pub(super) fn operations() -> [Operation; 2] {
     ]
 }
 
-/// A link that is open.
-pub(in crate::api) struct OpenLink(LinkedCheckout);
+/// A link that is open. The layer that admits its visitor verifies it, and hands it to the handler.
+#[derive(Clone)]
+pub(in crate::api) struct OpenLink(Arc<LinkedCheckout>);
 
-/// Why a link opens nothing.
-pub(in crate::api) enum ClosedLink {
-    /// The server has no links.
-    Off,
-    /// The link ended, or it is not one of the server's.
-    Ended,
-    /// The org has what the link sells.
-    Used,
-    /// A plan is not sold any more.
-    NotSold,
-    /// Stripe, or this server, has a problem.
-    Failed(Error),
-}
-
-impl FromRequestParts<Shared> for OpenLink {
-    type Rejection = ClosedLink;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ClosedLink> {
-        let links = app.checkout_links.as_ref().ok_or(ClosedLink::Off)?;
+impl OpenLink {
+    /// Verifies the link that is the path of a request.
+    pub(in crate::api) async fn verify(parts: &mut Parts, app: &Shared) -> Result<Self, Error> {
+        let links = app.checkout_links.as_ref().ok_or_else(Error::not_found)?;
         let path: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, app).await;
         let Path(link) = path.map_err(|_| ClosedLink::Ended)?;
         let linked = links.open(&link, app.accounts.is_live());
-        linked.map(Self).ok_or(ClosedLink::Ended)
+        let linked = linked.ok_or(ClosedLink::Ended)?;
+        Ok(Self(Arc::new(linked)))
     }
 }
 
-impl From<domain::Error> for ClosedLink {
-    fn from(error: domain::Error) -> Self {
-        match error {
-            domain::Error::PlanArchived(_)
-            | domain::Error::FeatureNotFound
-            | domain::Error::FeatureOrPlanNotFound(_) => Self::NotSold,
-            error => Self::Failed(error.into()),
-        }
+impl FromRequestParts<Shared> for OpenLink {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
+        let link = parts.extensions.get().cloned();
+        link.ok_or_else(|| Error::internal(&"the link was not verified"))
     }
 }
 
-impl IntoResponse for ClosedLink {
-    fn into_response(self) -> Response {
-        let reason = match self {
-            Self::Off => return Error::not_found().into_response(),
-            Self::Failed(error) => return error.into_response(),
-            Self::Ended => "It is not complete, or its time is over.",
-            Self::Used => "It has been used: the plan is in force.",
-            Self::NotSold => "What it offers is not sold any more.",
-        };
-        let page = web::closed_link(reason).status(StatusCode::GONE);
-        not_indexed(page.into_response())
-    }
-}
-
-async fn show(OpenLink(linked): OpenLink, context: RequestContext) -> Result<Response, ClosedLink> {
+async fn show(OpenLink(linked): OpenLink, context: RequestContext) -> Result<Response, Error> {
     // Stripe's own pages, and those under a domain of the seller, are only reached over TLS. A simulator's may not be.
     let over_tls = account(&context, &linked)?.stripe().uses_tls();
     let leads_to = if over_tls { "https:" } else { "http:" };
@@ -88,24 +62,28 @@ async fn show(OpenLink(linked): OpenLink, context: RequestContext) -> Result<Res
     Ok(not_indexed(page.into_response()))
 }
 
-async fn open(OpenLink(linked): OpenLink, context: RequestContext) -> Result<Response, ClosedLink> {
-    let LinkedCheckout { org, checkout, .. } = &linked;
+async fn open(OpenLink(linked): OpenLink, context: RequestContext) -> Result<Response, Error> {
+    let LinkedCheckout { org, checkout, .. } = &*linked;
     let features: Vec<_> = checkout.features.iter().map(ToString::to_string).collect();
     let change = json!({ "features": features, "trial_days": checkout.trial_days });
     context.set_change(Some(org), change);
     let domain = account(&context, &linked)?;
-    if domain.has_bought(org, checkout).await? {
-        return Err(ClosedLink::Used);
+    let bought = domain.bought(org, checkout).await.map_err(Error::of_link)?;
+    match bought {
+        Some(Bought::InForce) => return Err(ClosedLink::PlanInForce.into()),
+        Some(Bought::TrialUsed) => return Err(ClosedLink::TrialUsed.into()),
+        None => {}
     }
-    let url = domain.checkout(org, checkout, None).await?;
-    Ok(not_indexed(Redirect::to(&url).into_response()))
+    let url = domain.checkout(org, checkout, None).await;
+    Ok(not_indexed(
+        Redirect::to(&url.map_err(Error::of_link)?).into_response(),
+    ))
 }
 
 /// The account of the request. The link says which test clock its org is on, and not the caller.
-fn account(context: &RequestContext, linked: &LinkedCheckout) -> Result<Domain, ClosedLink> {
+fn account(context: &RequestContext, linked: &LinkedCheckout) -> Result<Domain, Error> {
     let domain = context.domain();
-    let domain = domain.ok_or_else(|| Error::internal(&"no account was chosen"));
-    let domain = domain.map_err(ClosedLink::Failed)?;
+    let domain = domain.ok_or_else(|| Error::internal(&"no account was chosen"))?;
     Ok(match &linked.test_clock {
         Some(clock) => domain.on_test_clock(clock.as_str()),
         None => domain.clone(),
@@ -116,4 +94,38 @@ fn not_indexed(mut response: Response) -> Response {
     let value = HeaderValue::from_static("noindex");
     response.headers_mut().insert("x-robots-tag", value);
     response
+}
+
+/// The same answer, as a page that says what to do if it is an error. People open links, and have no use for JSON.
+pub(in crate::api) fn for_people(answer: Response, request_id: &str) -> Response {
+    let code = Code::of(&answer);
+    if code.is_empty() {
+        return answer;
+    }
+    let (mut error, _) = answer.into_parts();
+    let problem = problem(error.status, code);
+    let page = web::link_problem(problem, request_id).status(error.status);
+    let mut page = not_indexed(page.into_response());
+    if let Some(wait) = error.headers.remove(RETRY_AFTER) {
+        page.headers_mut().insert(RETRY_AFTER, wait);
+    }
+    let headers = page.headers_mut();
+    headers.insert(VARY, HeaderValue::from_static("accept"));
+    *page.extensions_mut() = error.extensions;
+    page
+}
+
+fn problem(status: StatusCode, code: &str) -> LinkProblem {
+    match (status, code) {
+        (_, "link_ended") => LinkProblem::Ended,
+        (_, "plan_in_force") => LinkProblem::PlanInForce,
+        (_, "trial_used") => LinkProblem::TrialUsed,
+        (_, "not_on_sale") => LinkProblem::NotOnSale,
+        (_, "overloaded") | (StatusCode::TOO_MANY_REQUESTS, _) => LinkProblem::Busy,
+        (StatusCode::NOT_FOUND, _) => LinkProblem::NoLinks,
+        (StatusCode::FORBIDDEN, _) => LinkProblem::NotFromItsPage,
+        (StatusCode::INTERNAL_SERVER_ERROR, _) => LinkProblem::OwnFault,
+        (status, _) if status.is_server_error() => LinkProblem::StripeAway,
+        _ => LinkProblem::Impossible,
+    }
 }

@@ -2,13 +2,14 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest as _, Path, Request, State};
-use axum::http::header::{ACCEPT, VARY};
+use axum::http::header::VARY;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::api::Shared;
+use crate::api::accept::names_html;
 use crate::api::anonymous::{AnonymousSlot, OpenBody, own_url};
 use crate::api::error::Error;
 use crate::api::extract::parameter;
@@ -69,7 +70,7 @@ async fn show(
         Ok(Path(text)) => SharedModel::from_link_text(text),
         Err(_) => Err(ShareError::Unreadable),
     };
-    let mut response = match (read, wants_page(&head.headers)) {
+    let mut response = match (read, names_html(&head.headers)) {
         (Ok(shared), true) => web::builder(app.accounts.is_live(), Some(&shared)).into_response(),
         (Ok(shared), false) => Document(shared.model.to_json() + "\n").into_response(),
         (Err(error), true) => web::Page::new("No model", web::nothing_to_show(&error))
@@ -81,11 +82,4 @@ async fn show(
     headers.insert(VARY, HeaderValue::from_static("accept"));
     headers.insert("x-robots-tag", HeaderValue::from_static("noindex"));
     response
-}
-
-/// Whether a browser asks. Programs ask for JSON, or for anything.
-fn wants_page(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(ACCEPT).iter();
-    let mut accepted = accepted.filter_map(|value| value.to_str().ok());
-    accepted.any(|types| types.to_ascii_lowercase().contains("text/html"))
 }

