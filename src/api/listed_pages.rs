@@ -1,4 +1,4 @@
-//! The pricing pages that the operator has listed, which are public.
+//! The pricing pages that the operator has listed, which are public, and the model that they show.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,7 +11,7 @@ use super::accounts::Accounts;
 use crate::domain::pricing::Model;
 use crate::domain::{self, DEFAULT_PAGE, Domain, Lane, PricingPage, PricingPages};
 
-/// How long the model that public pages show is kept. Anybody may ask for them, and must not use up the rate limit.
+/// How long the model is kept that pages show. Anybody may ask for public ones, and must not use up the rate limit.
 const KEPT: Duration = Duration::from_secs(60);
 
 /// How long it is kept that Stripe did not answer.
@@ -85,8 +85,8 @@ impl ListedPages {
         pages.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The model. If Stripe does not answer, it is what it was before.
-    async fn model(&self, domain: &Domain) -> Result<Arc<Model>, domain::Error> {
+    /// The model, as it was a minute ago at most. If Stripe does not answer, it is what it was before.
+    pub(super) async fn model(&self, domain: &Domain) -> Result<Arc<Model>, domain::Error> {
         let mut kept = self.0.model.lock().await;
         let changes = self.0.changes.load(Ordering::Relaxed);
         let is_current = |kept: &&Kept| kept.changes == changes && Instant::now() < kept.until;

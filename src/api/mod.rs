@@ -56,6 +56,7 @@ pub use webhook::{WEBHOOK_PATH, WebhookSecrets};
 use layers::{auth, observe};
 
 use crate::admission::{CallerSlots, RequestSlots};
+use crate::domain::pricing::Model;
 use crate::domain::refs::OrgName;
 use crate::domain::{self, Background, Domain, FeatureUsage, PricingPage};
 use crate::metrics::Metrics;
@@ -166,6 +167,14 @@ impl App {
         let page = self.listed_pages.page(name, domain);
         let page = tokio::time::timeout(self.limits.request_timeout, page).await;
         Ok(page.unwrap_or(Err(domain::Error::TimedOut { source: None }))?)
+    }
+
+    /// The model for a page that offers its plans. It may be a minute old.
+    async fn recent_model(&self, domain: &Domain) -> domain::Result<Arc<Model>> {
+        match &self.accounts {
+            Accounts::One(_) => self.listed_pages.model(domain).await,
+            Accounts::Many(_) => domain.pull().await.map(Arc::new),
+        }
     }
 
     /// Whether callers need a key.

@@ -92,10 +92,7 @@ impl Domain {
         });
         let orgs: Vec<_> = rows[begin..].iter().take(*limit).cloned().collect();
         let next = orgs.last().filter(|_| begin + orgs.len() < rows.len());
-        let next = next.map(|last| Position {
-            since: last.since,
-            org: last.org.clone(),
-        });
+        let next = next.map(ListedOrg::position);
         Ok(OrgsPage { orgs, next })
     }
 

@@ -14,7 +14,9 @@ mod revalidation;
 
 pub use assets::Asset;
 pub use builder::builder;
-pub use console::{Change, Fragment, OrgView, OrgsView, console, org, orgs, planned_change};
+pub use console::{
+    Change, Fragment, OrgView, OrgsView, console, older_invoices, org, orgs, planned_change,
+};
 pub use layout::Page;
 pub use nothing_to_show::nothing_to_show;
 pub use pay::{LinkProblem, checkout_link, link_problem};

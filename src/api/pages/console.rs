@@ -9,23 +9,33 @@ use crate::api::extract::{Org, parameter};
 use crate::api::layers::RequestContext;
 use crate::api::operation::{Access, Operation};
 use crate::api::{Role, Shared};
+use crate::domain::pricing::Model;
 use crate::domain::refs::{OrgName, PlanName};
-use crate::domain::{self, Domain, InvoicesQuery, Lane, Migrate, MigrateAt, OrgsQuery, PricedPlan};
+use crate::domain::{
+    self, ClockState, Domain, InvoicesQuery, Lane, ListedOrg, Migrate, MigrateAt, OrgsQuery,
+    Position, PricedPlan,
+};
 use crate::web::{self, Change, Fragment, OrgView, OrgsView};
 
-/// How many orgs, and how many invoices, are shown.
+/// How many orgs, and how many invoices, are shown at a time.
 const SHOWN: usize = 50;
 
 /// How many orgs are searched at a time.
 const SEARCHED: usize = 1_000;
 
-pub(super) fn operations() -> [Operation; 4] {
+pub(super) fn operations() -> [Operation; 5] {
     let orgs_access = Access::Account(Lane::Bulk, Role::Read);
     let access = |role| Access::Account(Lane::Interactive, role);
     [
         Operation::get("console", "/console", Access::Everybody, console),
         Operation::get("consoleOrgs", "/console/orgs", orgs_access, orgs),
         Operation::get("consoleOrg", "/console/org", access(Role::Read), org),
+        Operation::get(
+            "consoleInvoices",
+            "/console/invoices",
+            access(Role::Admin),
+            older_invoices,
+        ),
         Operation::get(
             "consoleChange",
             "/console/change",
@@ -39,28 +49,51 @@ async fn console(State(app): State<Shared>) -> impl IntoResponse {
     web::console(app.accounts.is_live())
 }
 
-/// What the names of orgs contain.
-struct Text(String);
+/// Which orgs are looked for.
+struct Search {
+    /// What their names contain.
+    text: String,
+    /// The last one of the page before.
+    after: Option<Position>,
+}
 
-impl FromRequestParts<Shared> for Text {
+impl FromRequestParts<Shared> for Search {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
         let text = parameter(parts, "text").unwrap_or_default();
-        Ok(Self(text.trim().to_lowercase()))
+        let after = parameter(parts, "after").map(|after| after.parse());
+        Ok(Self {
+            text: text.trim().to_lowercase(),
+            after: after.transpose()?,
+        })
     }
 }
 
-async fn orgs(domain: Domain, Text(text): Text) -> Result<Fragment, Error> {
+/// The test clock that the request names.
+async fn clock(domain: &Domain) -> domain::Result<Option<ClockState>> {
+    match domain.test_clock_id() {
+        Some(id) => domain.clock(id).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn orgs(
+    State(app): State<Shared>,
+    domain: Domain,
+    Search { text, after }: Search,
+) -> Result<Fragment, Error> {
+    let clock = clock(&domain).await?;
+    let is_first = after.is_none();
     let mut query = OrgsQuery {
         plan: None,
         feature: None,
         status: None,
         over_limit: false,
         limit: SEARCHED,
-        after: None,
+        after,
     };
-    let mut found = Vec::new();
+    let mut found: Vec<ListedOrg> = Vec::new();
     loop {
         let page = domain.orgs(&query).await?;
         let contains = |org: &OrgName| org.as_str().to_lowercase().contains(&text);
@@ -70,15 +103,27 @@ async fn orgs(domain: Domain, Text(text): Text) -> Result<Fragment, Error> {
             break;
         }
     }
+    let has_more = found.len() > SHOWN;
+    found.truncate(SHOWN);
+    let last = found.last().filter(|_| has_more);
     Ok(web::orgs(&OrgsView {
         text: &text,
-        orgs: &found[..found.len().min(SHOWN)],
-        has_more: found.len() > SHOWN,
+        clock: clock.as_ref(),
+        has_clocks: !app.accounts.is_live(),
+        is_first,
+        next: last.map(|last| last.position().text()),
+        orgs: &found,
     }))
 }
 
-async fn org(domain: Domain, context: RequestContext, Org(org): Org) -> Result<Fragment, Error> {
-    let (phases, usage) = tokio::try_join!(domain.phases(&org), domain.limits(&org))?;
+async fn org(
+    State(app): State<Shared>,
+    domain: Domain,
+    context: RequestContext,
+    Org(org): Org,
+) -> Result<Fragment, Error> {
+    let (phases, usage, clock) =
+        tokio::try_join!(domain.phases(&org), domain.limits(&org), clock(&domain))?;
     let may_change = context
         .caller()
         .is_some_and(|caller| caller.has(Role::Admin));
@@ -90,8 +135,9 @@ async fn org(domain: Domain, context: RequestContext, Org(org): Org) -> Result<F
         };
         let invoices = domain.invoices(&org, &query);
         let account = domain.lookup_org_account(&org);
-        let details = tokio::try_join!(invoices, account, plans(&domain))?;
-        Some(details)
+        let (invoices, account, model) =
+            tokio::try_join!(invoices, account, app.recent_model(&domain))?;
+        Some((invoices, account, plans(&model)))
     } else {
         None
     };
@@ -101,6 +147,7 @@ async fn org(domain: Domain, context: RequestContext, Org(org): Org) -> Result<F
     };
     Ok(web::org(&OrgView {
         org: &org,
+        clock: clock.as_ref(),
         url: account.and_then(|account| account.url.as_deref()),
         phases: &phases,
         usage: &usage.value,
@@ -110,10 +157,36 @@ async fn org(domain: Domain, context: RequestContext, Org(org): Org) -> Result<F
 }
 
 /// The plans that are on sale, in words.
-async fn plans(domain: &Domain) -> domain::Result<Vec<PricedPlan>> {
-    let model = domain.pull().await?;
+fn plans(model: &Model) -> Vec<PricedPlan> {
     let plans = model.plans.iter();
-    Ok(plans.map(|(id, plan)| PricedPlan::of(id, plan)).collect())
+    plans.map(|(id, plan)| PricedPlan::of(id, plan)).collect()
+}
+
+/// The last invoice that is shown already.
+struct After(String);
+
+impl FromRequestParts<Shared> for After {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
+        let after = parameter(parts, "after").filter(|after| !after.is_empty());
+        let after = after.ok_or_else(|| Error::invalid("after must be the id of an invoice"))?;
+        Ok(Self(after.into_owned()))
+    }
+}
+
+async fn older_invoices(
+    domain: Domain,
+    Org(org): Org,
+    After(after): After,
+) -> Result<Fragment, Error> {
+    let query = InvoicesQuery {
+        limit: SHOWN,
+        after: Some(after),
+        upcoming: false,
+    };
+    let invoices = domain.invoices(&org, &query).await?;
+    Ok(web::older_invoices(&org, &invoices))
 }
 
 /// The plan to change to, and when.
@@ -144,9 +217,10 @@ impl FromRequestParts<Shared> for Parameters {
 
 async fn change(domain: Domain, Org(org): Org, parameters: Parameters) -> Result<Fragment, Error> {
     let Parameters { plan, at } = parameters;
-    let (phases, plans) = tokio::try_join!(domain.phases(&org), plans(&domain))?;
-    let to = plans.iter().find(|priced| priced.id == plan);
+    let (phases, model) = tokio::try_join!(domain.phases(&org), domain.pull())?;
+    let to = model.plans.get(&plan);
     let to = to.ok_or_else(|| domain::Error::FeatureOrPlanNotFound(plan.to_string()))?;
+    let to = &PricedPlan::of(&plan, to);
     let in_force = phases.in_force.and_then(|index| phases.phases.get(index));
     let has_features = in_force.filter(|phase| !phase.features.is_empty());
     let Some(phase) = has_features else {

@@ -190,6 +190,16 @@ impl FromStr for FeatureFilter {
     }
 }
 
+impl ListedOrg {
+    /// Where a page begins that follows this org.
+    pub fn position(&self) -> Position {
+        Position {
+            since: self.since,
+            org: self.org.clone(),
+        }
+    }
+}
+
 impl Position {
     /// The text form for callers.
     pub fn text(&self) -> String {

@@ -1,5 +1,5 @@
 // The console: finds an org, shows it, and changes its plan. The server writes what is shown, and this brings it here with the
-// key. Where one is, is in the fragment of the URL: #org=org:acme, or #text=acme.
+// key. Where one is, is in the fragment of the URL: #org=org:acme, or #text=acme, and with clock=clock_… at a test clock's time.
 
 import { h, labelled } from './dom.mjs'
 import { Server } from './server.mjs'
@@ -11,19 +11,29 @@ class Console extends HTMLElement {
   #content = h('div', {})
   #status = h('p', { role: 'status', className: 'note' })
   #visits = 0
+  #previews = 0
 
   connectedCallback() {
     this.replaceChildren(this.#status, this.#content)
     this.addEventListener('submit', event => this.#submitted(event))
+    this.addEventListener('input', event => this.#changed(event))
     addEventListener('hashchange', () => this.#visit())
     this.#visit()
+  }
+
+  /** Goes to a place, and asks again if one is there already. @param {string} place */
+  #go(place) {
+    if (location.hash === place) this.#visit()
+    else location.hash = place
   }
 
   /** Shows what the URL names. */
   async #visit() {
     const visit = ++this.#visits
     const place = new URLSearchParams(location.hash.slice(1))
-    const org = place.get('org')
+    const [org, clock] = [place.get('org'), place.get('clock')]
+    place.delete('clock')
+    this.#server.headers = clock ? { 'tier-clock': clock } : {}
     document.title = org ? `${org} – Console` : 'Console'
     const path = org ? `/console/org?${new URLSearchParams({ org })}` : `/console/orgs?${place}`
     this.#status.textContent = 'Asking Stripe…'
@@ -40,12 +50,15 @@ class Console extends HTMLElement {
   /**
    * What the server has written: it escapes all text, and the page's policy runs no script that is in it.
    *
-   * @param {Element} element
    * @param {string} html
    */
+  #parsed(html) {
+    return new DOMParser().parseFromString(html, 'text/html').body
+  }
+
+  /** @param {Element} element @param {string} html */
   #put(element, html) {
-    const parsed = new DOMParser().parseFromString(html, 'text/html')
-    element.replaceChildren(...parsed.body.childNodes)
+    element.replaceChildren(...this.#parsed(html).childNodes)
   }
 
   /** @param {import('./server.mjs').Refusal} error */
@@ -68,9 +81,11 @@ class Console extends HTMLElement {
     event.preventDefault()
     const fields = new FormData(form)
     const text = (/** @type {string} */ name) => String(fields.get(name) ?? '').trim()
+    const wish = () => new URLSearchParams([...fields].map(([name, value]) => [name, String(value)]))
     switch (form.dataset['does']) {
       case 'find': {
-        location.hash = text('text') === '' ? '' : `#${new URLSearchParams({ text: text('text') })}`
+        const place = new URLSearchParams([...wish()].map(([name, value]) => [name, value.trim()]).filter(([, value]) => value !== ''))
+        this.#go(place.size === 0 ? '' : `#${place}`)
         break
       }
       case 'key': {
@@ -79,7 +94,11 @@ class Console extends HTMLElement {
         break
       }
       case 'preview': {
-        this.#preview(new URLSearchParams([...fields].map(([name, value]) => [name, String(value)])))
+        this.#preview(wish())
+        break
+      }
+      case 'older': {
+        this.#older(form, wish())
         break
       }
       case 'apply': {
@@ -89,23 +108,61 @@ class Console extends HTMLElement {
     }
   }
 
+  /** What was shown of another change goes, so that nobody makes that one. @param {Event} event */
+  #changed(event) {
+    const form = event.target instanceof Element ? event.target.closest('form') : null
+    if (form?.dataset['does'] !== 'preview') return
+    this.#previews += 1
+    this.querySelector('[data-shows=preview]')?.replaceChildren()
+  }
+
   /** @param {URLSearchParams} wish */
   async #preview(wish) {
     const place = this.querySelector('[data-shows=preview]')
     if (!place) return
+    const preview = ++this.#previews
     place.textContent = 'Asking Stripe…'
     try {
       const html = await this.#server.text(`/console/change?${wish}`)
-      this.#put(place, html)
+      if (preview === this.#previews) this.#put(place, html)
     } catch (error) {
-      place.replaceChildren(h('p', { className: 'error', role: 'alert' }, /** @type {Error} */ (error).message))
+      if (preview === this.#previews) place.replaceChildren(h('p', { className: 'error', role: 'alert' }, /** @type {Error} */ (error).message))
     }
+  }
+
+  /**
+   * Shows the invoices that follow those in the table before the form, and goes on to the first of them.
+   *
+   * @param {HTMLFormElement} form
+   * @param {URLSearchParams} wish
+   */
+  async #older(form, wish) {
+    const button = buttonOf(form)
+    button.disabled = true
+    try {
+      const parsed = this.#parsed(await this.#server.text(`/console/invoices?${wish}`))
+      const rows = [...parsed.querySelectorAll('tbody tr')]
+      form.previousElementSibling?.querySelector('tbody')?.append(...rows)
+      form.replaceWith(...parsed.querySelectorAll('form'))
+      const [first] = rows
+      if (first instanceof HTMLElement) Object.assign(first, { tabIndex: -1 }).focus()
+    } catch (error) {
+      this.#told(form, error)
+      button.disabled = false
+    }
+  }
+
+  /** Says below a form what went wrong, in place of what went wrong before. @param {HTMLFormElement} form @param {unknown} error */
+  #told(form, error) {
+    const { nextElementSibling: before } = form
+    if (before?.matches('.error')) before.remove()
+    form.after(h('p', { className: 'error', role: 'alert' }, /** @type {Error} */ (error).message))
   }
 
   /** @param {HTMLFormElement} form */
   async #apply(form) {
     const { path = '', body = '' } = form.dataset
-    const button = /** @type {HTMLButtonElement} */ (form.querySelector('button'))
+    const button = buttonOf(form)
     button.disabled = true
     // The same change, if it is sent again because no answer came.
     const key = (form.dataset['key'] ??= randomKey())
@@ -116,7 +173,7 @@ class Console extends HTMLElement {
       await this.#visit()
       this.#status.textContent = 'The plan is changed.'
     } catch (error) {
-      form.after(h('p', { className: 'error', role: 'alert' }, /** @type {Error} */ (error).message))
+      this.#told(form, error)
       button.disabled = false
     }
   }
@@ -136,6 +193,9 @@ class Console extends HTMLElement {
     return now.failed?.[0]?.message
   }
 }
+
+/** @param {HTMLFormElement} form @returns {HTMLButtonElement} */
+const buttonOf = form => /** @type {any} */ (form.querySelector('button'))
 
 /** A key that no other request has. `randomUUID` is not there without TLS. */
 const randomKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, '0')).join('')

@@ -16,6 +16,8 @@ export class Refusal extends Error {
 
 export class Server {
   key = ''
+  /** What goes with every request. @type {Record<string, string>} */
+  headers = {}
 
   /**
    * @param {string} path
@@ -24,9 +26,8 @@ export class Server {
    * @returns {Promise<string>}
    */
   async text(path, body, more = {}) {
-    const headers = new Headers({ accept: 'application/json', ...more })
+    const headers = this.#headers(more)
     if (body !== undefined) headers.set('content-type', 'application/json')
-    if (this.key !== '') headers.set('authorization', `Bearer ${this.key}`)
     const method = body === undefined ? 'GET' : 'POST'
     let answer
     try {
@@ -37,6 +38,16 @@ export class Server {
     const text = await answer.text()
     if (answer.ok) return text
     throw new Refusal(answer.status, messageIn(text) ?? `HTTP ${answer.status}`)
+  }
+
+  /** @param {Record<string, string>} more */
+  #headers(more) {
+    try {
+      const key = this.key === '' ? {} : { authorization: `Bearer ${this.key}` }
+      return new Headers({ accept: 'application/json', ...key, ...this.headers, ...more })
+    } catch {
+      throw new Refusal(this.key === '' ? 400 : 401, 'There is a character that no key has.')
+    }
   }
 
   /**

@@ -29,7 +29,7 @@ pub fn planned_change(org: &OrgName, to: &PricedPlan, change: &Change<'_>) -> Fr
             let request = json!({"org": org, "phases": [{"features": [to.id]}]});
             html! {
                 p { "From now on: " b { (to.text) } ". The first invoice is made at once." }
-                (apply("/v1/subscribe", &request.to_string()))
+                (apply("/v1/subscribe", &request.to_string(), to))
             }
         }
         Change::Move {
@@ -43,7 +43,7 @@ pub fn planned_change(org: &OrgName, to: &PricedPlan, change: &Change<'_>) -> Fr
                 @for failure in &planned.failed { p.error role="alert" { (failure.error) } }
                 @for planned in &planned.moves {
                     (moved(planned, to))
-                    (apply("/v1/migrate", &request.to_string()))
+                    (apply("/v1/migrate", &request.to_string(), to))
                 }
                 @if planned.failed.is_empty() && planned.moves.is_empty() {
                     p.error role="alert" { "It is not on " (from) " any more." }
@@ -70,8 +70,8 @@ fn moved(planned: &PlannedMove, to: &PricedPlan) -> Markup {
     }
 }
 
-fn apply(path: &str, body: &str) -> Markup {
+fn apply(path: &str, body: &str, to: &PricedPlan) -> Markup {
     html! {
-        form data-does="apply" data-path=(path) data-body=(body) { button type="submit" { "Change the plan" } }
+        form data-does="apply" data-path=(path) data-body=(body) { button type="submit" { "Change to " (to.id) } }
     }
 }

@@ -1,11 +1,13 @@
 //! The console: what an org has, uses and pays. The page itself has no data. Its script brings the parts, with a key.
 
 mod change;
+mod invoices;
 mod org;
 mod orgs;
 mod timeline;
 
 pub use change::{Change, planned_change};
+pub use invoices::older_invoices;
 pub use org::{OrgView, org};
 pub use orgs::{OrgsView, orgs};
 
@@ -16,6 +18,7 @@ use maud::{Markup, html};
 use rust_decimal::Decimal;
 
 use super::Page;
+use crate::domain::ClockState;
 use crate::domain::pricing::Currency;
 
 /// A part of the console, as HTML.
@@ -63,6 +66,25 @@ fn money(amount: i64, currency: &str) -> String {
     match Currency::new(currency) {
         Some(currency) => currency.amount(Decimal::from(amount)),
         None => format!("{amount} {currency}"),
+    }
+}
+
+/// What a place in the console is called: the fragment of its URL. All places of orgs on a test clock name it.
+fn place(clock: Option<&ClockState>, parameters: &[(&str, &str)]) -> String {
+    let mut query = form_urlencoded::Serializer::for_suffix("#".to_owned(), 1);
+    let clock = clock.map(|clock| ("clock", clock.id.as_str()));
+    query.extend_pairs(clock).extend_pairs(parameters).finish()
+}
+
+/// Says which time it is for the orgs that are shown, if that is a test clock's.
+fn clock_note(clock: Option<&ClockState>) -> Markup {
+    html! {
+        @if let Some(clock) = clock {
+            p.note {
+                "On the test clock " span.id { (clock.id) } ", which shows " (day(clock.present)) ". "
+                a href="#" { "Leave it" }
+            }
+        }
     }
 }
 

@@ -2,16 +2,19 @@
 
 use maud::{Markup, html};
 
+use super::invoices::bills;
 use super::timeline::timeline;
-use super::{Fragment, day, money};
+use super::{Fragment, clock_note, place};
 use crate::domain::pricing::NO_LIMIT;
 use crate::domain::refs::OrgName;
-use crate::domain::{FeatureUsage, Invoice, OrgInvoices, Phases, PricedPlan};
+use crate::domain::{ClockState, FeatureUsage, OrgInvoices, Phases, PricedPlan};
 
 /// What is known of an org.
 pub struct OrgView<'a> {
     /// Its name.
     pub org: &'a OrgName,
+    /// The test clock that it is on, if that was named.
+    pub clock: Option<&'a ClockState>,
     /// Its page in Stripe's dashboard.
     pub url: Option<&'a str>,
     /// All its phases.
@@ -27,7 +30,8 @@ pub struct OrgView<'a> {
 /// The org's page.
 pub fn org(view: &OrgView<'_>) -> Fragment {
     Fragment(html! {
-        p { a href="#" { "All orgs" } }
+        p { a href=(place(view.clock, &[])) { "All orgs" } }
+        (clock_note(view.clock))
         h2 { (view.org) }
         @if let Some(url) = view.url {
             p { a href=(url) target="_blank" rel="noreferrer" { "In Stripe" } }
@@ -37,7 +41,7 @@ pub fn org(view: &OrgView<'_>) -> Fragment {
         @if let Some(plans) = view.plans { (change_form(view, plans)) }
         h3 { "Used" }
         (used(view.usage))
-        @if let Some(invoices) = view.invoices { (bills(invoices)) }
+        @if let Some(invoices) = view.invoices { (bills(view.org, invoices)) }
     })
 }
 
@@ -88,53 +92,6 @@ fn used(usage: &[FeatureUsage]) -> Markup {
                     }
                     @if feature.reserved > 0 { span.note { (feature.reserved) " reserved" } }
                 }
-            }
-        }
-    }
-}
-
-fn bills(invoices: &OrgInvoices) -> Markup {
-    html! {
-        h3 { "Next bill" }
-        @match &invoices.upcoming {
-            Some(next) => {
-                p { b { (money(next.total, &next.currency)) } " on " (day(next.created)) }
-                ul { @for line in &next.lines.data {
-                    li { (line.description.as_deref().unwrap_or("without a description")) ": " (money(line.amount, &line.currency)) }
-                } }
-            }
-            None => p { "None." },
-        }
-        h3 { "Invoices" }
-        @if invoices.invoices.is_empty() {
-            p { "None." }
-        } @else {
-            div.scroll { table {
-                thead { tr { @for head in ["Date", "Number", "Status", "Total"] { th scope="col" { (head) } } } }
-                tbody { @for invoice in &invoices.invoices { (row(invoice)) } }
-            } }
-            @if invoices.has_more { p.note { "Older ones are in Stripe." } }
-        }
-    }
-}
-
-fn row(invoice: &Invoice) -> Markup {
-    let number = invoice.number.as_deref().unwrap_or("draft");
-    let given_back =
-        invoice.pre_payment_credit_notes_amount + invoice.post_payment_credit_notes_amount;
-    html! {
-        tr {
-            td { (day(invoice.created)) }
-            td {
-                @match &invoice.hosted_invoice_url {
-                    Some(url) => a href=(url) target="_blank" rel="noreferrer" { (number) },
-                    None => (number),
-                }
-            }
-            td { @if let Some(status) = &invoice.status { (status.as_str()) } }
-            td {
-                (money(invoice.total, &invoice.currency))
-                @if given_back > 0 { ", " (money(given_back, &invoice.currency)) " credited" }
             }
         }
     }

@@ -2,55 +2,87 @@
 
 use maud::{Markup, html};
 
-use super::{Fragment, day, names};
-use crate::domain::ListedOrg;
+use super::{Fragment, clock_note, day, names, place};
+use crate::domain::{ClockState, ListedOrg};
 
 /// The orgs that were found.
 pub struct OrgsView<'a> {
     /// What their names contain.
     pub text: &'a str,
+    /// The test clock that they are on.
+    pub clock: Option<&'a ClockState>,
+    /// Whether there may be test clocks.
+    pub has_clocks: bool,
     /// The orgs.
     pub orgs: &'a [ListedOrg],
-    /// Whether there are more than these.
-    pub has_more: bool,
+    /// Whether none come before these.
+    pub is_first: bool,
+    /// Where the next page begins, if there is one.
+    pub next: Option<String>,
 }
 
 /// The form, and below it the orgs.
 pub fn orgs(view: &OrgsView<'_>) -> Fragment {
     let OrgsView {
         text,
+        clock,
+        has_clocks,
         orgs,
-        has_more,
+        is_first,
+        next,
     } = view;
     Fragment(html! {
+        (clock_note(*clock))
         form data-does="find" role="search" {
+            @if let Some(clock) = clock { input type="hidden" name="clock" value=(clock.id); }
             label for="find" { "Find an org" }
             div.row {
                 input #find name="text" type="search" value=(text) placeholder="acme" autocomplete="off";
                 button type="submit" { "Find" }
             }
         }
-        @if orgs.is_empty() {
+        @if orgs.is_empty() && *is_first {
             p role="status" { "There is no such org with a subscription or a customer in Stripe." }
+        } @else if orgs.is_empty() {
+            p role="status" { "There are no more." }
         } @else {
             div.scroll { table {
                 caption { @if text.is_empty() { "Newest orgs" } @else { "Orgs with “" (text) "” in their name" } }
                 thead { tr { @for head in ["Org", "Plan", "Status", "Since"] { th scope="col" { (head) } } } }
-                tbody { @for org in *orgs { (row(org)) } }
+                tbody { @for org in *orgs { (row(org, *clock)) } }
             } }
-            @if *has_more { p.note { "There are more: type a part of the name." } }
         }
+        @if !is_first || next.is_some() {
+            nav.row aria-label="Pages" {
+                @if !is_first { a href=(place(*clock, &[("text", text)])) { "First page" } }
+                @if let Some(next) = next { a href=(place(*clock, &[("text", text), ("after", next)])) { "Next page" } }
+            }
+        }
+        @if *has_clocks && clock.is_none() { (clock_form()) }
     })
 }
 
-fn row(listed: &ListedOrg) -> Markup {
+/// Stripe shows the customers of a test clock only if it is named.
+fn clock_form() -> Markup {
+    html! {
+        details {
+            summary { "Orgs on a test clock" }
+            form data-does="find" {
+                label for="clock" { "Test clock" }
+                div.row {
+                    input #clock name="clock" required placeholder="clock_…" autocomplete="off" spellcheck="false";
+                    button.quiet type="submit" { "Show" }
+                }
+            }
+        }
+    }
+}
+
+fn row(listed: &ListedOrg, clock: Option<&ClockState>) -> Markup {
     let plans = [names(&listed.plans), names(&listed.fragments)].concat();
-    let query = form_urlencoded::Serializer::new(String::new())
-        .append_pair("org", listed.org.as_str())
-        .finish();
     html! {
         tr {
-            th scope="row" { a href={ "#" (query) } { (listed.org) } }
+            th scope="row" { a href=(place(clock, &[("org", listed.org.as_str())])) { (listed.org) } }
             td { (plans.join(", ")) @if plans.is_empty() { "none" } }
             td { (listed.status.as_str()) @if listed.trial { " (trial)" } }
             td { (day(listed.since)) }

@@ -1,5 +1,7 @@
 //! The console: its parts, by the role of the key.
 
+mod lists;
+
 use axum::http::Method;
 use serde_json::{Value, json};
 use tier::api::{ApiKey, Keys};
@@ -221,4 +223,45 @@ async fn a_change_that_cannot_be_made_is_refused() {
     call.header("authorization", "Bearer a").send().await.ok();
     let path = "/console/change?org=org:mixed&plan=plan:pro@1";
     get(&app, "a", path).await.fails(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn orgs_on_a_test_clock_are_shown_at_its_time() {
+    let app = start().await;
+    let call = app.request(Method::POST, "/v1/clock");
+    let body = json!({"name": "x", "present": "2030-05-01T00:00:00Z"}).to_string();
+    let made = call.header("authorization", "Bearer a").body(body).send();
+    let clock = made.await.ok().json()["id"].clone();
+    let clock = clock.as_str().expect("an id");
+    let on_clock = [("authorization", "Bearer a"), ("tier-clock", clock)];
+    let body = json!({"org": "org:later", "phases": [{"features": ["plan:pro@1"]}]}).to_string();
+    let call = app
+        .request(Method::POST, "/v1/subscribe")
+        .headers(&on_clock);
+    call.body(body).send().await.ok();
+
+    let all = get(&app, "a", "/console/orgs").await.ok().body;
+    assert!(
+        !all.contains("org:later") && all.contains("Orgs on a test clock"),
+        "{all}"
+    );
+    let listed = app.get_with("/console/orgs", &on_clock).await.ok().body;
+    let link = format!("<a href=\"#clock={clock}&amp;org=org%3Alater\">");
+    assert!(
+        listed.contains(&link) && !listed.contains("org:acme"),
+        "{listed}"
+    );
+    let org = app.get_with("/console/org?org=org:later", &on_clock).await;
+    let org = org.ok().body;
+    for shown in [
+        "which shows 2030-05-01",
+        "2030-06-01",
+        &format!("href=\"#clock={clock}\""),
+    ] {
+        assert!(org.contains(shown), "{shown}: {org}");
+    }
+    let unknown = [("authorization", "Bearer a"), ("tier-clock", "clock_none")];
+    app.get_with("/console/orgs", &unknown)
+        .await
+        .fails(400, "invalid_request");
 }

@@ -1,0 +1,71 @@
+//! What an org was billed, and what it is billed next.
+
+use maud::{Markup, html};
+
+use super::{Fragment, day, money};
+use crate::domain::refs::OrgName;
+use crate::domain::{Invoice, OrgInvoices};
+
+/// The next bill, and the newest invoices.
+pub(super) fn bills(org: &OrgName, invoices: &OrgInvoices) -> Markup {
+    html! {
+        h3 { "Next bill" }
+        @match &invoices.upcoming {
+            Some(next) => {
+                p { b { (money(next.total, &next.currency)) } " on " (day(next.created)) }
+                ul { @for line in &next.lines.data {
+                    li { (line.description.as_deref().unwrap_or("without a description")) ": " (money(line.amount, &line.currency)) }
+                } }
+            }
+            None => p { "None." },
+        }
+        h3 { "Invoices" }
+        @if invoices.invoices.is_empty() { p { "None." } } @else { (table(org, invoices)) }
+    }
+}
+
+/// The invoices that follow those of a page.
+pub fn older_invoices(org: &OrgName, invoices: &OrgInvoices) -> Fragment {
+    Fragment(table(org, invoices))
+}
+
+/// A table, and a form that asks for the rest of it.
+fn table(org: &OrgName, invoices: &OrgInvoices) -> Markup {
+    let last = invoices.invoices.last().filter(|_| invoices.has_more);
+    html! {
+        div.scroll { table {
+            thead { tr { @for head in ["Date", "Number", "Status", "Total"] { th scope="col" { (head) } } } }
+            tbody { @for invoice in &invoices.invoices { (row(invoice)) } }
+        } }
+        @if let Some(last) = last {
+            form data-does="older" {
+                input type="hidden" name="org" value=(org);
+                input type="hidden" name="after" value=(last.id);
+                button.quiet type="submit" { "Older invoices" }
+            }
+        }
+    }
+}
+
+fn row(invoice: &Invoice) -> Markup {
+    let number = invoice.number.as_deref().unwrap_or("draft");
+    let given_back = invoice
+        .pre_payment_credit_notes_amount
+        .saturating_add(invoice.post_payment_credit_notes_amount);
+    html! {
+        tr {
+            td { (day(invoice.created)) }
+            td {
+                @match &invoice.hosted_invoice_url {
+                    Some(url) => a href=(url) target="_blank" rel="noreferrer" { (number) },
+                    None => (number),
+                }
+            }
+            td { @if let Some(status) = &invoice.status { (status.as_str()) } }
+            td {
+                (money(invoice.total, &invoice.currency))
+                @if given_back > 0 { ", " (money(given_back, &invoice.currency)) " credited" }
+            }
+        }
+    }
+}
