@@ -3,8 +3,9 @@
 
 use std::sync::LazyLock;
 
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
+use miniz_oxide::deflate::compress_to_vec_zlib;
 
 use super::revalidation::{Revalidated, etag};
 
@@ -46,8 +47,21 @@ const FILES: &[(&str, &str)] = files![
 /// A file that pages load.
 pub struct Asset {
     name: &'static str,
-    text: &'static str,
+    plain: Variant<&'static str>,
+    deflated: Variant<Vec<u8>>,
+}
+
+/// One form of a file.
+struct Variant<T> {
+    bytes: T,
     etag: HeaderValue,
+}
+
+impl<T: AsRef<[u8]>> Variant<T> {
+    fn new(bytes: T) -> Self {
+        let etag = etag(bytes.as_ref());
+        Self { bytes, etag }
+    }
 }
 
 impl Asset {
@@ -56,8 +70,8 @@ impl Asset {
         static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
             let asset = |(name, text): &(&'static str, &'static str)| Asset {
                 name,
-                text,
-                etag: etag(text.as_bytes()),
+                plain: Variant::new(*text),
+                deflated: Variant::new(compress_to_vec_zlib(text.as_bytes(), 9)),
             };
             FILES.iter().map(asset).collect()
         });
@@ -65,19 +79,29 @@ impl Asset {
     }
 
     /// The answer to a request with these `headers`. Browsers ask each time, and get a file again only when it changed.
-    pub fn answer(&self, headers: &HeaderMap) -> Response {
+    pub fn answer(&'static self, headers: &HeaderMap) -> Response {
         self.kept("no-cache", headers)
     }
 
     /// The same, kept as `cache_control` says.
-    pub fn kept(&self, cache_control: &'static str, headers: &HeaderMap) -> Response {
+    pub fn kept(&'static self, cache_control: &'static str, headers: &HeaderMap) -> Response {
+        let is_deflated = accepts_deflate(headers);
+        let (etag, body) = if is_deflated {
+            (&self.deflated.etag, &*self.deflated.bytes)
+        } else {
+            (&self.plain.etag, self.plain.bytes.as_bytes())
+        };
         let content = Revalidated {
             content_type: self.content_type(),
             cache_control,
-            etag: self.etag.clone(),
-            body: self.text.as_bytes().into(),
+            etag: etag.clone(),
+            encoding: is_deflated.then_some("deflate"),
+            body: body.into(),
         };
-        content.answer(headers)
+        let mut answer = content.answer(headers);
+        let vary = HeaderValue::from_static("accept-encoding");
+        answer.headers_mut().append(header::VARY, vary);
+        answer
     }
 
     fn content_type(&self) -> &'static str {
@@ -89,9 +113,62 @@ impl Asset {
     }
 }
 
+/// Whether the browser takes a file compressed. All do.
+fn accepts_deflate(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let mut accepted = accepted
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    accepted.any(|coding| {
+        let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
+        let weight = parameters.trim().strip_prefix("q=");
+        let is_refused = weight.is_some_and(|weight| weight.trim().parse() == Ok(0.0));
+        name.trim().eq_ignore_ascii_case("deflate") && !is_refused
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use axum::body::to_bytes;
+    use miniz_oxide::inflate::decompress_to_vec_zlib;
+
     use super::*;
+
+    async fn ask(
+        asset: &'static Asset,
+        headers: &[(header::HeaderName, &str)],
+    ) -> (HeaderMap, Vec<u8>) {
+        let value = |value: &str| HeaderValue::from_str(value).expect("a header");
+        let headers = headers
+            .iter()
+            .map(|(name, text)| (name.clone(), value(text)));
+        let (head, body) = asset.answer(&headers.collect()).into_parts();
+        let body = to_bytes(body, usize::MAX).await;
+        let body = body.expect("it is in memory");
+        (head.headers, body.to_vec())
+    }
+
+    /// What every page of an app loads stays small.
+    #[tokio::test]
+    async fn a_file_is_compressed_for_those_that_accept_that() {
+        let script = Asset::named("tier.js").expect("it is there");
+        let (plain, text) = ask(script, &[(header::ACCEPT_ENCODING, "gzip, deflate;q=0")]).await;
+        assert!(!plain.contains_key(header::CONTENT_ENCODING));
+        let browser = (header::ACCEPT_ENCODING, "gzip, Deflate;q=0.5, br");
+        let (small, bytes) = ask(script, std::slice::from_ref(&browser)).await;
+        assert_eq!(small[header::CONTENT_ENCODING], "deflate");
+        assert_eq!(decompress_to_vec_zlib(&bytes).expect("it is whole"), text);
+        assert!(bytes.len() < 5_000, "{} bytes", bytes.len());
+        assert_ne!(small[header::ETAG], plain[header::ETAG]);
+        let known = (
+            header::IF_NONE_MATCH,
+            small[header::ETAG].to_str().expect("ASCII"),
+        );
+        assert_eq!(ask(script, &[browser, known]).await.1, b"");
+        for headers in [plain, small] {
+            assert_eq!(headers[header::VARY], "accept-encoding");
+        }
+    }
 
     #[test]
     fn every_file_of_the_folder_is_served() {

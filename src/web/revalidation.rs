@@ -14,6 +14,8 @@ pub struct Revalidated {
     pub cache_control: &'static str,
     /// Identifies the content, in quotation marks.
     pub etag: HeaderValue,
+    /// How it is compressed, if it is, for those that accept that.
+    pub encoding: Option<&'static str>,
     /// What it is.
     pub body: std::borrow::Cow<'static, [u8]>,
 }
@@ -53,11 +55,17 @@ impl Revalidated {
                 HeaderValue::from_static("nosniff"),
             ),
         ];
-        if is_known {
+        let mut response = if is_known {
             (StatusCode::NOT_MODIFIED, own).into_response()
         } else {
             (own, self.body).into_response()
+        };
+        if let Some(encoding) = self.encoding {
+            let encoding = HeaderValue::from_static(encoding);
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_ENCODING, encoding);
         }
+        response
     }
 }
 
@@ -78,6 +86,7 @@ mod tests {
             content_type: "text/plain",
             cache_control: "no-cache",
             etag: HeaderValue::from_static("\"a\""),
+            encoding: None,
             body: b"text".as_slice().into(),
         };
         content.answer(&headers).status()

@@ -61,6 +61,7 @@ async fn answer(
             "private, max-age=60"
         },
         etag: etag(&json),
+        encoding: None,
         body: json.into(),
     };
     let mut response = answer.answer(headers);
