@@ -10,16 +10,21 @@ use std::sync::LazyLock;
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::IntoResponse;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, Render as _, html};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use self::samples::Samples;
 use super::ops::OPENAPI_JSON;
 
-/// Forbids the page to load, run and send anything.
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-);
+/// Forbids the page to load, run and send anything, and to have another style than its own.
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let digest = STANDARD.encode(Sha256::digest(STYLE));
+    let policy = format!("default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'");
+    HeaderValue::from_str(&policy).expect("Base64 is ASCII")
+});
 
 /// The menu is beside the text. On a narrow screen it is above the text, and folded.
 const STYLE: &str = include_str!("docs/style.css");
@@ -32,7 +37,10 @@ pub(super) async fn page() -> impl IntoResponse {
     });
     const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
     (
-        [(CONTENT_TYPE, HTML), (CONTENT_SECURITY_POLICY, POLICY)],
+        [
+            (CONTENT_TYPE, HTML),
+            (CONTENT_SECURITY_POLICY, POLICY.clone()),
+        ],
         PAGE.as_str(),
     )
 }

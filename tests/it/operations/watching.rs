@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::Method;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
 use stripe_sandbox::{Action, Rule};
 use tier::api::Keys;
 use tokio::sync::Notify;
@@ -142,10 +145,11 @@ async fn the_page_about_the_api_loads_nothing() {
     let app = TestApp::start().await;
     let page = app.get("/docs").await.ok();
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
-    assert!(
-        page.header("content-security-policy")
-            .starts_with("default-src 'none'")
-    );
+    let (_, style) = page.body.split_once("<style>").expect("a style");
+    let (style, _) = style.split_once("</style>").expect("its end");
+    let digest = STANDARD.encode(Sha256::digest(style));
+    let policy = format!("default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'");
+    assert_eq!(page.header("content-security-policy"), policy);
     assert!(page.body.contains("<code>/v1/limits</code>"));
 }
 
