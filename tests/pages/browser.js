@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
+import { after } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import axe from 'axe-core'
 import { chromium } from 'playwright-core'
@@ -27,6 +28,10 @@ export const tier = async (args, environment = {}) => {
 /** Starts a server with a sandbox of its own. */
 export const serve = (...args) => start(['serve', '--sandbox', '--addr', '127.0.0.1:0', '--sandbox-addr', '127.0.0.1:0', ...args])
 
+/** The servers that run. Those that a test has left behind when it failed would keep this process alive. */
+const running = new Set()
+after(() => Promise.all([...running].map(stop => stop())))
+
 /** Starts a server, with variables besides those of this process. */
 export const start = async (args, environment = {}) => {
   const server = spawn(process.env.TIER_BIN, args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
@@ -42,10 +47,12 @@ export const start = async (args, environment = {}) => {
     server.once('exit', () => reject(new Error(output)))
   })
   const stop = async () => {
+    if (!running.delete(stop)) return
     const exited = once(server, 'exit')
     server.kill('SIGTERM')
     await exited
   }
+  running.add(stop)
   /** Makes it read its files again, and waits until it says so. */
   const reload = async said => {
     output = ''

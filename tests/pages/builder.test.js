@@ -194,6 +194,77 @@ test('a link holds the model: it is looked at, cloned and pushed', async () => {
   await close()
 })
 
+test('a clone takes the place of what the browser kept, and undo brings that back', async () => {
+  const { page, strange, close } = await open(browser, [server.url])
+  const { button } = hands(page)
+  const own = '{"plans":{"plan:mine@1":{"features":{"feature:x":{}}}}}'
+  await page.goto(`${server.url}/builder`)
+  await button('{ } JSON').click()
+  await page.getByLabel('The model as JSON').fill(own)
+  const theirs = JSON.stringify({ plans: { 'plan:theirs@1': { features: { 'feature:x': {} } } } })
+  const { url } = await (await fetch(`${server.url}/upload`, { method: 'POST', body: theirs })).json()
+  const plan = id => page.locator('.grid .id', { hasText: id })
+  await page.goto(url)
+  await plan('plan:theirs@1').waitFor()
+  await button('Clone').click()
+  await button('Undo').click()
+  await plan('plan:mine@1').waitFor()
+  await button('Redo').click()
+  await page.reload()
+  await plan('plan:theirs@1').waitFor()
+  assert.deepEqual(strange, [])
+  await close()
+})
+
+test('a plan is made by keys alone', async () => {
+  const { page, strange, close } = await open(browser, [server.url])
+  const { button } = hands(page)
+  const keys = async (...pressed) => {
+    for (const key of pressed) await page.keyboard.press(key)
+  }
+  const focused = () => page.evaluate(() => document.activeElement?.getAttribute('data-key') ?? document.activeElement?.textContent)
+  /** Goes on with the tab key until what is wanted has the focus. */
+  const tabTo = async wanted => {
+    for (let i = 0; i < 60; i++) {
+      if ((await focused()) === wanted) return
+      await keys('Tab')
+    }
+    assert.fail(`${wanted} cannot be reached`)
+  }
+  await page.goto(`${server.url}/builder`)
+  await button('Add your first plan').waitFor()
+  await tabTo('add feature')
+  await keys('Enter')
+  await page.keyboard.type('seat')
+  await keys('Enter')
+  await tabTo('close')
+  await keys('Enter')
+  assert.equal(await focused(), 'row feature:seat')
+  await keys('ArrowDown')
+  assert.equal(await focused(), 'add feature')
+  await tabTo('add plan')
+  await keys('Enter')
+  await tabTo('title')
+  await keys('Control+a')
+  await page.keyboard.type('Team')
+  await tabTo('add feature:seat')
+  await keys('Enter')
+  await tabTo('base')
+  await page.keyboard.type('25')
+  await keys('Escape')
+  assert.equal(await focused(), 'cell plan:free@1 feature:seat')
+  await page.locator('.grid').getByText('$25.00').waitFor()
+  // Undone to the beginning, the focus is not lost.
+  await tabTo('undo')
+  while (await button('Undo').isEnabled()) await keys('Enter')
+  assert.equal(await focused(), 'redo')
+  while (await button('Redo').isEnabled()) await keys('Enter')
+  const model = { plans: { 'plan:free@1': { title: 'Team', features: { 'feature:seat': { base: 2500 } } } } }
+  assert.deepEqual(await downloaded(page, button), model)
+  assert.deepEqual(strange, [])
+  await close()
+})
+
 test('the text and the grid are one model, and comments stay until it changes', async () => {
   const { page, strange, close } = await open(browser, [server.url])
   const { button, field } = hands(page)

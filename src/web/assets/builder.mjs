@@ -76,13 +76,21 @@ export class Builder extends Editor {
       this.history = new History({ ...this.state, ...kept() })
     } else {
       this.isReadOnly = true
-      const text = await this.server.text(location.pathname)
-      this.history = new History({ title: this.dataset['title'] ?? '', model: parse(text), rows: [], text: null })
+      await this.#readShared()
     }
     this.changed()
     // A server without keys needs none. Otherwise somebody connects later.
     await this.connect().catch(() => {})
     this.render()
+  }
+
+  async #readShared() {
+    try {
+      const text = await this.server.text(location.pathname)
+      this.history = new History({ title: this.dataset['title'] ?? '', model: parse(text), rows: [], text: null })
+    } catch (error) {
+      this.notice = /** @type {Error} */ (error).message
+    }
   }
 
   hasFaults() {
@@ -101,7 +109,8 @@ export class Builder extends Editor {
   /** @param {string} plan @returns {Currency} */
   currency(plan) {
     const code = String(get(this.model, ['plans', plan, 'currency']) || 'usd')
-    return this.currencies[code] ?? { decimals: 2, sign: code }
+    const known = Object.hasOwn(this.currencies, code) ? this.currencies[code] : undefined
+    return known ?? { decimals: 2, sign: code }
   }
 
   /** @param {string} message */
@@ -110,8 +119,14 @@ export class Builder extends Editor {
     this.render()
   }
 
+  /** Makes the model of the link one's own. It takes the place of what this browser kept, which undo brings back. */
   clone() {
+    const shared = this.state
     this.isReadOnly = false
+    const own = kept()
+    this.history = new History({ ...own, rows: [] })
+    if (own.text === null) this.history.state = shared
+    else this.history.push(shared)
     history.pushState(null, '', '/builder')
     this.changed()
     this.reopen()

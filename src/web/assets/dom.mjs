@@ -38,7 +38,7 @@ const append = (element, children) => {
 }
 
 /**
- * Shows `children` in `element`, and keeps the focus on what has the same `data-key`.
+ * Shows `children` in `element`, and keeps the focus on what has the same `data-key`. If that is gone, the focus stays near.
  *
  * @param {Element} element
  * @param {...Child} children
@@ -50,7 +50,7 @@ export const show = (element, ...children) => {
   element.replaceChildren()
   append(element, children)
   if (key === undefined) return
-  const same = element.querySelector(`[data-key="${CSS.escape(key)}"]`)
+  const same = element.querySelector(`[data-key="${CSS.escape(key)}"]:enabled`) ?? element.querySelector('button:enabled')
   if (same instanceof HTMLElement) same.focus()
 }
 

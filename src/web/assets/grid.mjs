@@ -160,9 +160,16 @@ const moveFocus = event => {
   if (move === undefined || !(from instanceof HTMLTableCellElement)) return
   const table = /** @type {HTMLTableElement} */ (from.closest('table'))
   const at = /** @type {HTMLTableRowElement} */ (from.parentElement).rowIndex
-  const to = table.rows[at + move[0]]?.cells[from.cellIndex + move[1]]
-  const button = to?.querySelector('button:enabled')
-  if (!(button instanceof HTMLElement)) return
-  event.preventDefault()
-  button.focus()
+  // Cells in which nothing can be done are passed over.
+  let [row, column] = [at, from.cellIndex]
+  for (;;) {
+    row += move[0]
+    column += move[1]
+    const to = table.rows[row]?.cells[column]
+    if (to === undefined) return
+    const button = to.querySelector('button:enabled')
+    if (!(button instanceof HTMLElement)) continue
+    event.preventDefault()
+    return button.focus()
+  }
 }

@@ -3,14 +3,17 @@
 
 import { isNumber } from './json.mjs'
 
+/** The largest exponent that is written out. Amounts have no more digits. */
+const MOST_PLACES = 60
+
 /**
- * The number without an exponent.
+ * The number without an exponent, or null if it has more digits than an amount.
  *
  * @param {string} text
  */
 const plain = text => {
   const [mantissa = '', exponent = '0'] = text.toLowerCase().split('e')
-  return shift(mantissa, Number(exponent))
+  return Math.abs(Number(exponent)) > MOST_PLACES ? null : shift(mantissa, Number(exponent))
 }
 
 /**
@@ -35,13 +38,15 @@ const shift = (text, places) => {
 }
 
 /**
- * An amount of the minor unit as money: 1000 is 10.00 where the unit has two decimals.
+ * An amount of the minor unit as money: 1000 is 10.00 where the unit has two decimals. What is no amount stays as it is.
  *
  * @param {string} amount
  * @param {number} decimals
  */
 export const toMoney = (amount, decimals) => {
-  const money = shift(plain(amount), -decimals)
+  const number = plain(amount)
+  if (number === null) return amount
+  const money = shift(number, -decimals)
   if (decimals === 0) return money
   const [whole = '0', fraction = ''] = money.split('.')
   return `${whole}.${fraction.padEnd(decimals, '0')}`

@@ -40,7 +40,13 @@ const field = (builder, name) =>
       inputMode: 'numeric',
       value: builder.usage.get(name) ?? '0',
       data: { key: `usage ${name}` },
-      oninput: (/** @type {any} */ { target }) => builder.use(name, target.value.replaceAll(',', '').trim()),
+      oninput: (/** @type {any} */ { target }) => {
+        const count = target.value.replaceAll(',', '').trim()
+        const isCount = /^[0-9]*$/.test(count)
+        target.removeAttribute('aria-invalid')
+        if (isCount) builder.use(name, count)
+        else target.setAttribute('aria-invalid', 'true')
+      },
     }),
   )
 

@@ -11,7 +11,9 @@ import { h, labelled, show } from './dom.mjs'
 export const stripePanel = builder => {
   const content = h('div', {})
   const element = h('section', {}, h('h2', {}, 'Stripe'), content)
+  let hadFaults = false
   const refresh = async () => {
+    hadFaults = builder.hasFaults()
     show(content, h('p', { className: 'note' }, 'Asking Stripe…'))
     try {
       await builder.connect()
@@ -21,7 +23,11 @@ export const stripePanel = builder => {
     }
   }
   refresh()
-  return { element, base: () => ['stripe'], title: 'Stripe' }
+  // The server may still be looking for faults when the panel is opened.
+  const update = () => {
+    if (builder.hasFaults() !== hadFaults) refresh()
+  }
+  return { element, base: () => ['stripe'], title: 'Stripe', update }
 }
 
 /**
