@@ -38,8 +38,13 @@ const answer = async (request, response) => {
   const org = url.searchParams.get('org')
   const intent = url.searchParams.get('setup_intent')
   response.setHeader('content-type', 'text/html; charset=utf-8')
-  if (!(url.pathname in pages)) return response.end()
   const html = body => response.end(`<!DOCTYPE html><html lang="en"><title>App</title><main>${body}</main></html>`)
+  if (url.pathname === '/live') {
+    // What the app's page may do outside of the sandbox, as the documentation says.
+    response.setHeader('content-security-policy', `default-src 'none'; script-src ${server.url} https://js.stripe.com`)
+    return html(`<script src="${server.url}/tier.js"></script>${FORM}`)
+  }
+  if (!(url.pathname in pages)) return response.end()
   if (intent) {
     const setUp = await tier.stripeSetup(org, intent).catch(error => error)
     return html(`<h1>${isSetupIntent(setUp) ? setUp.status : setUp}</h1>`)
@@ -127,6 +132,35 @@ test('a card that has to be authenticated', async () => {
     if (button === 'fail') await page.goto(`${appUrl}/next?org=${org}`)
   }
   assert.equal(await card(org), '3155')
+  assert.deepEqual(strange, [])
+  await close()
+})
+
+test('outside of the sandbox, Stripe.js is from Stripe, and for the account that is connected', async () => {
+  const { page, strange, close } = await open(browser, [server.url, sandboxUrl, appUrl, 'https://js.stripe.com'])
+  await page.route('https://js.stripe.com/**', route => route.fulfill({
+    contentType: 'text/javascript',
+    body: `globalThis.calls = []
+      globalThis.Stripe = (...of) => {
+        calls.push(['Stripe', ...of])
+        const payment = { mount: at => calls.push(['mount', at.id]), unmount: () => calls.push(['unmount']) }
+        return { elements: options => (calls.push(['elements', options]), { create: kind => (calls.push(['create', kind]), payment) }) }
+      }`,
+  }))
+  await page.goto(`${appUrl}/live`)
+  const calls = options => page.evaluate(async options => {
+    globalThis.calls?.splice(0)
+    const selectors = { form: '#payment-form', payment: '#payment-element', error: '#payment-error' }
+    const answer = await globalThis.Tier.paymentForm(options, selectors)
+    return [answer, ...globalThis.calls]
+  }, options)
+  const options = { publishableKey: 'pk_live_1', accountID: 'acct_1', clientSecret: 'seti_1_secret_2' }
+  const rest = [['elements', { clientSecret: 'seti_1_secret_2' }], ['create', 'payment'], ['mount', 'payment-element']]
+  // As a server of 2022 answers, which says nothing of the connection; the promise is of nothing.
+  assert.deepEqual(await calls(options), [undefined, ['Stripe', 'pk_live_1', { stripeAccount: 'acct_1' }], ...rest])
+  assert.deepEqual((await calls({ ...options, connected: true }))[1], ['unmount'])
+  const own = await calls({ publishable_key: 'pk_live_1', account: 'acct_1', client_secret: 'seti_1_secret_2', connected: false })
+  assert.deepEqual(own.slice(1).find(([name]) => name === 'Stripe'), ['Stripe', 'pk_live_1', {}])
   assert.deepEqual(strange, [])
   await close()
 })
