@@ -89,14 +89,11 @@ test('an org is found, and its plan changed after a dry run', async () => {
   await server.stop()
 })
 
-test('long lists are shown page by page', async () => {
+test('a long list of orgs is shown page by page', async () => {
   const server = await serve()
   const api = caller(server)
   await api('/v1/push', MODEL)
   for (let i = 0; i < 51; i++) await api('/v1/subscribe', { org: `org:many${i}`, info: { email: '' } })
-  // Each change of plan makes an invoice.
-  const change = plan => api('/v1/subscribe', { org: 'org:busy', phases: [{ features: [plan] }] })
-  for (let i = 0; i < 51; i++) await change(i % 2 ? 'plan:free@1' : 'plan:pro@1')
 
   const { page, strange, close } = await open(browser, [server.url])
   await page.goto(`${server.url}/console`)
@@ -107,16 +104,8 @@ test('long lists are shown page by page', async () => {
   await page.getByRole('link', { name: 'Next page' }).click()
   await page.getByRole('link', { name: 'First page' }).waitFor()
   const all = new Set([...first, ...(await orgs())])
-  assert.equal(all.size, 52)
+  assert.equal(all.size, 51)
   await isAccessible(page, 'console-second-page')
-  await page.goBack()
-  await page.getByRole('link', { name: 'org:busy' }).click()
-  const rows = page.locator('tbody tr')
-  await page.getByRole('button', { name: 'Older invoices' }).click()
-  await rows.nth(50).waitFor()
-  assert.equal(await page.getByRole('button', { name: 'Older invoices' }).count(), 0)
-  assert.ok(await rows.nth(50).evaluate(row => row === document.activeElement))
-  await isAccessible(page, 'console-invoices')
   assert.deepEqual(strange, [])
   await close()
   await server.stop()
