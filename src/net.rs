@@ -84,9 +84,13 @@ pub(crate) fn is_loopback_host(host: &str) -> bool {
 /// The TLS settings of clients, with Mozilla's root certificates compiled in, so that a container image needs no
 /// certificate files.
 pub(crate) fn client_tls() -> rustls::ClientConfig {
-    let roots = rustls::RootCertStore {
+    client_tls_with(rustls::RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
+    })
+}
+
+/// The same, with other root certificates.
+pub(crate) fn client_tls_with(roots: rustls::RootCertStore) -> rustls::ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -270,7 +270,7 @@ impl From<domain::Error> for Error {
                 Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
                     .retry_after(*retry_after)
             }
-            E::Listing { .. } | E::Abandoned | E::Undelivered | E::Unprocessed => {
+            E::Listing { .. } | E::Abandoned | E::Undelivered | E::Unprocessed | E::PlanChanging => {
                 Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
                     .retry_after(COME_BACK)
             }

@@ -23,6 +23,7 @@ impl<T: IntoResponse> IntoResponse for Answered<T> {
         let stale = self.stale.map(|stale| match stale {
             Stale::Unavailable => "stripe-unavailable",
             Stale::RateLimited => "stripe-rate-limited",
+            Stale::Ledger => "ledger-unavailable",
             Stale::PeriodPredicted => "period-predicted",
         });
         if let Some(stale) = stale {

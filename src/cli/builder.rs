@@ -25,7 +25,7 @@ pub(super) async fn run(
     arguments: &Builder,
     environment: &Environment,
 ) -> anyhow::Result<()> {
-    if arguments.settings.cloud || arguments.settings.ledger_file()?.is_some() {
+    if arguments.settings.cloud || arguments.settings.ledger()?.is_some() {
         return Err(usage(
             "builder",
             "it has one sandbox, which is gone when it ends: leave out --cloud and --ledger, or open /builder of `tier serve`",

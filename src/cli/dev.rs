@@ -43,7 +43,7 @@ pub(super) async fn run(
     arguments: &Dev,
     environment: &Environment,
 ) -> anyhow::Result<()> {
-    if arguments.settings.cloud || arguments.settings.ledger_file()?.is_some() {
+    if arguments.settings.cloud || arguments.settings.ledger()?.is_some() {
         return Err(usage(
             "dev",
             "its sandbox may be reset: leave out --cloud and --ledger, or use `tier serve --sandbox`",

@@ -5,7 +5,7 @@ mod parked;
 mod status;
 mod verify;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
 
@@ -13,9 +13,9 @@ use parked::Decision;
 
 use super::Context;
 use super::error::{CliError, usage};
-use crate::ledger::StoreError;
-use crate::ledger::store::{read::Reader, sqlite};
+use crate::ledger::store::read::Reader;
 use crate::ledger::values::Time;
+use crate::ledger::{Place, StoreError};
 
 /// Arguments of `tier ledger`.
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,7 @@ Examples:
   tier ledger retry 12
   tier ledger write-off 12 15
 
-The first four only read the file, also while a server writes it. The others are done by that server.")]
+The first four only read the ledger, also while a server writes it. The others are done by that server.")]
 pub(super) struct Ledger {
     #[command(subcommand)]
     what: What,
@@ -56,29 +56,41 @@ enum What {
 /// The ledger to read.
 #[derive(Debug, clap::Args)]
 struct File {
-    /// The file of `tier serve --ledger`
-    #[arg(long, env = "TIER_LEDGER", value_name = "FILE")]
+    /// The file or database of `tier serve --ledger`
+    #[arg(
+        long,
+        env = "TIER_LEDGER",
+        value_name = "FILE|URL",
+        hide_env_values = true
+    )]
     ledger: Option<PathBuf>,
 }
 
 impl File {
-    /// The file, and its ledger.
-    fn open(&self) -> anyhow::Result<(&Path, Reader)> {
-        let Some(path) = self.ledger.as_deref() else {
+    /// Looks at the ledger, on a thread that may block.
+    async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Place, &Reader) -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let Some(name) = self.ledger.as_deref() else {
             let message = "name the file of the ledger with --ledger or TIER_LEDGER";
             return Err(usage("ledger", message));
         };
-        let reader = sqlite::read(path).map_err(|error| unusable(path, &error))?;
-        Ok((path, reader))
+        let place = Place::named(name).map_err(|error| usage("ledger", error.to_string()))?;
+        let looked = tokio::task::spawn_blocking(move || {
+            let reader = place.read().map_err(|error| unusable(&place, &error))?;
+            look(&place, &reader)
+        });
+        looked.await?
     }
 }
 
 /// Runs a command on a ledger.
 pub(super) async fn run(context: &Context, arguments: &Ledger) -> anyhow::Result<()> {
     match &arguments.what {
-        What::Status(file) => status::status(context, file),
-        What::Entries(arguments) => status::entries(context, arguments),
-        What::Export(file) => export::run(file),
+        What::Status(file) => status::status(context, file).await,
+        What::Entries(arguments) => status::entries(context, arguments).await,
+        What::Export(file) => export::run(file).await,
         What::Verify(arguments) => verify::run(context, arguments).await,
         What::Parked => parked::list(context).await,
         What::Retry(which) => parked::decide(context, which, Decision::Retry).await,
@@ -87,8 +99,7 @@ pub(super) async fn run(context: &Context, arguments: &Ledger) -> anyhow::Result
 }
 
 /// The error of a command whose ledger cannot be read.
-fn unusable(path: &Path, error: &StoreError) -> anyhow::Error {
-    let path = path.display();
+fn unusable(path: &Place, error: &StoreError) -> anyhow::Error {
     let (message, advice) = match error {
         StoreError::File(cause) if cause.kind() == std::io::ErrorKind::NotFound => (
             format!("there is no file {path}"),
@@ -99,6 +110,11 @@ fn unusable(path: &Path, error: &StoreError) -> anyhow::Error {
             format!("{path} is not a ledger"),
             Some("name the file that `tier serve --ledger` was given"),
         ),
+        StoreError::NoLedger => (
+            format!("{path}: {error}"),
+            Some("name the database that `tier serve --ledger` was given"),
+        ),
+        StoreError::Unreachable(cause) => (format!("cannot reach {path}: {cause}"), None),
         StoreError::Newer { .. } => (
             format!("{path}: {error}"),
             Some("use the version of tier that the server has"),

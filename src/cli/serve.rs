@@ -119,7 +119,7 @@ pub(super) async fn run_for(
         });
     }
     if let Accounts::One(domain) = &app.accounts {
-        background::start(&mut tasks, domain, settings.freshness.reconcile.0).await?;
+        background::start(&mut tasks, domain, settings).await?;
         if let Purpose::Builder = purpose {
             let addr = ListenAddr::from(listener.local_addr()?);
             let url = format!("http://{}/builder", addr.reachable());

@@ -42,9 +42,6 @@ pub enum AccessError {
         "a ledger is of one account, and --cloud serves many: leave out --ledger (or unset TIER_LEDGER), or leave out --cloud"
     )]
     CloudLedger,
-    /// The value of `--ledger` is not a file.
-    #[error("--ledger takes a file: a ledger in PostgreSQL is not supported")]
-    Postgres,
     /// The key file cannot be read.
     #[error("cannot read --api-key-file {}: {cause}", .path.display())]
     File {

@@ -1,6 +1,7 @@
 //! Settings of the ledger, which stores usage before it is sent to Stripe.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -9,14 +10,34 @@ use super::TimeSpan;
 /// Entries have the idempotency keys of reports, which the server promises to recognize for this long.
 const SHORTEST_KEEP: TimeSpan = TimeSpan::days(35);
 
+/// What a database bears, and what is still a fresh answer.
+const SHORTEST_SYNC: Duration = Duration::from_millis(50);
+const LONGEST_SYNC: Duration = Duration::from_secs(10);
+
 /// Settings of the ledger, which stores usage before it is sent to Stripe.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Ledger of usage")]
 pub struct Ledger {
-    /// Store usage in this SQLite file, which is created if it does not exist. A report is answered once it is on disk,
-    /// and the totals are sent to Stripe afterwards. Not with --cloud
-    #[arg(long, env = "TIER_LEDGER", value_name = "FILE")]
+    /// Store usage in this SQLite file, which is created if it does not exist, or in the PostgreSQL database of a
+    /// `postgres://` URL, which servers can share. A report is answered once it is stored, and the totals are sent to Stripe
+    /// afterwards. Not with --cloud
+    #[arg(
+        long,
+        env = "TIER_LEDGER",
+        value_name = "FILE|URL",
+        hide_env_values = true
+    )]
     pub ledger: Option<PathBuf>,
+
+    /// How often a server reads what others have changed in a shared ledger
+    #[arg(
+        long,
+        env = "TIER_SYNC_EVERY",
+        value_name = "DURATION",
+        default_value = "500ms",
+        value_parser = sync
+    )]
+    pub sync_every: TimeSpan,
 
     /// How long a report waits, so that others can be sent to Stripe with it, with --ledger. Stripe accepts about 200
     /// changes of quantity an hour for a subscription
@@ -38,6 +59,14 @@ pub struct Ledger {
         value_parser = keep
     )]
     pub ledger_keep: TimeSpan,
+}
+
+fn sync(text: &str) -> Result<TimeSpan, String> {
+    let span: TimeSpan = text.parse()?;
+    if span.0 < SHORTEST_SYNC || span.0 > LONGEST_SYNC {
+        return Err("from 50ms to 10s".to_owned());
+    }
+    Ok(span)
 }
 
 fn keep(text: &str) -> Result<TimeSpan, String> {

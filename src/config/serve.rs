@@ -194,21 +194,14 @@ impl Serve {
         }
     }
 
-    /// The ledger file, if there is one.
+    /// The file of the ledger, or the URL of its database, if there is a ledger.
     ///
     /// # Errors
-    /// With `--cloud`, and for a database.
-    pub fn ledger_file(&self) -> Result<Option<&Path>, AccessError> {
-        let Some(file) = self.ledger.ledger.as_deref() else {
-            return Ok(None);
-        };
-        let text = file.to_string_lossy();
-        if self.cloud {
-            Err(AccessError::CloudLedger)
-        } else if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            Err(AccessError::Postgres)
-        } else {
-            Ok(Some(file))
+    /// With `--cloud`.
+    pub fn ledger(&self) -> Result<Option<&Path>, AccessError> {
+        match self.ledger.ledger.as_deref() {
+            Some(_) if self.cloud => Err(AccessError::CloudLedger),
+            ledger => Ok(ledger),
         }
     }
 

@@ -170,7 +170,7 @@ impl Domain {
         let features = self.features_on_sale(checkout).await?;
         // Another request may be creating the org's customer.
         let shared = self.shared().await?;
-        let _held = self.hold(&shared.changes, org.as_str()).await?;
+        let _held = self.hold_org(org).await?;
         let _changing = self.changing(&shared, org);
         let opened = match self.open_for(org, checkout, &features, key).await {
             Err(Error::CustomerVanished { .. }) => {

@@ -174,7 +174,9 @@ impl Domain {
         } else {
             store.max_age.usual
         };
-        let is_old = entry.is_outdated || entry.has_ended(now) || age >= life;
+        // Another server may have changed the plan.
+        let is_outdated = entry.is_outdated || entry.plan != self.plan_number(&key.1);
+        let is_old = is_outdated || entry.has_ended(now) || age >= life;
         if is_old || !self.may_read_memory(life, now) {
             Remembered::Old(entry)
         } else if age * 3 >= life * 2 {
@@ -349,6 +351,7 @@ impl Domain {
         let (_, org) = key;
         let read_at = self.account.clock.millis();
         let begun = reader.begin();
+        let plan = self.plan_number(org);
         let read = T::read(self, org).await;
         if let Err(Error::OrgNotFound) = &read {
             reader.forget();
@@ -362,6 +365,7 @@ impl Domain {
             until: read.until,
             terms: read.terms,
             is_outdated: false,
+            plan,
         };
         let overtaken = if read.is_on_test_clock {
             Overtaken::No

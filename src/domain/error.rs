@@ -116,6 +116,9 @@ pub enum Error {
         "Stripe has not processed earlier usage yet, so nothing was changed: try again in a few seconds"
     )]
     Unprocessed,
+    /// Another server changes the org's plan. Nothing was done. The request can be repeated.
+    #[error("another server is changing the org's plan, so nothing was done")]
+    PlanChanging,
     /// The reservation has ended: its outcome.
     #[error("reservation has {0}")]
     ReservationEnded(&'static str),

@@ -22,7 +22,9 @@ use super::refs::OrgName;
 use super::{Domain, Error, Result};
 use crate::ledger::store::read::Reader;
 use crate::ledger::values::{Org, Time};
-use crate::ledger::{Ledger, Now, Place, Store, StoreError, Unavailable, Unclaimed, Writer};
+use crate::ledger::{
+    Ledger, Now, Place, Replicas, Store, StoreError, Unavailable, Unclaimed, Writer,
+};
 
 pub use accept::OrgReport;
 pub(super) use change::MovedLevel;
@@ -57,6 +59,7 @@ pub struct LedgerHandle(Arc<State>);
 struct State {
     place: Place,
     settings: LedgerSettings,
+    replicas: Replicas,
     /// The ledger, until its account has been checked.
     unclaimed: Mutex<Option<Unclaimed>>,
     opened: OnceLock<Ledger>,
@@ -73,6 +76,7 @@ impl LedgerHandle {
         let place = place.into();
         let unclaimed = place.open()?;
         Ok(Self(Arc::new(State {
+            replicas: place.replicas(),
             place,
             settings,
             unclaimed: Mutex::new(Some(unclaimed)),
@@ -94,6 +98,7 @@ impl LedgerHandle {
         Ok(Self(Arc::new(State {
             place: Place::File(path),
             settings,
+            replicas: Replicas::default(),
             unclaimed: Mutex::default(),
             opened: OnceLock::from(ledger),
             writer: Mutex::new(Some(writer)),
@@ -131,6 +136,12 @@ impl Drop for State {
     }
 }
 
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::LedgerUnavailable(error.to_string())
+    }
+}
+
 impl From<Unavailable> for Error {
     fn from(error: Unavailable) -> Self {
         Self::LedgerUnavailable(match &error {
@@ -161,10 +172,13 @@ impl Domain {
         self.ledger()?.0.opened.get()
     }
 
-    /// The time of this request's orgs.
+    /// The time of this request's orgs. Servers that share a ledger have that of its database.
     async fn ledger_time(&self) -> Result<Time> {
         Ok(match &self.test_clock {
-            None => Time::from_millis(self.account.clock.millis()),
+            None => {
+                let shared = self.opened_ledger().and_then(Ledger::shared_time);
+                shared.unwrap_or_else(|| Time::from_millis(self.account.clock.millis()))
+            }
             Some(_) => Time::from_seconds(self.now().await?),
         })
     }

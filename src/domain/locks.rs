@@ -56,7 +56,11 @@ impl Domain {
     }
 
     /// Returns the `free` guard, or else waits for one, unless the caller leaves first.
-    async fn acquire<G>(&self, free: Option<G>, guard: impl Future<Output = G>) -> Result<G> {
+    pub(super) async fn acquire<G>(
+        &self,
+        free: Option<G>,
+        guard: impl Future<Output = G>,
+    ) -> Result<G> {
         if let Some(guard) = free {
             return Ok(guard);
         }

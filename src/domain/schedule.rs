@@ -75,8 +75,8 @@ impl Domain {
             CurrentPlan::default().check(&phase.features)?;
         }
         let shared = self.shared().await?;
-        let _held = self.hold(&shared.changes, org.as_str()).await?;
-        let _reports = self.before_plan_change(org).await?;
+        let held = self.hold_org(org).await?;
+        let _reports = self.before_plan_change(org, &held).await?;
         let _changing = self.changing(&shared, org);
         match self.change_or_sign_up(org, &asked, request, now).await {
             Err(Error::CustomerVanished { .. }) => {

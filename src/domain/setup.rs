@@ -41,7 +41,7 @@ impl Domain {
 
     async fn make_setup_intent(&self, org: &OrgName) -> Result<SetupIntent> {
         let shared = self.shared().await?;
-        let _held = self.hold(&shared.changes, org.as_str()).await?;
+        let _held = self.hold_org(org).await?;
         let _changing = self.changing(&shared, org);
         match self.make_setup_intent_once(org).await {
             Err(Error::CustomerVanished { .. }) => {

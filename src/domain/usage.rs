@@ -103,6 +103,7 @@ impl Domain {
     async fn read_usage_of(&self, org: &ResolvedOrg) -> Result<Read<UsageSnapshot>, Failure> {
         let customer = &org.customer;
         let in_ledger = self.ledger_before_read(&org.name);
+        let plan = self.plan_number(&org.name);
         // A rate limit or a busy org is reported at once. Other errors matter only if the lines are needed.
         let lines = async {
             match self.upcoming_usage(customer, None).await {
@@ -133,7 +134,7 @@ impl Domain {
         let usage = UsageSnapshot::new(&current, &used, &carried, plans);
         self.submit_others_usage(&in_ledger, &usage).await;
         Ok(Read {
-            value: usage,
+            value: usage.of_plan(plan),
             customer: Arc::clone(customer),
             until: current.next_boundary(),
             is_on_test_clock: current.test_clock.is_some(),

@@ -2,7 +2,7 @@
 
 use super::state::{Reservation, State};
 use super::store::{Names, Snapshot, Store, StoreError};
-use super::transactor::{Answers, Figures, Request, Transacted, Transactor};
+use super::transactor::{Answers, Figures, Learned, Notice, Now, Request, Transacted, Transactor};
 use super::values::{ReservationId, Time};
 use super::view::{all_figures, changed_figures};
 
@@ -51,20 +51,38 @@ impl<S: Store> Transactor for InMemory<S> {
 
     fn give_up(&mut self) {}
 
-    fn reservation(&mut self, id: &ReservationId) -> Result<Option<Reservation>, StoreError> {
+    fn reservation(
+        &mut self,
+        id: &ReservationId,
+        now: Now,
+    ) -> Result<Option<(Reservation, Time)>, StoreError> {
+        let now = now.or(None);
         if let Ok(held) = self.state.reservation(id) {
-            return Ok(Some(held.clone()));
+            return Ok(Some((held.clone(), now)));
         }
         let names = Names {
             keys: Vec::new(),
             reservations: vec![id.clone()],
         };
-        Ok(self.store.recall(&names)?.reservations.pop())
+        let found = self.store.recall(&names)?.reservations.pop();
+        Ok(found.map(|reservation| (reservation, now)))
     }
 
     fn sync(&mut self) -> Result<Figures, StoreError> {
         // Nobody else writes the store.
         Ok(Vec::new())
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn learned(&mut self) -> Learned {
+        Learned::default()
+    }
+
+    fn tell(&mut self, _: &Notice) -> Result<(), StoreError> {
+        Ok(())
     }
 
     fn keep(&mut self, snapshots: &[Snapshot]) -> Result<(), StoreError> {

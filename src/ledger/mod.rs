@@ -12,6 +12,7 @@
 //! | [`transactor`] | how events are applied and stored: the [`Transactor`] interface; `in_memory` is that of one process |
 //! | [`store`] | durable storage: [`sqlite`](store::sqlite) for one process, with the [`Store`] interface, and, with the feature `postgres`, one for many |
 //! | [`Place`] | where a ledger is, and how it is opened there |
+//! | [`Replicas`] | what only one of the processes that share a ledger may do at a time |
 //! | [`Ledger`], [`Writer`] | the thread that writes to the store, many reports in a commit |
 //! | [`values`] | the basic types |
 //!
@@ -49,6 +50,7 @@
 
 mod in_memory;
 mod place;
+mod replicas;
 pub mod state;
 pub mod store;
 pub mod transactor;
@@ -60,6 +62,7 @@ mod writer;
 mod tests;
 
 pub use place::{Place, Unclaimed};
+pub use replicas::{HeldOrg, PlanChange, Replicas};
 pub use store::{Snapshot, Store, StoreError};
-pub use transactor::{Answers, Now, Transactor};
+pub use transactor::{Answers, Notice, Now, Transactor};
 pub use writer::{Ledger, Unavailable, Writer};

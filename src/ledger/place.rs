@@ -1,12 +1,19 @@
 //! Where a ledger is kept: in a file of one process, or in a database that processes share.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
+#[cfg(feature = "postgres")]
+use std::time::Duration;
 
 #[cfg(feature = "postgres")]
-use super::store::postgres::{self, Database, Postgres};
+use super::store::postgres::{self, Database, Leases, Postgres};
 use super::store::read::Reader;
 use super::store::sqlite;
-use super::{Ledger, StoreError, Writer};
+use super::{Ledger, Replicas, StoreError, Writer};
+
+/// How long a lease lasts whose holder has died, hangs or is cut off.
+#[cfg(feature = "postgres")]
+const LEASE: Duration = Duration::from_secs(30);
 
 /// Where a ledger is kept.
 #[derive(Clone, Debug)]
@@ -29,6 +36,23 @@ pub enum Unclaimed {
 }
 
 impl Place {
+    /// A file, or a database that a `postgres://` URL names.
+    ///
+    /// # Errors
+    /// If the URL is invalid, or this program was built without PostgreSQL.
+    pub fn named(name: &Path) -> Result<Self, StoreError> {
+        let text = name.to_string_lossy();
+        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+            return Ok(Self::File(name.to_owned()));
+        }
+        #[cfg(feature = "postgres")]
+        return Ok(Self::Database(Box::new(Database::parse(&text)?)));
+        #[cfg(not(feature = "postgres"))]
+        Err(StoreError::Setting(
+            "this program was built without PostgreSQL (the feature `postgres`)".to_owned(),
+        ))
+    }
+
     /// Opens the ledger for reading, even while other processes write it.
     ///
     /// This must be called, and the reader used and dropped, on a thread that may block.
@@ -37,6 +61,15 @@ impl Place {
             Self::File(path) => sqlite::read(path),
             #[cfg(feature = "postgres")]
             Self::Database(database) => postgres::read(database),
+        }
+    }
+
+    /// The processes that share the ledger.
+    pub fn replicas(&self) -> Replicas {
+        match self {
+            Self::File(_) => Replicas::default(),
+            #[cfg(feature = "postgres")]
+            Self::Database(database) => Replicas::sharing(Leases::new((**database).clone(), LEASE)),
         }
     }
 
@@ -94,6 +127,17 @@ impl Unclaimed {
             Self::File(_) => None,
             #[cfg(feature = "postgres")]
             Self::Database(database) => Some(Self::Database(database.clone())),
+        }
+    }
+}
+
+/// The name of a file; of a database only what it is, since its URL may have a password.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            #[cfg(feature = "postgres")]
+            Self::Database(database) => database.fmt(f),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::state::{Answer, Batch, Change, Event, Key, Recalled, Refusal, Report,
 use super::store::Names;
 use super::store::read::Filter;
 use super::store::sqlite::{self, Sqlite};
-use super::values::{Aggregate, Period, Target, Time};
+use super::values::{Aggregate, Period, PlanNumber, Target, Time};
 use super::{Ledger, Snapshot, Store, StoreError, Unavailable};
 
 const ACCOUNT: &str = "acct_1:test";
@@ -30,6 +30,7 @@ fn report(n: i64, key: Option<&str>) -> Event {
             previous: None,
             item_start: START,
             item_end: None,
+            plan: PlanNumber::default(),
         },
         change: Change::Add(n),
         at: None,

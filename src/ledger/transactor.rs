@@ -1,8 +1,10 @@
 //! How events are applied and stored: by one process that has all records in memory, or by many that share a database.
 
+use std::time::Instant;
+
 use super::state::{Answer, Event, Refusal, Reservation, Used};
 use super::store::{Snapshot, StoreError};
-use super::values::{Feature, Org, ReservationId, Time};
+use super::values::{Feature, Org, PlanNumber, ReservationId, Time};
 
 /// The events of one request.
 #[derive(Clone, Debug)]
@@ -53,6 +55,26 @@ pub struct Transacted {
     pub figures: Figures,
 }
 
+/// What a process learns of those that it shares a ledger with.
+#[derive(Debug, Default)]
+pub struct Learned {
+    /// The numbers of plans.
+    pub plans: Vec<(Org, PlanNumber)>,
+    /// The time of the database, and when it was that.
+    pub clock: Option<(Time, Instant)>,
+    /// What they have told.
+    pub notices: Vec<Notice>,
+}
+
+/// What a process tells those that it shares a ledger with. The ledger does not interpret it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// A notice that is told again with the same id is read once.
+    pub id: String,
+    /// What it says.
+    pub text: String,
+}
+
 /// Applies events to a ledger. One thread uses it.
 pub trait Transactor {
     /// The figures of all orgs.
@@ -68,11 +90,25 @@ pub trait Transactor {
     /// Lets the outcome of the last requests remain unknown.
     fn give_up(&mut self);
 
-    /// The reservation with that id, whether it is held or has ended.
-    fn reservation(&mut self, id: &ReservationId) -> Result<Option<Reservation>, StoreError>;
+    /// The reservation with that id, whether it is held or has ended, and the time by which it expires: `now`, or that of
+    /// the database.
+    fn reservation(
+        &mut self,
+        id: &ReservationId,
+        now: Now,
+    ) -> Result<Option<(Reservation, Time)>, StoreError>;
 
     /// The figures that other processes have changed since the last call, and perhaps some that they have not.
     fn sync(&mut self) -> Result<Figures, StoreError>;
+
+    /// Whether other processes may write the ledger.
+    fn is_shared(&self) -> bool;
+
+    /// What has become known of other processes since the last call.
+    fn learned(&mut self) -> Learned;
+
+    /// Tells other processes, which read it in their next [`sync`](Self::sync).
+    fn tell(&mut self, notice: &Notice) -> Result<(), StoreError>;
 
     /// Stores snapshots, replacing older ones of the same orgs. A power failure may lose them.
     fn keep(&mut self, snapshots: &[Snapshot]) -> Result<(), StoreError>;

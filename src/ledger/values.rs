@@ -147,6 +147,24 @@ impl Aggregate {
     }
 }
 
+/// The number of an org's plan, among processes that share a ledger: it is odd while the plan is changed, and another one
+/// afterwards. A process that is alone has only 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PlanNumber(pub i64);
+
+impl PlanNumber {
+    /// Whether the plan is being changed.
+    pub fn is_changing(self) -> bool {
+        self.0 % 2 != 0
+    }
+
+    /// The number once the change that is under way has ended, if one is.
+    #[must_use]
+    pub fn after_change(self) -> Self {
+        Self(self.0 + self.0 % 2)
+    }
+}
+
 /// Where usage of a feature goes now, according to the org's subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -168,4 +186,6 @@ pub struct Target {
     pub item_start: Time,
     /// When the item is scheduled to end, if it is.
     pub item_end: Option<Time>,
+    /// The number of the org's plan before Stripe was asked for all of this.
+    pub plan: PlanNumber,
 }

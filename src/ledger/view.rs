@@ -2,16 +2,23 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::RwLock;
+use std::time::{Duration, Instant};
 
 use super::state::{ItemUsed, State, Used};
-use super::transactor::Figures;
-use super::values::{Feature, Org, Time};
+use super::transactor::{Figures, Learned, Notice};
+use super::values::{Feature, Org, PlanNumber, Time};
 
 /// The figures of every feature of every org after the last commit.
 #[derive(Debug, Default)]
 pub(super) struct View {
     /// Locked only while figures are copied, never during a write to disk.
     used: RwLock<HashMap<Org, HashMap<Feature, Vec<Used>>>>,
+    /// The plans of orgs that other processes may change.
+    plans: RwLock<HashMap<Org, PlanNumber>>,
+    /// The time of the database that processes share, and when it was that.
+    clock: RwLock<Option<(Time, Instant)>>,
+    /// When the changes of other processes were last read; None: there are none.
+    synced: RwLock<Option<Instant>>,
 }
 
 impl View {
@@ -23,6 +30,51 @@ impl View {
         for (org, feature, used) in figures {
             all.entry(org).or_default().insert(feature, used);
         }
+    }
+
+    /// Returns the notices.
+    pub(super) fn learn(&self, learned: Learned) -> Vec<Notice> {
+        if let Some(clock) = learned.clock {
+            *self.clock.write().expect("no publisher panics") = Some(clock);
+        }
+        self.learn_plans(learned.plans);
+        learned.notices
+    }
+
+    /// Notes when the reading of the changes of other processes began that has just ended.
+    pub(super) fn synced(&self, began: Instant) {
+        *self.synced.write().expect("no publisher panics") = Some(began);
+    }
+
+    /// How long ago the changes of other processes were read; zero if there are none.
+    pub(super) fn behind(&self) -> Duration {
+        let synced = *self.synced.read().expect("no publisher panics");
+        synced.map_or(Duration::ZERO, |began| began.elapsed())
+    }
+
+    pub(super) fn learn_plans(&self, plans: Vec<(Org, PlanNumber)>) {
+        if plans.is_empty() {
+            return;
+        }
+        let mut all = self.plans.write().expect("no publisher panics");
+        for (org, plan) in plans {
+            let known = all.entry(org).or_default();
+            // They are read on several connections, and ascend.
+            *known = plan.max(*known);
+        }
+    }
+
+    /// The time of the database that processes share, as far as it is known.
+    pub(super) fn shared_time(&self) -> Option<Time> {
+        let (time, since) = (*self.clock.read().expect("no publisher panics"))?;
+        let passed = i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Some(time.plus(passed))
+    }
+
+    /// The number of an org's plan, as far as it is known.
+    pub(super) fn plan(&self, org: &str) -> PlanNumber {
+        let all = self.plans.read().expect("no publisher panics");
+        all.get(org).copied().unwrap_or_default()
     }
 
     /// The used quantity in the period that began at `period_start`; `None` if nothing was reported in it.

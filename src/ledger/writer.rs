@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::in_memory::InMemory;
 use super::state::{Event, ItemUsed, Reservation, Used};
 use super::store::{Snapshot, Store, StoreError};
-use super::transactor::{Answers, Now, Request, Transactor};
-use super::values::{ReservationId, Time};
+use super::transactor::{Answers, Notice, Now, Request, Transactor};
+use super::values::{PlanNumber, ReservationId, Time};
 use super::view::View;
 
 /// The capacity of the queue, in requests.
@@ -56,8 +56,9 @@ pub enum Unavailable {
 enum Command {
     Submit(Submission),
     Keep(Snapshot),
-    Sync(Caller<()>),
-    Reservation(ReservationId, Caller<Option<Reservation>>),
+    Sync(Caller<Vec<Notice>>),
+    Tell(Notice, Caller<()>),
+    Reservation(ReservationId, Now, Caller<Option<(Reservation, Time)>>),
     Compact {
         before: Time,
         most: usize,
@@ -116,9 +117,16 @@ impl Ledger {
             .await
     }
 
-    /// The reservation with that id, whether it is held or has ended.
-    pub async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, Unavailable> {
-        self.ask(|answer| Command::Reservation(id, answer)).await
+    /// The reservation with that id, whether it is held or has ended, and the time by which it expires: `now`, or that of the
+    /// database that processes share.
+    pub async fn reservation(
+        &self,
+        id: ReservationId,
+        now: impl Into<Now>,
+    ) -> Result<Option<(Reservation, Time)>, Unavailable> {
+        let now = now.into();
+        self.ask(|answer| Command::Reservation(id, now, answer))
+            .await
     }
 
     /// Replaces the entries of at most `most` settled totals whose periods ended before `before` by daily totals.
@@ -133,9 +141,34 @@ impl Ledger {
         self.ask(make).await
     }
 
-    /// Reads what other processes have changed since the last call. A process that is alone has nothing to read.
-    pub async fn sync(&self) -> Result<(), Unavailable> {
+    /// Reads what other processes have changed since the last call, and returns what they have told. A process that is alone
+    /// has nothing to read.
+    pub async fn sync(&self) -> Result<Vec<Notice>, Unavailable> {
         self.ask(Command::Sync).await
+    }
+
+    /// Tells other processes.
+    pub async fn tell(&self, notice: Notice) -> Result<(), Unavailable> {
+        self.ask(|caller| Command::Tell(notice, caller)).await
+    }
+
+    /// How long ago the changes of other processes were read; zero if this process is alone.
+    pub fn behind(&self) -> Duration {
+        self.view.behind()
+    }
+
+    /// The number of an org's plan, from memory: other processes may have changed it since.
+    pub fn plan(&self, org: &str) -> PlanNumber {
+        self.view.plan(org)
+    }
+
+    /// The time of the database that processes share, as far as it is known without asking; `None` if this process is alone.
+    pub fn shared_time(&self) -> Option<Time> {
+        self.view.shared_time()
+    }
+
+    pub(super) fn view(&self) -> Arc<View> {
+        self.view.clone()
     }
 
     /// The used quantity of a feature in the period that began at `period_start`, from memory; `None` if nothing was
@@ -196,7 +229,12 @@ impl<T: Transactor> Run<T> {
         view: Arc<View>,
     ) -> Result<Self, StoreError> {
         let mut transactor = open()?;
+        let began = Instant::now();
         view.publish(transactor.figures()?);
+        view.learn(transactor.learned());
+        if transactor.is_shared() {
+            view.synced(began);
+        }
         Ok(Self { transactor, view })
     }
 
@@ -207,12 +245,14 @@ impl<T: Transactor> Run<T> {
                 Command::Submit(first) => next = self.gather(first, &mut queue),
                 Command::Keep(snapshot) => next = self.keep(snapshot, &mut queue),
                 Command::Sync(caller) => {
-                    let changed = self.transactor.sync();
-                    let synced = changed.map(|figures| self.view.publish(figures));
-                    let _ = caller.send(synced.map_err(unavailable));
+                    let _ = caller.send(self.sync().map_err(unavailable));
                 }
-                Command::Reservation(id, caller) => {
-                    let found = self.transactor.reservation(&id);
+                Command::Tell(notice, caller) => {
+                    let told = self.transactor.tell(&notice);
+                    let _ = caller.send(told.map_err(unavailable));
+                }
+                Command::Reservation(id, now, caller) => {
+                    let found = self.transactor.reservation(&id, now);
                     let _ = caller.send(found.map_err(unavailable));
                 }
                 Command::Compact {
@@ -225,6 +265,16 @@ impl<T: Transactor> Run<T> {
                 }
             }
         }
+    }
+
+    fn sync(&mut self) -> Result<Vec<Notice>, StoreError> {
+        let began = Instant::now();
+        let figures = self.transactor.sync()?;
+        self.view.publish(figures);
+        if self.transactor.is_shared() {
+            self.view.synced(began);
+        }
+        Ok(self.view.learn(self.transactor.learned()))
     }
 
     /// Stores `first` and the submissions that wait behind it. Returns the first command of another kind.
@@ -310,6 +360,7 @@ impl<T: Transactor> Run<T> {
             }
         };
         self.view.publish(done.figures);
+        self.view.learn(self.transactor.learned());
         Ok(done.answers)
     }
 }
@@ -322,7 +373,8 @@ impl Command {
             Self::Submit(submission) => drop(submission.caller.send(Err(error))),
             Self::Keep(_) => {}
             Self::Sync(caller) => drop(caller.send(Err(error))),
-            Self::Reservation(_, caller) => drop(caller.send(Err(error))),
+            Self::Tell(_, caller) => drop(caller.send(Err(error))),
+            Self::Reservation(_, _, caller) => drop(caller.send(Err(error))),
             Self::Compact { answer, .. } => drop(answer.send(Err(error))),
         }
     }

@@ -20,7 +20,7 @@ use std::time::Instant;
 use tier::ledger::state::{
     Answer, Change, Event, Outcome, ReadSummary, Report, Seal, Sealed, Set, State, Stored, TotalId,
 };
-use tier::ledger::values::{Aggregate, Period, Target, Time};
+use tier::ledger::values::{Aggregate, Period, PlanNumber, Target, Time};
 
 const ORGS: usize = 5_000;
 const REPORTS_A_SECOND: usize = 10_000;
@@ -215,6 +215,7 @@ fn target(org: usize, end: i64, now: i64) -> Target {
         previous,
         item_start: before.start,
         item_end: None,
+        plan: PlanNumber::default(),
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tier::ledger::Ledger;
 use tier::ledger::state::{Change, Event, Key, Report};
 use tier::ledger::store::sqlite::Sqlite;
-use tier::ledger::values::{Aggregate, Period, Target, Time};
+use tier::ledger::values::{Aggregate, Period, PlanNumber, Target, Time};
 
 const ORGS: u64 = 5_000;
 const TIME: Duration = Duration::from_secs(5);
@@ -43,6 +43,7 @@ fn report(number: u64, keys: Keys) -> Event {
             previous: None,
             item_start: START,
             item_end: None,
+            plan: PlanNumber::default(),
         },
         change: Change::Add(1),
         at: None,

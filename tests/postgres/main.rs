@@ -7,14 +7,17 @@ mod commits;
 mod delivery;
 mod kept;
 mod killed;
+mod leases;
+mod plans;
 mod proxy;
 mod reports;
 mod reservations;
+mod tls;
 
 use testing::postgres::Schema;
 use tier::ledger::state::{Change, Event, Key, Report};
 use tier::ledger::store::postgres::{Database, Postgres};
-use tier::ledger::values::{Aggregate, Period, Target, Time};
+use tier::ledger::values::{Aggregate, Period, PlanNumber, Target, Time};
 use tier::ledger::{Ledger, Now, StoreError, Writer};
 
 const ACCOUNT: &str = "acct_1:test";
@@ -61,6 +64,7 @@ fn target(org: &str) -> Target {
         previous: None,
         item_start: START,
         item_end: None,
+        plan: PlanNumber::default(),
     }
 }
 

@@ -5,9 +5,9 @@ use std::io::{BufWriter, Write as _};
 use serde_json::{Value, json};
 
 use super::{File, exact, unusable};
-use crate::ledger::StoreError;
 use crate::ledger::state::{Entry, Reservation, ReservationState, Total};
-use crate::ledger::store::read::Exported;
+use crate::ledger::store::read::{Exported, Reader};
+use crate::ledger::{Place, StoreError};
 
 /// Why an export stopped early.
 #[derive(Debug, thiserror::Error)]
@@ -19,15 +19,18 @@ enum Fault {
 }
 
 /// Prints a consistent snapshot of the ledger, with a line for each record.
-pub(super) fn run(file: &File) -> anyhow::Result<()> {
-    let (path, reader) = file.open()?;
+pub(super) async fn run(file: &File) -> anyhow::Result<()> {
+    file.read(print).await
+}
+
+fn print(place: &Place, reader: &Reader) -> anyhow::Result<()> {
     let mut stdout = BufWriter::new(std::io::stdout().lock());
     let exported: Result<(), Fault> = reader.export(|record| {
         writeln!(stdout, "{}", line(&record))?;
         Ok(())
     });
     exported.map_err(|fault| match fault {
-        Fault::Ledger(error) => unusable(path, &error),
+        Fault::Ledger(error) => unusable(place, &error),
         Fault::Output(error) => error.into(),
     })?;
     Ok(stdout.flush()?)

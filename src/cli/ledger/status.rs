@@ -7,14 +7,18 @@ use serde_json::json;
 use super::{File, exact, export, unusable};
 use crate::cli::{Context, output, usage};
 use crate::domain::refs::{FeatureName, OrgName};
+use crate::ledger::Place;
 use crate::ledger::state::Total;
-use crate::ledger::store::read::Filter;
+use crate::ledger::store::read::{Filter, Reader};
 use crate::ledger::values::Time;
 
 /// Prints the status of a ledger.
-pub(super) fn status(context: &Context, file: &File) -> anyhow::Result<()> {
-    let (path, reader) = file.open()?;
-    let status = reader.status().map_err(|error| unusable(path, &error))?;
+pub(super) async fn status(context: &Context, file: &File) -> anyhow::Result<()> {
+    let look = |place: &Place, reader: &Reader| {
+        let status = reader.status();
+        status.map_err(|error| unusable(place, &error))
+    };
+    let status = file.read(look).await?;
     let oldest = status.oldest_undelivered.as_ref();
     let since = oldest.and_then(|total| total.delivery.changed);
     let now = Clock::system().now().timestamp_millis();
@@ -92,7 +96,7 @@ pub(super) struct Entries {
 }
 
 /// A table of the newest entries, newest first.
-pub(super) fn entries(context: &Context, arguments: &Entries) -> anyhow::Result<()> {
+pub(super) async fn entries(context: &Context, arguments: &Entries) -> anyhow::Result<()> {
     let time = |time: DateTime<Utc>| Time::from_millis(time.timestamp_millis());
     let filter = Filter {
         org: arguments.org.as_ref().map(|org| org.as_str().into()),
@@ -100,10 +104,12 @@ pub(super) fn entries(context: &Context, arguments: &Entries) -> anyhow::Result<
         from: arguments.from.map(time),
         to: arguments.to.map(time),
     };
-    let (path, reader) = arguments.file.open()?;
-    let entries = reader
-        .entries(&filter, arguments.limit)
-        .map_err(|error| unusable(path, &error))?;
+    let limit = arguments.limit;
+    let look = move |place: &Place, reader: &Reader| {
+        let entries = reader.entries(&filter, limit);
+        entries.map_err(|error| unusable(place, &error))
+    };
+    let entries = arguments.file.read(look).await?;
     if context.global.json {
         let entries: Vec<_> = entries.iter().map(export::entry_of).collect();
         return output::json(&entries);

@@ -10,7 +10,8 @@ use crate::cli::{Context, output};
 use crate::config::KeyError;
 use crate::domain::{Domain, Recorded};
 use crate::ledger::state::{Mismatch, Total};
-use crate::ledger::store::read::{Problem, Reader};
+use crate::ledger::store::read::{Problem, Reader, Status};
+use crate::ledger::{Place, StoreError};
 
 /// Arguments of `tier ledger verify`.
 #[derive(Debug, clap::Args)]
@@ -21,6 +22,35 @@ pub(super) struct Verify {
     /// Do not compare with Stripe
     #[arg(long)]
     offline: bool,
+}
+
+/// What is in a ledger, and what is wrong with it.
+struct Checked {
+    problems: Vec<String>,
+    status: Status,
+    /// What Stripe was told, for the comparison.
+    told: Vec<Total>,
+    /// What it has billed differently.
+    settled: Vec<Total>,
+}
+
+impl Checked {
+    fn read(reader: &Reader, is_offline: bool) -> Result<Self, StoreError> {
+        let mut problems = Vec::new();
+        reader.verify(|problem| problems.push(text(&problem)))?;
+        let status = reader.status()?;
+        let (mut told, mut settled) = (Vec::new(), Vec::new());
+        if !is_offline {
+            told = reader.told()?;
+            settled = reader.settled_differently()?;
+        }
+        Ok(Self {
+            problems,
+            status,
+            told,
+            settled,
+        })
+    }
 }
 
 /// The result of a comparison with Stripe.
@@ -41,18 +71,22 @@ pub(super) async fn run(context: &Context, arguments: &Verify) -> anyhow::Result
     } else {
         session(context).await?
     };
-    let (path, reader) = arguments.file.open()?;
-    let mut problems = Vec::new();
-    reader
-        .verify(|problem| problems.push(text(&problem)))
-        .map_err(|error| unusable(path, &error))?;
-    let status = reader.status().map_err(|error| unusable(path, &error))?;
+    let is_offline = session.is_none();
+    let look = move |place: &Place, reader: &Reader| {
+        Checked::read(reader, is_offline).map_err(|error| unusable(place, &error))
+    };
+    let Checked {
+        problems,
+        status,
+        told,
+        settled,
+    } = arguments.file.read(look).await?;
     let compared = match session {
         None => None,
         Some(session) => {
             let domain = session.domain();
             check_account(&domain, &status.account).await?;
-            let compared = compare(&domain, &reader, path);
+            let compared = compare(&domain, &told, &settled);
             Some(output::watched("asking Stripe", compared).await?)
         }
     };
@@ -113,13 +147,8 @@ async fn check_account(domain: &Domain, ledgers: &str) -> anyhow::Result<()> {
 
 /// Compares the totals sent to Stripe with what it has recorded, with one call per item, and settled periods with what
 /// was billed.
-async fn compare(
-    domain: &Domain,
-    reader: &Reader,
-    path: &std::path::Path,
-) -> anyhow::Result<Comparison> {
+async fn compare(domain: &Domain, told: &[Total], settled: &[Total]) -> anyhow::Result<Comparison> {
     let mut found = Comparison::default();
-    let told = reader.told().map_err(|error| unusable(path, &error))?;
     for of_item in told.chunk_by(|a, b| a.item == b.item) {
         let item = of_item[0].item.as_str();
         let Some(recorded) = domain.recorded_on_item(item).await? else {
@@ -133,10 +162,9 @@ async fn compare(
             found.compare(total, &recorded);
         }
     }
-    let settled = reader.settled_differently();
-    for total in settled.map_err(|error| unusable(path, &error))? {
+    for total in settled {
         let (billed, expected) = (total.settled.unwrap_or_default(), total.billable());
-        let about = about(&total);
+        let about = about(total);
         found.differences.push(format!(
             "{about}: {billed} was billed, the ledger has {expected}"
         ));

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use crate::background::Tasks;
 use crate::config;
 use crate::domain::{self, Domain, Lane, LedgerHandle, LedgerSettings};
+use crate::ledger::Place;
 
 /// The length of a month, for costs per month.
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -23,35 +24,44 @@ const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 /// How often expired reservations are removed from the ledger. They do not count even before that.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a database is left alone that cannot be reached.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
 /// The ledger of the settings, if they name one. It is opened later, once its account is known.
 pub(super) fn ledger(settings: &config::Serve) -> anyhow::Result<Option<LedgerHandle>> {
-    let Some(file) = settings.ledger_file()? else {
+    let Some(name) = settings.ledger()? else {
         return Ok(None);
     };
+    let place = Place::named(name).context("cannot use --ledger")?;
     let kept = LedgerSettings {
         deliver_after: settings.ledger.deliver_after.0,
         keep: settings.ledger.ledger_keep.0,
     };
-    let ledger = LedgerHandle::new(file.to_owned(), kept);
-    let ledger = ledger.with_context(|| format!("cannot use --ledger {}", file.display()))?;
+    let ledger = LedgerHandle::new(place.clone(), kept);
+    let ledger = ledger.with_context(|| format!("cannot use --ledger {place}"))?;
     Ok(Some(ledger))
 }
 
-/// Starts the tasks of an account. It is swept `every` so often.
+/// Starts the tasks of an account.
 pub(super) async fn start(
     tasks: &mut Tasks,
     domain: &Domain,
-    every: Duration,
+    settings: &config::Serve,
 ) -> anyhow::Result<()> {
+    let every = settings.freshness.reconcile.0;
     let swept = domain.clone();
     tasks.repeat("sweep", every, move || {
         sweep(swept.in_background(Lane::Bulk), every)
     });
-    keep_ledger(tasks, domain).await
+    keep_ledger(tasks, domain, settings.ledger.sync_every.0).await
 }
 
 /// Opens the ledger, if there is one, and starts its deliveries.
-async fn keep_ledger(tasks: &mut Tasks, domain: &Domain) -> anyhow::Result<()> {
+async fn keep_ledger(
+    tasks: &mut Tasks,
+    domain: &Domain,
+    sync_every: Duration,
+) -> anyhow::Result<()> {
     if !domain.has_ledger() {
         return Ok(());
     }
@@ -70,6 +80,10 @@ async fn keep_ledger(tasks: &mut Tasks, domain: &Domain) -> anyhow::Result<()> {
         let domain = unopened.in_background(Lane::Bulk);
         async move { domain.open_ledger().await }
     });
+    let reader = domain.clone();
+    tasks.repeat("sync-ledger", sync_every, move || {
+        sync(reader.in_background(Lane::Bulk))
+    });
     let sender = domain.clone();
     tasks.repeat("deliver", DELIVER_EVERY, move || {
         deliver(sender.in_background(Lane::Bulk))
@@ -85,6 +99,15 @@ async fn keep_ledger(tasks: &mut Tasks, domain: &Domain) -> anyhow::Result<()> {
         async move { domain.maintain_ledger().await }
     });
     Ok(())
+}
+
+/// Reads what other servers have changed.
+async fn sync(domain: Domain) -> Result<(), domain::Error> {
+    let synced = domain.sync_ledger().await;
+    if synced.is_err() {
+        tokio::time::sleep(AFTER_FAILURE).await;
+    }
+    synced
 }
 
 async fn deliver(domain: Domain) -> Result<(), domain::Error> {

@@ -44,6 +44,8 @@ pub enum Stale {
     Unavailable,
     /// The account's rate limit is reached.
     RateLimited,
+    /// The ledger's database cannot be reached, so usage at other servers is missing.
+    Ledger,
     /// Stripe is unavailable or rate limited, and the billing period or the plan has ended since: the answer is
     /// predicted.
     PeriodPredicted,

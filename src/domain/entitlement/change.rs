@@ -7,6 +7,7 @@ use super::{InForce, Key, Terms, UsageSnapshot};
 use crate::billing::Subscription;
 use crate::domain::org::ResolvedOrg;
 use crate::domain::{Domain, Result};
+use crate::ledger::values::PlanNumber;
 
 impl Domain {
     /// Records the subscription that the change in progress has made, as Stripe answered to a request sent at `sent_at`
@@ -24,13 +25,15 @@ impl Domain {
         };
         let key: Key = (shared.number, org.name.clone());
         let customer = Arc::clone(&org.customer);
+        // It is remembered once the change has ended.
+        let plan = self.plan_number(&org.name).after_change();
         let Some(after) = after.filter(Subscription::grants) else {
-            let usage = nothing(UsageSnapshot::default(), sent_at);
+            let usage = nothing(UsageSnapshot::default(), sent_at, plan);
             self.keep_in_ledger(&key, &customer, &usage, None);
             let made = Made::Other {
                 customer,
                 usage,
-                phase: Some(nothing(InForce::NONE, sent_at)),
+                phase: Some(nothing(InForce::NONE, sent_at, plan)),
             };
             store.note_made(&key, made);
             return Ok(());
@@ -42,11 +45,12 @@ impl Domain {
             // The usage of unchanged items is as old as before.
             let read_at = remembered.map_or(sent_at, |entry| entry.read_at.min(sent_at));
             let usage = Entry {
-                value: Arc::new(usage),
+                value: Arc::new(usage.of_plan(plan)),
                 read_at,
                 until: after.next_boundary(),
                 terms: Some(Terms::of(&after)),
                 is_outdated: false,
+                plan,
             };
             self.keep_in_ledger(&key, &customer, &usage, None);
             let made = Made::Other {
@@ -77,12 +81,13 @@ impl Domain {
 }
 
 /// An entry for an org without a subscription that grants anything.
-fn nothing<T>(value: T, read_at: i64) -> Entry<T> {
+fn nothing<T>(value: T, read_at: i64, plan: PlanNumber) -> Entry<T> {
     Entry {
         value: Arc::new(value),
         read_at,
         until: None,
         terms: None,
         is_outdated: false,
+        plan,
     }
 }

@@ -3,12 +3,21 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Domain, Key, SharedState, UsageSnapshot};
 use crate::billing::Event;
 use crate::domain::org::ORG;
 use crate::domain::refs::OrgName;
 use crate::domain::{Error, Lane, Result};
 use telemetry::error_chain;
+
+/// What servers that share a ledger tell each other of an event.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    kind: String,
+    customer: Option<String>,
+}
 
 /// The orgs whose answers an event outdates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,21 +74,60 @@ impl Domain {
         if event.account != credentials.account || event.live != credentials.is_live() {
             return Ok(());
         }
+        let told = Told {
+            kind: event.kind.clone(),
+            customer: event.customer.clone(),
+        };
+        let told = serde_json::to_string(&told).expect("two texts are JSON");
         let shared = self.shared().await?;
         let now = self.account.clock.millis();
         shared.memory.entitlements().note_event(now);
-        self.apply_event(&shared, &event).await
+        self.apply_event(&shared, &event).await?;
+        // Without an answer, Stripe sends the event again.
+        self.tell_others(&event.id, told).await
+    }
+
+    /// Applies an event that came to another server. That one makes the calls to Stripe that the event asks for.
+    pub(in crate::domain) async fn note_event_of_others(&self, told: &str) -> Result<()> {
+        let Ok(Told { kind, customer }) = serde_json::from_str(told) else {
+            tracing::warn!(
+                "another server tells what this one does not know: is it of a later version?"
+            );
+            return Ok(());
+        };
+        let shared = self.shared().await?;
+        let now = self.account.clock.millis();
+        shared.memory.entitlements().note_event(now);
+        self.outdate_by_event(&shared, &kind, customer.as_deref())
+            .await
+            .map(drop)
     }
 
     /// Applies an event of this account.
     pub(super) async fn apply_event(&self, shared: &SharedState, event: &Event) -> Result<()> {
+        let customer = event.customer.as_deref();
+        let org = self.outdate_by_event(shared, &event.kind, customer).await?;
+        if let Some(customer) = customer.filter(|_| Affected::of(&event.kind) == Affected::Purchase)
+        {
+            self.read_in_background(customer.into(), org);
+        }
+        Ok(())
+    }
+
+    /// Outdates what an event is about. Returns the org of its customer, if that is remembered.
+    async fn outdate_by_event(
+        &self,
+        shared: &SharedState,
+        kind: &str,
+        customer: Option<&str>,
+    ) -> Result<Option<OrgName>> {
         let store = shared.memory.entitlements();
-        let affected = Affected::of(&event.kind);
+        let affected = Affected::of(kind);
         if affected == Affected::Everybody {
             store.outdate_all(self.account.clock.millis());
         }
-        let Some(customer) = &event.customer else {
-            return Ok(());
+        let Some(customer) = customer else {
+            return Ok(None);
         };
         let org = store.org_of(shared.number, customer);
         if let Some(org) = &org {
@@ -94,10 +142,7 @@ impl Domain {
         } else {
             store.overtake_reads();
         }
-        if affected == Affected::Purchase {
-            self.read_in_background(customer.as_str().into(), org);
-        }
-        Ok(())
+        Ok(org)
     }
 
     /// Reads the customer's org, which also ends a superseded subscription.

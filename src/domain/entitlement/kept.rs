@@ -76,12 +76,14 @@ impl Domain {
         };
         let kept: Kept = serde_json::from_str(&snapshot.text)
             .map_err(|error| Error::LedgerUnavailable(error.to_string()))?;
+        let plan = kept.usage.plan();
         let entry = Entry {
             value: Arc::new(kept.usage.in_order()),
             read_at: snapshot.read_at.millis(),
             until: kept.until,
             terms: kept.terms,
             is_outdated: false,
+            plan,
         };
         Ok(Some((kept.customer.as_str().into(), entry)))
     }

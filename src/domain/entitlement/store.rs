@@ -16,6 +16,7 @@ use super::usage::UsageSnapshot;
 use super::{InForce, MaxAge};
 use crate::domain::refs::OrgName;
 use crate::domain::{Error, Result};
+use crate::ledger::values::PlanNumber;
 use crate::stripe::Flights;
 
 use activity::Activity;
@@ -31,7 +32,7 @@ type Reads<T> = Flights<(Key, u64, usize), Result<Entry<T>, Error>>;
 
 /// The remembered orgs of one or more accounts.
 pub(in crate::domain) struct Entitlements {
-    pub(super) max_age: MaxAge,
+    pub(in crate::domain) max_age: MaxAge,
     orgs: Orgs,
     plans: Plans,
     /// The org of each customer, since Stripe's events name customers.
@@ -151,6 +152,8 @@ pub(in crate::domain) struct Entry<T> {
     pub(super) terms: Option<Terms>,
     /// Whether it was changed after it was read.
     pub(super) is_outdated: bool,
+    /// The number of the org's plan before it was read.
+    pub(super) plan: PlanNumber,
 }
 
 impl<T> Clone for Entry<T> {

@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use futures::stream::{self, StreamExt as _};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OwnedRwLockReadGuard;
+use tokio::time::Instant;
 
+use super::change::MAX_WAIT;
 use super::{LedgerHandle, org_in_ledger};
 use crate::domain::entitlement::{Kind, Source, UsageSnapshot};
 use crate::domain::refs::{FeatureName, OrgName};
@@ -46,11 +49,53 @@ impl Domain {
         self.report_to_ledger(handle, reports).await
     }
 
-    /// Records reports in the ledger in one commit. Returns the result of each report.
+    /// Records reports in the ledger in one commit. Returns the result of each report. Those of orgs whose plans another
+    /// server changes meanwhile are recorded after the change.
     ///
     /// # Errors
     /// If the ledger cannot be written; then no report is recorded.
     pub(in crate::domain) async fn report_to_ledger(
+        &self,
+        handle: &LedgerHandle,
+        reports: &[OrgReport],
+    ) -> Result<Vec<Result<()>>> {
+        let deadline = Instant::now() + MAX_WAIT;
+        let mut outcomes = self.store_reports(handle, reports).await?;
+        loop {
+            let is_waiting = |outcome: &Result<()>| matches!(outcome, Err(Error::PlanChanging));
+            let waiting: Vec<usize> = (0..reports.len())
+                .filter(|place| is_waiting(&outcomes[*place]))
+                .collect();
+            if waiting.is_empty() {
+                return Ok(outcomes);
+            }
+            let again: Vec<OrgReport> = waiting.iter().map(|at| reports[*at].clone()).collect();
+            let orgs: BTreeSet<&OrgName> = again.iter().map(|report| &report.org).collect();
+            let changed = orgs
+                .into_iter()
+                .map(|org| self.await_plan_change(handle, org, deadline));
+            let new = match try_join_all(changed).await {
+                Ok(_) => self.store_reports(handle, &again).await,
+                Err(error) => Err(error),
+            };
+            match new {
+                Ok(new) => {
+                    for (place, outcome) in waiting.into_iter().zip(new) {
+                        outcomes[place] = outcome;
+                    }
+                }
+                Err(error) => {
+                    // The others are recorded.
+                    for place in waiting {
+                        outcomes[place] = Err(error.clone());
+                    }
+                    return Ok(outcomes);
+                }
+            }
+        }
+    }
+
+    async fn store_reports(
         &self,
         handle: &LedgerHandle,
         reports: &[OrgReport],
@@ -196,6 +241,7 @@ fn elsewhere(
 fn refused(report: &Report, refusal: Refusal, elsewhere: i64) -> Error {
     match refusal {
         Refusal::KeyReused => reused(),
+        Refusal::PlanChanged => Error::PlanChanging,
         Refusal::TooLow { least } => too_low(&report.feature, least.saturating_add(elsewhere)),
         Refusal::TooFarAhead => Error::Invalid("at must be at most 5 minutes ahead".to_owned()),
         Refusal::OutsidePeriod => Error::Invalid(

@@ -3,18 +3,40 @@
 use std::time::Duration;
 
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
+use tokio::time::{Instant, timeout_at};
 
 use super::target::target_of;
+use super::{LedgerHandle, org_in_ledger};
 use crate::billing::{Subscription, SubscriptionItem};
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Result};
 use crate::ledger::state::Event;
+use crate::ledger::{HeldOrg, PlanChange};
 
 /// How long a report waits for a change of plan.
-const MAX_WAIT: Duration = Duration::from_secs(10);
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// How long a client should wait before repeating a report that could not wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The time between two attempts to record usage of an org whose plan has changed.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// The right to change an org.
+pub(in crate::domain) struct ChangeLock {
+    /// Among the servers that share the ledger.
+    held: Option<HeldOrg>,
+    /// Among the requests of this one.
+    _own: OwnedRwLockWriteGuard<()>,
+}
+
+/// An org whose reports wait.
+pub(in crate::domain) struct HeldReports {
+    /// At other servers.
+    _change: Option<PlanChange>,
+    /// At this one.
+    _own: OwnedRwLockWriteGuard<()>,
+}
 
 /// A level that a change of plan has set on another item.
 #[derive(Clone, Copy)]
@@ -30,6 +52,20 @@ pub(in crate::domain) struct MovedLevel<'a> {
 }
 
 impl Domain {
+    /// Allows no other change of the org until the lock is dropped, in this server and in those that share its ledger.
+    pub(in crate::domain) async fn hold_org(&self, org: &OrgName) -> Result<ChangeLock> {
+        let shared = self.shared().await?;
+        let own = self.hold(&shared.changes, org.as_str()).await?;
+        let held = match self.ledger() {
+            Some(handle) => {
+                let held = handle.0.replicas.hold(org_in_ledger(org));
+                Some(self.acquire(None, held).await??)
+            }
+            None => None,
+        };
+        Ok(ChangeLock { held, _own: own })
+    }
+
     /// Holds the org's reports to a ledger or to meters until the guard is dropped. A ledger delivers all earlier usage,
     /// which Stripe bills with the old plan.
     ///
@@ -38,13 +74,47 @@ impl Domain {
     pub(in crate::domain) async fn before_plan_change(
         &self,
         org: &OrgName,
-    ) -> Result<OwnedRwLockWriteGuard<()>> {
+        lock: &ChangeLock,
+    ) -> Result<HeldReports> {
         let shared = self.shared().await?;
-        let held = self.hold(&shared.reports, org.as_str()).await?;
-        if let Some(handle) = self.ledger() {
+        let own = self.hold(&shared.reports, org.as_str()).await?;
+        let mut change = None;
+        if let Some((handle, held)) = self.ledger().zip(lock.held.as_ref()) {
+            change = held.begin_plan_change(handle.opened()?).await?;
             self.deliver_org(handle, org).await?;
+            held.check()?;
         }
-        Ok(held)
+        Ok(HeldReports {
+            _change: change,
+            _own: own,
+        })
+    }
+
+    /// Waits for the end of a change of plan at another server, after which the org is read anew.
+    ///
+    /// # Errors
+    /// [`Error::PlanChanging`] if it does not end before `deadline`.
+    pub(super) async fn await_plan_change(
+        &self,
+        handle: &LedgerHandle,
+        org: &OrgName,
+        deadline: Instant,
+    ) -> Result<()> {
+        let ledger = handle.opened()?;
+        let ended = async {
+            let shared = self.shared().await?;
+            // One request asks for all.
+            let _own = shared.changes.exclusive(org.as_str()).await;
+            if ledger.plan(org.as_str()).is_changing() {
+                let held = handle.0.replicas.hold(org_in_ledger(org)).await?;
+                held.end_plan_change(ledger).await?;
+            }
+            // Stripe may be away, and what is remembered of the org is of the plan before.
+            tokio::time::sleep(AGAIN).await;
+            Ok(())
+        };
+        let ended = self.acquire(None, timeout_at(deadline, ended)).await?;
+        ended.map_err(|_| Error::PlanChanging)?
     }
 
     /// Whether the ledger knows the level of an item, which may be 0.

@@ -1,14 +1,19 @@
 //! Used quantities that combine Stripe's figures with the ledger's.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::LedgerHandle;
-use crate::domain::entitlement::{Answered, Item, Kind, Source, UsageSnapshot};
+use crate::domain::entitlement::{Answered, Item, Kind, Source, Stale, UsageSnapshot};
 use crate::domain::refs::{FeatureName, OrgName};
-use crate::domain::{Domain, FeatureUsage, Result};
+use crate::domain::{Domain, Error, FeatureUsage, Result};
 use crate::ledger::Ledger;
 use crate::ledger::state::{Event, ItemUsed, Used};
-use crate::ledger::values::Time;
+use crate::ledger::values::{PlanNumber, Time};
+
+/// How long ago the usage at other servers may have been read in an answer that is not called stale. It is more than the
+/// longest time between two reads.
+const FRESH: Duration = Duration::from_secs(15);
 
 impl Domain {
     /// The limits and usage of an org, from its remembered state and the ledger.
@@ -26,13 +31,37 @@ impl Domain {
         if answered.source == Source::Memory {
             answered.source = Source::Ledger;
         }
+        // What is not read yet of other servers' usage is not in it.
+        let behind = ledger.behind();
+        answered.age = answered.age.max(behind);
+        if behind > FRESH {
+            self.check_age(behind).await?;
+            answered.stale = answered.stale.or(Some(Stale::Ledger));
+        }
         Ok(answered)
+    }
+
+    /// Refuses to answer from usage that is too old.
+    async fn check_age(&self, behind: Duration) -> Result<()> {
+        let shared = self.shared().await?;
+        if behind > shared.memory.entitlements().max_age.in_outage {
+            let reason = "its database cannot be reached".to_owned();
+            return Err(Error::LedgerUnavailable(reason));
+        }
+        self.stripe().metrics().stale_answers.inc();
+        Ok(())
     }
 
     /// The ledger's figures of an org, taken before Stripe is read.
     pub(in crate::domain) fn ledger_before_read(&self, org: &OrgName) -> Vec<ItemUsed> {
         let ledger = self.opened_ledger();
         ledger.map_or_else(Vec::new, |ledger| ledger.items(org.as_str()))
+    }
+
+    /// The number of an org's plan among the servers that share the ledger, as far as it is known.
+    pub(in crate::domain) fn plan_number(&self, org: &OrgName) -> PlanNumber {
+        let ledger = self.opened_ledger();
+        ledger.map_or_else(PlanNumber::default, |ledger| ledger.plan(org.as_str()))
     }
 
     /// Submits Stripe's figures to the ledger where they differ, because others recorded usage. Levels that only the

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::LedgerHandle;
 use crate::domain::{Domain, Error, Result};
-use crate::ledger::StoreError;
+use crate::ledger::Notice;
 use crate::num::hex;
 
 impl Domain {
@@ -30,7 +30,7 @@ impl Domain {
         let account = match known {
             Ok(Some(account)) => Ok(account),
             Ok(None) => self.ledger_account().await,
-            Err(error) => Err(unusable(&error)),
+            Err(error) => Err(error.into()),
         };
         let account = match account {
             Ok(account) => account,
@@ -43,7 +43,7 @@ impl Domain {
         let opened = unclaimed.claim(&account, &digest).await;
         let (ledger, writer) = opened.map_err(|error| {
             *lock(&state.unclaimed) = again;
-            unusable(&error)
+            Error::from(error)
         })?;
         *lock(&state.writer) = Some(writer);
         let _ = state.opened.set(ledger);
@@ -55,10 +55,25 @@ impl Domain {
     /// # Errors
     /// If the ledger cannot be read.
     pub async fn sync_ledger(&self) -> Result<()> {
-        match self.opened_ledger() {
-            Some(ledger) => Ok(ledger.sync().await?),
-            None => Ok(()),
+        let Some(ledger) = self.opened_ledger() else {
+            return Ok(());
+        };
+        for notice in ledger.sync().await? {
+            self.note_event_of_others(&notice.text).await?;
         }
+        Ok(())
+    }
+
+    /// Tells the servers that share the ledger of an event of Stripe's.
+    ///
+    /// # Errors
+    /// If the ledger cannot be written.
+    pub(in crate::domain) async fn tell_others(&self, id: &str, text: String) -> Result<()> {
+        if let Some(ledger) = self.opened_ledger() {
+            let id = id.to_owned();
+            ledger.tell(Notice { id, text }).await?;
+        }
+        Ok(())
     }
 
     fn credentials_digest(&self) -> String {
@@ -72,8 +87,4 @@ impl Domain {
 
 fn lock<T>(place: &Mutex<T>) -> MutexGuard<'_, T> {
     place.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn unusable(error: &StoreError) -> Error {
-    Error::LedgerUnavailable(error.to_string())
 }

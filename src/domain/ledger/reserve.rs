@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::LedgerHandle;
+use super::change::MAX_WAIT;
 use crate::domain::pricing::NO_LIMIT;
 use crate::domain::refs::{FeatureName, OrgName};
 use crate::domain::{Domain, Error, Result};
@@ -58,6 +61,21 @@ impl Domain {
     /// Reserves usage, if the limit has room for it.
     pub async fn reserve(&self, org: &OrgName, wanted: &Reservation) -> Result<Reserved> {
         let handle = self.reserving()?;
+        let deadline = Instant::now() + MAX_WAIT;
+        loop {
+            match self.reserve_once(handle, org, wanted).await {
+                Err(Error::PlanChanging) => self.await_plan_change(handle, org, deadline).await?,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn reserve_once(
+        &self,
+        handle: &LedgerHandle,
+        org: &OrgName,
+        wanted: &Reservation,
+    ) -> Result<Reserved> {
         if wanted.n < 1 {
             return Err(Error::Invalid("n must be 1 or more".to_owned()));
         }
@@ -108,7 +126,7 @@ impl Domain {
     pub async fn commit_reservation(&self, id: &str, n: Option<i64>) -> Result<()> {
         let handle = self.reserving()?;
         let now = self.ledger_time().await?;
-        let reservation = reservation(handle, id).await?;
+        let (reservation, now) = self.reservation(handle, id, now).await?;
         match reservation.state {
             ReservationState::Committed(done) if n.is_none_or(|n| n == done) => return Ok(()),
             ReservationState::Held if now < reservation.expires => {}
@@ -122,11 +140,19 @@ impl Domain {
         }
         let org: OrgName = reservation.org.as_str().parse()?;
         let feature: FeatureName = reservation.feature.as_str().parse()?;
-        let known = self.reported_org(&org, &[&feature]).await?;
-        let target: Target = known.usage.target(&org, &feature, now)?;
-        let id = reservation.id;
-        let commit = Event::Commit { id, n, target };
-        self.submit_reservation(handle, commit, now).await?;
+        let deadline = Instant::now() + MAX_WAIT;
+        loop {
+            let known = self.reported_org(&org, &[&feature]).await?;
+            let target: Target = known.usage.target(&org, &feature, now)?;
+            let id = reservation.id.clone();
+            let commit = Event::Commit { id, n, target };
+            let committed = self.submit_reservation(handle, commit, now).await;
+            drop(known);
+            match committed {
+                Err(Error::PlanChanging) => self.await_plan_change(handle, &org, deadline).await?,
+                committed => break drop(committed?),
+            }
+        }
         self.deliver_before_clock_moves(handle, &org).await;
         Ok(())
     }
@@ -135,7 +161,7 @@ impl Domain {
     pub async fn release_reservation(&self, id: &str) -> Result<()> {
         let handle = self.reserving()?;
         let now = self.ledger_time().await?;
-        let reservation = reservation(handle, id).await?;
+        let (reservation, now) = self.reservation(handle, id, now).await?;
         match reservation.state {
             ReservationState::Released => return Ok(()),
             ReservationState::Held if now < reservation.expires => {}
@@ -159,6 +185,18 @@ impl Domain {
             .map(drop)
     }
 
+    /// The reservation with that id, whether it is held or has ended, and the time by which it expires.
+    async fn reservation(
+        &self,
+        handle: &LedgerHandle,
+        id: &str,
+        now: Time,
+    ) -> Result<(state::Reservation, Time)> {
+        let id: ReservationId = id.into();
+        let found = handle.opened()?.reservation(id, self.by_clock(now)).await?;
+        found.ok_or_else(|| Error::Invalid("there is no such reservation".to_owned()))
+    }
+
     fn reserving(&self) -> Result<&LedgerHandle> {
         self.needed_ledger("a reservation")
     }
@@ -176,6 +214,7 @@ impl Domain {
         let answer = answers.into_iter().next();
         let answer = answer.ok_or_else(|| Error::LedgerUnavailable("it did not answer".into()))?;
         answer.map_err(|refusal| match refusal {
+            Refusal::PlanChanged => Error::PlanChanging,
             Refusal::ReservationEnded => ended(ReservationState::Expired),
             Refusal::NotReservable => Error::Invalid(
                 "only a feature whose usage adds up (aggregate sum) can be reserved".to_owned(),
@@ -193,13 +232,6 @@ impl Domain {
             tracing::warn!(%error, %org, "usage of an org on a test clock is told later");
         }
     }
-}
-
-/// The reservation with that id, whether it is held or has ended.
-async fn reservation(handle: &LedgerHandle, id: &str) -> Result<state::Reservation> {
-    let id: ReservationId = id.into();
-    let found = handle.opened()?.reservation(id).await?;
-    found.ok_or_else(|| Error::Invalid("there is no such reservation".to_owned()))
 }
 
 /// The error for a reservation that has ended.

@@ -6,7 +6,7 @@ use crate::domain::Error;
 use crate::domain::billing_cycle::BillingPeriod;
 use crate::domain::entitlement::{Kind, UsageSnapshot};
 use crate::domain::refs::{FeatureName, OrgName};
-use crate::ledger::values::{Aggregate, Feature, Period, Target, Time};
+use crate::ledger::values::{Aggregate, Feature, Period, PlanNumber, Target, Time};
 
 /// The ledger's name of a feature.
 pub(super) fn feature_in_ledger(feature: &FeatureName) -> Feature {
@@ -55,6 +55,7 @@ impl UsageSnapshot {
             previous: previous.map(period_in_ledger),
             item_start: Time::from_seconds(item.created),
             item_end: self.planned_end().map(Time::from_seconds),
+            plan: self.plan(),
         })
     }
 
@@ -86,6 +87,7 @@ pub(super) fn target_of(
         previous: None,
         item_start: Time::from_seconds(item.created),
         item_end: None,
+        plan: PlanNumber::default(),
     })
 }
 

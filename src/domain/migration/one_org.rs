@@ -29,8 +29,8 @@ impl Domain {
             ..self.clone()
         };
         let shared = domain.shared().await?;
-        let _held = domain.hold(&shared.changes, org.as_str()).await?;
-        let _reports = domain.before_plan_change(org).await?;
+        let held = domain.hold_org(org).await?;
+        let _reports = domain.before_plan_change(org, &held).await?;
         let _changing = domain.changing(&shared, org);
         let mut resolved = domain.resolve_target(target).await?;
         loop {

@@ -139,6 +139,7 @@ fn is_temporary(error: &Error) -> bool {
             | Error::Unavailable { .. }
             | Error::Undelivered
             | Error::Unprocessed
+            | Error::PlanChanging
             | Error::LedgerUnavailable(_)
             | Error::OutcomeUnknown(_)
             | Error::Unfinished(_)

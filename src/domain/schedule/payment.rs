@@ -18,7 +18,7 @@ impl Domain {
         let mut info = request.info.clone().unwrap_or_default();
         let named = !method.is_empty();
         let shared = self.shared().await?;
-        let _held = self.hold(&shared.changes, org.as_str()).await?;
+        let _held = self.hold_org(org).await?;
         let _changing = self.changing(&shared, org);
         if named && info.payment_method.is_empty() {
             info.payment_method = method.to_owned();

@@ -19,6 +19,7 @@ impl State {
             return Ok(repeated);
         }
         let target = &report.target;
+        self.check_plan(target)?;
         let at = report.at.unwrap_or(now);
         let period = period_of(target, at, now)?;
         let mut draft = self.open(target, period, now)?;

@@ -282,6 +282,9 @@ pub enum Refusal {
     /// The reservation has already ended in another way.
     #[error("the reservation has ended")]
     ReservationEnded,
+    /// Another process has changed the org's plan since the target was read, or is changing it.
+    #[error("the plan has changed")]
+    PlanChanged,
     /// There is no such total.
     #[error("there is no such total")]
     UnknownTotal,

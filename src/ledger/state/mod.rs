@@ -22,7 +22,7 @@ mod table;
 mod tests;
 mod total;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use table::Table;
@@ -40,7 +40,7 @@ pub use total::{
 };
 
 use super::transactor::{Answers, Request};
-use super::values::{Feature, Org, ReservationId, Time};
+use super::values::{Feature, Org, PlanNumber, ReservationId, Target, Time};
 
 type Use = (Org, Feature);
 
@@ -55,6 +55,8 @@ pub struct State {
     uses: Table<Use, Records>,
     /// A superset of the totals that need delivery.
     undelivered: BTreeSet<TotalId>,
+    /// The plans of orgs that other processes may change.
+    plans: HashMap<Org, PlanNumber>,
     entries: Vec<Entry>,
     next_total: u64,
     next_entry: u64,
@@ -147,6 +149,7 @@ impl State {
             ),
             keys: Table::new([]),
             uses,
+            plans: HashMap::new(),
             entries: Vec::new(),
             next_total: stored.last_total + 1,
             next_entry: stored.last_entry + 1,
@@ -208,6 +211,19 @@ impl State {
             // A held reservation is in memory already, and may have changed since.
             self.reservations
                 .recall(reservation.id.clone(), reservation);
+        }
+    }
+
+    /// Refuses usage from now on whose target is of another plan than these.
+    pub fn know_plans(&mut self, plans: impl IntoIterator<Item = (Org, PlanNumber)>) {
+        self.plans.extend(plans);
+    }
+
+    /// Checks that a target is of the org's plan, and that this is not being changed.
+    fn check_plan(&self, target: &Target) -> Result<(), Refusal> {
+        match self.plans.get(&target.org) {
+            Some(plan) if plan.is_changing() || *plan != target.plan => Err(Refusal::PlanChanged),
+            _ => Ok(()),
         }
     }
 

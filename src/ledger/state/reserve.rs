@@ -60,6 +60,7 @@ impl State {
         if self.reservations.get(&reserve.id).is_some() {
             return Err(Refusal::ReservationExists);
         }
+        self.check_plan(target)?;
         if !target.period.contains(now) {
             return Err(Refusal::OutsidePeriod);
         }
@@ -128,6 +129,7 @@ impl State {
         if n < 0 || n > reservation.n || !same {
             return Err(Refusal::BadQuantity);
         }
+        self.check_plan(target)?;
         if target.aggregate != Aggregate::Sum {
             return Err(Refusal::NotReservable);
         }

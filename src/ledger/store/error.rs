@@ -69,6 +69,12 @@ pub enum StoreError {
     /// The database cannot be reached.
     #[error("the ledger's database cannot be reached")]
     Unreachable(#[source] Cause),
+    /// The URL of the database, or a file that it names, is unusable: why.
+    #[error("{0}")]
+    Setting(String),
+    /// A lease has ended, because it could not be extended in time.
+    #[error("this server's lease has ended, and another one may go on")]
+    LeaseLost,
     /// The connection was lost during a commit, and the database could not be asked since whether it has committed.
     #[error("the connection to the ledger's database was lost during a commit")]
     OutcomeUnknown(#[source] Cause),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tier::billing::CLASSIC;
 use tier::ledger::state::{Answer, Change, Event, Key, Outcome, Report, Reserve, Seal, Sealed};
 use tier::ledger::store::sqlite::Sqlite;
-use tier::ledger::values::{Aggregate, Period, Target, Time};
+use tier::ledger::values::{Aggregate, Period, PlanNumber, Target, Time};
 use tier::ledger::{Ledger, Writer};
 use tier::stripe::Client;
 
@@ -108,6 +108,7 @@ fn target(org: &str, item: &str) -> Target {
         previous: None,
         item_start: START,
         item_end: None,
+        plan: PlanNumber::default(),
         since: Time::default(),
     }
 }

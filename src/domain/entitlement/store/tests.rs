@@ -17,6 +17,7 @@ fn entry() -> Entry<UsageSnapshot> {
         until: None,
         terms: Some(Terms::named("sub_1")),
         is_outdated: false,
+        plan: PlanNumber::default(),
     }
 }
 

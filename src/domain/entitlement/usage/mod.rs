@@ -12,6 +12,7 @@ use crate::domain::billing_cycle::{BillingCycle, BillingPeriod};
 use crate::domain::refs::{FeatureName, FeaturePlan, OrgName};
 use crate::domain::usage::{Carried, FeatureUsage, Figure, Report, Used};
 use crate::domain::{Domain, Result};
+use crate::ledger::values::PlanNumber;
 
 /// The limits and usage of an org.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub(in crate::domain) struct UsageSnapshot {
     cancel_at: Option<i64>,
     /// When the grants change, in Unix seconds. The new grants are not remembered.
     changes_at: Option<i64>,
+    /// The number of the org's plan before it was read.
+    #[serde(default)]
+    plan: i64,
 }
 
 /// A subscription item that Tier sold.
@@ -150,6 +154,7 @@ impl UsageSnapshot {
             began: subscription.start_date,
             cancel_at: subscription.cancel_at,
             changes_at: subscription.next_change(),
+            plan: 0,
         }
     }
 
@@ -196,6 +201,19 @@ impl UsageSnapshot {
             }
         }
         Some(snapshot)
+    }
+
+    /// The same, read while the org's plan had that number.
+    pub(in crate::domain) fn of_plan(self, plan: PlanNumber) -> Self {
+        Self {
+            plan: plan.0,
+            ..self
+        }
+    }
+
+    /// The number of the org's plan before it was read.
+    pub(in crate::domain) fn plan(&self) -> PlanNumber {
+        PlanNumber(self.plan)
     }
 
     /// Sorts the items, after they were loaded.

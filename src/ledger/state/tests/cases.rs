@@ -413,3 +413,70 @@ fn a_total_is_refused_below_what_others_have_recorded_however_low_it_is() {
         assert_eq!(refused, Err(Refusal::TooLow { least: 5 }), "{n}");
     }
 }
+
+#[test]
+fn usage_is_refused_while_another_process_changes_the_plan_and_until_it_is_read_anew() {
+    let mut state = State::load(Stored::default());
+    let now = START.plus(MINUTE);
+    let of_plan = |plan| Target {
+        plan: PlanNumber(plan),
+        ..sum()
+    };
+    let report = |plan, key: Option<&str>| {
+        Event::Report(Report {
+            key: key.map(|text| Key {
+                text: text.into(),
+                body: [0; 16],
+            }),
+            ..add(&of_plan(plan), 1)
+        })
+    };
+    let reserve = |plan, id: &str| {
+        Event::Reserve(Reserve {
+            id: id.into(),
+            target: of_plan(plan),
+            n: 1,
+            ttl: MINUTE,
+            on_test_clock: false,
+            limit: None,
+            commit: false,
+        })
+    };
+    let commit = |plan| Event::Commit {
+        id: "first".into(),
+        n: None,
+        target: of_plan(plan),
+    };
+    for (stored, plan, is_accepted) in [
+        (0, 0, true),
+        (1, 0, false),
+        // It was read while the plan was changed.
+        (1, 1, false),
+        (2, 0, false),
+        (2, 1, false),
+        (2, 2, true),
+    ] {
+        state.know_plans([("org:a".into(), PlanNumber(stored))]);
+        let accepted = state.apply(&report(plan, None), now);
+        assert_eq!(accepted.is_ok(), is_accepted, "{stored}, {plan}");
+        let id = if (stored, plan) == (0, 0) {
+            "first"
+        } else {
+            "next"
+        };
+        let reserved = state.apply(&reserve(plan, id), now);
+        assert_eq!(reserved.is_ok(), is_accepted, "{stored}, {plan}");
+        if !is_accepted {
+            assert_eq!(accepted, Err(Refusal::PlanChanged));
+            assert_eq!(reserved, Err(Refusal::PlanChanged));
+            assert_eq!(state.apply(&commit(plan), now), Err(Refusal::PlanChanged));
+        }
+    }
+    assert_eq!(state.apply(&commit(2), now), Ok(Answer::Committed(1)));
+    // What was accepted before is answered as then.
+    state.apply(&report(2, Some("key")), now).expect("accepted");
+    state.know_plans([("org:a".into(), PlanNumber(3))]);
+    let again = state.apply(&report(2, Some("key")), now);
+    assert!(matches!(again, Ok(Answer::Accepted { repeated: true, .. })));
+    assert_eq!(state.apply(&commit(2), now), Ok(Answer::Committed(1)));
+}

@@ -34,6 +34,7 @@ fn target(feature: &str, aggregate: Aggregate, item: &str, number: i64) -> Targe
         previous: (number > 0).then(|| period(number - 1)),
         item_start: START,
         item_end: None,
+        plan: PlanNumber::default(),
         since: Time::default(),
     }
 }

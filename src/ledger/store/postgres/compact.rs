@@ -1,6 +1,6 @@
 //! Old entries become daily totals.
 
-use futures::future::{try_join, try_join4};
+use futures::future::{try_join, try_join5};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
@@ -9,8 +9,8 @@ use super::failure::Failure;
 use super::table::Parameter;
 use super::transaction::{BEGIN, COMMIT};
 
-/// How long the last transaction of a process is kept after it has ended.
-const WRITERS: i64 = 24 * HOUR;
+/// How long the last transaction of a process, a lease or a notice is kept after it has ended.
+const ENDED: i64 = 24 * HOUR;
 
 /// Totals that another process compacts now are left to it.
 const OLD: &str = "SELECT id FROM totals WHERE settled IS NOT NULL AND period_end < $1 \
@@ -29,6 +29,15 @@ const PROCESSES: &str = "DELETE FROM writers WHERE writer IN \
      (SELECT writer FROM writers WHERE written_at < ledger_now() - $1 \
       ORDER BY writer FOR UPDATE SKIP LOCKED)";
 
+const NOTICES: &str = "DELETE FROM notices WHERE id IN \
+     (SELECT id FROM notices WHERE told_at < ledger_now() - $1 \
+      ORDER BY id FOR UPDATE SKIP LOCKED)";
+
+/// Those of names that nobody has taken again.
+const LEASES: &str = "DELETE FROM leases WHERE name IN \
+     (SELECT name FROM leases WHERE until < ledger_now() - $1 \
+      ORDER BY name FOR UPDATE SKIP LOCKED)";
+
 /// Compacts at most `most` settled totals whose periods ended before `before`. Returns how many it compacted.
 pub(super) async fn compact(client: &Client, before: Time, most: usize) -> Result<usize, Failure> {
     let before = before.millis();
@@ -39,15 +48,19 @@ pub(super) async fn compact(client: &Client, before: Time, most: usize) -> Resul
     let ids: Result<Vec<i64>, _> = old.iter().map(|row| row.try_get(0)).collect();
     let ids = ids?;
     let totals: [Parameter<'_>; 1] = [(&ids, Type::INT8_ARRAY)];
-    let processes: [Parameter<'_>; 1] = [(&WRITERS, Type::INT8)];
+    let ended: [Parameter<'_>; 1] = [(&ENDED, Type::INT8)];
     let days = async {
         let added = client.execute_typed(DAILY, &totals);
         try_join(added, client.execute_typed(ENTRIES, &totals)).await
     };
-    try_join4(
+    try_join5(
         days,
         client.execute_typed(RESERVATIONS, &range),
-        client.execute_typed(PROCESSES, &processes),
+        client.execute_typed(PROCESSES, &ended),
+        async {
+            let leases = client.execute_typed(LEASES, &ended);
+            try_join(leases, client.execute_typed(NOTICES, &ended)).await
+        },
         client.batch_execute(COMMIT),
     )
     .await?;

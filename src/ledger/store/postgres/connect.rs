@@ -1,17 +1,21 @@
 //! The connection of a process's writer.
 
+use std::error::Error as _;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
+use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::super::StoreError;
 use super::failure::Failure;
+use super::tls::{Parameters, Rustls};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How long no connection is tried after one has failed, so that waiting requests fail at once.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
 /// How long the other end of a connection may be silent.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -19,19 +23,29 @@ const SILENCE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Database {
     config: Config,
+    /// None: connections are not encrypted.
+    tls: Option<Rustls>,
     /// Whether its own time is that of the ledger.
     pub(super) has_clock: bool,
 }
 
 impl Database {
-    /// The database that a `postgres://` URL names.
+    /// The database that a `postgres://` URL names. `sslmode` is `verify-full`, which `require` and `verify-ca` mean too, or
+    /// `disable`; without it, connections to other machines are encrypted. `sslrootcert` is a file of certificates to trust
+    /// in place of the usual ones.
     ///
     /// # Errors
-    /// If it is not such a URL.
+    /// If it is not such a URL, or the file is unusable. The error does not show the URL, which may have a password.
     pub fn parse(url: &str) -> Result<Self, StoreError> {
-        let mut config: Config = url
-            .parse()
-            .map_err(|error: tokio_postgres::Error| StoreError::Database(error.into()))?;
+        let (url, tls) = Parameters::take(url);
+        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
+            let cause = error.source().map(|cause| format!(": {cause}"));
+            StoreError::Setting(format!(
+                "the URL of the database is invalid{}",
+                cause.unwrap_or_default()
+            ))
+        })?;
+        let tls = tls.apply(&mut config)?;
         config
             .connect_timeout(CONNECT)
             .keepalives_idle(SILENCE)
@@ -41,6 +55,7 @@ impl Database {
         }
         Ok(Self {
             config,
+            tls,
             has_clock: true,
         })
     }
@@ -56,18 +71,42 @@ impl Database {
 
     /// Opens a connection, which one of `tasks` drives from then on.
     pub(super) async fn connect(&self, tasks: &mut JoinSet<()>) -> Result<Client, StoreError> {
-        match tokio::time::timeout(CONNECT, self.config.connect(NoTls)).await {
-            Ok(Ok((client, connection))) => {
-                tasks.spawn(async move {
-                    if let Err(error) = connection.await {
-                        tracing::debug!(%error, "the connection to the ledger's database has ended");
-                    }
-                });
+        let connected = async {
+            if let Some(tls) = self.tls.clone() {
+                let (client, connection) = self.config.connect(tls).await?;
+                tasks.spawn(drive(connection));
+                Ok(client)
+            } else {
+                let (client, connection) = self.config.connect(NoTls).await?;
+                tasks.spawn(drive(connection));
                 Ok(client)
             }
-            Ok(Err(error)) => Err(StoreError::Unreachable(error.into())),
+        };
+        // It is large, and seldom needed.
+        match tokio::time::timeout(CONNECT, Box::pin(connected)).await {
+            Ok(connected) => connected
+                .map_err(|error: tokio_postgres::Error| StoreError::Unreachable(error.into())),
             Err(late) => Err(StoreError::Unreachable(late.into())),
         }
+    }
+}
+
+async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a connection to the ledger's database has ended");
+    }
+}
+
+/// Without the user and the password.
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.config.get_dbname().unwrap_or_default();
+        let hosts = self.config.get_hosts().iter().map(|host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => path.display().to_string(),
+        });
+        let hosts: Vec<String> = hosts.collect();
+        write!(f, "postgres://{}/{name}", hosts.join(","))
     }
 }
 

@@ -19,6 +19,9 @@
 //! - A set is handed out in the transaction that stores it. Another process hands it out again only when it has been
 //!   unanswered for longer than a request may take, and with the same key; nothing newer is handed out before. So the
 //!   time of the last hand-out is the lease of a total's delivery, and correctness does not depend on it.
+//! - A process changes an org's plan only while it holds the org's lease and has made the number of the plan odd. A
+//!   transaction refuses usage whose target was read at another number, or at an odd one. So no process bills usage by a plan
+//!   that another one has changed. Who has lost the lease can change no number.
 //! - The time of events is that of the database under the locks, unless it is that of a test clock. The clocks of the
 //!   processes decide nothing.
 //! - What a process remembers is a copy. It decides nothing: every decision is made under locks. It serves checks, and
@@ -31,32 +34,36 @@
 //!
 //! # Limitations
 //!
-//! `tier serve` and `tier ledger` do not offer it. Connections have no TLS, so `sslmode=require` fails. Changes of plan are
-//! not held back by those at other processes.
+//! The answers to requests with an idempotency key other than reports are remembered by the process that gave them. A migration
+//! of orgs can run in two processes: each org is moved once, and each process shows its own progress.
 
 mod compact;
 mod connect;
 mod failure;
 mod keys;
+mod lease;
 mod migrate;
 mod mirror;
+mod notices;
 mod queries;
 mod session;
 mod table;
 #[cfg(test)]
 pub(in crate::ledger) mod testing;
+mod tls;
 mod transaction;
 
 use tokio::runtime::{Builder, Runtime};
 
 use super::super::state::Reservation;
-use super::super::transactor::{Figures, Request, Transacted, Transactor};
+use super::super::transactor::{Figures, Learned, Notice, Now, Request, Transacted, Transactor};
 use super::super::values::{ReservationId, Time};
 use super::{Snapshot, StoreError};
 use session::Session;
 
 pub use connect::Database;
 pub use keys::account_of_key;
+pub use lease::{Lease, Leases};
 pub use queries::read;
 
 /// The handle of a process's writer.
@@ -97,12 +104,28 @@ impl Transactor for Postgres {
         self.session.give_up();
     }
 
-    fn reservation(&mut self, id: &ReservationId) -> Result<Option<Reservation>, StoreError> {
-        self.runtime.block_on(self.session.reservation(id))
+    fn reservation(
+        &mut self,
+        id: &ReservationId,
+        now: Now,
+    ) -> Result<Option<(Reservation, Time)>, StoreError> {
+        self.runtime.block_on(self.session.reservation(id, now))
     }
 
     fn sync(&mut self) -> Result<Figures, StoreError> {
         self.runtime.block_on(self.session.sync())
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn learned(&mut self) -> Learned {
+        self.session.learned()
+    }
+
+    fn tell(&mut self, notice: &Notice) -> Result<(), StoreError> {
+        self.runtime.block_on(self.session.tell(notice))
     }
 
     fn keep(&mut self, snapshots: &[Snapshot]) -> Result<(), StoreError> {

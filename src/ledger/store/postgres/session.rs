@@ -8,14 +8,15 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::super::super::state::{Reservation, State, Stored};
-use super::super::super::transactor::{Figures, Request, Transacted};
-use super::super::super::values::{Org, ReservationId, Time};
+use super::super::super::transactor::{Figures, Learned, Notice, Now, Request, Transacted};
+use super::super::super::values::{Org, PlanNumber, ReservationId, Time};
 use super::super::super::view::all_figures;
 use super::super::{Names, Snapshot, StoreError};
 use super::connect::{Database, Link};
 use super::failure::Failure;
 use super::migrate::migrate;
 use super::mirror::Mirror;
+use super::notices::Seen;
 use super::table::Parameter;
 use super::transaction::{BEGIN, COMMIT, Done, Sent, Transaction, load, no_row, recall};
 
@@ -42,6 +43,11 @@ pub(super) struct Session {
     sent: Option<Sent>,
     /// The time of the database, and when it was that.
     clock: Option<(Time, Instant)>,
+    /// The numbers of plans that were read and not taken yet.
+    plans: Vec<(Org, PlanNumber)>,
+    /// The notices that were read and not taken yet, and those of the last minute.
+    notices: Vec<Notice>,
+    seen: Seen,
 }
 
 impl Session {
@@ -53,6 +59,9 @@ impl Session {
             known_until: i64::MIN,
             sent: None,
             clock: None,
+            plans: Vec::new(),
+            notices: Vec::new(),
+            seen: Seen::default(),
         }
     }
 
@@ -61,6 +70,14 @@ impl Session {
         let client = self.link.client().await?;
         let opened = within(LONGEST, claim(client, account)).await;
         self.ended(opened).await
+    }
+
+    pub(super) fn learned(&mut self) -> Learned {
+        Learned {
+            plans: std::mem::take(&mut self.plans),
+            notices: std::mem::take(&mut self.notices),
+            clock: self.clock.filter(|_| self.link.has_clock()),
+        }
     }
 
     pub(super) async fn remember_key(&mut self, digest: &str) -> Result<(), StoreError> {
@@ -128,8 +145,10 @@ impl Session {
                 transacted,
                 orgs,
                 stored,
+                plans,
                 now,
             }) => {
+                self.plans.extend(plans);
                 self.mirror.replace(orgs, stored);
                 self.clock = Some((now, Instant::now()));
                 Ok(transacted)
@@ -145,10 +164,20 @@ impl Session {
     pub(super) async fn sync(&mut self) -> Result<Figures, StoreError> {
         let client = self.link.client().await?;
         let read = within(LONGEST, changed(client, &self.mirror, self.known_until)).await;
-        let (now, changed) = self.ended(read).await?;
+        let Changed { now, orgs, plans } = self.ended(read).await?;
+        self.plans.extend(plans);
+        let since = now.millis() - OVERLAP;
+        // At the start there is nothing that a notice could be about.
+        if self.known_until > i64::MIN {
+            let client = self.link.client().await?;
+            let read = within(LONGEST, self.seen.read(client, self.known_until)).await;
+            let notices = self.ended(read).await?;
+            self.notices.extend(notices);
+            self.seen.forget_before(since - OVERLAP);
+        }
         let read_at = Instant::now();
         let mut figures = Figures::new();
-        for orgs in changed.chunks(ORGS) {
+        for orgs in orgs.chunks(ORGS) {
             let names: Vec<&str> = orgs.iter().map(|(org, _)| org.as_str()).collect();
             let client = self.link.client().await?;
             let read = within(LONGEST, load(client, &names)).await;
@@ -157,22 +186,32 @@ impl Session {
             figures.extend(all_figures(&State::load(stored.clone())));
             self.mirror.replace(orgs.to_vec(), stored);
         }
-        self.known_until = now - OVERLAP;
-        self.clock = Some((Time::from_millis(now), read_at));
+        self.known_until = since;
+        self.clock = Some((now, read_at));
         Ok(figures)
     }
 
     pub(super) async fn reservation(
         &mut self,
         id: &ReservationId,
-    ) -> Result<Option<Reservation>, StoreError> {
+        now: Now,
+    ) -> Result<Option<(Reservation, Time)>, StoreError> {
         let names = Names {
             keys: Vec::new(),
             reservations: vec![id.clone()],
         };
+        let has_clock = self.link.has_clock();
         let client = self.link.client().await?;
-        let recalled = within(LONGEST, recall(client, &names)).await;
-        Ok(self.ended(recalled).await?.reservations.pop())
+        let read = within(LONGEST, try_join(recall(client, &names), time(client))).await;
+        let (mut recalled, time) = self.ended(read).await?;
+        let now = now.or(has_clock.then_some(time));
+        Ok(recalled.reservations.pop().map(|found| (found, now)))
+    }
+
+    pub(super) async fn tell(&mut self, notice: &Notice) -> Result<(), StoreError> {
+        let client = self.link.client().await?;
+        let told = within(LONGEST, self.seen.tell(client, notice)).await;
+        self.ended(told).await
     }
 
     pub(super) async fn keep(&mut self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
@@ -228,25 +267,40 @@ pub(super) async fn within<T>(
     done.unwrap_or_else(|late| Err(Failure::Lost(StoreError::Unreachable(late.into()))))
 }
 
-/// The database's time, and the orgs that were changed after `since` and are not in the mirror as they are now.
-async fn changed(
-    client: &Client,
-    mirror: &Mirror,
-    since: i64,
-) -> Result<(i64, Vec<(Org, i64)>), Failure> {
-    let now = client.query_typed("SELECT ledger_now()", &[]);
+/// The time of the database.
+async fn time(client: &Client) -> Result<Time, Failure> {
+    let now = client.query_typed("SELECT ledger_now()", &[]).await?;
+    let now = now.first().ok_or_else(no_row)?;
+    Ok(Time::from_millis(now.try_get(0)?))
+}
+
+/// What was changed.
+struct Changed {
+    /// The time of the database.
+    now: Time,
+    /// The orgs whose records are not in the mirror as they are now, with their versions.
+    orgs: Vec<(Org, i64)>,
+    plans: Vec<(Org, PlanNumber)>,
+}
+
+/// What was changed after `since`.
+async fn changed(client: &Client, mirror: &Mirror, since: i64) -> Result<Changed, Failure> {
     let since: [Parameter<'_>; 1] = [(&since, Type::INT8)];
-    let orgs = "SELECT org, version FROM orgs WHERE changed_at >= $1";
-    let (now, orgs) = try_join(now, client.query_typed(orgs, &since)).await?;
-    let mut changed = Vec::new();
-    for row in orgs {
-        let (org, version) = (row.try_get::<_, &str>(0)?.into(), row.try_get(1)?);
+    let orgs = "SELECT org, version, plan FROM orgs WHERE changed_at >= $1";
+    let rows = async { Ok(client.query_typed(orgs, &since).await?) };
+    let (now, rows) = try_join(time(client), rows).await?;
+    let (mut orgs, mut plans) = (Vec::new(), Vec::new());
+    for row in rows {
+        let (org, version) = (Org::from(row.try_get::<_, &str>(0)?), row.try_get(1)?);
+        let plan = PlanNumber(row.try_get(2)?);
+        if plan != PlanNumber::default() {
+            plans.push((org.clone(), plan));
+        }
         if !mirror.has(&org, version) {
-            changed.push((org, version));
+            orgs.push((org, version));
         }
     }
-    let now = now.first().ok_or_else(no_row)?.try_get(0)?;
-    Ok((now, changed))
+    Ok(Changed { now, orgs, plans })
 }
 
 /// Stores snapshots. Losing some in a power failure is no harm.

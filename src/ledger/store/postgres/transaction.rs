@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 
 use super::super::super::state::{Batch, Recalled, State, Stored};
 use super::super::super::transactor::{Answers, Figures, Request, Transacted};
-use super::super::super::values::{Org, ReservationId, Time};
+use super::super::super::values::{Org, PlanNumber, ReservationId, Time};
 use super::super::super::view::{all_figures, changed_figures};
 use super::super::{Names, StoreError, known};
 use super::failure::Failure;
@@ -42,6 +42,8 @@ pub(super) struct Done {
     pub(super) orgs: Vec<(Org, i64)>,
     /// Their records now.
     pub(super) stored: Stored,
+    /// The numbers of their plans.
+    pub(super) plans: Vec<(Org, PlanNumber)>,
     /// The time of the database.
     pub(super) now: Time,
 }
@@ -59,6 +61,8 @@ pub(super) struct Transaction<'a> {
 struct Locked {
     /// The orgs, with the versions that are stored.
     orgs: Vec<(Org, i64)>,
+    /// The numbers of their plans.
+    plans: Vec<(Org, PlanNumber)>,
     /// The number of this transaction.
     number: i64,
     /// The time of the database once it has the locks.
@@ -79,6 +83,7 @@ impl Transaction<'_> {
         let orgs = self.begin(concerned, sent.as_ref()).await?;
         let Locked {
             orgs,
+            plans,
             number,
             now,
             last,
@@ -101,10 +106,18 @@ impl Transaction<'_> {
             let answers = earlier.answers.clone();
             self.client.batch_execute(COMMIT).await?;
             *sent = None;
-            return Ok(Done::new(answers, all_figures(&state), orgs, state, now));
+            return Ok(Done::new(
+                answers,
+                all_figures(&state),
+                orgs,
+                plans,
+                state,
+                now,
+            ));
         }
         *sent = None;
         state.recall(recalled);
+        state.know_plans(plans.clone());
         let answers = state.apply_all(requests, self.has_clock.then_some(now));
         let figures = if outdated.is_empty() {
             changed_figures(&state)
@@ -114,7 +127,7 @@ impl Transaction<'_> {
         let pending = state.pending();
         if pending.is_empty() {
             self.client.batch_execute(COMMIT).await?;
-            return Ok(Done::new(answers, figures, orgs, state, now));
+            return Ok(Done::new(answers, figures, orgs, plans, state, now));
         }
         let changed = changed_orgs(&state);
         *sent = Some(Sent {
@@ -134,7 +147,14 @@ impl Transaction<'_> {
             let is_changed = changed.contains(&org);
             (org, if is_changed { number } else { version })
         });
-        Ok(Done::new(answers, figures, new.collect(), state, now))
+        Ok(Done::new(
+            answers,
+            figures,
+            new.collect(),
+            plans,
+            state,
+            now,
+        ))
     }
 
     /// Begins, and finds the orgs to lock.
@@ -179,7 +199,8 @@ impl Transaction<'_> {
             let new: [Parameter<'_>; 1] = [(&new, Type::TEXT_ARRAY)];
             self.client.execute_typed(insert, &new).await
         };
-        let lock = "SELECT org, version FROM orgs WHERE org = ANY($1) ORDER BY org FOR UPDATE";
+        let lock =
+            "SELECT org, version, plan FROM orgs WHERE org = ANY($1) ORDER BY org FOR UPDATE";
         let names: [Parameter<'_>; 1] = [(&names, Type::TEXT_ARRAY)];
         let lock = self.client.query_typed(lock, &names);
         // Numbers that are taken under locks ascend for every org.
@@ -189,12 +210,15 @@ impl Transaction<'_> {
         let number = self.client.query_typed(number, &writer);
         let (_, locked, number) = try_join3(insert, lock, number).await?;
         let number = number.first().ok_or_else(no_row)?;
-        let orgs: Result<_, tokio_postgres::Error> = locked
-            .iter()
-            .map(|row| Ok((row.try_get::<_, &str>(0)?.into(), row.try_get(1)?)))
-            .collect();
+        let (mut orgs, mut plans) = (Vec::new(), Vec::new());
+        for row in &locked {
+            let org = Org::from(row.try_get::<_, &str>(0)?);
+            orgs.push((org.clone(), row.try_get(1)?));
+            plans.push((org, PlanNumber(row.try_get(2)?)));
+        }
         Ok(Locked {
-            orgs: orgs?,
+            orgs,
+            plans,
             number: number.try_get(0)?,
             now: Time::from_millis(number.try_get(1)?),
             last: number.try_get(2)?,
@@ -238,6 +262,7 @@ impl Done {
         answers: Vec<Answers>,
         figures: Figures,
         orgs: Vec<(Org, i64)>,
+        plans: Vec<(Org, PlanNumber)>,
         state: State,
         now: Time,
     ) -> Self {
@@ -245,6 +270,7 @@ impl Done {
             transacted: Transacted { answers, figures },
             orgs,
             stored: state.into_stored(),
+            plans,
             now,
         }
     }

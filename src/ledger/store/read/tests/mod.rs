@@ -7,7 +7,7 @@ use place::{Place, on_each_store};
 
 use super::*;
 use crate::ledger::state::{Answer, Change, Event, Key, Outcome, Report, Reserve, Seal};
-use crate::ledger::values::{Aggregate, Period, Target};
+use crate::ledger::values::{Aggregate, Period, PlanNumber, Target};
 
 const ACCOUNT: &str = "acct_1:test";
 const START: Time = Time::from_seconds(1_700_006_400);
@@ -28,6 +28,7 @@ fn target(org: &str) -> Target {
         previous: None,
         item_start: START,
         item_end: None,
+        plan: PlanNumber::default(),
     }
 }
 

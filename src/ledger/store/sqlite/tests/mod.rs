@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::ledger::state::{Answer, Change, Event, Key, Refusal, Report, Reserve, State, Total};
 use crate::ledger::store::read::{Problem, Reader};
-use crate::ledger::values::{Aggregate, Period, Target};
+use crate::ledger::values::{Aggregate, Period, PlanNumber, Target};
 
 const ACCOUNT: &str = "acct_1:test";
 const START: Time = Time::from_seconds(1_700_006_400);
@@ -103,6 +103,7 @@ fn target(org: &str) -> Target {
         previous: None,
         item_start: START,
         item_end: None,
+        plan: PlanNumber::default(),
     }
 }
 

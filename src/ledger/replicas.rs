@@ -1,0 +1,151 @@
+//! What only one of the processes that share a ledger may do at a time. A process that is alone need not ask.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::store::StoreError;
+#[cfg(feature = "postgres")]
+use super::store::postgres::{Lease, Leases};
+use super::values::Org;
+use super::view::View;
+use super::writer::Ledger;
+#[cfg(not(feature = "postgres"))]
+use alone::{Lease, Leases};
+
+/// How often the end of a change is stored anew if the database fails. Otherwise the next one who needs it does that.
+const ENDS: u32 = 3;
+/// The time between two attempts.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// The processes that share a ledger.
+#[derive(Clone, Debug, Default)]
+pub struct Replicas(Option<Leases>);
+
+/// An org that no other process changes until this is dropped.
+#[derive(Debug)]
+pub struct HeldOrg {
+    org: Org,
+    /// None if this process is alone.
+    lease: Option<Arc<Lease>>,
+}
+
+/// A change of an org's plan. Until this is dropped, no process accepts usage of the org.
+#[derive(Debug)]
+pub struct PlanChange {
+    org: Org,
+    view: Arc<View>,
+    /// Released once the end of the change is stored.
+    lease: Arc<Lease>,
+}
+
+impl Replicas {
+    /// Those that have these leases.
+    #[cfg(feature = "postgres")]
+    pub fn sharing(leases: Leases) -> Self {
+        Self(Some(leases))
+    }
+
+    /// Waits until no other process holds the org.
+    pub async fn hold(&self, org: Org) -> Result<HeldOrg, StoreError> {
+        let lease = match &self.0 {
+            Some(leases) => Some(Arc::new(leases.take(&format!("org {org}")).await?)),
+            None => None,
+        };
+        Ok(HeldOrg { org, lease })
+    }
+}
+
+impl HeldOrg {
+    /// Checks that no other process may hold the org by now.
+    pub fn check(&self) -> Result<(), StoreError> {
+        match &self.lease {
+            Some(lease) if !lease.is_held() => Err(StoreError::LeaseLost),
+            _ => Ok(()),
+        }
+    }
+
+    /// Begins a change of the org's plan; `None` if this process is alone. From now on no process accepts usage of the org.
+    /// After the change, usage is accepted whose target was read after it.
+    pub async fn begin_plan_change(
+        &self,
+        ledger: &Ledger,
+    ) -> Result<Option<PlanChange>, StoreError> {
+        let Some(lease) = &self.lease else {
+            return Ok(None);
+        };
+        // It ends even if the answer is lost.
+        let change = PlanChange {
+            org: self.org.clone(),
+            view: ledger.view(),
+            lease: lease.clone(),
+        };
+        let plan = lease.begin_plan_change(&self.org).await?;
+        change.view.learn_plans(vec![(self.org.clone(), plan)]);
+        Ok(Some(change))
+    }
+
+    /// Ends a change of the org's plan that another process has left unfinished.
+    pub async fn end_plan_change(&self, ledger: &Ledger) -> Result<(), StoreError> {
+        if let Some(lease) = &self.lease {
+            let plan = lease.end_plan_change(&self.org).await?;
+            ledger.view().learn_plans(vec![(self.org.clone(), plan)]);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for PlanChange {
+    fn drop(&mut self) {
+        let (org, view, lease) = (self.org.clone(), self.view.clone(), self.lease.clone());
+        // Without a runtime, the next process that needs it ends the change.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        runtime.spawn(async move {
+            for _ in 0..ENDS {
+                match lease.end_plan_change(&org).await {
+                    Ok(plan) => return view.learn_plans(vec![(org, plan)]),
+                    Err(error) => {
+                        tracing::debug!(%error, %org, "the end of a change of plan is not stored yet");
+                    }
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        });
+    }
+}
+
+/// A program without PostgreSQL has no leases.
+#[cfg(not(feature = "postgres"))]
+mod alone {
+    use super::super::store::StoreError;
+    use super::super::values::{Org, PlanNumber};
+
+    #[derive(Clone, Debug)]
+    pub(super) enum Leases {}
+
+    #[derive(Debug)]
+    pub(super) enum Lease {}
+
+    impl Leases {
+        pub(super) async fn take(&self, _: &str) -> Result<Lease, StoreError> {
+            match *self {}
+        }
+    }
+
+    impl Lease {
+        pub(super) fn is_held(&self) -> bool {
+            match *self {}
+        }
+
+        pub(super) async fn begin_plan_change(&self, _: &Org) -> Result<PlanNumber, StoreError> {
+            match *self {}
+        }
+
+        pub(super) async fn end_plan_change(&self, _: &Org) -> Result<PlanNumber, StoreError> {
+            match *self {}
+        }
+    }
+}
