@@ -8,6 +8,9 @@ An org has one client, so what it must come to is known. In the end Stripe is we
 figures must be the same: what was acknowledged, what `/v1/limits` and the file say, and what Stripe has recorded. The
 upcoming invoices must be right to the cent, and each acknowledged key must be in the ledger exactly once.
 
+With `--ledger URL`, a database of PostgreSQL without a ledger, `--replicas N` servers share it, the clients go from one to the
+other, and one of them is killed at a time. With `--database-kill` and `--database-start`, two commands, the database is killed too.
+
 It prints these figures, and ends with an error if anything is lost or doubled.
 """
 
@@ -145,6 +148,12 @@ class Tier:
         self.process.kill()
         self.start(until_it_listens)
 
+    def kill(self):
+        self.process.kill()
+
+    def revive(self):
+        pass
+
     def resident(self):
         """What the process has in memory, in MiB, and how many threads it has."""
         with open(f"/proc/{self.process.process.pid}/status") as status:
@@ -182,6 +191,51 @@ def after(aggregate, used, report):
     if n < 0 or aggregate == "sum":
         return used + n
     return max(used, n) if aggregate == "max" else n
+
+
+class Replicas:
+    """Servers that share a ledger, of which one is killed at a time."""
+
+    def __init__(self, servers, options):
+        self.servers, self.options, self.random = servers, options, random.Random(options.seed)
+        self.kills = 0
+
+    @property
+    def port(self):
+        """Any of them."""
+        return random.choice(self.servers).port
+
+    @property
+    def file(self):
+        return self.servers[0].file
+
+    def restart(self, until_it_listens):
+        self.kills += 1
+        if self.options.database_kill and self.kills % 5 == 0:
+            subprocess.run(self.options.database_kill, shell=True, check=True)
+            time.sleep(self.random.uniform(0, 2))
+            subprocess.run(self.options.database_start, shell=True, check=True)
+            # A server that could not open its ledger has ended.
+            for server in self.servers:
+                if server.process.process.poll() is not None:
+                    server.restart(until_it_listens)
+            return
+        self.random.choice(self.servers).restart(until_it_listens)
+
+    def kill(self):
+        for server in self.servers:
+            server.kill()
+
+    def revive(self):
+        for server in self.servers:
+            if server.process.process.poll() is not None:
+                server.restart(True)
+
+    def looks(self, *args):
+        return self.servers[0].looks(*args)
+
+    def call(self, path, body=None):
+        return self.random.choice(self.servers).call(path, body)
 
 
 class Client(threading.Thread):
@@ -223,7 +277,7 @@ class Client(threading.Thread):
 
     def acknowledged(self, body, headers):
         try:
-            if self.connection is None:
+            if self.connection is None or self.random.random() < 0.1:
                 self.connection = http.client.HTTPConnection("127.0.0.1", self.tier.port, timeout=30)
             self.connection.request("POST", "/v1/report", body, headers)
             answer = self.connection.getresponse()
@@ -347,6 +401,10 @@ def main():
     options.add_argument("kills", type=int, nargs="?", default=100, help="how often the server is killed (100)")
     options.add_argument("--soak", type=float, metavar="MINUTES", help="kill nothing, and show what the server holds")
     options.add_argument("--every", type=float, default=30, help="soak: seconds between two lines (30)")
+    options.add_argument("--ledger", metavar="URL", help="a database in place of a file")
+    options.add_argument("--replicas", type=int, default=1, help="how many servers share it (1)")
+    options.add_argument("--database-kill", metavar="COMMAND", help="kills the database, once in five kills")
+    options.add_argument("--database-start", metavar="COMMAND", help="starts it again")
     options.add_argument("--tier", default=os.environ.get("TIER_BIN", "target/debug/tier"), help="the binary")
     options.add_argument("--orgs", type=int, default=60)
     options.add_argument("--clients", type=int, default=12)
@@ -358,12 +416,13 @@ def main():
     orgs = [f"org:{number}" for number in range(options.orgs)]
     with tempfile.TemporaryDirectory() as folder, open(options.log, "a") as log:
         stripe = Stripe(options.tier, options.seed, log)
-        tier = Tier(options.tier, stripe, f"{folder}/tier.db", log)
+        start = lambda: Tier(options.tier, stripe, options.ledger or f"{folder}/tier.db", log)
+        tier = Replicas([start() for _ in range(options.replicas)], options) if options.replicas > 1 else start()
         try:
             prepare(tier, orgs)
             right = run(options, stripe, tier, orgs)
         finally:
-            tier.process.kill()
+            tier.kill()
             stripe.process.kill()
     raise SystemExit(0 if right else 1)
 
@@ -384,6 +443,7 @@ def run(options, stripe, tier, orgs):
         client.join()
     faults = stripe.faults()
     stripe.mend()
+    tier.revive()
     calls = stripe.calls()
     told = calls.get("POST /v1/subscription_items/:id/usage_records", 0)
     count = lambda name: sum(getattr(client, name) for client in clients)
