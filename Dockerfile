@@ -6,7 +6,7 @@ COPY . .
 # A static C library, so that the binary needs nothing of the image. Naming the target keeps the
 # flag away from build scripts.
 RUN target="$(rustc -vV | sed -n 's/^host: //p')" \
- && RUSTFLAGS='-C target-feature=+crt-static' cargo build --profile dist --locked --target "$target" \
+ && RUSTFLAGS='-C target-feature=+crt-static' cargo build --profile dist --locked --features postgres --target "$target" \
  && install -D "target/$target/dist/tier" /tier \
  && mkdir /data
 
