@@ -270,10 +270,12 @@ impl From<domain::Error> for Error {
                 Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
                     .retry_after(*retry_after)
             }
-            E::Listing { .. } | E::Abandoned | E::Undelivered | E::Unprocessed | E::PlanChanging => {
-                Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
-                    .retry_after(COME_BACK)
-            }
+            E::Listing { .. }
+            | E::Abandoned
+            | E::Undelivered
+            | E::Unprocessed
+            | E::PlanChanging => Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
+                .retry_after(COME_BACK),
             E::Unavailable { .. } => Self::stripe_unavailable(StatusCode::BAD_GATEWAY, &error),
             E::ReservationEnded(_) => {
                 Self::new(StatusCode::CONFLICT, "reservation_expired", message)
