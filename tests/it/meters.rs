@@ -1,5 +1,6 @@
 //! Metered prices with billing meters, Stripe's present generation.
 
+mod changes;
 mod generation;
 mod orgs;
 mod push;

@@ -22,6 +22,10 @@ const AHEAD: i64 = 5 * 60;
 /// How long after a period its events still count, in seconds. Stripe finalizes its invoice an hour after its end.
 const LATE: i64 = 50 * 60;
 
+/// The largest value of an event. Stripe drops values of too many digits after it has accepted them, and does not say
+/// how many are too many.
+const MAX_VALUE: i64 = 999_999_999_999_999;
+
 /// How often one report is sent with a fresh idempotency key because Stripe keeps another answer under the last one.
 const ATTEMPTS: u32 = 5;
 
@@ -45,14 +49,26 @@ impl Domain {
         };
         let kind = Kind::of(&item.price);
         check_without_ledger(kind, report)?;
+        if report.n > MAX_VALUE {
+            return Err(Error::Invalid(format!(
+                "n can be {MAX_VALUE} at most where a meter bills it"
+            ))
+            .into());
+        }
         if let Some(at) = report.at {
             let now = self.at_stripe(self.now().await?);
             check_time(&subscription, &item, at, now)?;
         }
         let name = self.event_name_of(meter).await?;
-        let before = match report.at {
-            None => self.total_before(&subscription, &item, remembered).await?,
-            Some(_) => 0,
+        let began = subscription.current_period_start;
+        let is_in_total = match report.at {
+            None => true,
+            Some(at) => kind == Kind::Sum && at >= began,
+        };
+        let before = if is_in_total {
+            self.total_before(&subscription, &item, remembered).await?
+        } else {
+            0
         };
         let is_new = self
             .send_event(&MeterEvent {
@@ -66,7 +82,7 @@ impl Domain {
         if !is_new {
             return Ok(Counted::Unknown);
         }
-        if report.at.is_none() {
+        if is_in_total {
             let sent = &self.shared().await?.sent_events;
             sent.add(&subscription, &item, before, report.n);
         }
@@ -187,10 +203,10 @@ impl Domain {
     /// The price, if it bills usage.
     async fn metered_price(&self, subscription: &Subscription, id: &str) -> Result<Option<Price>> {
         let mut items = subscription.items.data.iter();
-        if items.any(|item| item.price.id == id && !item.price.is_metered()) {
-            return Ok(None);
-        }
-        let price = self.billing().price(id).await?;
+        let price = match items.find(|item| item.price.id == id) {
+            Some(item) => item.price.clone(),
+            None => self.billing().price(id).await?,
+        };
         Ok(Some(price).filter(Price::is_metered))
     }
 
