@@ -20,8 +20,8 @@ pub struct MeterEvent<'a> {
     pub value: i64,
     /// Unix seconds. None: when Stripe receives it.
     pub at: Option<i64>,
-    /// Stripe counts one event with this identifier within at least 24 hours. None: Stripe makes one up.
-    pub identifier: Option<&'a str>,
+    /// Stripe counts one event with this identifier within at least 24 hours.
+    pub identifier: &'a str,
 }
 
 /// Usage that the next invoice of a subscription bills.
@@ -119,7 +119,7 @@ impl Billing<'_> {
             .param(format!("payload[{CUSTOMER_KEY}]"), event.customer)
             .param(format!("payload[{VALUE_KEY}]"), event.value)
             .param_some("timestamp", event.at)
-            .param_some("identifier", event.identifier);
+            .param("identifier", event.identifier);
         Write::new(request)
     }
 

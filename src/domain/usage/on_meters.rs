@@ -76,7 +76,7 @@ impl Domain {
                 customer: &org.customer,
                 value: report.n,
                 at: report.at,
-                identifier: Some(identifier),
+                identifier,
             })
             .await?;
         if !is_new {
@@ -113,7 +113,7 @@ impl Domain {
             customer,
             value,
             at: None,
-            identifier: Some(&digest),
+            identifier: &digest,
         })
         .await?;
         let sent = &self.shared().await?.sent_events;
@@ -140,13 +140,12 @@ impl Domain {
         Ok(shown.get(&item.id).copied().unwrap_or(0))
     }
 
-    /// Sends an event that has an identifier. Returns whether it is new, as far as Stripe tells.
+    /// Sends an event. Returns whether it is new, as far as Stripe tells.
     async fn send_event(&self, event: &MeterEvent<'_>) -> Result<bool, Failure> {
-        let identifier = event.identifier.unwrap_or_default();
         for attempt in 1..=ATTEMPTS {
             let mut send = self.billing().report_event(event);
             if attempt == 1 {
-                send = send.key(format!("event:{identifier}"));
+                send = send.key(format!("event:{}", event.identifier));
             }
             match send.send_once().await {
                 Ok(answer) => return Ok(!answer.replayed),
@@ -258,7 +257,8 @@ fn check_without_ledger(kind: Kind, report: &Report) -> Result<()> {
         Kind::Sum | Kind::Last | Kind::Licensed => return Ok(()),
     };
     Err(Error::Invalid(format!(
-        "{} is billed by a meter, which cannot be sent {what} without a ledger: start the server with --ledger FILE",
+        "{} is billed by a meter: {what} needs --ledger, which does not deliver to meters yet; push the plan with \
+         --stripe-generation classic, under a new version",
         report.feature
     )))
 }
