@@ -180,6 +180,8 @@ pub(super) struct Include {
     pub info: bool,
     /// The generation of the prices that a push creates.
     pub generation: bool,
+    /// The role of the caller's key.
+    pub role: bool,
 }
 
 impl FromRequestParts<Shared> for Include {
@@ -193,6 +195,7 @@ impl FromRequestParts<Shared> for Include {
         Ok(Self {
             info: names("info"),
             generation: names("generation"),
+            role: names("role"),
         })
     }
 }

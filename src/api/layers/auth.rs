@@ -43,6 +43,11 @@ pub(in crate::api) struct Caller {
 }
 
 impl Caller {
+    /// What it may do.
+    pub(in crate::api) fn role(&self) -> Role {
+        self.role
+    }
+
     /// Whether it may do what needs `role`.
     pub(in crate::api) fn has(&self, role: Role) -> bool {
         self.role >= role

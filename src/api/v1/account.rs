@@ -6,6 +6,7 @@ use crate::api::Role;
 use crate::api::error::Error;
 use crate::api::extract::Include;
 use crate::api::json::Json;
+use crate::api::layers::RequestContext;
 use crate::api::operation::{Access, Operation};
 use crate::api::values::Time;
 use crate::domain::{self, Domain, Lane};
@@ -15,10 +16,17 @@ pub(in crate::api) fn operations() -> [Operation; 1] {
     [Operation::get("whoami", "/v1/whoami", access, whoami)]
 }
 
-async fn whoami(domain: Domain, include: Include) -> Result<Json<Whoami>, Error> {
+async fn whoami(
+    domain: Domain,
+    context: RequestContext,
+    include: Include,
+) -> Result<Json<Whoami>, Error> {
     let mut whoami = Whoami::from(domain.whoami().await?);
     if include.generation {
         whoami.generation = Some(domain.generation().await?.as_str());
+    }
+    if include.role {
+        whoami.role = context.caller().map(|caller| caller.role().as_str());
     }
     Ok(Json(whoami))
 }
@@ -35,6 +43,9 @@ pub(in crate::api) struct Whoami {
     /// What `include=generation` adds.
     #[serde(skip_serializing_if = "Option::is_none")]
     generation: Option<&'static str>,
+    /// What `include=role` adds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
 }
 
 impl From<domain::Whoami> for Whoami {
@@ -47,6 +58,7 @@ impl From<domain::Whoami> for Whoami {
             isolated: account.isolated,
             url: account.url,
             generation: None,
+            role: None,
         }
     }
 }

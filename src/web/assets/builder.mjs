@@ -138,10 +138,15 @@ export class Builder extends Editor {
     this.#ask()
   }
 
-  /** Finds out which account there is, and what is in it. */
+  /** Finds out which account there is, what is in it, and what the key allows. */
   async connect() {
-    this.account = await this.server.json('/v1/whoami')
+    this.account = await this.server.json('/v1/whoami?include=role')
     await this.readStripe()
+  }
+
+  /** Whether the key allows to push, and to sell plans. A server without keys allows everything. */
+  mayWrite() {
+    return this.account?.role === 'admin'
   }
 
   async readStripe() {

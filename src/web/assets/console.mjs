@@ -72,7 +72,9 @@ class Console extends HTMLElement {
     const key = h('input', { name: 'key', type: 'password', autocomplete: 'off', required: true })
     const field = labelled('API key of this server', key, 'It is kept until this page is closed, and nowhere else.')
     const form = h('form', { data: { does: 'key' } }, field, h('button', {}, 'Open'))
-    this.#content.replaceChildren(...(this.#server.key === '' ? [] : [message]), form)
+    // Without a key, a 403 says that this page may not call. A 401 only says that there is no key.
+    const isTold = this.#server.key !== '' || error.status === 403
+    this.#content.replaceChildren(...(isTold ? [message] : []), form)
   }
 
   /** @param {SubmitEvent} event */

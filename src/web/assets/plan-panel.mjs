@@ -47,7 +47,7 @@ export const planPanel = (builder, opened) => {
       h('button', { type: 'button', className: 'quiet', disabled: builder.isReadOnly, data: { key: 'remove' }, onclick: () => builder.removeAt(base()) }, 'Remove from model'),
     ),
     differences,
-    builder.isPushed(id) && checkoutLink(builder, id),
+    builder.isPushed(id) && builder.mayWrite() && checkoutLink(builder, id),
   )
   const update = () => show(differences, changes(builder, id))
   update()

@@ -44,8 +44,9 @@ const failed = (builder, error, again) => {
     builder.server.key = key.value.trim()
     again()
   }
+  // Without a key, a 403 says that this page may not call. A 401 only says that there is no key.
   return [
-    builder.server.key !== '' && h('p', { className: 'error', role: 'alert' }, error.message),
+    (builder.server.key !== '' || error.status === 403) && h('p', { className: 'error', role: 'alert' }, error.message),
     h('form', { onsubmit: connect }, labelled('API key of this server', key, 'It is kept until this page is closed, and nowhere else.'), h('button', {}, 'Connect')),
   ]
 }
@@ -66,7 +67,7 @@ const account = async (builder, again) => {
     diff === null
       ? h('p', { className: 'error' }, 'The model has faults. Mend them first.')
       : comparison(diff),
-    isLive ? await command(builder, diff) : pushButton(builder, diff, log, again),
+    await toPush(builder, diff, log, again),
     h('button', { type: 'button', className: 'quiet', disabled: builder.isReadOnly, data: { key: 'pull' }, onclick: () => pull(builder, log) }, 'Pull model'),
     log,
   ]
@@ -96,6 +97,19 @@ const comparison = diff => {
 }
 
 /**
+ * How the model gets into the account: by a button, if the key allows that.
+ *
+ * @param {Builder} builder
+ * @param {any} diff
+ * @param {HTMLElement} log
+ * @param {() => void} again
+ */
+const toPush = (builder, diff, log, again) => {
+  if (builder.isLive()) return command(builder, diff)
+  return builder.mayWrite() ? pushButton(builder, diff, log, again) : forOthers(builder, diff)
+}
+
+/**
  * @param {Builder} builder
  * @param {any} diff
  * @param {HTMLElement} log
@@ -118,6 +132,17 @@ const pushButton = (builder, diff, log, again) => {
   }
   return h('button', { type: 'button', disabled: count === 0 || diff.differ > 0, data: { key: 'push' }, onclick: push }, text)
 }
+
+/**
+ * In place of the button, for a key that does not allow to push.
+ *
+ * @param {Builder} builder
+ * @param {any} diff
+ */
+const forOthers = async (builder, diff) => [
+  h('p', {}, `This key has the role ${builder.account.role}, which does not push.`),
+  diff !== null && [h('p', {}, 'To push this model, somebody with an admin key runs:'), h('pre', { tabIndex: 0 }, `tier push ${await builder.link()}`)],
+]
 
 /** @param {any} result */
 const pushed = result => {

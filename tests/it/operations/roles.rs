@@ -110,6 +110,26 @@ async fn a_refusal_names_the_roles() {
     );
 }
 
+/// Pages ask, so that they offer nothing that the key does not allow.
+#[tokio::test]
+async fn a_key_is_told_its_role_if_it_asks() {
+    let app = start().await;
+    let path = "/v1/whoami?include=role";
+    for (key, role) in [
+        ("r", "read"),
+        ("m", "report"),
+        ("a", "admin"),
+        ("plain", "admin"),
+    ] {
+        let told = call(&app, key, Method::GET, path, "").await.ok().json();
+        assert_eq!(told["role"], role);
+    }
+    let not_asked = call(&app, "r", Method::GET, "/v1/whoami", "").await.ok();
+    assert_eq!(not_asked.json().get("role"), None);
+    let open = app.adjusted(|app| app.keys = Keys::default());
+    assert_eq!(open.get(path).await.ok().json()["role"], "admin");
+}
+
 /// The role that an operation needs according to `openapi.yaml`. None if it needs no key.
 fn documented(operation: &Value) -> Option<&str> {
     let schemes = operation["security"].as_array().expect("each says so");
