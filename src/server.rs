@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use connection::Connections;
 pub use descriptors::connections_that_fit;
+pub use refusal::RefusalPage;
 pub use tls::Tls;
 
 use crate::metrics::Metrics;
@@ -54,6 +55,8 @@ pub struct Options {
     pub proxies: Proxies,
     /// How long requests in flight have to finish once the server is told to stop.
     pub drain: Duration,
+    /// Writes refusals for people. None: everybody gets JSON.
+    pub refusal_page: Option<RefusalPage>,
     /// The metrics that count connections.
     pub metrics: Arc<Metrics>,
     /// Tasks that go on when their connection is gone. The server waits for them before it ends.
@@ -72,6 +75,7 @@ impl Default for Options {
             connections_per_peer: None,
             proxies: Proxies::default(),
             drain: Duration::from_secs(30),
+            refusal_page: None,
             metrics: Arc::default(),
             detached: TaskTracker::new(),
         }

@@ -58,6 +58,10 @@ impl Code {
     }
 }
 
+/// The message of an error answer, for those that are shown as pages.
+#[derive(Clone, Debug)]
+pub(super) struct Message(pub(super) Cow<'static, str>);
+
 impl Error {
     fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -407,6 +411,7 @@ impl IntoResponse for Error {
         let mut response = json::body(bytes);
         *response.status_mut() = self.status;
         response.extensions_mut().insert(Code(self.code));
+        response.extensions_mut().insert(Message(self.message));
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(cause);
         }

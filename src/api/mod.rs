@@ -48,6 +48,7 @@ pub use layers::origin::Origins;
 pub use legacy::DeviceLogin;
 pub use listed_pages::ListedPages;
 pub use operation::{Access, Operation};
+pub use pages::refusal_page;
 pub use v1::diff::{ModelDiff, Status as DiffStatus, reason as diff_reason};
 pub use v1::pricing::PushProgress;
 pub use v1::validation::Validation;

@@ -224,6 +224,7 @@ async fn listen(
         connections_per_peer: settings.load.max_connections_per_peer,
         proxies: app.proxies.clone(),
         drain: settings.load.drain_timeout.0,
+        refusal_page: Some(api::refusal_page),
         metrics: app.metrics.clone(),
         detached: app.writes.clone(),
     };
@@ -231,6 +232,7 @@ async fn listen(
         tls: None,
         connections: ADMIN_CONNECTIONS,
         connections_per_peer: None,
+        refusal_page: None,
         metrics: Arc::default(),
         detached: TaskTracker::new(),
         ..options.clone()

@@ -8,6 +8,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::frames::Protocol;
+use super::refusal::Sender;
+
+/// How much of a head is kept. Browsers say what they accept early, and send cookies last.
+const MAX_BEGINNING: usize = 4096;
 
 /// The activity of a connection.
 #[derive(Debug)]
@@ -18,6 +22,8 @@ struct State {
     protocol: Protocol,
     /// When the head that is being read began, or the opening of HTTP/2.
     head: Option<Instant>,
+    /// The beginning of the last head of HTTP/1, in case hyper refuses it.
+    beginning: Vec<u8>,
     /// The number of requests in flight.
     working: usize,
     /// The number of bodies that are being read. Some may be of requests that are already answered.
@@ -51,6 +57,7 @@ impl Activity {
         Self(Mutex::new(State {
             protocol: Protocol::Unknown(0),
             head: None,
+            beginning: Vec::new(),
             working: 0,
             bodies: 0,
             idle: Instant::now(),
@@ -67,6 +74,9 @@ impl Activity {
         state.working += 1;
         if matches!(state.protocol, Protocol::Http1) {
             state.head = None;
+            // An idle connection keeps little.
+            state.beginning.clear();
+            state.beginning.shrink_to(MAX_BEGINNING / 4);
         }
         WorkingGuard(self.clone())
     }
@@ -79,9 +89,9 @@ impl Activity {
         self.lock().bodies -= 1;
     }
 
-    pub(super) fn read(&self, bytes: &[u8]) {
+    pub(super) fn read(&self, all: &[u8]) {
         let state = &mut *self.lock();
-        let bytes = state.protocol.learn(bytes);
+        let bytes = state.protocol.learn(all);
         let in_head = match &mut state.protocol {
             Protocol::Http2(frames) => {
                 if frames.follow(bytes) {
@@ -92,9 +102,22 @@ impl Activity {
             // While a request is in flight, these bytes are of its body, or of a request that waits for its answer.
             Protocol::Http1 | Protocol::Unknown(_) => state.working == 0 && state.bodies == 0,
         };
-        if in_head {
-            state.head.get_or_insert_with(Instant::now);
+        if !in_head {
+            return;
         }
+        if state.head.is_none() {
+            state.head = Some(Instant::now());
+            state.beginning.clear();
+        }
+        if !matches!(state.protocol, Protocol::Http2(_)) {
+            let room = MAX_BEGINNING - state.beginning.len();
+            state.beginning.extend(&all[..all.len().min(room)]);
+        }
+    }
+
+    /// What the beginning of the last head of HTTP/1 says of its sender.
+    pub(super) fn sender(&self) -> Option<Sender> {
+        Sender::of(&self.lock().beginning)
     }
 
     /// Completes when a head or the next request has taken too long.

@@ -103,16 +103,18 @@ impl Connections {
         let slot = Arc::new(slot);
         let of_requests = slot.clone();
         let (max_head, stopping) = (self.options.max_head, self.stopping.clone());
+        let write = self.options.refusal_page;
         let service = service_fn(move |mut request: Request<Incoming>| {
             let working = active.begin();
             let in_flight = of_requests.begin();
             request.extensions_mut().insert(peer);
             let is_too_large = refusal::is_too_large(&request, max_head);
+            let refused = is_too_large.then(|| refusal::of_large_head(&request, write));
             let request = received(request, &active, &stopping);
             let app = app.clone();
             async move {
-                if is_too_large {
-                    return Ok(refusal::of_large_head());
+                if let Some(refused) = refused {
+                    return Ok(refused);
                 }
                 let answer = app.oneshot(request);
                 if in_flight.is_none() {
@@ -124,7 +126,7 @@ impl Connections {
                 answer
             }
         });
-        let stream = TokioIo::new(Watched::new(stream, activity.clone()));
+        let stream = TokioIo::new(Watched::new(stream, activity.clone(), write));
         let builder = if slot.came_when_busy {
             &self.builder_when_busy
         } else {

@@ -1,8 +1,8 @@
 //! Refusals that no handler writes: of a connection without a slot, and of a head that is too large or malformed. They
-//! have the same body as every other error.
+//! have the same body as every other error. Somebody who opens a page in a browser gets a page.
 
 use axum::body::Body;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode, Version};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -13,10 +13,53 @@ const LARGE_HEAD: (&str, &str) = ("headers_too_large", "the head of the request 
 /// Code and message where there are too many connections.
 const CONNECTIONS: (&str, &str) = ("overloaded", "too many connections");
 
+/// Writes the page that refuses a head which is too large, with its headers, if it was sent by somebody who opens a page.
+/// Given are the path, what the sender accepts if that was read, and the status.
+pub type RefusalPage = fn(&str, Option<&str>, StatusCode) -> Option<(HeaderMap, String)>;
+
+/// What a head says of its sender.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Sender {
+    path: String,
+    accept: Option<String>,
+}
+
+impl Sender {
+    /// The sender of a head that begins like this, if its path can be read.
+    pub(super) fn of(beginning: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(beginning);
+        let (first, rest) = text.split_once("\r\n").unwrap_or((&text, ""));
+        let target = first.split(' ').nth(1)?;
+        let path = target.split(['?', '#']).next()?;
+        // The last line may have been cut.
+        let (fields, _) = rest.rsplit_once("\r\n").unwrap_or_default();
+        let mut fields = fields.lines().filter_map(|line| line.split_once(':'));
+        let accept = fields.find(|(name, _)| name.eq_ignore_ascii_case(ACCEPT.as_str()));
+        Some(Self {
+            path: path.to_owned(),
+            accept: accept.map(|(_, value)| value.trim().to_owned()),
+        })
+    }
+
+    fn of_request<B>(request: &Request<B>) -> Self {
+        let accept = request.headers().get(ACCEPT);
+        let accept = accept.and_then(|value| value.to_str().ok());
+        Self {
+            path: request.uri().path().to_owned(),
+            accept: accept.map(str::to_owned),
+        }
+    }
+
+    /// The page for this sender.
+    fn page(&self, write: RefusalPage, status: StatusCode) -> Option<(HeaderMap, String)> {
+        write(&self.path, self.accept.as_deref(), status)
+    }
+}
+
 /// The answer to a rejected connection that has not sent a request.
 pub(super) fn without_request() -> Vec<u8> {
     let head = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close";
-    with_body(head, &body(503, CONNECTIONS))
+    with_body(head, &json(), &body(503, CONNECTIONS))
 }
 
 /// The answer to the request of a rejected connection. `is_last` adds `Connection: close`.
@@ -46,21 +89,37 @@ pub(super) fn is_too_large<B>(request: &Request<B>, most: usize) -> bool {
     fields.sum::<usize>() + path + authority > most
 }
 
-/// The answer to a head that is too large.
-pub(super) fn of_large_head() -> Response<Body> {
-    response(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, LARGE_HEAD)
+/// The answer to a head of HTTP/2 that is too large.
+pub(super) fn of_large_head<B>(request: &Request<B>, write: Option<RefusalPage>) -> Response<Body> {
+    const STATUS: StatusCode = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    let page = write.and_then(|write| Sender::of_request(request).page(write, STATUS));
+    let Some((headers, html)) = page else {
+        return response(STATUS, LARGE_HEAD);
+    };
+    let mut response = Response::new(Body::from(html));
+    *response.status_mut() = STATUS;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn json() -> HeaderMap {
+    HeaderMap::from_iter([(CONTENT_TYPE, JSON)])
 }
 
 fn response(status: StatusCode, what: (&str, &str)) -> Response<Body> {
     let mut response = Response::new(Body::from(body(status.as_u16(), what)));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    *response.headers_mut() = json();
     response
 }
 
 /// The refusal to write in place of `bytes`, if those are hyper's own answer to a head that it cannot read. hyper's has no
 /// body, and all of ours do, so they cannot be confused.
-pub(super) fn of_head(bytes: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn of_head(
+    bytes: &[u8],
+    sender: impl FnOnce() -> Option<Sender>,
+    write: Option<RefusalPage>,
+) -> Option<Vec<u8>> {
     let head = std::str::from_utf8(bytes).ok()?;
     let head = head.strip_suffix("\r\n\r\n")?;
     let what = match head.get(.."HTTP/1.1 400".len())? {
@@ -72,13 +131,16 @@ pub(super) fn of_head(bytes: &[u8]) -> Option<Vec<u8>> {
         "HTTP/1.1 431" => LARGE_HEAD,
         _ => return None,
     };
-    let status = head["HTTP/1.1 ".len()..].get(..3)?.parse().ok()?;
+    let status: StatusCode = head["HTTP/1.1 ".len()..].get(..3)?.parse().ok()?;
     let lines: Vec<&str> = head.split("\r\n").collect();
     let is_length = |line: &&str| line.eq_ignore_ascii_case("content-length: 0");
     lines.iter().find(|line| is_length(line))?;
     let kept = lines.into_iter().filter(|line| !is_length(line));
     let head = kept.collect::<Vec<_>>().join("\r\n");
-    Some(with_body(&head, &body(status, what)))
+    let write = write.filter(|_| status != StatusCode::BAD_REQUEST);
+    let page = write.and_then(|write| sender()?.page(write, status));
+    let (headers, body) = page.unwrap_or_else(|| (json(), body(status.as_u16(), what)));
+    Some(with_body(&head, &headers, &body))
 }
 
 fn body(status: u16, (code, message): (&str, &str)) -> String {
@@ -87,10 +149,18 @@ fn body(status: u16, (code, message): (&str, &str)) -> String {
     )
 }
 
-fn with_body(head: &str, body: &str) -> Vec<u8> {
-    let length = body.len();
-    format!("{head}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
-        .into_bytes()
+fn with_body(head: &str, headers: &HeaderMap, body: &str) -> Vec<u8> {
+    let mut bytes = head.as_bytes().to_vec();
+    for (name, value) in headers {
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+    }
+    let length = format!("\r\ncontent-length: {}\r\n\r\n", body.len());
+    bytes.extend_from_slice(length.as_bytes());
+    bytes.extend_from_slice(body.as_bytes());
+    bytes
 }
 
 #[cfg(test)]
@@ -100,7 +170,8 @@ mod tests {
     #[test]
     fn only_hypers_answers_to_heads_get_a_body() {
         let bare = "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\ndate: x\r\n\r\n";
-        let text = String::from_utf8(of_head(bare.as_bytes()).unwrap()).unwrap();
+        let refused = of_head(bare.as_bytes(), || None, None);
+        let text = String::from_utf8(refused.unwrap()).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(
             head.starts_with("HTTP/1.1 431 ") && head.contains("\r\ndate: x\r\n"),
@@ -121,7 +192,40 @@ mod tests {
             "",
             "HTTP/1.1 431",
         ] {
-            assert_eq!(of_head(other.as_bytes()), None, "{other:?}");
+            let refused = of_head(other.as_bytes(), || None, None);
+            assert_eq!(refused, None, "{other:?}");
         }
+    }
+
+    #[test]
+    fn the_sender_is_read_from_what_there_is_of_a_head() {
+        let sender = |head: &str| {
+            let sender = Sender::of(head.as_bytes());
+            sender.map(|sender| (sender.path, sender.accept))
+        };
+        let read =
+            |path: &str, accept: Option<&str>| Some((path.to_owned(), accept.map(str::to_owned)));
+        for (head, expected) in [
+            (
+                "GET /a/b?c=d HTTP/1.1\r\nHost: x\r\nACCEPT:  text/html \r\nCookie: ",
+                read("/a/b", Some("text/html")),
+            ),
+            (
+                "GET /a HTTP/1.1\r\nHost: x\r\nAccept: text/h",
+                read("/a", None),
+            ),
+            (
+                "GET /a HTTP/1.1\r\nAccept: */*\r\n\r\nAccept: text/html\r\n",
+                read("/a", Some("*/*")),
+            ),
+            ("GET /aaaa", read("/aaaa", None)),
+            ("GET /a?bbbb", read("/a", None)),
+            ("GET http://x/a HTTP/1.1\r\n", read("http://x/a", None)),
+            ("GET", None),
+            ("", None),
+        ] {
+            assert_eq!(sender(head), expected, "{head:?}");
+        }
+        assert!(Sender::of(b"GET /\xff\xfe").is_some());
     }
 }

@@ -98,7 +98,7 @@ impl Connections {
             has_answered.cancel();
             async move { Ok::<_, Infallible>(refusal::of_connection(closes)) }
         });
-        let stream = TokioIo::new(Watched::new(stream, activity));
+        let stream = TokioIo::new(Watched::new(stream, activity, self.options.refusal_page));
         let mut connection = pin!(self.builder_when_busy.serve_connection(stream, service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,

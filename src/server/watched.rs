@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::activity::Activity;
-use super::refusal;
+use super::refusal::{self, RefusalPage};
 
 /// How long the rest of a refused head is read and discarded.
 const LINGER: Duration = Duration::from_secs(1);
@@ -19,6 +19,7 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
+    refusal_page: Option<RefusalPage>,
     /// The refusal that is being written in place of hyper's.
     refusal: Option<Refusal>,
     /// Set once a head was refused: how long the rest of it is still read.
@@ -36,10 +37,15 @@ struct Refusal {
 }
 
 impl<S> Watched<S> {
-    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(
+        stream: S,
+        activity: Arc<Activity>,
+        refusal_page: Option<RefusalPage>,
+    ) -> Self {
         Self {
             stream,
             activity,
+            refusal_page,
             refusal: None,
             lingers: None,
             is_shut: false,
@@ -91,8 +97,9 @@ impl<S: AsyncWrite + Unpin> Watched<S> {
     /// The refusal that is being written, or the one that replaces `bytes`.
     fn refusal(&mut self, bytes: &[u8]) -> Option<Refusal> {
         self.refusal.take().or_else(|| {
+            let sender = || self.activity.sender();
             Some(Refusal {
-                bytes: refusal::of_head(bytes)?,
+                bytes: refusal::of_head(bytes, sender, self.refusal_page)?,
                 written: 0,
                 stands_for: bytes.len(),
             })

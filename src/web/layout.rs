@@ -1,7 +1,7 @@
 //! The frame of all pages, and the headers that isolate them from other sites.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
 /// What every page may do: show its own style, and nothing else.
@@ -133,8 +133,9 @@ impl<'a> Page<'a> {
     }
 }
 
-impl IntoResponse for Page<'_> {
-    fn into_response(self) -> Response {
+impl Page<'_> {
+    /// Its headers, and the page itself.
+    pub fn into_parts(self) -> (HeaderMap, String) {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_SECURITY_POLICY, self.policy());
         if !self.may_be_framed {
@@ -145,14 +146,21 @@ impl IntoResponse for Page<'_> {
             None => NO_REFERRER,
         };
         for (name, value) in [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (header::REFERRER_POLICY, referrer),
             (header::CACHE_CONTROL, "no-store"),
         ] {
             headers.insert(name, HeaderValue::from_static(value));
         }
-        let html = Html(self.document().into_string());
-        (self.status, headers, html).into_response()
+        (headers, self.document().into_string())
+    }
+}
+
+impl IntoResponse for Page<'_> {
+    fn into_response(self) -> Response {
+        let status = self.status;
+        (status, self.into_parts()).into_response()
     }
 }
 

@@ -7,9 +7,9 @@ mod assets;
 mod builder;
 mod console;
 mod layout;
-mod nothing_to_show;
 mod pay;
 mod pricing_table;
+mod problem;
 mod revalidation;
 
 pub use assets::Asset;
@@ -18,7 +18,7 @@ pub use console::{
     Change, Fragment, OrgView, OrgsView, console, older_invoices, org, orgs, planned_change,
 };
 pub use layout::Page;
-pub use nothing_to_show::nothing_to_show;
 pub use pay::{LinkProblem, checkout_link, link_problem};
 pub use pricing_table::pricing_table;
+pub use problem::problem;
 pub use revalidation::{Revalidated, etag};

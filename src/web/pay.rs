@@ -40,7 +40,7 @@ pub fn checkout_link<'a>(
 /// What is wrong when somebody opens a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkProblem {
-    /// The server has no links.
+    /// The server has no links, or this is the address of none.
     NoLinks,
     /// The link has ended, or it is not complete.
     Ended,
@@ -72,7 +72,7 @@ impl LinkProblem {
         match self {
             Self::NoLinks => (
                 "There is nothing here",
-                "This server has no checkout links.",
+                "This is not the address of a checkout link.",
                 "Check the address, or ask whoever sent it to you.",
             ),
             Self::Ended => (

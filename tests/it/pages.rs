@@ -3,6 +3,7 @@
 mod console;
 mod pay;
 mod pricing;
+mod problems;
 mod share;
 
 use crate::harness::TestApp;

@@ -83,6 +83,23 @@ test('the page is accessible, at 360 px and by night', async () => {
   await close()
 })
 
+test('a page that is not there says so on a page', async () => {
+  const { page, strange, close } = await open(browser, [server.url])
+  for (const [path, title] of [['/pricing/none', 'There is no such page'], ['/console/none', 'There is no such page'], ['/pay/', 'There is nothing here']]) {
+    const answer = await page.goto(`${server.url}${path}`)
+    assert.equal(answer.status(), 404)
+    await page.getByRole('heading', { name: title }).waitFor()
+    await isAccessible(page, `problem${path.replaceAll('/', '-')}`)
+  }
+  // The cookies of a site may be more than the server reads.
+  await page.context().addCookies(Array.from({ length: 12 }, (_, i) => ({ name: `c${i}`, value: 'x'.repeat(3500), url: server.url })))
+  const answer = await page.goto(`${server.url}/pricing`)
+  assert.equal(answer.status(), 431)
+  await page.getByRole('heading', { name: 'The request is too large' }).waitFor()
+  assert.deepEqual(strange, [])
+  await close()
+})
+
 test('another site has the table as an element, with the same amounts', async () => {
   const { page, strange, close } = await open(browser, [server.url, otherUrl])
   await page.goto(otherUrl)

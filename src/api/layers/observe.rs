@@ -15,10 +15,9 @@ use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
 use super::RequestContext;
-use crate::api::accept::names_only_json;
 use crate::api::error::{Cause, Code, Error};
-use crate::api::operation::Access;
-use crate::api::{Shared, keys, pages};
+use crate::api::pages::{Reader, for_people};
+use crate::api::{Shared, keys};
 use crate::metrics::{Endpoint, HttpRequest, Metrics};
 use telemetry::{mask_secrets, panic_text};
 
@@ -115,7 +114,7 @@ pub(in crate::api) async fn observe(
     let context = observed.context.clone();
     let span = telemetry::request_span(context.id(), context.endpoint(), request.headers());
     request.extensions_mut().insert(context);
-    let is_for_people = is_for_people(&observed.context, request.headers());
+    let reader = Reader::of(request.uri().path(), request.headers());
     let handled = async {
         match app.origins.check(&observed.context, &request, &app) {
             Ok(()) => next.run(request).await,
@@ -131,18 +130,12 @@ pub(in crate::api) async fn observe(
         Error::internal(&panic_text(&*panic)).into_response()
     });
     observed.answered(&mut response);
-    if is_for_people {
-        response = pages::for_people(response, observed.context.id_text());
+    if let Some(reader) = reader {
+        response = for_people(reader, response, observed.context.id_text());
     }
     let id = observed.context.id().clone();
     response.headers_mut().insert(X_REQUEST_ID, id);
     response
-}
-
-/// Whether somebody reads the answer who has opened a checkout link.
-fn is_for_people(context: &RequestContext, headers: &HeaderMap) -> bool {
-    let access = context.operation().map(|operation| operation.access);
-    matches!(access, Some(Access::Link(_))) && !names_only_json(headers)
 }
 
 /// The beginning of the key's SHA-256. The key itself is not logged, because clients put all kinds of data into it.

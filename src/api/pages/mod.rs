@@ -5,9 +5,12 @@ mod builder;
 mod console;
 mod pay;
 mod pricing;
+mod problem;
 mod share;
 
-pub(super) use pay::{OpenLink, for_people};
+pub(super) use pay::OpenLink;
+pub use problem::refusal_page;
+pub(super) use problem::{Reader, for_people};
 
 use super::operation::Operation;
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
-use axum::http::header::{RETRY_AFTER, VARY};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -12,7 +11,7 @@ use serde_json::json;
 
 use crate::api::Shared;
 use crate::api::checkout_link::LinkedCheckout;
-use crate::api::error::{ClosedLink, Code, Error};
+use crate::api::error::{ClosedLink, Error};
 use crate::api::layers::RequestContext;
 use crate::api::operation::{Access, Operation};
 use crate::domain::{Bought, Domain, Lane};
@@ -90,32 +89,14 @@ fn account(context: &RequestContext, linked: &LinkedCheckout) -> Result<Domain, 
     })
 }
 
-fn not_indexed(mut response: Response) -> Response {
+pub(super) fn not_indexed(mut response: Response) -> Response {
     let value = HeaderValue::from_static("noindex");
     response.headers_mut().insert("x-robots-tag", value);
     response
 }
 
-/// The same answer, as a page that says what to do if it is an error. People open links, and have no use for JSON.
-pub(in crate::api) fn for_people(answer: Response, request_id: &str) -> Response {
-    let code = Code::of(&answer);
-    if code.is_empty() {
-        return answer;
-    }
-    let (mut error, _) = answer.into_parts();
-    let problem = problem(error.status, code);
-    let page = web::link_problem(problem, request_id).status(error.status);
-    let mut page = not_indexed(page.into_response());
-    if let Some(wait) = error.headers.remove(RETRY_AFTER) {
-        page.headers_mut().insert(RETRY_AFTER, wait);
-    }
-    let headers = page.headers_mut();
-    headers.insert(VARY, HeaderValue::from_static("accept"));
-    *page.extensions_mut() = error.extensions;
-    page
-}
-
-fn problem(status: StatusCode, code: &str) -> LinkProblem {
+/// What is wrong with a link, if the answer to its visitor has this status and code.
+pub(super) fn problem(status: StatusCode, code: &str) -> LinkProblem {
     match (status, code) {
         (_, "link_ended") => LinkProblem::Ended,
         (_, "plan_in_force") => LinkProblem::PlanInForce,
@@ -123,7 +104,7 @@ fn problem(status: StatusCode, code: &str) -> LinkProblem {
         (_, "not_on_sale") => LinkProblem::NotOnSale,
         (_, "overloaded") | (StatusCode::TOO_MANY_REQUESTS, _) => LinkProblem::Busy,
         (StatusCode::NOT_FOUND, _) => LinkProblem::NoLinks,
-        (StatusCode::FORBIDDEN, _) => LinkProblem::NotFromItsPage,
+        (StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED, _) => LinkProblem::NotFromItsPage,
         (StatusCode::INTERNAL_SERVER_ERROR, _) => LinkProblem::OwnFault,
         (status, _) if status.is_server_error() => LinkProblem::StripeAway,
         _ => LinkProblem::Impossible,

@@ -2,9 +2,9 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest as _, Path, Request, State};
+use axum::http::HeaderValue;
 use axum::http::header::VARY;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -73,10 +73,7 @@ async fn show(
     let mut response = match (read, names_html(&head.headers)) {
         (Ok(shared), true) => web::builder(app.accounts.is_live(), Some(&shared)).into_response(),
         (Ok(shared), false) => Document(shared.model.to_json() + "\n").into_response(),
-        (Err(error), true) => web::Page::new("No model", web::nothing_to_show(&error))
-            .status(StatusCode::BAD_REQUEST)
-            .into_response(),
-        (Err(error), false) => Error::from(error).into_response(),
+        (Err(error), _) => Error::from(error).into_response(),
     };
     let headers = response.headers_mut();
     headers.insert(VARY, HeaderValue::from_static("accept"));
