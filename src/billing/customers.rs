@@ -119,6 +119,12 @@ impl Billing<'_> {
         self.get((CUSTOMER, id)).send().await
     }
 
+    /// The same, with its subscriptions that have not ended.
+    pub async fn customer_with_subscriptions(self, id: &str) -> Result<Customer, Error> {
+        let request = self.get((CUSTOMER, id));
+        request.expand("subscriptions").send().await
+    }
+
     /// A page of the customers that search finds for a metadata pair. Search lags behind, and ignores case. `page` is
     /// the next page's name from the page before.
     pub async fn search_customers(
@@ -135,6 +141,20 @@ impl Billing<'_> {
     pub async fn customers_after(self, last: Option<&str>) -> Result<Page<Customer>, Error> {
         let request = self.get(CUSTOMERS).param("limit", PAGE);
         request.param_some("starting_after", last).send().await
+    }
+
+    /// A page of the customers on a test clock, or of those on none, newest first, with their subscriptions that have not
+    /// ended. It starts after `last`.
+    pub async fn customers_with_subscriptions(
+        self,
+        test_clock: Option<&str>,
+        last: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Customer>, Error> {
+        let request = self.get(CUSTOMERS).param("limit", limit);
+        let request = request.param_some("test_clock", test_clock);
+        let request = request.param_some("starting_after", last);
+        request.expand("data.subscriptions").send().await
     }
 
     /// The customers created since a time (Unix seconds), newest first.

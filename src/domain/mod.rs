@@ -73,7 +73,10 @@ pub use migration::{
     Migrate, MigrateAt, MigrationFailure, MigrationPlan, MigrationState, PlannedMove,
 };
 pub use org::{OrgAccount, OrgInfo, OrgInfoUpdate, PaymentMethods};
-pub use orgs::{FeatureFilter, ListedOrg, OrgStatus, OrgsPage, OrgsQuery, PlanFilter, Position};
+pub use orgs::{
+    FeatureFilter, FoundOrgs, ListedOrg, OrgSearch, OrgStatus, OrgsPage, OrgsQuery, PlanFilter,
+    Position,
+};
 pub use phases::{Phase, Phases, Span};
 pub use pricing_page::{
     Bill, BillLine, DEFAULT_PAGE, PricedFeature, PricedPlan, PricingPage, PricingPages,

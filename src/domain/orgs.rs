@@ -5,6 +5,7 @@
 
 mod query;
 mod row;
+mod search;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use query::{FeatureFilter, OrgStatus, OrgsQuery, PlanFilter, Position};
 pub use row::ListedOrg;
 pub(super) use row::name_of;
 use row::{is_current, one_row_per_org};
+pub use search::{FoundOrgs, OrgSearch};
 
 /// How long a list is kept for its next page.
 const LIFETIME: Duration = Duration::from_secs(60);

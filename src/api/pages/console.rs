@@ -1,5 +1,7 @@
 //! `/console`: what an org has, uses and pays.
 
+use std::borrow::Cow;
+
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
@@ -10,18 +12,14 @@ use crate::api::layers::RequestContext;
 use crate::api::operation::{Access, Operation};
 use crate::api::{Role, Shared};
 use crate::domain::pricing::Model;
-use crate::domain::refs::{OrgName, PlanName};
+use crate::domain::refs::PlanName;
 use crate::domain::{
-    self, ClockState, Domain, InvoicesQuery, Lane, ListedOrg, Migrate, MigrateAt, OrgsQuery,
-    Position, PricedPlan,
+    self, ClockState, Domain, InvoicesQuery, Lane, Migrate, MigrateAt, OrgSearch, PricedPlan,
 };
 use crate::web::{self, Change, Fragment, OrgView, OrgsView};
 
 /// How many orgs, and how many invoices, are shown at a time.
 const SHOWN: usize = 50;
-
-/// How many orgs are searched at a time.
-const SEARCHED: usize = 1_000;
 
 pub(super) fn operations() -> [Operation; 5] {
     let orgs_access = Access::Account(Lane::Bulk, Role::Read);
@@ -49,23 +47,15 @@ async fn console(State(app): State<Shared>) -> impl IntoResponse {
     web::console(app.accounts.is_live())
 }
 
-/// Which orgs are looked for.
-struct Search {
-    /// What their names contain.
-    text: String,
-    /// The last one of the page before.
-    after: Option<Position>,
-}
-
-impl FromRequestParts<Shared> for Search {
+impl FromRequestParts<Shared> for OrgSearch {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
         let text = parameter(parts, "text").unwrap_or_default();
-        let after = parameter(parts, "after").map(|after| after.parse());
         Ok(Self {
-            text: text.trim().to_lowercase(),
-            after: after.transpose()?,
+            text: text.trim().to_owned(),
+            limit: SHOWN,
+            after: parameter(parts, "after").map(Cow::into_owned),
         })
     }
 }
@@ -81,38 +71,15 @@ async fn clock(domain: &Domain) -> domain::Result<Option<ClockState>> {
 async fn orgs(
     State(app): State<Shared>,
     domain: Domain,
-    Search { text, after }: Search,
+    search: OrgSearch,
 ) -> Result<Fragment, Error> {
-    let clock = clock(&domain).await?;
-    let is_first = after.is_none();
-    let mut query = OrgsQuery {
-        plan: None,
-        feature: None,
-        status: None,
-        over_limit: false,
-        limit: SEARCHED,
-        after,
-    };
-    let mut found: Vec<ListedOrg> = Vec::new();
-    loop {
-        let page = domain.orgs(&query).await?;
-        let contains = |org: &OrgName| org.as_str().to_lowercase().contains(&text);
-        found.extend(page.orgs.into_iter().filter(|listed| contains(&listed.org)));
-        query.after = page.next;
-        if query.after.is_none() || found.len() > SHOWN {
-            break;
-        }
-    }
-    let has_more = found.len() > SHOWN;
-    found.truncate(SHOWN);
-    let last = found.last().filter(|_| has_more);
+    let (clock, found) = tokio::try_join!(clock(&domain), domain.find_orgs(&search))?;
     Ok(web::orgs(&OrgsView {
-        text: &text,
+        text: &search.text,
         clock: clock.as_ref(),
         has_clocks: !app.accounts.is_live(),
-        is_first,
-        next: last.map(|last| last.position().text()),
-        orgs: &found,
+        is_first: search.after.is_none(),
+        found: &found,
     }))
 }
 

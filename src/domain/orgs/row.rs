@@ -63,6 +63,15 @@ impl ListedOrg {
         })
     }
 
+    /// The row of a customer whose subscriptions that have not ended are known. Without one, it counts as an org that never
+    /// had one. None if it is not an org's.
+    pub(super) fn of(customer: &Customer, catalog: &Catalog) -> Option<Self> {
+        match current(customer) {
+            Some(subscription) => Self::subscribed(customer, subscription, catalog),
+            None => Self::unsubscribed(customer),
+        }
+    }
+
     /// The row of a customer that never had a subscription. None if it is not an org's.
     pub(super) fn unsubscribed(customer: &Customer) -> Option<Self> {
         Some(Self {
@@ -92,13 +101,16 @@ impl Subscription {
 
 /// Whether a subscription is the one that counts among those of its customer. True if those are not known.
 pub(super) fn is_current(subscription: &Subscription, customer: &Customer) -> bool {
-    let Some(all) = &customer.subscriptions else {
-        return true;
-    };
+    current(customer).is_none_or(|current| current.id == subscription.id)
+}
+
+/// The subscription that counts among those of a customer, if they are known.
+fn current(customer: &Customer) -> Option<&Subscription> {
+    let all = customer.subscriptions.as_ref()?;
     let own = all.data.iter().filter(|one| one.is_tiers());
     let ranked = own.filter_map(|one| Some((one.rank()?, one)));
     let current = ranked.min_by_key(|(rank, _)| *rank);
-    current.is_none_or(|(_, current)| current.id == subscription.id)
+    current.map(|(_, current)| current)
 }
 
 /// One row per org, by name. If an org has two customers, the newer one counts, as in a search.

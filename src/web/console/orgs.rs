@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{Fragment, clock_note, day, names, place};
-use crate::domain::{ClockState, ListedOrg};
+use crate::domain::{ClockState, FoundOrgs, ListedOrg};
 
 /// The orgs that were found.
 pub struct OrgsView<'a> {
@@ -13,12 +13,10 @@ pub struct OrgsView<'a> {
     pub clock: Option<&'a ClockState>,
     /// Whether there may be test clocks.
     pub has_clocks: bool,
-    /// The orgs.
-    pub orgs: &'a [ListedOrg],
     /// Whether none come before these.
     pub is_first: bool,
-    /// Where the next page begins, if there is one.
-    pub next: Option<String>,
+    /// The orgs, and where the next page begins.
+    pub found: &'a FoundOrgs,
 }
 
 /// The form, and below it the orgs.
@@ -27,10 +25,14 @@ pub fn orgs(view: &OrgsView<'_>) -> Fragment {
         text,
         clock,
         has_clocks,
-        orgs,
         is_first,
-        next,
+        found,
     } = view;
+    let FoundOrgs {
+        orgs,
+        customers,
+        next,
+    } = found;
     Fragment(html! {
         (clock_note(*clock))
         form data-does="find" role="search" {
@@ -41,16 +43,21 @@ pub fn orgs(view: &OrgsView<'_>) -> Fragment {
                 button type="submit" { "Find" }
             }
         }
-        @if orgs.is_empty() && *is_first {
-            p role="status" { "There is no such org with a subscription or a customer in Stripe." }
-        } @else if orgs.is_empty() {
-            p role="status" { "There are no more." }
+        @if orgs.is_empty() {
+            p role="status" {
+                @if next.is_some() { "There is none among these " (customers) " customers in Stripe. Older ones follow." }
+                @else if *is_first { "There is no such org with a customer in Stripe." }
+                @else { "There are no more." }
+            }
         } @else {
             div.scroll { table {
                 caption { @if text.is_empty() { "Newest orgs" } @else { "Orgs with “" (text) "” in their name" } }
                 thead { tr { @for head in ["Org", "Plan", "Status", "Since"] { th scope="col" { (head) } } } }
-                tbody { @for org in *orgs { (row(org, *clock)) } }
+                tbody { @for org in orgs { (row(org, *clock)) } }
             } }
+            @if next.is_some() && !text.is_empty() {
+                p.note { "Found among " (customers) " customers in Stripe. Older ones follow on the next page." }
+            }
         }
         @if !is_first || next.is_some() {
             nav.row aria-label="Pages" {

@@ -46,8 +46,90 @@ async fn all_orgs_are_found_page_by_page() {
     get(&app, "r", "/console/orgs?after=x")
         .await
         .fails(400, "invalid_request");
-    let end = get(&app, "r", "/console/orgs?after=0:org:a").await.ok();
-    assert!(end.body.contains("There are no more."), "{}", end.body);
+}
+
+/// The customers that a request has listed, by the calls for them.
+fn lists(app: &TestApp) -> usize {
+    let all = app.sent("GET /v1/customers").into_iter();
+    all.filter(|sent| !sent["expand"].is_null()).count()
+}
+
+/// An account may have many customers that are older, or of other apps.
+#[tokio::test]
+async fn a_page_takes_a_few_calls_however_many_customers_there_are() {
+    let app = start().await;
+    for _ in 0..505 {
+        app.stripe_post("/v1/customers", &[("metadata[of]", "another app")])
+            .await;
+    }
+    let page = async |path: &str| {
+        app.forget_calls();
+        let part = get(&app, "r", path).await.ok().body;
+        let next = link_named(&part, "Next page");
+        (part, lists(&app), app.stripe_calls(), next)
+    };
+    // The first page lists the catalog too.
+    let (part, listed, calls, next) = page("/console/orgs").await;
+    assert!(part.contains("none among these 250 customers"), "{part}");
+    assert_eq!((listed, calls), (5, 6));
+    let (part, listed, _, next) = page(&next.expect("more")).await;
+    assert!(part.contains("none among these 250 customers"), "{part}");
+    assert_eq!(listed, 5);
+    let (part, listed, _, next) = page(&next.expect("more")).await;
+    assert!(part.contains(">org:acme</a>"), "{part}");
+    assert_eq!((listed, next), (1, None));
+
+    // By a part of its name it is found where it is, and by its name wherever it is.
+    let (part, listed, _, next) = page("/console/orgs?text=ACM").await;
+    assert!(part.contains("none among these 500 customers"), "{part}");
+    assert_eq!(listed, 5);
+    let (part, listed, _, next) = page(&next.expect("more")).await;
+    assert!(part.contains(">org:acme</a>"), "{part}");
+    assert_eq!((listed, next), (1, None));
+    for whole in ["acme", "org:acme"] {
+        let (part, listed, calls, next) = page(&format!("/console/orgs?text={whole}")).await;
+        assert!(part.contains(">org:acme</a>"), "{part}");
+        assert!(part.contains("plan:pro@1"), "{part}");
+        assert!(part.contains("Found among 500 customers"), "{part}");
+        assert!(listed == 5 && calls <= 9, "{listed} of {calls}");
+        assert!(next.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_list_goes_on_after_an_org_that_was_deleted() {
+    let app = start().await;
+    let mut ids = Vec::new();
+    for i in 0..51 {
+        let org = format!("org:many{i:02}");
+        let made = app
+            .stripe_post("/v1/customers", &[("metadata[tier.org]", &org)])
+            .await;
+        ids.push(made["id"].as_str().expect("an id").to_owned());
+    }
+    let part = get(&app, "r", "/console/orgs").await.ok().body;
+    let next = link_named(&part, "Next page").expect("more");
+    // The list is newest first.
+    app.stripe_delete(&format!("/v1/customers/{}", ids[1]))
+        .await;
+    let rest = get(&app, "r", &next).await.ok().body;
+    for org in ["org:many00", "org:acme"] {
+        assert!(rest.contains(&format!(">{org}</a>")), "{rest}");
+    }
+    let never = get(&app, "r", "/console/orgs?after=cus_none").await;
+    let never = never.fails(400, "invalid_request").body;
+    assert!(never.contains("go to the first page"), "{never}");
+}
+
+/// Of two customers of an org, the newer one counts.
+#[tokio::test]
+async fn an_org_is_listed_once_with_the_plan_that_counts() {
+    let app = start().await;
+    let mark = [("metadata[tier.org]", "org:acme")];
+    app.stripe_post("/v1/customers", &mark).await;
+    let part = get(&app, "r", "/console/orgs").await.ok().body;
+    assert_eq!(part.matches(">org:acme</a>").count(), 1, "{part}");
+    assert!(!part.contains("plan:pro@1"), "{part}");
 }
 
 #[tokio::test]
