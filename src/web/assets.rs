@@ -31,6 +31,7 @@ const FILES: &[(&str, &str)] = files![
     "history.mjs",
     "icon.svg",
     "json.mjs",
+    "keyboard.mjs",
     "model.mjs",
     "money.mjs",
     "other-panels.mjs",

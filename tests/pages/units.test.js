@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 const load = name => import(`../../src/web/assets/${name}.mjs`)
-const { Num, parse, print } = await load('json')
+const { Num, asText, parse, print } = await load('json')
 const { toCount, toMinorUnit, toMoney } = await load('money')
-const { copyPlan, nextVersion, ofKind, rename, set } = await load('model')
+const { copyPlan, featureNames, isObject, kind, nextVersion, ofKind, plans, rename, renameFeature, set } = await load('model')
 const { History } = await load('history')
 const { moved, withAnother } = await load('tiers')
 
@@ -71,9 +71,26 @@ test('a change leaves the model before it as it was', () => {
   assert.equal(print(model), before)
 })
 
+test('what is of another type than it should be is shown as it is written, and gives way to what is added', () => {
+  const texts = ['"a"', 'null', '7', 'true', '{"a": [1]}', '[{}]'].map(text => asText(parse(text)))
+  assert.deepEqual(texts, ['a', '', '7', 'true', '{\n  "a": [\n    1\n  ]\n}', '[\n  {}\n]'])
+  const added = '{"plans":{"plan:a@1":{"features":{"feature:x":{}}}}}'
+  for (const model of ['{"plans":7}', '{"plans":"text"}', '{"plans":[1]}', '{"plans":null}', '{"plans":{"plan:a@1":[2]}}', '{"plans":{"plan:a@1":{"features":"f"}}}']) {
+    const read = parse(model)
+    assert.deepEqual(featureNames(read), [], model)
+    assert.equal(print(set(read, ['plans', 'plan:a@1', 'features', 'feature:x'], parse('{}'))), print(parse(added)), model)
+  }
+  const odd = parse('{"plans":{"plan:a@1":null,"plan:b@1":{"features":{"feature:x":5,"feature:y":null,"feature:z":[{}]}}}}')
+  assert.deepEqual(plans(odd).map(([id]) => id), ['plan:a@1', 'plan:b@1'])
+  for (const name of featureNames(odd)) assert.equal(kind(odd.plans['plan:b@1'].features[name]), 'fixed')
+  assert.match(print(renameFeature(odd, 'feature:x', 'feature:w', () => true)), /"feature:w": 5/)
+  assert.deepEqual([parse('7'), parse('"x"'), parse('[]'), null].map(isObject), [false, false, false, false])
+})
+
 test('tiers are added and moved', () => {
   assert.equal(print(withAnother(parse('[{"upto":10},{}]'))), print(parse('[{"upto":10},{"upto":1010},{}]')))
   assert.equal(print(withAnother([])), print([{}]))
+  assert.equal(print(withAnother(parse('[null]'))), print(parse('[{"upto":1000},{}]')))
   assert.deepEqual(moved([1, 2, 3], 0, 2), [2, 3, 1])
   assert.deepEqual(moved([1, 2, 3], 2, 0), [3, 1, 2])
 })

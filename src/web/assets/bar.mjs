@@ -28,6 +28,7 @@ export const bar = (builder, header) => {
       button(name, 'stripe', () => builder.open({ kind: 'stripe' }), isReadOnly),
     ),
     isReadOnly && shared(builder),
+    builder.elsewhere !== null && elsewhere(builder),
     builder.notice !== '' && h('p', { className: 'error', role: 'alert' }, builder.notice),
     builder.generalFaults().map(fault => h('p', { className: 'error', role: 'alert' }, fault.message)),
   )
@@ -64,4 +65,13 @@ const shared = builder =>
     { className: 'notice' },
     h('p', {}, 'This model is in the link that you opened', builder.from === '' ? '.' : [', and is from ', h('span', { className: 'id' }, builder.from), '.'], ' It does not change.'),
     h('button', { type: 'button', data: { key: 'clone' }, onclick: () => builder.clone() }, 'Clone'),
+  )
+
+/** @param {Builder} builder */
+const elsewhere = builder =>
+  h(
+    'div',
+    { className: 'notice', role: 'status' },
+    h('p', {}, 'Another window has changed the model that this browser keeps. A change here takes its place.'),
+    h('button', { type: 'button', data: { key: 'elsewhere' }, onclick: () => builder.takeFromElsewhere() }, 'Show it here'),
   )

@@ -5,10 +5,11 @@ import { show } from './dom.mjs'
 import { Editor } from './editor.mjs'
 import { featurePanel, newFeaturePanel, rowPanel } from './feature-panel.mjs'
 import { below, mark } from './faults.mjs'
-import { dropped, kept, keep } from './files.mjs'
-import { grid } from './grid.mjs'
+import { dropped, kept, keep, whenKeptElsewhere } from './files.mjs'
+import { grid, keyOf } from './grid.mjs'
 import { History } from './history.mjs'
-import { parse } from './json.mjs'
+import { asText, parse } from './json.mjs'
+import { pressed } from './keyboard.mjs'
 import { get, plans } from './model.mjs'
 import { jsonPanel, sharePanel } from './other-panels.mjs'
 import { planPanel } from './plan-panel.mjs'
@@ -37,6 +38,8 @@ export class Builder extends Editor {
   faults = []
   /** @type {{ plans: Array<PricedPlan> } | null} */
   preview = null
+  /** Why the server computes no prices for a model without faults. */
+  notShown = ''
   /** @type {Map<string, string>} */
   usage = new Map()
   /** @type {any} */
@@ -47,6 +50,8 @@ export class Builder extends Editor {
   /** What somebody has to know, such as why a file cannot be read. */
   notice = ''
   panelCount = 0
+  /** What another window of this browser has kept since. @type {import('./files.mjs').Kept | null} */
+  elsewhere = null
 
   /** @type {Panel | null} */
   #panel = null
@@ -65,9 +70,10 @@ export class Builder extends Editor {
     const aside = document.createElement('aside')
     aside.hidden = true
     this.replaceChildren(bars, main, aside, this.#preview.element)
-    addEventListener('keydown', event => this.#key(event))
+    addEventListener('keydown', event => pressed(this, event))
     addEventListener('dragover', event => event.preventDefault())
     addEventListener('drop', event => dropped(this, event))
+    whenKeptElsewhere(kept => this.#changedElsewhere(kept))
     this.#start()
   }
 
@@ -108,7 +114,7 @@ export class Builder extends Editor {
 
   /** @param {string} plan @returns {Currency} */
   currency(plan) {
-    const code = String(get(this.model, ['plans', plan, 'currency']) || 'usd')
+    const code = asText(get(this.model, ['plans', plan, 'currency'])) || 'usd'
     const known = Object.hasOwn(this.currencies, code) ? this.currencies[code] : undefined
     return known ?? { decimals: 2, sign: code }
   }
@@ -128,6 +134,21 @@ export class Builder extends Editor {
     if (own.text === null) this.history.state = shared
     else this.history.push(shared)
     history.pushState(null, '', '/builder')
+    this.changed()
+    this.reopen()
+  }
+
+  /** @param {import('./files.mjs').Kept} kept */
+  #changedElsewhere(kept) {
+    const isSame = kept.text === this.text() && kept.title === this.state.title
+    this.elsewhere = isSame || this.isReadOnly ? null : kept
+    this.render()
+  }
+
+  /** Goes on with what another window has kept. Undo brings back what was here. */
+  takeFromElsewhere() {
+    if (this.elsewhere === null) return
+    this.history.push({ ...this.elsewhere, rows: [] })
     this.changed()
     this.reopen()
   }
@@ -192,6 +213,10 @@ export class Builder extends Editor {
     this.#mark()
   }
 
+  isOpen() {
+    return this.#opened !== null
+  }
+
   /** Notes that the panel is about the same under another name. @param {Opened} opened */
   follow(opened) {
     this.#opened = opened
@@ -237,6 +262,7 @@ export class Builder extends Editor {
 
   /** @override */
   changed() {
+    this.elsewhere = null
     if (!this.isReadOnly) keep({ title: this.state.title, text: this.text() })
     this.render()
     this.#ask()
@@ -262,10 +288,16 @@ export class Builder extends Editor {
       const text = this.text()
       const { faults } = await this.server.json('/v1/validate', text)
       const usage = [...this.usage].map(([feature, count]) => `usage=${encodeURIComponent(`${feature}=${count || '0'}`)}`)
-      const preview = faults.length === 0 ? await this.server.json(`/v1/preview?${usage.join('&')}`, text).catch(() => null) : null
+      let preview = this.preview
+      let notShown = ''
+      if (faults.length === 0) {
+        preview = await this.server.json(`/v1/preview?${usage.join('&')}`, text).catch(error => {
+          notShown = error.message
+          return null
+        })
+      }
       if (asked !== this.#asked) return
-      this.faults = faults
-      this.preview = preview ?? this.preview
+      Object.assign(this, { faults, preview, notShown })
     } catch (error) {
       if (asked !== this.#asked) return
       const message = /** @type {Error} */ (error).message
@@ -283,34 +315,6 @@ export class Builder extends Editor {
   /** The faults that are about no plan. */
   generalFaults() {
     return below(this.faults, []).filter(({ path }) => path.length < 2)
-  }
-
-  /** @param {KeyboardEvent} event */
-  #key(event) {
-    const isText = event.target instanceof HTMLTextAreaElement || (event.target instanceof HTMLInputElement && event.target.type !== 'checkbox')
-    const command = event.ctrlKey || event.metaKey
-    const key = event.key.toLowerCase()
-    if (event.key === 'Escape' && this.#opened !== null) this.close()
-    else if (command && key === 'z' && !isText) event.shiftKey ? this.redo() : this.undo()
-    else if (command && key === 'y' && !isText) this.redo()
-    else return
-    event.preventDefault()
-  }
-}
-
-/** The key of the button that opens a panel. @param {Opened} opened */
-const keyOf = opened => {
-  switch (opened.kind) {
-    case 'plan':
-      return `plan ${opened.plan}`
-    case 'feature':
-      return `cell ${opened.plan} ${opened.feature}`
-    case 'row':
-      return `row ${opened.feature}`
-    case 'new feature':
-      return 'add feature'
-    default:
-      return opened.kind
   }
 }
 

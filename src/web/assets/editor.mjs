@@ -2,7 +2,7 @@
 
 import { History } from './history.mjs'
 import { parse, print } from './json.mjs'
-import { copyPlan, emptyModel, featureNames, nextVersion, plans, set } from './model.mjs'
+import { copyPlan, emptyModel, featureNames, isObject, nextVersion, plans, set } from './model.mjs'
 
 /**
  * @typedef {import('./model.mjs').Path} Path
@@ -97,7 +97,7 @@ export class Editor extends HTMLElement {
   read(text, name) {
     try {
       const model = text.trim() === '' ? emptyModel() : parse(text)
-      if (typeof model !== 'object' || model === null || Array.isArray(model)) return 'A model is an object with plans.'
+      if (!isObject(model)) return 'A model is an object with plans.'
       this.#go({ ...this.state, model, text }, name)
       return null
     } catch (error) {

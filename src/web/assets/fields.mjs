@@ -1,7 +1,7 @@
 // Fields of a panel that show a value of the model, and change it as somebody types.
 
 import { h, labelled } from './dom.mjs'
-import { Num } from './json.mjs'
+import { Num, asText } from './json.mjs'
 import { get, set } from './model.mjs'
 import { toCount, toMinorUnit, toMoney } from './money.mjs'
 
@@ -44,9 +44,6 @@ const input = (subject, rest, show, understand, properties = {}) =>
     },
     ...properties,
   })
-
-/** @param {any} value */
-const asText = value => (value instanceof Num ? value.text : String(value ?? ''))
 
 /**
  * A text.

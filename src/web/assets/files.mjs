@@ -7,6 +7,8 @@ import { emptyModel } from './model.mjs'
 
 const KEY = 'tier-builder'
 
+/** @typedef {{ title: string, model: any, text: string | null }} Kept */
+
 /**
  * Keeps the model in this browser.
  *
@@ -20,7 +22,7 @@ export const keep = model => {
   }
 }
 
-/** The model that was kept, or an empty one. */
+/** The model that was kept, or an empty one. @returns {Kept} */
 export const kept = () => {
   try {
     const { title, text } = JSON.parse(localStorage.getItem(KEY) ?? '')
@@ -29,6 +31,12 @@ export const kept = () => {
     return { title: '', model: emptyModel(), text: null }
   }
 }
+
+/** Tells what other windows of this browser keep from now on. @param {(model: Kept) => void} tell */
+export const whenKeptElsewhere = tell =>
+  addEventListener('storage', event => {
+    if (event.key === KEY) tell(kept())
+  })
 
 /** @param {Builder} builder @param {File} file */
 const open = async (builder, file) => {

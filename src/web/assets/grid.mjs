@@ -2,7 +2,8 @@
 
 import { h } from './dom.mjs'
 import { below } from './faults.mjs'
-import { featureNames, get, kind, plans } from './model.mjs'
+import { asText } from './json.mjs'
+import { featureNames, kind, plans } from './model.mjs'
 import { INTERVALS } from './words.mjs'
 
 /** @typedef {import('./builder.mjs').Builder} Builder */
@@ -29,8 +30,9 @@ export const grid = builder => {
 /** @param {Builder} builder */
 const column = builder => (/** @type {[string, any]} */ [id, plan]) => {
   const own = below(builder.faults, ['plans', id]).filter(fault => fault.path[2] !== 'features' || fault.path.length < 4)
-  const currency = String(plan?.currency || 'usd').toUpperCase()
-  const interval = INTERVALS.find(([word]) => word === (plan?.interval || '@monthly'))?.[1] ?? plan?.interval
+  const currency = (asText(plan?.currency) || 'usd').toUpperCase()
+  const word = asText(plan?.interval) || '@monthly'
+  const interval = INTERVALS.find(([known]) => known === word)?.[1] ?? word
   return h(
     'th',
     { scope: 'col' },
@@ -43,7 +45,7 @@ const column = builder => (/** @type {[string, any]} */ [id, plan]) => {
         'aria-invalid': own.length > 0 ? 'true' : null,
         onclick: () => builder.open({ kind: 'plan', plan: id }),
       },
-      h('b', {}, String(plan?.title || '(no title)')),
+      h('b', {}, asText(plan?.title) || '(no title)'),
       h('span', { className: 'id' }, id),
       h('span', { className: 'note' }, `${currency} • ${interval}`),
       builder.isPushed(id) && h('span', { className: 'badge' }, 'in Stripe'),
@@ -71,7 +73,7 @@ const row = (builder, name, columns) => {
       h(
         'button',
         { className: 'cell', type: 'button', data: { key: `row ${name}` }, onclick: () => builder.open({ kind: 'row', feature: name }) },
-        h('b', {}, String(titled ?? name.replace(/^feature:/, ''))),
+        h('b', {}, asText(titled) || name.replace(/^feature:/, '')),
         h('span', { className: 'id' }, name),
       ),
     ),
@@ -109,7 +111,7 @@ const cell = (builder, id, plan, name) => {
       'aria-invalid': own.length > 0 ? 'true' : null,
       onclick: () => builder.open({ kind: 'feature', plan: id, feature: name }),
     },
-    h('span', {}, String(get(feature, ['title']) ?? shown?.title ?? name.replace(/^feature:/, ''))),
+    h('span', {}, asText(feature?.title) || shown?.title || name.replace(/^feature:/, '')),
     h('span', { className: 'note' }, KINDS[kind(feature)]),
     shown && h('span', { className: 'chip' }, shown.text),
     faultText(own),
@@ -145,6 +147,22 @@ const addFeature = (builder, count, columns) =>
       ),
     ),
   )
+
+/** The key of the button that opens a panel. @param {import('./editor.mjs').Opened} opened */
+export const keyOf = opened => {
+  switch (opened.kind) {
+    case 'plan':
+      return `plan ${opened.plan}`
+    case 'feature':
+      return `cell ${opened.plan} ${opened.feature}`
+    case 'row':
+      return `row ${opened.feature}`
+    case 'new feature':
+      return 'add feature'
+    default:
+      return opened.kind
+  }
+}
 
 const MOVES = /** @type {{ [key: string]: [number, number] }} */ ({
   ArrowUp: [-1, 0],

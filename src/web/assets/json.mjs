@@ -108,6 +108,16 @@ export const parse = text => {
 }
 
 /**
+ * A value where a text belongs: the text itself, and anything else as it is written.
+ *
+ * @param {Json | undefined} value
+ */
+export const asText = value => {
+  if (value === undefined || value === null) return ''
+  return typeof value === 'string' ? value : print(value)
+}
+
+/**
  * Writes a value, indented by two spaces.
  *
  * @param {Json} value

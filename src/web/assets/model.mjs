@@ -13,7 +13,7 @@ import { Num, parse, print } from './json.mjs'
 export const emptyModel = () => parse('{"plans":{}}')
 
 /** @param {unknown} value @returns {value is { [key: string]: any }} */
-const isObject = value =>
+export const isObject = value =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Num)
 
 /**
@@ -24,7 +24,8 @@ const isObject = value =>
 export const get = (value, path) => path.reduce((inner, step) => inner?.[step], value)
 
 /**
- * The same with another value at `path`; without it if the value is undefined.
+ * The same with another value at `path`; without it if the value is undefined. Where something else is in the way, such as a
+ * number in place of the plans, it gives way.
  *
  * @param {any} value
  * @param {Path} path
@@ -35,13 +36,13 @@ export const set = (value, path, to) => {
   const [step, ...rest] = path
   if (step === undefined) return to
   const inner = set(value?.[step], rest, to)
-  if (Array.isArray(value)) {
+  if (Array.isArray(value) && typeof step === 'number') {
     const copy = value.slice()
-    if (inner === undefined) copy.splice(Number(step), 1)
-    else copy[Number(step)] = inner
+    if (inner === undefined) copy.splice(step, 1)
+    else copy[step] = inner
     return copy
   }
-  const copy = Object.assign(Object.create(null), value)
+  const copy = Object.assign(Object.create(null), isObject(value) ? value : {})
   if (inner === undefined) delete copy[step]
   else copy[step] = inner
   return copy
@@ -150,7 +151,7 @@ export const copyPlan = (model, from, to) => {
  */
 export const renameFeature = (model, from, to, mayChange) =>
   plans(model)
-    .filter(([id, plan]) => mayChange(id) && plan.features?.[from] !== undefined)
+    .filter(([id, plan]) => mayChange(id) && plan?.features?.[from] !== undefined)
     .reduce((changed, [id]) => rename(changed, ['plans', id, 'features'], from, to), model)
 
 /**

@@ -7,7 +7,7 @@ import { featureNames, kind, plans } from './model.mjs'
 
 export class Preview {
   table = h('tier-pricing')
-  note = h('p', { className: 'note', hidden: true }, 'As it was before the faults.')
+  note = h('p', { className: 'note', role: 'status' })
   usage = h('div', { className: 'usage' })
   bills = h('ul', { className: 'plain bills', 'aria-live': 'polite' })
   element = h('section', { className: 'preview' },
@@ -17,7 +17,7 @@ export class Preview {
   /** @param {Builder} builder */
   update(builder) {
     this.table.data = builder.preview ?? { plans: [] }
-    this.note.hidden = !builder.hasFaults()
+    this.note.textContent = note(builder)
     show(this.bills, (builder.preview?.plans ?? []).map(bill))
     const names = counted(builder)
     // The fields stay while somebody types in one.
@@ -25,6 +25,12 @@ export class Preview {
     this.shown = names.join(' ')
     show(this.usage, names.map(name => field(builder, name)))
   }
+}
+
+/** Why the prices are not those of the model. @param {Builder} builder */
+const note = builder => {
+  if (builder.hasFaults()) return 'As it was before the faults.'
+  return builder.notShown && `The prices cannot be shown: ${builder.notShown}.`
 }
 
 /** The features whose usage is counted in some plan. @param {Builder} builder */

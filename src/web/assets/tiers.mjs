@@ -43,7 +43,7 @@ export const tierTable = (subject, tiers, currency) => {
 export const withAnother = tiers => {
   const last = tiers.at(-1)
   const added = Object.create(null)
-  if (last === undefined || last.upto !== undefined) return [...tiers, added]
+  if (last === undefined || last?.upto !== undefined) return [...tiers, added]
   const before = tiers.at(-2)?.upto
   const from = before instanceof Num && /^[0-9]+$/.test(before.text) ? BigInt(before.text) : 0n
   return [...tiers.slice(0, -1), set(last, ['upto'], new Num(String(from + STEP))), added]
