@@ -109,7 +109,35 @@ impl Line {
     }
 }
 
+/// What a meter has counted of a customer in a span of time.
+#[derive(Deserialize)]
+struct EventSummary {
+    #[serde(deserialize_with = "decimal")]
+    aggregated_value: Option<Decimal>,
+}
+
 impl Billing<'_> {
+    /// What a meter has counted of a customer from `start` until before `end`, both the first second of a minute, as far
+    /// as Stripe has processed the events.
+    pub async fn meter_total(
+        self,
+        meter: &str,
+        customer: &str,
+        start: i64,
+        end: i64,
+    ) -> Result<i64, Error> {
+        let path = ("/v1/billing/meters/*/event_summaries", meter);
+        let request = self.client.get(WITH_METERS, path);
+        let request = request
+            .param("customer", customer)
+            .param("start_time", start)
+            .param("end_time", end);
+        let summaries: Page<EventSummary> = request.send().await?;
+        let totals = summaries.data.iter();
+        let total: Decimal = totals.filter_map(|one| one.aggregated_value).sum();
+        Ok(total.to_i64().unwrap_or(i64::MAX))
+    }
+
     /// Reports an event. Stripe processes it later, and may drop it then.
     pub fn report_event(self, event: &MeterEvent<'_>) -> Write<Done> {
         let request = self

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::catalog::PricedFeature;
 use super::entitlement::Before;
 use super::generation;
+use super::generation::generation_of;
 use super::phases::Phase;
 use super::plan_change::{CurrentPlan, CurrentState};
 use super::refs::{OrgName, Reference};
@@ -162,7 +163,7 @@ impl Domain {
         if let Some(archived) = features.iter().find(|feature| feature.archived) {
             return Err(Error::PlanArchived(archived.name.plan().to_string()));
         }
-        self.generation_to_sell(&features)?;
+        generation_of(&features)?;
         Ok(features)
     }
 

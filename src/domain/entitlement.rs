@@ -186,6 +186,21 @@ impl Domain {
         }
     }
 
+    /// The remembered usage of an org at any age, unless it is known to be outdated.
+    pub(super) async fn remembered_usage(
+        &self,
+        org: &OrgName,
+    ) -> Result<Option<Arc<UsageSnapshot>>> {
+        let shared = self.shared().await?;
+        let store = self.entitlements(&shared);
+        let entry = store.and_then(|store| store.remembered_usage(&(shared.number, org.clone())));
+        let now = self.account.clock.millis();
+        let is_of_plan = |entry: &Entry<UsageSnapshot>| {
+            entry.plan == self.plan_number(org) && !entry.has_ended(now)
+        };
+        Ok(entry.filter(is_of_plan).map(|entry| entry.value))
+    }
+
     /// Whether this key may see values that were read with other keys of the account. In a process with many keys, a
     /// key that has read nothing for the lifetime of an answer may be revoked, or may lack the permission to read.
     fn may_read_memory(&self, life: Duration, now: i64) -> bool {

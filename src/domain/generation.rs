@@ -58,11 +58,39 @@ impl Schedule {
     }
 }
 
+/// Checks that the org can change to `features`. `later`: the first of them do not begin now.
+///
+/// # Errors
+/// [`Error::Invalid`] if the features are of both generations, or if the org's subscription is of another one and the
+/// change does not begin now.
+pub(super) fn check_generation<'a>(
+    state: CurrentState<'_>,
+    features: impl IntoIterator<Item = &'a PricedFeature>,
+    later: bool,
+) -> Result<()> {
+    let Some(asked) = generation_of(features)? else {
+        return Ok(());
+    };
+    let stays = match state {
+        CurrentState::Nothing => true,
+        CurrentState::NotStarted(schedule) => schedule.generation() == asked,
+        CurrentState::Subscribed(subscription) => subscription.generation() == asked || !later,
+    };
+    if stays {
+        return Ok(());
+    }
+    Err(Error::Invalid(
+        "the org's plan is billed by usage records and the new one by billing meters, or the other way round: such a \
+         change needs a new subscription, which can only begin now"
+            .to_owned(),
+    ))
+}
+
 /// The generation of the metered features; none if no feature is metered.
 ///
 /// # Errors
 /// [`Error::Invalid`] if they are of both.
-fn generation_of<'a>(
+pub(super) fn generation_of<'a>(
     features: impl IntoIterator<Item = &'a PricedFeature>,
 ) -> Result<Option<Generation>> {
     let metered = features.into_iter().filter(|one| one.generation.is_some());
@@ -161,54 +189,6 @@ impl Domain {
         } else {
             Generation::Classic
         })
-    }
-
-    /// The generation of the features that are going to be sold; none if no feature is metered.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if they are of both generations, or have meters and this server has a ledger.
-    pub(super) fn generation_to_sell<'a>(
-        &self,
-        features: impl IntoIterator<Item = &'a PricedFeature>,
-    ) -> Result<Option<Generation>> {
-        let generation = generation_of(features)?;
-        if generation == Some(Generation::Meters) && self.has_ledger() {
-            return Err(Error::Invalid(
-                "the plan is billed by billing meters, to which a ledger does not deliver yet: use a server without \
-                 --ledger, or push the plan with --stripe-generation classic, under a new version"
-                    .to_owned(),
-            ));
-        }
-        Ok(generation)
-    }
-
-    /// Checks that the org can change to `features`. `later`: the first of them do not begin now.
-    ///
-    /// # Errors
-    /// Those of [`generation_to_sell`](Self::generation_to_sell), and [`Error::Invalid`] if the org's subscription is of
-    /// another generation and the change does not begin now.
-    pub(super) fn check_generation<'a>(
-        &self,
-        state: CurrentState<'_>,
-        features: impl IntoIterator<Item = &'a PricedFeature>,
-        later: bool,
-    ) -> Result<()> {
-        let Some(asked) = self.generation_to_sell(features)? else {
-            return Ok(());
-        };
-        let stays = match state {
-            CurrentState::Nothing => true,
-            CurrentState::NotStarted(schedule) => schedule.generation() == asked,
-            CurrentState::Subscribed(subscription) => subscription.generation() == asked || !later,
-        };
-        if stays {
-            return Ok(());
-        }
-        Err(Error::Invalid(
-            "the org's plan is billed by usage records and the new one by billing meters, or the other way round: such \
-             a change needs a new subscription, which can only begin now"
-                .to_owned(),
-        ))
     }
 
     /// Whether a push may create prices with meters if Stripe refuses classic ones.

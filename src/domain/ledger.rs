@@ -9,6 +9,7 @@ mod deliver;
 mod figures;
 mod history;
 mod maintain;
+mod on_meters;
 mod open;
 mod parked;
 mod reserve;

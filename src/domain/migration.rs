@@ -15,6 +15,7 @@ mod targets;
 use std::collections::BTreeSet;
 
 use super::catalog::{Catalog, PricedFeature};
+use super::generation::generation_of;
 use super::refs::{FeatureName, FeaturePlan, OrgName, PlanName};
 use super::{Domain, Error, Result};
 
@@ -251,7 +252,7 @@ impl Domain {
             return Err(Error::PlanArchived(request.to.to_string()));
         }
         let from = terms.catalog.plan(&request.from)?;
-        self.generation_to_sell(from.iter().chain(&to))?;
+        generation_of(from.iter().chain(&to))?;
         let currency = |plan: &[PricedFeature]| {
             let first = plan.first();
             first

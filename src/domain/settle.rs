@@ -7,10 +7,11 @@
 
 use super::identity::SharedState;
 use super::org::ResolvedOrg;
-use super::refs::OrgName;
+use super::refs::{FeatureName, OrgName};
 use super::revision::{self, Decisions, Revision};
 use super::schedule::CustomerState;
 use super::subscription::Subscriptions;
+use super::usage::Carried;
 use super::{CallerState, Domain, Failure, Lane, Result};
 use crate::billing::Subscription;
 use telemetry::error_chain;
@@ -26,9 +27,33 @@ impl Domain {
             let key = (shared.number, org.customer.as_ref().into());
             shared.memory.settled().remove(&key);
         }
-        if !is_needed(&shared, &org.customer, found) {
-            return;
+        if is_needed(&shared, &org.customer, found) {
+            self.start_settling(org, &shared);
         }
+    }
+
+    /// Queues the work on levels that a scheduled change has left on removed items.
+    pub(super) async fn settle_levels_in_background(
+        &self,
+        org: &ResolvedOrg,
+        subscription: &Subscription,
+        removed: &Carried,
+    ) {
+        let has_item = |feature: &FeatureName| {
+            let mut items = subscription.items.data.iter();
+            items.any(|item| {
+                let name = item.price.feature_plan();
+                item.price.is_level() && name.is_some_and(|name| name.feature() == *feature)
+            })
+        };
+        if removed.levels().any(|(feature, _)| has_item(feature))
+            && let Ok(shared) = self.shared().await
+        {
+            self.start_settling(org, &shared);
+        }
+    }
+
+    fn start_settling(&self, org: &ResolvedOrg, shared: &SharedState) {
         let clock = self.test_clock.as_deref().unwrap_or_default();
         let org = org.name.clone();
         let name = format!("settle:{}:{clock}:{org}", shared.number);
@@ -78,6 +103,9 @@ impl Domain {
         let now = self.now().await?;
         self.end_superseded(org, state, now, revision).await?;
         self.settle_changes(org, state, revision).await?;
+        if let Some(current) = &state.current {
+            self.settle_levels(org, current, revision).await?;
+        }
         let shared = self.shared().await?;
         let current = state.current.as_ref();
         let settled = current.map_or(&*org.customer, |current| current.id.as_str());

@@ -126,7 +126,10 @@ impl Domain {
         };
         let has_others = !subscriptions.superseded.is_empty() || !subscriptions.others.is_empty();
         let (used, carried) = if current.is_on_meters() {
-            self.usage_on_meters(&current).await?
+            let (used, removed) = self.usage_on_meters(&current).await?;
+            self.settle_levels_in_background(org, &current, &removed)
+                .await;
+            (used, removed)
         } else {
             let used = self.complete_usage(customer, &current, lines?, has_others);
             (used.await?, self.carried_to_items(&current).await?)

@@ -30,9 +30,13 @@
 //! 1. Each [`Set`](state::Set) is a usage record to send: `action=set`, with its quantity, timestamp and key unchanged,
 //!    and with a time-out below 20 seconds. The sender submits the [`Outcome`](state::Outcome) as `Answered`. A set
 //!    whose outcome is lost, or whose sender has died, is handed out again.
+//!    Each [`MeterEvent`](state::MeterEvent) is an event of a meter, and treated the same way.
 //! 2. Each [`ReadSummary`](state::ReadSummary) is a summary to read. The sender submits the value as `Summary`. The
 //!    caller may also submit a `Summary` that was not asked for, with the number that the total's delivery had before
 //!    the read began.
+//!
+//! 3. Each [`Move`](state::Move) asks where usage of a feature goes now: of usage that is too late for its period, or of
+//!    a level that a meter loses with its period. The sender submits `TooLate` or `Continue`.
 //!
 //! A **plan change** of an org takes four steps. Hold the org's reports. Submit `Seal` with the org until it hands out
 //! nothing: Stripe then has all usage. Change the plan. Let the reports continue. The next report of a feature opens a
@@ -45,8 +49,7 @@
 //!
 //! # Limitations
 //!
-//! Meters are not supported; `sealed_batches`, a table for them, is empty. Items with billing thresholds accept
-//! increments only, so they must not be targets.
+//! Items with billing thresholds accept increments only, so they must not be targets unless their price has a meter.
 
 mod in_memory;
 mod place;

@@ -22,6 +22,7 @@ fn report(n: i64, key: Option<&str>) -> Event {
             feature: "feature:f".into(),
             item: "si_1".into(),
             since: Time::default(),
+            meter: None,
             aggregate: Aggregate::Sum,
             period: Period {
                 start: START,

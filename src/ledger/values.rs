@@ -147,6 +147,15 @@ impl Aggregate {
     }
 }
 
+/// A billing meter, and the customer whose events it counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meter {
+    /// `mtr_…`.
+    pub id: Arc<str>,
+    /// `cus_…`.
+    pub customer: Arc<str>,
+}
+
 /// The number of an org's plan, among processes that share a ledger: it is odd while the plan is changed, and another one
 /// afterwards. A process that is alone has only 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -176,6 +185,8 @@ pub struct Target {
     pub item: Item,
     /// When the item's subscription began. Levels of an earlier subscription no longer apply.
     pub since: Time,
+    /// The meter of the item's price; `None`: its usage is recorded on the item.
+    pub meter: Option<Meter>,
     /// How the item's price aggregates.
     pub aggregate: Aggregate,
     /// The running period.

@@ -210,6 +210,7 @@ fn target(org: usize, end: i64, now: i64) -> Target {
         feature: "feature:calls".into(),
         item: format!("si_{org}").as_str().into(),
         since: before.start,
+        meter: None,
         aggregate: Aggregate::Sum,
         period,
         previous,

@@ -35,6 +35,7 @@ fn report(number: u64, keys: Keys) -> Event {
             feature: "feature:calls".into(),
             item: format!("si_{org}").as_str().into(),
             since: Time::default(),
+            meter: None,
             aggregate: Aggregate::Sum,
             period: Period {
                 start: START,

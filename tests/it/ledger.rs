@@ -4,6 +4,7 @@ mod batches;
 mod changes;
 mod crashes;
 mod levels;
+mod on_meters;
 mod outages;
 mod reservations;
 mod restarts;
@@ -17,7 +18,7 @@ use clock::Clock;
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Rule};
 use tempfile::TempDir;
-use tier::domain::{Delivered, Error, LedgerHandle, LedgerSettings};
+use tier::domain::{Delivered, Error, Generation, GenerationSetting, LedgerHandle, LedgerSettings};
 
 use crate::harness::{Answer, DAY, START, Settings, TestApp};
 
@@ -40,8 +41,17 @@ impl std::ops::Deref for WithLedger {
 
 impl WithLedger {
     async fn start() -> Self {
+        Self::with(Settings::remembering()).await
+    }
+
+    /// With plans on meters.
+    async fn on_meters() -> Self {
+        Self::with(meters()).await
+    }
+
+    async fn with(settings: Settings) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let app = TestApp::with(Settings::remembering()).await;
+        let app = TestApp::with(settings).await;
         let app = app.with_ledger(&folder.path().join("tier.db")).await;
         app.push(&json!({"plans": {
             "plan:free@1": {"features": {
@@ -114,6 +124,15 @@ impl WithLedger {
             .stripe_get(&format!("/v1/invoices/upcoming?customer={customer}"))
             .await;
         upcoming["total"].as_i64().expect("cents")
+    }
+}
+
+/// A server that remembers, whose plans are on meters. Events count while the period's invoice is a draft.
+fn meters() -> Settings {
+    Settings {
+        generation: GenerationSetting::Fixed(Generation::Meters),
+        invoice_draft: 60 * MINUTE,
+        ..Settings::remembering()
     }
 }
 

@@ -150,6 +150,13 @@ async fn check_account(domain: &Domain, ledgers: &str) -> anyhow::Result<()> {
 async fn compare(domain: &Domain, told: &[Total], settled: &[Total]) -> anyhow::Result<Comparison> {
     let mut found = Comparison::default();
     for of_item in told.chunk_by(|a, b| a.item == b.item) {
+        if of_item[0].meter.is_some() {
+            for total in of_item {
+                let has = domain.counted_by_meter(total).await?;
+                found.compare_with(total, has);
+            }
+            continue;
+        }
         let item = of_item[0].item.as_str();
         let Some(recorded) = domain.recorded_on_item(item).await? else {
             let totals = of_item.iter().map(about).collect::<Vec<_>>().join("; ");
@@ -179,7 +186,10 @@ impl Comparison {
             .timestamp
             .unwrap_or(total.period.start.seconds());
         let period = recorded.iter().find(|one| one.contains(at));
-        let has = period.map_or(0, |one| one.total);
+        self.compare_with(total, period.map_or(0, |one| one.total));
+    }
+
+    fn compare_with(&mut self, total: &Total, has: i64) {
         self.compared += 1;
         let (about, told) = (about(total), total.delivery.told);
         match total.mismatch(has) {

@@ -16,7 +16,7 @@ use crate::domain::refs::{FeatureName, OrgName};
 use crate::domain::usage::{Report, reused};
 use crate::domain::{Domain, Error, Result};
 use crate::ledger::Ledger;
-use crate::ledger::state::{self, Answer, Change, Event, Key, LARGEST, Refusal};
+use crate::ledger::state::{self, Answer, Change, Event, Key, LARGEST, LARGEST_ON_METER, Refusal};
 use crate::ledger::values::Time;
 
 /// How many orgs one request looks up in parallel.
@@ -245,10 +245,12 @@ fn refused(report: &Report, refusal: Refusal, elsewhere: i64) -> Error {
         Refusal::TooLow { least } => too_low(&report.feature, least.saturating_add(elsewhere)),
         Refusal::TooFarAhead => Error::Invalid("at must be at most 5 minutes ahead".to_owned()),
         Refusal::OutsidePeriod => Error::Invalid(
-            "at must be in the running billing period, or in the one before until 4 minutes after its end".to_owned(),
+            "at must be in the running billing period, or in the one before until 4 minutes after its end (50 minutes if a \
+             meter bills it)"
+                .to_owned(),
         ),
         Refusal::TooLarge => Error::Invalid(format!(
-            "the total of {} in a period can be {LARGEST} at most",
+            "the total of {} in a period can be {LARGEST} at most, and {LARGEST_ON_METER} if a meter bills it",
             report.feature
         )),
         other => Error::Invalid(other.to_string()),

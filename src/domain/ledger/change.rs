@@ -70,7 +70,8 @@ impl Domain {
     /// which Stripe bills with the old plan.
     ///
     /// # Errors
-    /// [`Error::Undelivered`] if Stripe does not accept all usage. The plan must not be changed then.
+    /// [`Error::Undelivered`] if Stripe does not accept all usage, and [`Error::Unprocessed`] if it does not process it in
+    /// time. The plan must not be changed then.
     pub(in crate::domain) async fn before_plan_change(
         &self,
         org: &OrgName,
@@ -80,8 +81,10 @@ impl Domain {
         let own = self.hold(&shared.reports, org.as_str()).await?;
         let mut change = None;
         if let Some((handle, held)) = self.ledger().zip(lock.held.as_ref()) {
-            change = held.begin_plan_change(handle.opened()?).await?;
+            let ledger = handle.opened()?;
+            change = held.begin_plan_change(ledger).await?;
             self.deliver_org(handle, org).await?;
+            self.await_ledger_events(ledger, org).await?;
             held.check()?;
         }
         Ok(HeldReports {

@@ -12,8 +12,10 @@ use crate::domain::entitlement::UsageSnapshot;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Result};
 use crate::ledger::Ledger;
-use crate::ledger::state::{Answer, Event, Outcome, ReadSummary, Seal, Sealed, Set};
-use crate::ledger::values::{Target, Time};
+use crate::ledger::state::{
+    Answer, Event, Move, Outcome, ReadSummary, Seal, Sealed, Set, Summed, TotalId,
+};
+use crate::ledger::values::{Feature, Org, Period, Target, Time};
 use crate::stripe;
 
 /// The maximum number of totals delivered in one round.
@@ -33,8 +35,8 @@ pub struct Delivered {
     pub refused: usize,
 }
 
-/// The outcome of one set or summary.
-enum Handled {
+/// The outcome of one call.
+pub(super) enum Handled {
     Told,
     Unanswered,
     Refused,
@@ -63,14 +65,16 @@ impl Domain {
         let mut latest = i64::MIN;
         for _ in 0..MAX_ROUNDS {
             let sealed = self.seal(handle, Some(org)).await?;
-            if sealed == Sealed::default() {
+            if sealed.is_empty() {
                 self.wait_out_second(latest).await;
                 return Ok(());
             }
-            let timestamps = sealed.sets.iter().map(|set| set.timestamp);
-            latest = timestamps.fold(latest, i64::max);
+            let sets = sealed.sets.iter().map(|set| set.timestamp);
+            let events = sealed.events.iter().map(|event| event.timestamp);
+            latest = sets.chain(events).fold(latest, i64::max);
+            let waiting = sealed.waiting;
             let delivered = self.carry_out_sealed(ledger, sealed).await?;
-            if delivered.unanswered > 0 {
+            if delivered.unanswered > 0 || waiting > 0 {
                 break;
             }
         }
@@ -95,7 +99,10 @@ impl Domain {
         let now = Time::from_millis(self.account.clock.millis());
         let wait = handle.0.settings.deliver_after.as_millis();
         // Stripe refuses a timestamp that is ahead of its clock.
-        let date = self.stripe().server_time().map_or(now, Time::from_seconds);
+        let date = match &self.test_clock {
+            Some(_) => self.ledger_time().await?,
+            None => self.stripe().server_time().map_or(now, Time::from_seconds),
+        };
         let seal = Event::Seal(Seal {
             date,
             deliver_after: i64::try_from(wait).unwrap_or(i64::MAX),
@@ -110,19 +117,19 @@ impl Domain {
     }
 
     async fn carry_out_sealed(&self, ledger: &Ledger, sealed: Sealed) -> Result<Delivered> {
-        let sets = sealed.sets.into_iter().map(|set| self.send(ledger, set));
-        let sets: Vec<_> = stream::iter(sets)
-            .buffer_unordered(self.parallel())
-            .collect()
-            .await;
+        let sets = sealed.sets.into_iter();
+        let sets = sets.map(|set| self.send(ledger, set).boxed());
+        let events = sealed.events.into_iter();
+        let events = events.map(|event| self.send_to_meter(ledger, event).boxed());
         let summaries = sealed.summaries.into_iter();
-        let summaries = summaries.map(|read| self.read_for_ledger(ledger, read));
-        let summaries: Vec<_> = stream::iter(summaries)
-            .buffer_unordered(self.parallel())
-            .collect()
-            .await;
+        let summaries = summaries.map(|read| self.read_for_ledger(ledger, read).boxed());
+        let moves = sealed.moves.into_iter();
+        let moves = moves.map(|one| self.move_in_round(ledger, one).boxed());
+        let calls = sets.chain(events).chain(summaries).chain(moves);
+        let calls: Vec<BoxFuture<'_, Result<Handled>>> = calls.collect();
+        let mut calls = stream::iter(calls).buffer_unordered(self.parallel());
         let mut delivered = Delivered::default();
-        for handled in sets.into_iter().chain(summaries) {
+        while let Some(handled) = calls.next().await {
             match handled? {
                 Handled::Told => delivered.told += 1,
                 Handled::Unanswered => delivered.unanswered += 1,
@@ -130,6 +137,17 @@ impl Domain {
             }
         }
         Ok(delivered)
+    }
+
+    async fn move_in_round(&self, ledger: &Ledger, one: Move) -> Result<Handled> {
+        match self.move_usage(ledger, &one).await {
+            Ok(()) => Ok(Handled::Told),
+            Err(error @ Error::LedgerUnavailable(_)) => Err(error),
+            Err(error) => {
+                tracing::debug!(%error, org = %one.org, "where usage goes now is asked again");
+                Ok(Handled::Unanswered)
+            }
+        }
     }
 
     async fn send(&self, ledger: &Ledger, set: Set) -> Result<Handled> {
@@ -149,7 +167,7 @@ impl Domain {
                 (Outcome::Ended, Handled::Unanswered)
             }
             Err(error) if is_refusal(&error) => {
-                let Ok(next) = self.next_target(&set).await else {
+                let Ok(next) = self.next_target(&set.org, &set.feature).await else {
                     return Ok(Handled::Unanswered);
                 };
                 let reason = error.to_string().into();
@@ -160,33 +178,48 @@ impl Domain {
                 (Outcome::Lost, Handled::Unanswered)
             }
         };
+        let usage = (&set.org, &set.feature, set.total);
         let answered = Event::Answered {
             total: set.total,
             number: set.number,
             outcome,
         };
-        let item = &set.item;
-        match self.submit_one(ledger, answered).await? {
-            Some(Answer::Late { n, parked: true }) => {
-                tracing::error!(org = %set.org, feature = %set.feature, %item, n, "usage that Stripe refuses is parked");
-            }
-            Some(Answer::Late { n, parked: false }) if n != 0 => {
-                tracing::warn!(org = %set.org, feature = %set.feature, %item, n, "late usage is billed where it goes now");
-            }
-            _ => {}
-        }
+        self.submit_outcome(ledger, usage, answered).await?;
         Ok(handled)
     }
 
-    /// Where usage of a set's feature goes now; `None` if the org no longer has the feature. Boxed, because reading an
+    /// Submits an event that may move or park usage, and logs that.
+    pub(super) async fn submit_outcome(
+        &self,
+        ledger: &Ledger,
+        (org, feature, total): (&Org, &Feature, TotalId),
+        event: Event,
+    ) -> Result<()> {
+        let total = total.0;
+        match self.submit_one(ledger, event).await? {
+            Some(Answer::Late { n, parked: true }) => {
+                tracing::error!(%org, %feature, total, n, "usage that Stripe refuses is parked");
+            }
+            Some(Answer::Late { n, parked: false }) if n != 0 => {
+                tracing::warn!(%org, %feature, total, n, "late usage is billed where it goes now");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Where usage of a feature goes now; `None` if the org no longer has the feature. Boxed, because reading an
     /// org may cause a change of plan, which delivers.
     ///
     /// # Errors
     /// If Stripe cannot be asked now.
-    fn next_target<'a>(&'a self, set: &'a Set) -> BoxFuture<'a, Result<Option<Target>>> {
+    pub(super) fn next_target<'a>(
+        &'a self,
+        org: &'a Org,
+        feature: &'a Feature,
+    ) -> BoxFuture<'a, Result<Option<Target>>> {
         let found = async move {
-            let (Ok(org), Ok(feature)) = (set.org.as_str().parse(), set.feature.as_str().parse())
-            else {
+            let (Ok(org), Ok(feature)) = (org.as_str().parse(), feature.as_str().parse()) else {
                 return Ok(None);
             };
             // The remembered state may be the one that Stripe has just refused.
@@ -201,16 +234,18 @@ impl Domain {
     }
 
     async fn read_for_ledger(&self, ledger: &Ledger, read: ReadSummary) -> Result<Handled> {
-        let ReadSummary {
-            total,
-            number,
-            item,
-            period,
-        } = read;
-        let value = match self.recorded_in(item.as_str(), period).await {
-            Ok(value) => value.unwrap_or(0),
-            // The item is gone, so the set will be refused, which decides the outcome.
-            Err(error) if error.is_item_gone() => 0,
+        let (total, number, item) = (read.total, read.number, &read.item);
+        let value = match &read.of {
+            Summed::Records => match self.recorded_in(item.as_str(), read.period).await {
+                // The item is gone, so the set will be refused, which decides the outcome.
+                Err(error) if error.is_item_gone() => Ok(0),
+                value => value.map(|value| value.unwrap_or(0)).map_err(Error::from),
+            },
+            Summed::Preview => self.shown_of_item(&read.org, item).await,
+            Summed::Minute { meter, start } => self.counted_in_minute(meter, *start).await,
+        };
+        let value = match value {
+            Ok(value) => value,
             Err(error) => {
                 tracing::debug!(%error, %item, "a summary was not read, and is read again");
                 return Ok(Handled::Unanswered);
@@ -227,7 +262,7 @@ impl Domain {
         Ok(Handled::Told)
     }
 
-    async fn submit_one(&self, ledger: &Ledger, event: Event) -> Result<Option<Answer>> {
+    pub(super) async fn submit_one(&self, ledger: &Ledger, event: Event) -> Result<Option<Answer>> {
         let now = Time::from_millis(self.account.clock.millis());
         let answers = ledger.submit(vec![event], now).await?;
         let answer = answers.into_iter().next();
@@ -242,7 +277,7 @@ impl Domain {
     pub(super) async fn recorded_in(
         &self,
         item: &str,
-        period: crate::ledger::values::Period,
+        period: Period,
     ) -> Result<Option<i64>, stripe::Error> {
         let summaries = self.billing().usage_summaries(item, 100).await?;
         let start = period.start.seconds();
@@ -255,6 +290,6 @@ impl Domain {
 }
 
 /// Whether the content was refused permanently, rather than the key or the rate.
-fn is_refusal(error: &stripe::Error) -> bool {
+pub(super) fn is_refusal(error: &stripe::Error) -> bool {
     error.is_item_missing() || error.is_invalid_request()
 }

@@ -1,12 +1,14 @@
 //! Periodic maintenance of the ledger: ended periods are settled with Stripe's invoices, old entries are compacted, and
 //! undelivered usage is counted.
 
+use super::LedgerHandle;
+use crate::billing::InvoiceLine;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Failure, Result};
 use crate::ledger::Ledger;
-use crate::ledger::state::{Answer, Event, Total};
+use crate::ledger::state::{Answer, Event, Move, Total};
 use crate::ledger::store::read::Status;
-use crate::ledger::values::Time;
+use crate::ledger::values::{Aggregate, Meter, Time};
 
 /// How long after a period's end its invoice is final: invoices are drafts for about an hour.
 const BILLED_AFTER: i64 = 2 * 60 * 60 * 1000;
@@ -36,7 +38,7 @@ impl Domain {
         let (status, due) = due.await?;
         self.show(&status, now);
         for total in due {
-            self.settle_total(ledger, &total, now).await?;
+            self.settle_total(handle, ledger, &total, now).await?;
         }
         let keep = i64::try_from(handle.0.settings.keep.as_millis()).unwrap_or(i64::MAX);
         let old = now.plus(keep.saturating_neg());
@@ -55,8 +57,29 @@ impl Domain {
         metrics.ledger_lag.set(lag);
     }
 
-    async fn settle_total(&self, ledger: &Ledger, total: &Total, now: Time) -> Result<()> {
-        let billed = self.billed(total).await?;
+    async fn settle_total(
+        &self,
+        handle: &LedgerHandle,
+        ledger: &Ledger,
+        total: &Total,
+        now: Time,
+    ) -> Result<()> {
+        let billed = match &total.meter {
+            Some(meter) => {
+                if total.aggregate == Aggregate::Perpetual && total.n != 0 {
+                    // A settled total is not asked again whether it continues.
+                    let level = Move {
+                        total: total.id,
+                        org: total.org.clone(),
+                        feature: total.feature.clone(),
+                        is_late: false,
+                    };
+                    self.move_usage(ledger, &level).await?;
+                }
+                self.billed_by_meter(handle, meter, total).await?
+            }
+            None => self.billed(total).await?,
+        };
         let settle = Event::Settle {
             total: total.id,
             billed,
@@ -96,30 +119,69 @@ impl Domain {
         Ok(found.unwrap_or(0))
     }
 
+    /// The quantity that Stripe billed for a total with a meter. A line of an invoice is of all items with its price, so
+    /// a difference is that of the newest.
+    async fn billed_by_meter(
+        &self,
+        handle: &LedgerHandle,
+        meter: &Meter,
+        total: &Total,
+    ) -> Result<i64> {
+        let (wanted, period) = (meter.clone(), total.period);
+        let all = handle.read(move |reader| reader.totals_on_meter(&wanted, period.start));
+        let others: Vec<Total> = all
+            .await?
+            .into_iter()
+            .filter(|one| one.id != total.id)
+            .collect();
+        if others.iter().any(|one| one.id > total.id) {
+            return Ok(total.billable());
+        }
+        let lines = match total.org.as_str().parse() {
+            Ok(org) => self.lines_since(&org, period.start).await?,
+            Err(_) => Vec::new(),
+        };
+        let own = lines.into_iter().filter(|line| {
+            let price = line.price.as_ref().and_then(|price| price.meter());
+            let start = Time::from_seconds(line.period.start);
+            price == Some(&*meter.id) && !line.proration && period.contains(start)
+        });
+        let quantities = own.map(|line| line.quantity.unwrap_or(0));
+        let billed = quantities.fold(0, i64::saturating_add);
+        let elsewhere = others.iter().map(Total::billable);
+        Ok(elsewhere.fold(billed, i64::saturating_sub))
+    }
+
     async fn billed_on_invoices(&self, org: &OrgName, total: &Total) -> Result<Option<i64>> {
-        let mut org = match self.resolve_org(org).await {
-            Err(Error::OrgNotFound) => return Ok(None),
-            org => org?,
-        };
-        let since = total.period.start.seconds();
-        let invoices = loop {
-            let invoices = self.billing().customer_invoices_since(&org.customer, since);
-            match invoices.await {
-                Ok(invoices) => break invoices,
-                Err(error) => match self.resolve_again(&org, Failure::from(error).into()).await {
-                    Ok(again) => org = again,
-                    Err(Error::OrgNotFound) => return Ok(None),
-                    Err(error) => return Err(error),
-                },
-            }
-        };
-        let lines = invoices.iter().flat_map(|invoice| &invoice.lines.data);
-        let own = lines.filter(|line| {
+        let lines = self.lines_since(org, total.period.start).await?;
+        let own = lines.into_iter().filter(|line| {
             let item = line.subscription_item.as_deref();
             let start = Time::from_seconds(line.period.start);
             item == Some(total.item.as_str()) && !line.proration && total.period.contains(start)
         });
         let quantities = own.map(|line| line.quantity.unwrap_or(0));
         Ok(quantities.reduce(i64::saturating_add))
+    }
+
+    /// The lines of the org's invoices since a time; none if Stripe has no such org any more.
+    async fn lines_since(&self, org: &OrgName, since: Time) -> Result<Vec<InvoiceLine>> {
+        let mut org = match self.resolve_org(org).await {
+            Err(Error::OrgNotFound) => return Ok(Vec::new()),
+            org => org?,
+        };
+        let since = since.seconds();
+        let invoices = loop {
+            let invoices = self.billing().customer_invoices_since(&org.customer, since);
+            match invoices.await {
+                Ok(invoices) => break invoices,
+                Err(error) => match self.resolve_again(&org, Failure::from(error).into()).await {
+                    Ok(again) => org = again,
+                    Err(Error::OrgNotFound) => return Ok(Vec::new()),
+                    Err(error) => return Err(error),
+                },
+            }
+        };
+        let lines = invoices.into_iter();
+        Ok(lines.flat_map(|invoice| invoice.lines.data).collect())
     }
 }

@@ -6,7 +6,7 @@ use crate::domain::Error;
 use crate::domain::billing_cycle::BillingPeriod;
 use crate::domain::entitlement::{Kind, UsageSnapshot};
 use crate::domain::refs::{FeatureName, OrgName};
-use crate::ledger::values::{Aggregate, Feature, Period, PlanNumber, Target, Time};
+use crate::ledger::values::{Aggregate, Feature, Meter, Period, PlanNumber, Target, Time};
 
 /// The ledger's name of a feature.
 pub(super) fn feature_in_ledger(feature: &FeatureName) -> Feature {
@@ -36,11 +36,6 @@ impl UsageSnapshot {
                 Error::FeatureNotFound
             }
         })?;
-        if item.sold.on_meter {
-            return Err(Error::Invalid(format!(
-                "{feature} is billed by a meter, to which a ledger does not deliver yet: use a server without --ledger"
-            )));
-        }
         let period = self.period_at(now.seconds());
         let previous = self.period_before(period);
         // The item had an earlier period only if it existed then.
@@ -50,6 +45,7 @@ impl UsageSnapshot {
             feature: feature_in_ledger(feature),
             item: (&*item.id).into(),
             since: Time::from_seconds(self.began()),
+            meter: self.meter_of(item),
             aggregate: aggregate(item.sold.kind),
             period: period_in_ledger(period),
             previous: previous.map(period_in_ledger),
@@ -79,6 +75,10 @@ pub(super) fn target_of(
         feature: feature_in_ledger(&feature),
         item: item.id.as_str().into(),
         since: Time::from_seconds(subscription.start_date),
+        meter: item.price.meter().map(|id| Meter {
+            id: id.into(),
+            customer: subscription.customer.as_str().into(),
+        }),
         aggregate: aggregate(kind),
         period: Period {
             start: Time::from_seconds(subscription.current_period_start),

@@ -12,6 +12,7 @@ use super::notes::check_metadata_room;
 use super::transfer::{ItemChange, Transfer};
 use super::usage_charge::UsageCharge;
 use crate::billing::{Generation, NewSchedule, Schedule, Subscription};
+use crate::domain::generation::check_generation;
 use crate::domain::org::ResolvedOrg;
 use crate::domain::plan_change::{self, Action, Change, CurrentPlan, ResolvedPhase};
 use crate::domain::request_key;
@@ -40,7 +41,7 @@ impl Domain {
             return Ok(());
         }
         check_archived(asked, Some(&state))?;
-        self.check_generations(&state, asked)?;
+        check_generations(&state, asked)?;
         let current_plan = CurrentPlan::of(state.current_state(), now);
         for phase in asked {
             current_plan.check(&phase.features)?;
@@ -163,7 +164,7 @@ impl Domain {
             let change = appended
                 .as_deref()
                 .map_or(change, |asked| Change { asked, ..change });
-            self.check_generations(&state, change.asked)?;
+            check_generations(&state, change.asked)?;
             let written = self.write(org, change, &state, &revision, is_made);
             match written.await {
                 Ok(()) => return Ok(()),
@@ -241,13 +242,6 @@ impl Domain {
                 .await?;
         }
         Ok(())
-    }
-
-    /// Checks the generations of the requested phases.
-    fn check_generations(&self, state: &CustomerState, asked: &[ResolvedPhase]) -> Result<()> {
-        let later = asked.first().is_some_and(|first| first.effective.is_some());
-        let features = asked.iter().flat_map(|phase| &phase.features);
-        self.check_generation(state.current_state(), features, later)
     }
 
     /// Carries out an action. Returns the schedule that it created or changed, with its subscription.
@@ -387,6 +381,13 @@ impl Domain {
             .replace_phases(schedule, &plan, current_phase_start);
         Ok(self.decided(revision.write(CHANGE, replace)).await?)
     }
+}
+
+/// Checks the generations of the requested phases.
+fn check_generations(state: &CustomerState, asked: &[ResolvedPhase]) -> Result<()> {
+    let later = asked.first().is_some_and(|first| first.effective.is_some());
+    let features = asked.iter().flat_map(|phase| &phase.features);
+    check_generation(state.current_state(), features, later)
 }
 
 /// The schedule that an action makes.

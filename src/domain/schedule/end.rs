@@ -30,9 +30,7 @@ impl Domain {
             });
         };
         for old in &state.superseded {
-            if !old.is_on_meters() && !current.is_on_meters() {
-                self.transfer_levels(org, old, current, revision).await?;
-            }
+            self.transfer_levels(org, old, current, revision).await?;
             self.end_subscription(org, old, now, revision).await?;
             audit(&old.id);
         }

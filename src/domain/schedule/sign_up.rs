@@ -2,6 +2,7 @@
 
 use super::Subscribe;
 use super::checks::check_archived;
+use crate::domain::generation::generation_of;
 use crate::domain::org::{OrgInfoUpdate, ResolvedOrg};
 use crate::domain::plan_change::{Change, CurrentPlan, ResolvedPhase};
 use crate::domain::refs::OrgName;
@@ -17,7 +18,7 @@ impl Domain {
         now: i64,
     ) -> Result<()> {
         check_archived(asked, None)?;
-        self.generation_to_sell(asked.iter().flat_map(|phase| &phase.features))?;
+        generation_of(asked.iter().flat_map(|phase| &phase.features))?;
         let method = Some(request.payment_method.as_str()).filter(|method| !method.is_empty());
         self.check_coupons(asked, &CurrentPlan::default()).await?;
         let mut info = request.info.clone().unwrap_or_default();

@@ -68,6 +68,14 @@ impl Carried {
         self.0.get(feature).copied().unwrap_or_default()
     }
 
+    /// The levels that are not 0.
+    pub(in crate::domain) fn levels(&self) -> impl Iterator<Item = (&FeatureName, i64)> {
+        let levels = self.0.iter().filter(|(_, before)| before.is_level);
+        levels
+            .map(|(feature, before)| (feature, before.n))
+            .filter(|(_, n)| *n != 0)
+    }
+
     /// Removes a feature.
     pub(in crate::domain) fn remove(&mut self, feature: &FeatureName) {
         self.0.remove(feature);

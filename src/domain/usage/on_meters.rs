@@ -95,16 +95,17 @@ impl Domain {
         })
     }
 
-    /// Sets the level of an item whose price has a meter, once for each `identifier`.
+    /// Sets the level of an item whose price has a meter, once for each `identifier`. Returns a second that is not before
+    /// the event's.
     pub(in crate::domain) async fn send_level(
         &self,
         customer: &str,
         (subscription, item): (&Subscription, &SubscriptionItem),
         value: i64,
         identifier: &str,
-    ) -> Result<(), Failure> {
+    ) -> Result<i64, Failure> {
         let Some(meter) = item.price.meter() else {
-            return Ok(());
+            return Err(Error::plan_is_changing().into());
         };
         let name = self.event_name_of(meter).await?;
         let digest = hex(&Sha256::digest(identifier.as_bytes()));
@@ -118,7 +119,7 @@ impl Domain {
         .await?;
         let sent = &self.shared().await?.sent_events;
         sent.add(subscription, item, 0, value);
-        Ok(())
+        Ok(self.at_stripe(self.now().await?))
     }
 
     /// The total of an item before an event, which tells later whether Stripe has processed it.
@@ -141,7 +142,10 @@ impl Domain {
     }
 
     /// Sends an event. Returns whether it is new, as far as Stripe tells.
-    async fn send_event(&self, event: &MeterEvent<'_>) -> Result<bool, Failure> {
+    pub(in crate::domain) async fn send_event(
+        &self,
+        event: &MeterEvent<'_>,
+    ) -> Result<bool, Failure> {
         for attempt in 1..=ATTEMPTS {
             let mut send = self.billing().report_event(event);
             if attempt == 1 {
@@ -215,17 +219,29 @@ impl Domain {
     /// # Errors
     /// [`Error::Unprocessed`] if it takes too long. The plan must not be changed then.
     pub(in crate::domain) async fn await_events(&self, subscription: &Subscription) -> Result<()> {
-        let shared = self.shared().await?;
+        let sent = &self.shared().await?.sent_events;
+        if !sent.has_any(subscription) {
+            return Ok(());
+        }
+        self.await_shown(subscription, |shown| !sent.are_open(subscription, shown))
+            .await
+    }
+
+    /// Waits until the totals that Stripe shows for the subscription's items are as expected.
+    ///
+    /// # Errors
+    /// [`Error::Unprocessed`] if it takes too long.
+    pub(in crate::domain) async fn await_shown(
+        &self,
+        subscription: &Subscription,
+        is_expected: impl Fn(&Used) -> bool,
+    ) -> Result<()> {
         for look in 0..LOOKS {
-            if !shared.sent_events.has_any(subscription) {
-                return Ok(());
-            }
             if look > 0 {
                 let wait = self.stripe().first_wait().max(Duration::from_millis(20));
                 tokio::time::sleep(wait * (1 << look.min(6))).await;
             }
-            let shown = self.shown_by_item(subscription).await?;
-            if !shared.sent_events.are_open(subscription, &shown) {
+            if is_expected(&self.shown_by_item(subscription).await?) {
                 return Ok(());
             }
         }
@@ -257,8 +273,7 @@ fn check_without_ledger(kind: Kind, report: &Report) -> Result<()> {
         Kind::Sum | Kind::Last | Kind::Licensed => return Ok(()),
     };
     Err(Error::Invalid(format!(
-        "{} is billed by a meter: {what} needs --ledger, which does not deliver to meters yet; push the plan with \
-         --stripe-generation classic, under a new version",
+        "{} is billed by a meter: {what} needs a ledger; start the server with --ledger FILE",
         report.feature
     )))
 }

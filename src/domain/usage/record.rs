@@ -41,7 +41,7 @@ impl Domain {
     ) -> Result<Counted, Failure> {
         let customer = &org.customer;
         let remembered = usage.and_then(|usage| usage.metered_item(&report.feature));
-        if remembered.is_some_and(|item| item.sold.on_meter) {
+        if remembered.is_some_and(|item| item.sold.meter.is_some()) {
             return self.report_event(org, report, identifier, usage).await;
         }
         if let Some(item) = remembered.filter(|item| !report.clobber || item.sold.kind != Kind::Sum)

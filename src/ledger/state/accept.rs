@@ -3,13 +3,15 @@
 use super::super::values::{Aggregate, MINUTE, Org, Period, Target, Time};
 use super::event::{Change, Report};
 use super::open::Draft;
-use super::total::{EntryKind, Key, Total};
+use super::total::{EntryKind, Key, LARGEST_ON_METER, Total};
 use super::{Answer, KnownKey, Refusal, State};
 
 /// How far ahead of the ledger's time usage may be.
 const AHEAD: i64 = 5 * MINUTE;
 /// How long after its end a period accepts usage. Stripe's invoice stays open for a little longer.
 pub(super) const GRACE: i64 = 4 * MINUTE;
+/// The same with a meter.
+const GRACE_ON_METER: i64 = 50 * MINUTE;
 
 impl State {
     pub(super) fn report(&mut self, report: &Report, now: Time) -> Result<Answer, Refusal> {
@@ -44,11 +46,17 @@ impl State {
                 other => other,
             })?;
         let main = draft.main();
+        if main.meter.is_some() && main.n > LARGEST_ON_METER {
+            return Err(Refusal::TooLarge);
+        }
         if main.aggregate == Aggregate::Max && main.n < before.min(least) {
             return Err(Refusal::TooLow { least });
         }
-        // Stripe may accept the new total.
-        draft.main().parked = None;
+        let main = draft.main();
+        if main.meter.is_none() || !main.delivery.unsure {
+            // Stripe may accept the new total.
+            main.parked = None;
+        }
         let owner = |key| (target.org.clone(), key);
         draft.key(report.key.clone().map(owner));
         let entry = self.write(draft, now);
@@ -167,8 +175,12 @@ fn period_of(target: &Target, at: Time, now: Time) -> Result<Period, Refusal> {
         .into_iter()
         .flatten()
         .find(|period| period.contains(at));
+    let grace = match target.meter {
+        Some(_) => GRACE_ON_METER,
+        None => GRACE,
+    };
     // The caller's running period may have ended.
     found
-        .filter(|period| now < period.end.plus(GRACE))
+        .filter(|period| now < period.end.plus(grace))
         .ok_or(Refusal::OutsidePeriod)
 }

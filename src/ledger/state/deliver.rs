@@ -1,6 +1,6 @@
-//! Delivery: which totals are sent to Stripe now, and in which sets.
+//! Delivery: which totals are sent to Stripe now, and in which sets and [events](super::meter).
 //!
-//! Stripe keeps one quantity for each item and second. The ledger chooses one second for a total and sets the quantity
+//! Of usage records, Stripe keeps one quantity for each item and second. The ledger chooses one second for a total and sets the quantity
 //! there repeatedly. A set is numbered and stored before it is handed out, and no newer set is made for the total until
 //! it has a definite answer. So an older set never overwrites a newer one, whichever process sends it.
 
@@ -11,13 +11,14 @@ use std::collections::BTreeSet;
 use super::super::values::Org;
 use super::super::values::{HOUR, MINUTE, SECOND, Time};
 use super::State;
-use super::event::{ReadSummary, Seal, Sealed, Set};
+use super::event::{ReadSummary, Seal, Sealed, Set, Summed};
+use super::meter;
 use super::total::{Check, OpenSet, Total, TotalId};
 
 /// The minimum time between two sets of a total. The request time-out is shorter, so a request has ended by then.
 const GAP: i64 = 20 * SECOND;
 /// How long before the end of a period, or of an item in it, deliveries stop waiting for more reports.
-const URGENT: i64 = 2 * MINUTE;
+pub(super) const URGENT: i64 = 2 * MINUTE;
 /// How long a set is repeated with the same key. Stripe forgets keys after 24 hours.
 pub(super) const REPEATABLE: i64 = 20 * HOUR;
 
@@ -27,7 +28,7 @@ impl State {
         let mut due = Vec::new();
         for id in self.undelivered.clone() {
             match self.totals.get(&id) {
-                Some(total) if has_work(total) => {
+                Some(total) if has_work(total) && !self.has_continued(total, now) => {
                     if is_due(total, seal, now) {
                         due.push(urgency(total));
                     }
@@ -47,14 +48,12 @@ impl State {
         let Some(mut total) = self.totals.get(&id).cloned() else {
             return;
         };
+        if let Some(meter) = total.meter.clone() {
+            return self.hand_out_event(total, &meter, date, now, sealed);
+        }
         total.delivery.sent = Some(now);
         if needs_summary(&total, now) {
-            sealed.summaries.push(ReadSummary {
-                total: id,
-                number: total.delivery.number,
-                item: total.item.clone(),
-                period: total.period,
-            });
+            sealed.summaries.push(read(&total, Summed::Records));
         } else {
             let open = total.delivery.open.unwrap_or_else(|| OpenSet {
                 n: total.n,
@@ -92,27 +91,45 @@ fn urgency(total: &Total) -> (Time, Option<Time>, TotalId) {
     (total.end(), total.delivery.changed, total.id)
 }
 
-/// Whether the total needs a set or a summary.
+/// Whether the total needs a set, an event or a summary, or will.
 pub(in crate::ledger) fn has_work(total: &Total) -> bool {
     let is_live = total.parked.is_none() && total.settled.is_none();
     let is_unread = !total.adopted || total.delivery.check == Check::BeforeNext;
-    is_live && (total.is_undelivered() || is_unread)
+    is_live && (total.is_undelivered() || is_unread || meter::may_continue(total))
+}
+
+/// A request for a summary of a total.
+pub(super) fn read(total: &Total, of: Summed) -> ReadSummary {
+    ReadSummary {
+        total: total.id,
+        number: total.delivery.number,
+        org: total.org.clone(),
+        item: total.item.clone(),
+        period: total.period,
+        of,
+    }
 }
 
 fn is_due(total: &Total, seal: &Seal, now: Time) -> bool {
+    if total.meter.is_some() {
+        return meter::is_due(total, seal, now);
+    }
     let delivery = &total.delivery;
     if let Some(org) = &seal.org {
         return total.org == *org;
     }
-    // A clock that was set back must not stop deliveries, so a difference in either direction counts.
-    let has_passed = |since: Option<Time>, wait: i64| {
-        since.is_none_or(|since| now.millis().abs_diff(since.millis()) >= wait.unsigned_abs())
-    };
+    let has_passed = |since: Option<Time>, wait: i64| has_passed(since, wait, now);
     let is_urgent = now >= total.end().plus(-URGENT);
     let waits_for_no_one = is_urgent || delivery.open.is_some();
     // A set that has been answered does not delay the next one.
     let may_follow = has_passed(delivery.sent, GAP) || (is_urgent && delivery.open.is_none());
     may_follow && (waits_for_no_one || has_passed(delivery.changed, seal.deliver_after))
+}
+
+/// Whether that long has passed. A clock that was set back must not stop deliveries, so a difference in either direction
+/// counts.
+pub(super) fn has_passed(since: Option<Time>, wait: i64, now: Time) -> bool {
+    since.is_none_or(|since| now.millis().abs_diff(since.millis()) >= wait.unsigned_abs())
 }
 
 /// Whether Stripe's summary must be read before anything is sent.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::values::{Feature, Item, Org, Period, ReservationId, Target, Time};
+use super::super::values::{Feature, Item, Meter, Org, Period, ReservationId, Target, Time};
 use super::total::{EntryId, Key, TotalId};
 
 /// An event that changes the ledger.
@@ -46,23 +46,37 @@ pub enum Event {
     },
     /// Asks for the sets to send.
     Seal(Seal),
-    /// Reports the outcome of a set.
+    /// Reports the outcome of a set or an event.
     Answered {
-        /// The set's total.
+        /// Its total.
         total: TotalId,
-        /// The set's number.
+        /// Its number.
         number: u64,
         /// The outcome.
         outcome: Outcome,
     },
-    /// Reports Stripe's summary of an item and period.
+    /// Reports Stripe's summary of an item and period, or of the minute of an event.
     Summary {
         /// The summary's total.
         total: TotalId,
-        /// The number of the last set when the read began.
+        /// The number of the last set or event when the read began.
         number: u64,
         /// The summary's total usage.
         value: i64,
+    },
+    /// Moves usage that no longer counts with its period.
+    TooLate {
+        /// Its total.
+        total: TotalId,
+        /// Where usage of the feature goes now; `None`: nowhere.
+        next: Option<Target>,
+    },
+    /// Begins a new period of a level that a meter has no longer, because the total's period has ended.
+    Continue {
+        /// The total that has the level.
+        total: TotalId,
+        /// Where usage of the feature goes now.
+        target: Target,
     },
     /// Sends parked usage again, on an operator's request.
     Retry(TotalId),
@@ -134,12 +148,12 @@ pub struct Seal {
     pub most: usize,
 }
 
-/// The outcome of a set.
+/// The outcome of a set, or of an event of a meter.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// Stripe has recorded it: 2xx.
     Done,
-    /// There is no definite answer: no response, 409, 429 or 5xx. The set is repeated.
+    /// There is no definite answer: no response, 409, 429 or 5xx. The set or event is repeated.
     Lost,
     /// Stripe keeps a 5xx under the set's key and will not run it again (`Idempotent-Replayed`). Whether the set was
     /// recorded is unknown, but it can no longer be recorded, so a newer set can follow.
@@ -208,8 +222,22 @@ pub enum Answer {
 pub struct Sealed {
     /// Sets to send.
     pub sets: Vec<Set>,
+    /// Events to send.
+    pub events: Vec<MeterEvent>,
     /// Summaries to read.
     pub summaries: Vec<ReadSummary>,
+    /// Totals that need to know where usage of their feature goes now.
+    pub moves: Vec<Move>,
+    /// How many totals have an event of which it is not known yet whether Stripe has counted it, and that can neither be
+    /// sent again nor be decided now.
+    pub waiting: usize,
+}
+
+impl Sealed {
+    /// Whether there is nothing to do or to wait for.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A usage record with `action=set`.
@@ -233,17 +261,75 @@ pub struct Set {
     pub key: String,
 }
 
-/// A usage record summary to read.
+/// An event of a meter: a part of a sum, or a level. It is repeated unchanged, and Stripe counts it once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeterEvent {
+    /// The total that it delivers.
+    pub total: TotalId,
+    /// Its number.
+    pub number: u64,
+    /// The org that used it.
+    pub org: Org,
+    /// The feature.
+    pub feature: Feature,
+    /// The item whose price has the meter.
+    pub item: Item,
+    /// The meter.
+    pub meter: Meter,
+    /// Whether it must not be sent if the org no longer has the item: the period is running, and it was not sent before.
+    pub needs_item: bool,
+    /// Units; negative: units that are given back.
+    pub value: i64,
+    /// `timestamp`.
+    pub timestamp: i64,
+    /// `identifier`.
+    pub identifier: String,
+}
+
+/// Why a total needs to know where usage of its feature goes now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// The total.
+    pub total: TotalId,
+    /// The org that used it.
+    pub org: Org,
+    /// The feature.
+    pub feature: Feature,
+    /// Whether part of it is [too late](Event::TooLate); else its level [continues](Event::Continue).
+    pub is_late: bool,
+}
+
+/// A summary to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadSummary {
     /// The summary's total.
     pub total: TotalId,
-    /// The number of the last set, to be returned with the summary.
+    /// The number of the last set or event, to be returned with the summary.
     pub number: u64,
+    /// The org.
+    pub org: Org,
     /// The item.
     pub item: Item,
     /// The period.
     pub period: Period,
+    /// What is to be read.
+    pub of: Summed,
+}
+
+/// What a summary is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Summed {
+    /// The usage records of the item in the period.
+    Records,
+    /// The item's part of the next invoice.
+    Preview,
+    /// The events of a meter in a minute.
+    Minute {
+        /// The meter.
+        meter: Meter,
+        /// The first second of the minute.
+        start: i64,
+    },
 }
 
 /// Why an event was refused. Nothing has changed.

@@ -2,7 +2,7 @@
 
 use super::super::values::{Aggregate, Feature, Item, Org, Time};
 use super::accept::GRACE;
-use super::{Answer, Refusal, ReservationState, State, Total, TotalId};
+use super::{Answer, Parked, Refusal, ReservationState, State, Total, TotalId};
 
 /// The used quantity on one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub struct ItemUsed {
     pub answered: Option<u64>,
     /// The value of Stripe's summary, as far as the ledger knows.
     pub recorded: i64,
+    /// When the period began.
+    pub period_start: Time,
+    /// With a meter: when something was last sent for the total, or read. Stripe processes events later.
+    pub sent_to_meter: Option<Time>,
 }
 
 impl ItemUsed {
@@ -41,6 +45,8 @@ impl ItemUsed {
                 Aggregate::Max => told.max(total.others),
                 Aggregate::Last | Aggregate::Perpetual => told,
             },
+            period_start: total.period.start,
+            sent_to_meter: total.meter.as_ref().and(total.delivery.sent),
         }
     }
 }
@@ -122,7 +128,16 @@ impl State {
             return Err(Refusal::NotSettleable);
         }
         let expected = total.billable();
-        total.settled = Some(billed);
+        if total.meter.is_some() && total.aggregate == Aggregate::Sum && billed < expected {
+            // Stripe has accepted events and dropped them later.
+            total.delivery.told = total.delivery.told.saturating_sub(expected - billed);
+            total.parked = Some(Parked {
+                reason: "Stripe has accepted it, and has not billed it".into(),
+                since: now,
+            });
+        } else {
+            total.settled = Some(billed);
+        }
         self.keep(total, now);
         Ok(Answer::Settled { expected, billed })
     }

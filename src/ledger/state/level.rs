@@ -30,6 +30,7 @@ impl State {
         if !is_newer {
             main.adopted = true;
             main.delivery.told = n;
+            main.delivery.in_minute = n;
             main.delivery.timestamp = Some(timestamp);
             let at = main.level_at.unwrap_or(Time::from_seconds(timestamp));
             draft.enter(0, EntryKind::CarryIn, n, at)?;
@@ -60,7 +61,8 @@ impl State {
     }
 }
 
-/// Begins a new period of a known item, in the draft's total at `index`. A perpetual level carries over, in Stripe too.
+/// Begins a new period of a known item, in the draft's total at `index`. A perpetual level carries over, in Stripe too
+/// unless a meter has it: a meter begins each period without one.
 pub(super) fn continue_from(
     draft: &mut Draft,
     index: usize,
@@ -71,6 +73,9 @@ pub(super) fn continue_from(
         let at = before.level_at.unwrap_or(before.period.start);
         if before.n != 0 {
             draft.enter(index, EntryKind::CarryIn, before.n, at)?;
+        }
+        if before.meter.is_some() {
+            return Ok(());
         }
         let delivery = &mut draft.totals[index].delivery;
         delivery.told = before.delivery.told;

@@ -12,6 +12,7 @@ mod deliver;
 mod event;
 mod figures;
 mod level;
+mod meter;
 mod open;
 mod outcome;
 mod park;
@@ -30,13 +31,14 @@ use table::Table;
 #[cfg(feature = "postgres")]
 pub(super) use deliver::{due_orgs, has_work};
 pub use event::{
-    Answer, Change, Event, Outcome, ReadSummary, Refusal, Report, Reserve, Seal, Sealed, Set,
+    Answer, Change, Event, MeterEvent, Move, Outcome, ReadSummary, Refusal, Report, Reserve, Seal,
+    Sealed, Set, Summed,
 };
 pub use figures::{ItemUsed, Used};
 pub use reserve::{Reservation, ReservationState};
 pub use total::{
-    Check, Delivery, Entry, EntryId, EntryKind, Figure, Key, LARGEST, Mismatch, OpenSet, Parked,
-    Total, TotalId,
+    Check, Delivery, Entry, EntryId, EntryKind, Figure, Key, LARGEST, LARGEST_ON_METER, Mismatch,
+    OpenSet, Parked, Total, TotalId,
 };
 
 use super::transactor::{Answers, Request};
@@ -185,6 +187,8 @@ impl State {
                 number,
                 value,
             } => self.summary(*total, *number, *value, now),
+            Event::TooLate { total, next } => self.too_late(*total, next.as_ref(), now),
+            Event::Continue { total, target } => self.continue_level(*total, target, now),
             Event::Retry(total) => self.retry(*total, now),
             Event::WriteOff(total) => self.write_off(*total, now),
             Event::Settle { total, billed } => self.settle(*total, *billed, now),

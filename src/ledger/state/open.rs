@@ -77,6 +77,11 @@ impl Draft {
         first
     }
 
+    /// Whether it changes a total.
+    pub(super) fn has_entries(&self) -> bool {
+        !self.entries.is_empty()
+    }
+
     /// Sets the idempotency key of the last entry.
     pub(super) fn key(&mut self, key: Option<(Org, Key)>) {
         let last = self.entries.last_mut();
@@ -175,6 +180,7 @@ fn empty(target: &Target, period: Period) -> Total {
         org: target.org.clone(),
         feature: target.feature.clone(),
         item: target.item.clone(),
+        meter: target.meter.clone(),
         aggregate: target.aggregate,
         period,
         item_start: target.item_start,

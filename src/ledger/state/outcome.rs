@@ -1,4 +1,4 @@
-//! Outcomes of sets.
+//! Outcomes of sets, and of events of meters.
 
 use super::super::values::Time;
 use super::event::Outcome;
@@ -21,11 +21,10 @@ impl State {
         match outcome {
             Outcome::Lost => return Ok(Answer::Done),
             Outcome::Done => {
-                delivery.told = open.n;
-                delivery.unsure = false;
                 if delivery.check == Check::AfterNext {
                     delivery.check = Check::BeforeNext;
                 }
+                total.tell(open);
             }
             Outcome::Ended => delivery.unsure = true,
             Outcome::Refused { .. } if delivery.unsure => {
@@ -37,8 +36,8 @@ impl State {
                 return Ok(self.refused(total, reason, next.as_ref(), now));
             }
         }
-        delivery.open = None;
-        delivery.changed = None;
+        total.delivery.open = None;
+        total.delivery.changed = None;
         self.keep(total, now);
         Ok(Answer::Done)
     }

@@ -59,7 +59,9 @@ impl State {
             }
             // The running period has the level already, and only needs to deliver it.
             Aggregate::Perpetual => {
-                draft.main().delivery.unsure = true;
+                let main = draft.main();
+                // A meter has nothing of a new period before it is sent it.
+                main.delivery.unsure |= main.meter.is_none();
                 draft.totals.push(total.clone());
                 draft.enter(index, EntryKind::CarryOut, told, at)?;
             }
@@ -73,6 +75,9 @@ impl State {
         let mut total = self.owned(id)?;
         total.parked.take().ok_or(Refusal::NotParked)?;
         total.delivery.sent = None;
+        if total.meter.is_some() {
+            total.delivery.unsure = false;
+        }
         self.keep(total, now);
         Ok(Answer::Done)
     }

@@ -2,6 +2,7 @@
 
 use super::super::values::{Aggregate, Time};
 use super::deliver::is_stale;
+use super::meter;
 use super::open::Draft;
 use super::total::{Check, EntryKind, Parked, Total, TotalId};
 use super::{Answer, Refusal, State};
@@ -17,9 +18,14 @@ impl State {
         now: Time,
     ) -> Result<Answer, Refusal> {
         let mut total = self.owned(id)?;
+        if total.delivery.number != number {
+            return Ok(Answer::Ignored);
+        }
+        if total.meter.is_some() {
+            return self.summary_on_meter(total, value, now);
+        }
         let open = total.delivery.open;
-        let is_under_way = open.is_some_and(|open| !is_stale(open, now));
-        if total.delivery.number != number || is_under_way {
+        if open.is_some_and(|open| !is_stale(open, now)) {
             return Ok(Answer::Ignored);
         }
         if open.is_some() {
@@ -35,6 +41,60 @@ impl State {
         let answer = compare(&mut total, value);
         self.keep(total, now);
         Ok(answer)
+    }
+
+    fn summary_on_meter(
+        &mut self,
+        mut total: Total,
+        value: i64,
+        now: Time,
+    ) -> Result<Answer, Refusal> {
+        match total.delivery.open {
+            Some(open) if meter::is_decidable(&total, open, now) => {
+                return Ok(self.decide(total, open, value, now));
+            }
+            Some(_) => return Ok(Answer::Ignored),
+            None => {}
+        }
+        if !total.adopted {
+            return self.adopt_on_meter(total, value, now);
+        }
+        if total.aggregate != Aggregate::Sum || !meter::is_comparable(&total, now) {
+            return Ok(Answer::Ignored);
+        }
+        let answer = compare(&mut total, value);
+        self.keep(total, now);
+        Ok(answer)
+    }
+
+    /// Adopts what a meter had counted before the ledger's first event. A level becomes the ledger's, since the meter has
+    /// only the last one.
+    fn adopt_on_meter(
+        &mut self,
+        mut total: Total,
+        value: i64,
+        now: Time,
+    ) -> Result<Answer, Refusal> {
+        total.adopted = true;
+        total.delivery.sent = None;
+        if total.aggregate == Aggregate::Sum {
+            total.others = value;
+            self.keep(total, now);
+            return Ok(Answer::Done);
+        }
+        total.delivery.told = value;
+        let level = match total.aggregate {
+            Aggregate::Max => total.n.max(value),
+            _ if total.has_level() => total.n,
+            _ => value,
+        };
+        let is_new = level != total.n;
+        let mut draft = Draft::of(total);
+        if is_new {
+            draft.enter(0, EntryKind::Adopt, level, now)?;
+        }
+        self.write(draft, now);
+        Ok(Answer::Done)
     }
 
     /// Abandons a set that is so old that Stripe may have forgotten its key and that it can no longer be in flight. A

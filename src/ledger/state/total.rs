@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::values::{Aggregate, Feature, Item, Org, Period, Time};
+use super::super::values::{Aggregate, Feature, Item, MINUTE, Meter, Org, Period, SECOND, Time};
 
 /// A total's number in the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,6 +19,8 @@ pub struct Total {
     pub feature: Feature,
     /// The item that bills it.
     pub item: Item,
+    /// The meter of the item's price; `None`: Stripe has the total as a usage record on the item.
+    pub meter: Option<Meter>,
     /// How reports are aggregated.
     pub aggregate: Aggregate,
     /// The billing period.
@@ -47,17 +49,20 @@ pub struct Total {
 /// The state of a total's delivery to Stripe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// The second at which the total is recorded; chosen once.
+    /// The second at which the total is recorded; chosen once. With a meter: that of the last event.
     pub timestamp: Option<i64>,
     /// Whether the next set takes a later timestamp, because others recorded after this one.
     pub moved: bool,
-    /// The number of the last set.
+    /// With a meter: what the minute of the last event has of the total, without an unanswered one.
+    pub in_minute: i64,
+    /// The number of the last set or event.
     pub number: u64,
-    /// The last set, while it is unanswered.
+    /// The last set or event, while it is unanswered.
     pub open: Option<OpenSet>,
-    /// The quantity of the last answered set.
+    /// The quantity of the last answered set, or of all answered events of a sum.
     pub told: i64,
-    /// Whether a later set than the last answered one may have been recorded.
+    /// Whether a later set than the last answered one may have been recorded, or whether an event of a parked total may
+    /// have been counted.
     pub unsure: bool,
     /// Whether Stripe's summary must be read.
     pub check: Check,
@@ -67,10 +72,10 @@ pub struct Delivery {
     pub sent: Option<Time>,
 }
 
-/// A stored set without a definite answer.
+/// A stored set or event without a definite answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenSet {
-    /// Its quantity.
+    /// Its quantity. For an event of a sum, that is a change of the total.
     pub n: i64,
     /// Its `timestamp`, in seconds.
     pub timestamp: i64,
@@ -121,6 +126,16 @@ impl Total {
         self.aggregate.is_level() && (self.level_at.is_some() || self.n != 0)
     }
 
+    /// Applies the answer that Stripe has recorded `open`.
+    pub(super) fn tell(&mut self, open: OpenSet) {
+        let delivery = &mut self.delivery;
+        delivery.told = told_after(self.meter.is_some(), self.aggregate, delivery.told, open.n);
+        if self.meter.is_some() {
+            delivery.in_minute = told_after(true, self.aggregate, delivery.in_minute, open.n);
+        }
+        delivery.unsure = false;
+    }
+
     /// The quantity that Stripe should bill, including usage that others recorded.
     pub fn billable(&self) -> i64 {
         match self.aggregate {
@@ -128,6 +143,15 @@ impl Total {
             Aggregate::Max => self.n.max(self.others),
             Aggregate::Last | Aggregate::Perpetual => self.n,
         }
+    }
+}
+
+/// What Stripe has after a set, or an event, of `n`. An event of a sum adds to what Stripe had before.
+pub(super) fn told_after(on_meter: bool, aggregate: Aggregate, before: i64, n: i64) -> i64 {
+    if on_meter && aggregate == Aggregate::Sum {
+        before.saturating_add(n)
+    } else {
+        n
     }
 }
 
@@ -149,7 +173,9 @@ impl Total {
             return None;
         }
         // An unanswered set may or may not be recorded.
-        let open = delivery.open.map(|open| open.n);
+        let open = delivery
+            .open
+            .map(|open| told_after(self.meter.is_some(), self.aggregate, delivery.told, open.n));
         let told = [Some(delivery.told), open].into_iter().flatten();
         let expected = told.map(|told| match self.aggregate {
             Aggregate::Sum => told.saturating_add(self.others),
@@ -253,6 +279,14 @@ impl EntryKind {
 
 /// The largest total: Stripe takes no larger quantity.
 pub const LARGEST: i64 = (1 << 53) - 1;
+/// The largest total with a meter. Stripe drops events whose values have too many digits after it has accepted them, and
+/// does not say how many are too many.
+pub const LARGEST_ON_METER: i64 = 999_999_999_999_999;
+
+/// The first second of the minute that a second is in. Stripe sums up events by minutes.
+pub(super) fn minute_of(second: i64) -> i64 {
+    Time::from_seconds(second).millis().div_euclid(MINUTE) * (MINUTE / SECOND)
+}
 
 /// A total's figure and the time of its level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use super::super::state::{
     Check, Delivery, Entry, EntryId, EntryKind, Key, OpenSet, Parked, Reservation,
     ReservationState, Total, TotalId,
 };
-use super::super::values::{Aggregate, Period};
+use super::super::values::{Aggregate, Meter, Period};
 use super::columns::{
     BadColumn, Columns, Record, flag, int, number, optional, optional_time, text, time,
 };
@@ -14,7 +14,7 @@ use super::columns::{
 /// The columns of `totals` without the digest, in the order of the values.
 pub(super) const TOTAL: &str = "id, org, feature, item, aggregate, period_start, period_end, item_start, item_end, n, \
      level_at, others, adopted, set_timestamp, moved, set_number, open_n, open_timestamp, open_since, told, unsure, \
-     check_summary, changed, sent, parked_reason, parked_since, settled";
+     check_summary, changed, sent, parked_reason, parked_since, settled, meter, customer, in_minute";
 /// The columns of `entries`.
 pub(super) const ENTRY: &str = "id, total, accepted, at, kind, n, after_n, key, key_org, key_body";
 /// The columns of `reservations`.
@@ -58,15 +58,25 @@ impl Record for Total {
             parked.map_or(Value::Null, |parked| text(&parked.reason)),
             optional_time(parked.map(|parked| parked.since)),
             optional(self.settled),
+            self.meter
+                .as_ref()
+                .map_or(Value::Null, |meter| text(&meter.id)),
+            self.meter
+                .as_ref()
+                .map_or(Value::Null, |meter| text(&meter.customer)),
+            optional(self.meter.as_ref().map(|_| delivery.in_minute)),
         ]
     }
 
+    const ADDED: usize = 3;
+
     fn from_values(columns: &mut Columns) -> Result<Self, BadColumn> {
-        Ok(Self {
+        let mut total = Self {
             id: TotalId(columns.number()?),
             org: columns.text()?.as_str().into(),
             feature: columns.text()?.as_str().into(),
             item: columns.text()?.as_str().into(),
+            meter: None,
             aggregate: Aggregate::from_name(&columns.text()?).ok_or(BadColumn)?,
             period: Period {
                 start: columns.time()?,
@@ -87,7 +97,17 @@ impl Record for Total {
                 _ => None,
             },
             settled: columns.optional()?,
-        })
+        };
+        let (id, customer) = (columns.optional_text()?, columns.optional_text()?);
+        let in_minute = columns.optional()?;
+        if let (Some(id), Some(customer), Some(in_minute)) = (id, customer, in_minute) {
+            total.meter = Some(Meter {
+                id: id.into(),
+                customer: customer.into(),
+            });
+            total.delivery.in_minute = in_minute;
+        }
+        Ok(total)
     }
 }
 
@@ -95,6 +115,7 @@ fn delivery(columns: &mut Columns) -> Result<Delivery, BadColumn> {
     Ok(Delivery {
         timestamp: columns.optional()?,
         moved: columns.flag()?,
+        in_minute: 0,
         number: columns.number()?,
         open: match (
             columns.optional()?,

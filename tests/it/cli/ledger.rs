@@ -100,6 +100,7 @@ fn target(org: &str, item: &str) -> Target {
         org: org.into(),
         feature: "feature:convert".into(),
         item: item.into(),
+        meter: None,
         aggregate: Aggregate::Sum,
         period: Period {
             start: START,

@@ -255,9 +255,19 @@ fn name(feature: usize) -> String {
 
 #[tokio::test]
 async fn what_is_used_is_billed_wherever_levels_move() {
+    run_lists(WithLedger::start().await, op()).await;
+}
+
+/// With meters. Purchases are another test: those of this one are made as classic subscriptions.
+#[tokio::test]
+async fn what_is_used_is_billed_by_meters_wherever_levels_move() {
+    let op = op().prop_filter("not here", |op| !matches!(op, Op::Buy));
+    run_lists(WithLedger::on_meters().await, op).await;
+}
+
+async fn run_lists(mut app: WithLedger, op: impl Strategy<Value = Op>) {
     let mut runner = TestRunner::deterministic();
-    let lists = prop::collection::vec(op(), LENGTH);
-    let mut app = WithLedger::start().await;
+    let lists = prop::collection::vec(op, LENGTH);
     for number in 0..LISTS {
         let list = lists.new_tree(&mut runner).expect("a list").current();
         let org = format!("org:levels-{number}");

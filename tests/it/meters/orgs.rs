@@ -184,7 +184,7 @@ async fn what_a_meter_cannot_be_sent_names_the_ledger() {
         let refused = app.post_json("/v1/report", &report).await;
         let refused = refused.fails(400, "invalid_request").json();
         let message = format!(
-            "{feature} is billed by a meter: {what} needs --ledger, which does not deliver to meters yet; push the plan with --stripe-generation classic, under a new version"
+            "{feature} is billed by a meter: {what} needs a ledger; start the server with --ledger FILE"
         );
         assert_eq!(refused["message"], message);
     }

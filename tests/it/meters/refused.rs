@@ -100,29 +100,3 @@ async fn plans_on_meters_are_archived_and_priced_like_others() {
     let all = app.get("/v1/pull?archived=true").await.ok().json();
     assert_eq!(all["plans"]["plan:new@1"]["archived"], true);
 }
-
-#[tokio::test]
-async fn a_ledger_does_not_deliver_to_meters() {
-    let app = app().await;
-    let meters = &["plan:new@1"];
-    app.subscribe("org:a", meters).await;
-    let folder = tempfile::tempdir().unwrap();
-    let ledger = app.with_ledger(&folder.path().join("tier.db")).await;
-    let body = json!({ "org": "org:b", "phases": [{ "features": meters }] });
-    let refused = ledger.post_json("/v1/subscribe", &body).await;
-    let refused = refused.fails(400, "invalid_request").json();
-    assert_eq!(
-        refused["message"],
-        "the plan is billed by billing meters, to which a ledger does not deliver yet: use a server without --ledger, or push the plan with --stripe-generation classic, under a new version"
-    );
-    let report = json!({ "org": "org:a", "feature": "feature:x", "n": 1 });
-    let refused = ledger.post_json("/v1/report", &report).await;
-    let refused = refused.fails(400, "invalid_request").json();
-    assert_eq!(
-        refused["message"],
-        "feature:x is billed by a meter, to which a ledger does not deliver yet: use a server without --ledger"
-    );
-    app.report("org:a", "feature:x", 2).await;
-    let used = [("feature:x".to_owned(), 2, i64::MAX)];
-    assert_eq!(ledger.limits("org:a").await, used);
-}

@@ -12,7 +12,7 @@ use crate::domain::billing_cycle::{BillingCycle, BillingPeriod};
 use crate::domain::refs::{FeatureName, FeaturePlan, OrgName};
 use crate::domain::usage::{Carried, FeatureUsage, Figure, Report, Used};
 use crate::domain::{Domain, Result};
-use crate::ledger::values::PlanNumber;
+use crate::ledger::values::{Meter, PlanNumber};
 
 /// The limits and usage of an org.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub(in crate::domain) struct UsageSnapshot {
     /// The number of the org's plan before it was read.
     #[serde(default)]
     plan: i64,
+    /// The customer, if a price has a meter.
+    #[serde(default)]
+    customer: Option<Arc<str>>,
 }
 
 /// A subscription item that Tier sold.
@@ -54,9 +57,9 @@ pub(in crate::domain) struct Sold {
     pub(in crate::domain) kind: Kind,
     /// Units; [`i64::MAX`] for none.
     limit: i64,
-    /// Whether the price has a billing meter.
+    /// The price's billing meter, if it has one.
     #[serde(default)]
-    pub(in crate::domain) on_meter: bool,
+    pub(in crate::domain) meter: Option<Arc<str>>,
 }
 
 /// How usage of an item is counted.
@@ -155,6 +158,9 @@ impl UsageSnapshot {
             cancel_at: subscription.cancel_at,
             changes_at: subscription.next_change(),
             plan: 0,
+            customer: subscription
+                .is_on_meters()
+                .then(|| subscription.customer.as_str().into()),
         }
     }
 
@@ -237,6 +243,14 @@ impl UsageSnapshot {
         self.began
     }
 
+    /// The meter that counts usage of an item, with the customer.
+    pub(in crate::domain) fn meter_of(&self, item: &Item) -> Option<Meter> {
+        Some(Meter {
+            id: Arc::clone(item.sold.meter.as_ref()?),
+            customer: Arc::clone(self.customer.as_ref()?),
+        })
+    }
+
     /// The billing period at `now` (Unix seconds), as far as it is known.
     pub(in crate::domain) fn period_at(&self, now: i64) -> BillingPeriod {
         let mut period = self.period;
@@ -269,6 +283,7 @@ impl UsageSnapshot {
     pub(in crate::domain) fn with_items(&self, items: Box<[Item]>) -> Self {
         Self {
             items: sorted(items),
+            customer: self.customer.clone(),
             ..*self
         }
     }
@@ -348,7 +363,7 @@ impl Sold {
             feature: name.feature(),
             kind: Kind::of(price),
             limit: price.limit(),
-            on_meter: price.meter().is_some(),
+            meter: price.meter().map(Arc::from),
             name,
         })
     }

@@ -8,7 +8,7 @@ fn item(id: &str, sells: &str, kind: Kind, limit: i64) -> Item {
         name,
         kind,
         limit,
-        on_meter: false,
+        meter: None,
     };
     Item {
         id: id.into(),

@@ -99,17 +99,19 @@ impl Domain {
                 // value.
                 let at = (figure.as_of - 1).max(subscription.current_period_start);
                 let key = revision.fixed(&name);
-                if item.price.meter().is_some() {
-                    self.take_back_level(&org.customer, (subscription, item), &feature, figure)
+                let to = (subscription, item);
+                let at = if item.price.meter().is_some() {
+                    let since = figure.as_of - CLOCK_SKEW;
+                    self.take_back_level(&org.customer, to, &feature, since)
                         .await?;
-                    let item = (subscription, item);
-                    self.send_level(&org.customer, item, figure.n, &key).await?;
-                    done.insert(Figure::key(&feature), String::new());
-                    continue;
-                }
-                self.set_level(item, figure.n, Some(at), key).await?;
+                    self.send_level(&org.customer, to, figure.n, &key).await?
+                } else {
+                    self.set_level(item, figure.n, Some(at), key)
+                        .await?
+                        .timestamp
+                };
                 let level = MovedLevel {
-                    to: (subscription, item),
+                    to,
                     n: figure.n,
                     at,
                     from: None,
@@ -121,6 +123,46 @@ impl Domain {
         Ok(())
     }
 
+    /// Moves levels that a scheduled change has left on removed items to the items that have their features now. Stripe
+    /// would bill them with both plans.
+    pub(in crate::domain) async fn settle_levels(
+        &self,
+        org: &ResolvedOrg,
+        subscription: &Subscription,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        let mut items = subscription.items.data.iter();
+        if !subscription.is_on_meters() || !items.any(|item| item.price.is_level()) {
+            return Ok(());
+        }
+        let (used, removed) = self.usage_on_meters(subscription).await?;
+        for (feature, level) in removed.levels() {
+            let found = target(subscription, feature).filter(|item| item.price.is_level());
+            let Some(item) = found else { continue };
+            let own = used.get(&item.id).copied().unwrap_or(0);
+            let is_max = item.price.aggregate() == AggregateUsage::Max;
+            let to = (subscription, item);
+            let began = subscription.current_period_start;
+            let is_newer = own != 0 && !(is_max && own < level);
+            if !is_newer && !self.is_level_in_ledger(&org.name, item) {
+                let name = format!("carried:{}:{}:{began}", subscription.id, item.id);
+                let key = revision.fixed(&name);
+                let at = self.send_level(&org.customer, to, level, &key).await?;
+                let level = MovedLevel {
+                    to,
+                    n: level,
+                    at,
+                    from: None,
+                };
+                self.hand_level_to_ledger(&org.name, level).await?;
+            }
+            // Only now: otherwise a crash between both would lose the level.
+            self.take_back_level(&org.customer, to, feature, began)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Deletes what a change of plan makes the next invoice bill for the level of a removed item, since the item that
     /// has the level now bills it.
     async fn take_back_level(
@@ -128,9 +170,8 @@ impl Domain {
         customer: &str,
         (subscription, item): (&Subscription, &SubscriptionItem),
         feature: &FeatureName,
-        figure: Figure,
+        since: i64,
     ) -> Result<(), Failure> {
-        let since = figure.as_of - CLOCK_SKEW;
         let pending = self.billing().invoice_items_since(customer, since).await?;
         let is_levels = |price: &Price| {
             let name = price.feature_plan();
@@ -203,9 +244,7 @@ impl Domain {
         if moving.is_empty() {
             return Ok(());
         }
-        let lines = self.upcoming_lines(&org.customer, Some(&old.id)).await?;
-        let used = self.usage_of(&org.customer, old, &lines).await;
-        let used: Used = used.map_err(Failure::of_item)?;
+        let used = self.used_before_end(&org.customer, old).await?;
         let mut cleared = Vec::new();
         for item in moving {
             let value = total(&[item], &used);
@@ -218,6 +257,12 @@ impl Domain {
             let key = revision.fixed(&name);
             self.move_level(org, (old, item), (new, target), value, key)
                 .await?;
+            if item.price.meter().is_some() {
+                // The end of the subscription waits until Stripe has processed it.
+                let key = revision.fixed(&format!("{name}:cleared"));
+                self.send_level(&org.customer, (old, item), 0, &key).await?;
+                continue;
+            }
             cleared.push(ClearedItem {
                 id: &item.id,
                 price: &item.price.id,
@@ -235,6 +280,23 @@ impl Domain {
         Ok(())
     }
 
+    /// What was used of the items of a subscription that is about to end.
+    async fn used_before_end(
+        &self,
+        customer: &str,
+        subscription: &Subscription,
+    ) -> Result<Used, Failure> {
+        if subscription.is_on_meters() {
+            let (used, _) = self.usage_on_meters(subscription).await?;
+            return Ok(used);
+        }
+        let lines = self
+            .upcoming_lines(customer, Some(&subscription.id))
+            .await?;
+        let used = self.usage_of(customer, subscription, &lines).await;
+        used.map_err(Failure::of_item)
+    }
+
     /// Sets a level on the item of another subscription, unless there is a newer one, and hands it to the ledger.
     async fn move_level(
         &self,
@@ -244,10 +306,15 @@ impl Domain {
         value: i64,
         key: String,
     ) -> Result<(), Failure> {
-        let item = to.1;
-        let recorded = self.level_of(item).await?;
+        let (subscription, item) = to;
+        let recorded = self.level_on(subscription, item).await?;
         let (n, at) = if recorded != 0 || self.is_level_in_ledger(&org.name, item) {
             (recorded, self.at_stripe(self.now().await?))
+        } else if item.price.meter().is_some() {
+            (
+                value,
+                self.send_level(&org.customer, to, value, &key).await?,
+            )
         } else {
             let set = self.set_level(item, value, None, key).await?;
             (value, set.timestamp)

@@ -2,6 +2,7 @@
 
 mod cases;
 mod delivery;
+mod meters;
 mod model;
 #[cfg(not(feature = "postgres"))]
 mod no_database;
@@ -29,6 +30,7 @@ fn target(feature: &str, aggregate: Aggregate, item: &str, number: i64) -> Targe
         org: "org:a".into(),
         feature: feature.into(),
         item: item.into(),
+        meter: None,
         aggregate,
         period: period(number),
         previous: (number > 0).then(|| period(number - 1)),

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use super::meters::Meters;
 #[cfg(not(feature = "postgres"))]
 use super::no_database::TwoProcesses;
 use super::stripe::Stripe;
@@ -86,13 +87,21 @@ pub(super) struct World {
     shared: Option<TwoProcesses>,
     pub(super) disk: Disk,
     pub(super) stripe: Stripe,
+    pub(super) meters: Meters,
     pub(super) now: Time,
     /// Whether the next commit fails.
     pub(super) disk_fails: bool,
     /// Timed-out requests that may still arrive at Stripe.
-    pub(super) under_way: Vec<(Set, Time)>,
+    pub(super) under_way: Vec<(Call, Time)>,
     /// Where usage of each feature goes now.
     pub(super) targets: HashMap<Feature, Target>,
+}
+
+/// A request to Stripe.
+#[derive(Clone, Debug)]
+pub(super) enum Call {
+    Set(Set),
+    Event(MeterEvent),
 }
 
 /// A fault of a request.
@@ -116,6 +125,7 @@ impl World {
             shared: TwoProcesses::start(),
             disk: Disk::default(),
             stripe: Stripe::default(),
+            meters: Meters::default(),
             now: START.plus(HOUR),
             disk_fails: false,
             under_way: Vec::new(),
@@ -228,8 +238,19 @@ impl World {
     pub(super) fn deliver(&mut self, org: Option<Org>, fault: Fault) {
         let sealed = self.seal(org);
         for read in sealed.summaries {
-            let aggregate = self.disk.totals[&read.total].aggregate;
-            let value = self.stripe.summary(&read.item, read.period, aggregate);
+            let total = &self.disk.totals[&read.total];
+            let aggregate = total.aggregate;
+            let value = match &read.of {
+                Summed::Records => self.stripe.summary(&read.item, read.period, aggregate),
+                Summed::Preview => {
+                    let meter = total.meter.as_ref().expect("it has one");
+                    let period = read.period.start.seconds()..read.period.end.seconds();
+                    self.meters.counted(meter, period, aggregate)
+                }
+                Summed::Minute { meter, start } => {
+                    self.meters.counted(meter, *start..*start + 60, aggregate)
+                }
+            };
             let (total, number) = (read.total, read.number);
             self.submit(&Event::Summary {
                 total,
@@ -237,40 +258,69 @@ impl World {
                 value,
             });
         }
-        for set in sealed.sets {
-            self.send(&set, fault);
+        for one in sealed.moves {
+            let total = one.total;
+            let target = self.targets.get(&one.feature).cloned();
+            let event = match (one.is_late, target) {
+                (true, next) => Event::TooLate { total, next },
+                (false, Some(target)) => Event::Continue { total, target },
+                (false, None) => continue,
+            };
+            self.submit(&event);
+        }
+        let sets = sealed.sets.into_iter().map(Call::Set);
+        for call in sets.chain(sealed.events.into_iter().map(Call::Event)) {
+            self.send(&call, fault);
         }
     }
 
-    fn send(&mut self, set: &Set, fault: Fault) {
-        let is_under_way = self.under_way.iter().any(|(other, _)| other.key == set.key);
+    fn send(&mut self, call: &Call, fault: Fault) {
+        let is_same = |other: &Call| match (other, call) {
+            (Call::Set(one), Call::Set(two)) => one.key == two.key,
+            (Call::Event(one), Call::Event(two)) => one.identifier == two.identifier,
+            _ => false,
+        };
+        let is_under_way = self.under_way.iter().any(|(other, _)| is_same(other));
         let outcome = match fault {
             // Stripe answers 409 while the first request runs.
             _ if is_under_way => Outcome::Lost,
             Fault::Slow => {
-                self.under_way.push((set.clone(), self.now));
+                self.under_way.push((call.clone(), self.now));
                 Outcome::Lost
             }
-            Fault::None => self.run(set, None),
-            Fault::Fails(records) => self.run(set, Some(records)),
+            Fault::None => self.run(call, None),
+            Fault::Fails(records) => self.run(call, Some(records)),
             Fault::AnswerLost => {
-                self.run(set, None);
+                self.run(call, None);
                 Outcome::Lost
             }
             Fault::Dies => {
-                self.run(set, None);
+                self.run(call, None);
                 return self.crash();
             }
         };
+        let (total, number) = match call {
+            Call::Set(set) => (set.total, set.number),
+            Call::Event(event) => (event.total, event.number),
+        };
         let answered = Event::Answered {
-            total: set.total,
-            number: set.number,
+            total,
+            number,
             outcome,
         };
         self.submit(&answered);
     }
 
-    fn run(&mut self, set: &Set, fails: Option<bool>) -> Outcome {
+    fn run(&mut self, call: &Call, fails: Option<bool>) -> Outcome {
+        let set = match call {
+            Call::Set(set) => set,
+            Call::Event(event) => {
+                return match self.meters.receive(event, fails, self.now) {
+                    200 => Outcome::Done,
+                    _ => Outcome::Lost,
+                };
+            }
+        };
         let total = self.disk.totals[&set.total].clone();
         let is_replayed = self.stripe.has_answered(set);
         let next = self.targets.get(&total.feature).cloned();
@@ -287,9 +337,15 @@ impl World {
 
     /// A timed-out request arrives after all.
     pub(super) fn arrive(&mut self) {
-        if let Some((set, _)) = self.under_way.pop() {
-            let period = self.disk.totals[&set.total].period;
-            self.stripe.run(&set, period, None, self.now);
+        match self.under_way.pop() {
+            Some((Call::Set(set), _)) => {
+                let period = self.disk.totals[&set.total].period;
+                self.stripe.run(&set, period, None, self.now);
+            }
+            Some((Call::Event(event), _)) => {
+                self.meters.receive(&event, None, self.now);
+            }
+            None => {}
         }
     }
 

@@ -59,6 +59,8 @@ impl Concerned {
             },
             Event::Answered { total, .. }
             | Event::Summary { total, .. }
+            | Event::TooLate { total, .. }
+            | Event::Continue { total, .. }
             | Event::Retry(total)
             | Event::WriteOff(total)
             | Event::Settle { total, .. } => self.totals.push(total.0.cast_signed()),

@@ -24,7 +24,15 @@ pub(super) struct Table {
 pub(super) const TOTALS: Table = Table {
     name: "totals",
     columns: rows::TOTAL,
-    texts: &["org", "feature", "item", "aggregate", "parked_reason"],
+    texts: &[
+        "org",
+        "feature",
+        "item",
+        "aggregate",
+        "parked_reason",
+        "meter",
+        "customer",
+    ],
     bytes: &[],
 };
 

@@ -14,7 +14,7 @@ pub use usage::{Span, Usage};
 pub use verify::Problem;
 
 use super::super::state::{Entry, Reservation, Total, TotalId};
-use super::super::values::{Feature, Org, Time};
+use super::super::values::{Feature, Meter, Org, Time};
 use super::columns::{BadColumn, Columns, from_values, int, text, time};
 use super::{Snapshot, StoreError, rows};
 
@@ -90,7 +90,7 @@ pub struct Filter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exported {
     /// A total. Totals come first.
-    Total(Total),
+    Total(Box<Total>),
     /// The compacted entries of one day.
     Day {
         /// The total that they changed.
@@ -122,7 +122,7 @@ impl Reader {
         self.at_one_moment(Length::Short, || {
             let account = self.account()?;
             let oldest = format!("{UNDELIVERED} ORDER BY changed LIMIT 1");
-            let oldest_undelivered = self.totals_where(&oldest)?.pop();
+            let oldest_undelivered = self.totals_where(&oldest, &[])?.pop();
             let counts = format!(
                 "SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM totals), \
                  (SELECT count(*) FROM totals WHERE {UNDELIVERED}), \
@@ -162,31 +162,42 @@ impl Reader {
 
     /// All totals, in the order in which they were opened.
     pub fn totals(&self) -> Result<Vec<Total>, StoreError> {
-        self.totals_where("true ORDER BY id")
+        self.totals_where("true ORDER BY id", &[])
     }
 
     /// The totals that Stripe refused permanently, longest waiting first.
     pub fn parked(&self) -> Result<Vec<Total>, StoreError> {
-        self.totals_where("parked_since IS NOT NULL ORDER BY parked_since, id")
+        self.totals_where("parked_since IS NOT NULL ORDER BY parked_since, id", &[])
     }
 
     /// The unsettled totals that are at least partly delivered, by item.
     pub fn told(&self) -> Result<Vec<Total>, StoreError> {
-        self.totals_where("settled IS NULL AND set_number > 0 ORDER BY item, period_start")
+        self.totals_where(
+            "settled IS NULL AND set_number > 0 ORDER BY item, period_start",
+            &[],
+        )
     }
 
     /// At most `most` delivered, unsettled totals whose periods ended before `before`, oldest first.
     pub fn unsettled(&self, before: Time, most: usize) -> Result<Vec<Total>, StoreError> {
         let before = before.millis();
-        self.totals_where(&format!(
+        let condition = format!(
             "settled IS NULL AND parked_since IS NULL AND open_n IS NULL AND n = told AND unsure = 0 \
              AND period_end < {before} ORDER BY period_end, id LIMIT {most}"
-        ))
+        );
+        self.totals_where(&condition, &[])
+    }
+
+    /// The totals of a meter and its customer in the period that began at `start`, oldest first.
+    pub fn totals_on_meter(&self, meter: &Meter, start: Time) -> Result<Vec<Total>, StoreError> {
+        let values = [text(&meter.id), text(&meter.customer), time(start)];
+        let condition = "meter = $1 AND customer = $2 AND period_start = $3 ORDER BY id";
+        self.totals_where(condition, &values)
     }
 
     /// The settled totals whose billed quantity differs from the ledger's.
     pub fn settled_differently(&self) -> Result<Vec<Total>, StoreError> {
-        let mut totals = self.totals_where("settled IS NOT NULL ORDER BY id")?;
+        let mut totals = self.totals_where("settled IS NOT NULL ORDER BY id", &[])?;
         totals.retain(|total| {
             total
                 .settled
@@ -195,11 +206,11 @@ impl Reader {
         Ok(totals)
     }
 
-    fn totals_where(&self, condition: &str) -> Result<Vec<Total>, StoreError> {
+    fn totals_where(&self, condition: &str, values: &[Value]) -> Result<Vec<Total>, StoreError> {
         let columns = rows::TOTAL;
         let sql = format!("SELECT {columns}, digest FROM totals WHERE {condition}");
         let mut totals = Vec::new();
-        self.each(&sql, &[], |row| -> Result<(), StoreError> {
+        self.each(&sql, values, |row| -> Result<(), StoreError> {
             totals.push(from_values(row)?);
             Ok(())
         })?;
@@ -237,7 +248,7 @@ impl Reader {
         };
         self.at_one_moment(Length::Whole, || {
             self.each(&select("totals", rows::TOTAL), &[], |row| {
-                each(Exported::Total(from_values(row)?))
+                each(Exported::Total(Box::new(from_values(row)?)))
             })?;
             let days = "SELECT total, day, n FROM daily_totals ORDER BY total, day";
             self.each(days, &[], |row| each(day(row)?))?;

@@ -20,6 +20,7 @@ fn target(org: &str) -> Target {
         feature: "feature:f".into(),
         item: format!("si_{org}").as_str().into(),
         since: Time::default(),
+        meter: None,
         aggregate: Aggregate::Sum,
         period: Period {
             start: START,

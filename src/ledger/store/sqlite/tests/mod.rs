@@ -95,6 +95,7 @@ fn target(org: &str) -> Target {
         feature: "feature:f".into(),
         item: format!("si_{org}").as_str().into(),
         since: Time::default(),
+        meter: None,
         aggregate: Aggregate::Sum,
         period: Period {
             start: START,
@@ -194,7 +195,7 @@ fn a_file_belongs_to_one_account_and_has_a_known_version() {
         newer,
         StoreError::Newer {
             found: 99,
-            known: 4
+            known: 5
         }
     ));
     let newer = read(&path).expect_err("newer");

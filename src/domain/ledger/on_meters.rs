@@ -1,0 +1,212 @@
+//! Delivery to billing meters, which process events later.
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use super::deliver::{Handled, is_refusal};
+use crate::billing;
+use crate::domain::entitlement::{Kind, UsageSnapshot};
+use crate::domain::refs::OrgName;
+use crate::domain::subscription::Detail;
+use crate::domain::usage::Used;
+use crate::domain::{Domain, Error, Failure, Result};
+use crate::ledger::Ledger;
+use crate::ledger::state::{Event, ItemUsed, MeterEvent, Move, Outcome, Total};
+use crate::ledger::values::{Item, Meter, Org, Time};
+
+/// How long after the last event a change of plan waits for Stripe to process it. By then Stripe has dropped it, or
+/// somebody has corrected the total.
+const PROCESSED_AFTER: i64 = 5 * 60 * 1000;
+
+/// The length of a minute, in seconds.
+const MINUTE: i64 = 60;
+
+impl Domain {
+    pub(super) async fn send_to_meter(
+        &self,
+        ledger: &Ledger,
+        event: MeterEvent,
+    ) -> Result<Handled> {
+        let (outcome, handled) = match self.event_outcome(&event).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                tracing::debug!(%error, identifier = event.identifier, "an event was not sent, and is sent again");
+                (Outcome::Lost, Handled::Unanswered)
+            }
+        };
+        let answered = Event::Answered {
+            total: event.total,
+            number: event.number,
+            outcome,
+        };
+        let usage = (&event.org, &event.feature, event.total);
+        self.submit_outcome(ledger, usage, answered).await?;
+        Ok(handled)
+    }
+
+    /// Sends an event.
+    ///
+    /// # Errors
+    /// If its outcome is unknown.
+    async fn event_outcome(&self, event: &MeterEvent) -> Result<(Outcome, Handled)> {
+        // Stripe accepts events for an item that is gone, and bills them nowhere.
+        if event.needs_item && !self.has_item(&event.org, &event.item).await? {
+            let reason = "the subscription item is gone".into();
+            let next = self.next_target(&event.org, &event.feature).await?;
+            return Ok((Outcome::Refused { reason, next }, Handled::Refused));
+        }
+        let name = self.event_name_of(&event.meter.id).await?;
+        let sent = billing::MeterEvent {
+            name: &name,
+            customer: &event.meter.customer,
+            value: event.value,
+            at: Some(event.timestamp),
+            identifier: &event.identifier,
+        };
+        match self.send_event(&sent).await {
+            Ok(_) => Ok((Outcome::Done, Handled::Told)),
+            Err(Failure::Stripe(error)) if is_refusal(&error) => {
+                let next = self.next_target(&event.org, &event.feature).await?;
+                let reason = error.to_string().into();
+                Ok((Outcome::Refused { reason, next }, Handled::Refused))
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// Whether the org has the item, as far as is known. Boxed, because reading an org may cause a change of plan, which
+    /// delivers.
+    fn has_item<'a>(&'a self, org: &'a Org, item: &'a Item) -> BoxFuture<'a, Result<bool>> {
+        let has_it = async move {
+            let org: OrgName = org.as_str().parse()?;
+            let usage = match self.remembered_usage(&org).await? {
+                Some(usage) => usage,
+                None => match self.asking_stripe().known::<UsageSnapshot>(&org).await {
+                    Err(Error::OrgNotFound) => return Ok(false),
+                    usage => usage?.value,
+                },
+            };
+            let mut items = usage.items().iter();
+            Ok(items.any(|own| *own.id == *item.as_str()))
+        };
+        has_it.boxed()
+    }
+
+    /// Finds where usage goes now that is too late for its period, or a level whose period has ended.
+    ///
+    /// # Errors
+    /// If Stripe cannot be asked now, or the ledger cannot be written.
+    pub(super) async fn move_usage(&self, ledger: &Ledger, one: &Move) -> Result<()> {
+        let next = self.next_target(&one.org, &one.feature).await?;
+        let total = one.total;
+        let event = match (one.is_late, next) {
+            (true, next) => Event::TooLate { total, next },
+            (false, Some(target)) => Event::Continue { total, target },
+            // The org has the feature no longer.
+            (false, None) => return Ok(()),
+        };
+        let usage = (&one.org, &one.feature, total);
+        self.submit_outcome(ledger, usage, event).await
+    }
+
+    /// What the next invoice bills of an item. Boxed, because reading an org may cause a change of plan, which delivers.
+    pub(super) fn shown_of_item<'a>(
+        &'a self,
+        org: &'a Org,
+        item: &'a Item,
+    ) -> BoxFuture<'a, Result<i64>> {
+        let shown = async move {
+            let org: OrgName = org.as_str().parse()?;
+            let usage = self.asking_stripe().known::<UsageSnapshot>(&org).await?;
+            let mut items = usage.value.items().iter();
+            let own = items.find(|own| *own.id == *item.as_str());
+            Ok(own.map_or(0, |own| own.used))
+        };
+        shown.boxed()
+    }
+
+    /// What a meter has counted in the minute that begins at `start`.
+    pub(super) async fn counted_in_minute(&self, meter: &Meter, start: i64) -> Result<i64> {
+        let counted = self
+            .billing()
+            .meter_total(&meter.id, &meter.customer, start, start + MINUTE);
+        Ok(counted.await?)
+    }
+
+    /// What a meter has counted of a total: of a sum in its period, with what others have sent and with the rest of the
+    /// minute in which the period begins; of a level in the minute of its last event.
+    ///
+    /// # Errors
+    /// If Stripe cannot be asked.
+    pub async fn counted_by_meter(&self, total: &Total) -> Result<i64> {
+        let Some(meter) = &total.meter else {
+            return Ok(0);
+        };
+        if let Some(at) = total
+            .delivery
+            .timestamp
+            .filter(|_| total.aggregate.is_level())
+        {
+            return self.counted_in_minute(meter, whole_minutes(at)).await;
+        }
+        let start = whole_minutes(total.period.start.seconds());
+        let end = whole_minutes(total.period.end.seconds() + MINUTE - 1);
+        let counted = self
+            .billing()
+            .meter_total(&meter.id, &meter.customer, start, end);
+        Ok(counted.await?)
+    }
+
+    /// Waits until Stripe has processed the events of the org's items, so that it bills them with the plan that ends.
+    ///
+    /// # Errors
+    /// [`Error::Unprocessed`] if it takes too long. The plan must not be changed then.
+    pub(super) async fn await_ledger_events(&self, ledger: &Ledger, org: &OrgName) -> Result<()> {
+        let now = Time::from_millis(self.account.clock.millis());
+        let mut sent = ledger.items(org.as_str());
+        sent.retain(|item| {
+            let sent = item.sent_to_meter;
+            sent.is_some_and(|sent| {
+                now.millis().abs_diff(sent.millis()) < PROCESSED_AFTER.unsigned_abs()
+            })
+        });
+        if sent.is_empty() {
+            return Ok(());
+        }
+        let resolved = match self.resolve_org(org).await {
+            Err(Error::OrgNotFound) => return Ok(()),
+            resolved => resolved?,
+        };
+        let found = self
+            .subscriptions(&resolved.customer, Detail::Items)
+            .await?;
+        for subscription in found.current.iter().chain(&found.superseded) {
+            let period = Time::from_seconds(subscription.current_period_start);
+            let own = subscription.items.data.iter().filter_map(|item| {
+                let is_own =
+                    |one: &&ItemUsed| one.item.as_str() == item.id && one.period_start == period;
+                Some((item, sent.iter().find(is_own)?))
+            });
+            let own: Vec<_> = own.collect();
+            if own.is_empty() {
+                continue;
+            }
+            let is_processed = |shown: &Used| {
+                own.iter().all(|(item, sent)| {
+                    let shown = shown.get(&item.id).copied().unwrap_or(0);
+                    match Kind::of(&item.price) {
+                        Kind::Sum => shown >= sent.recorded,
+                        _ => shown == sent.recorded,
+                    }
+                })
+            };
+            self.await_shown(subscription, is_processed).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The first second of the minute that a second is in.
+fn whole_minutes(second: i64) -> i64 {
+    second - second.rem_euclid(MINUTE)
+}

@@ -1,0 +1,300 @@
+//! Delivery to billing meters, by events.
+//!
+//! An event carries a part of a sum, or a level. It is numbered and stored before it is handed out, and repeated
+//! unchanged: Stripe counts one event with its identifier within 24 hours. Nothing newer is sent for the total until its
+//! outcome is known. Once it can no longer be repeated, the summary of its minute tells whether Stripe has counted it.
+
+use super::super::values::{Aggregate, HOUR, MINUTE, Meter, Target, Time};
+use super::deliver::{REPEATABLE, URGENT, has_passed, read};
+use super::event::{MeterEvent, Move, Seal, Sealed, Summed};
+use super::total::{LARGEST_ON_METER, OpenSet, Parked, Total, TotalId, minute_of};
+use super::{Answer, Refusal, State};
+
+/// How long after a period's end its events still count. Stripe finalizes its invoice an hour after the end.
+const COUNTED_FOR: i64 = 55 * MINUTE;
+/// How long after its last repetition the summary of an event's minute tells whether Stripe has counted it.
+const DECIDED_AFTER: i64 = HOUR;
+/// How long after the last event Stripe's total is compared with the ledger's. Stripe gives no bound for the time in which
+/// it processes an event.
+const COMPARED_AFTER: i64 = 5 * MINUTE;
+/// The time between two events of a total, so that each has a minute of its own.
+const GAP: i64 = MINUTE;
+/// The time between two questions whether a level continues in the next period.
+const ASK_AGAIN: i64 = 10 * MINUTE;
+
+/// What a total with a meter needs next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Nothing,
+    /// To read what Stripe has of the item.
+    Adopt,
+    /// To send an event.
+    Send,
+    /// To repeat the last event.
+    Repeat,
+    /// To wait until it can be decided whether Stripe has counted the last event.
+    Wait,
+    /// To read whether Stripe has counted the last event.
+    Decide,
+    /// To move what no longer counts with the period.
+    MoveLate,
+    /// To continue the level in the next period.
+    Continue,
+}
+
+impl Step {
+    fn of(total: &Total, now: Time) -> Self {
+        if let Some(open) = total.delivery.open {
+            let end = repeatable_until(total, open);
+            return if now < end {
+                Self::Repeat
+            } else if now < end.plus(DECIDED_AFTER) {
+                Self::Wait
+            } else {
+                Self::Decide
+            };
+        }
+        // The preview is that of the running period.
+        if !total.adopted && now < total.period.end {
+            return Self::Adopt;
+        }
+        if total.needs_set() {
+            return if now < counted_until(total) {
+                Self::Send
+            } else {
+                Self::MoveLate
+            };
+        }
+        if may_continue(total) && now >= total.period.end {
+            Self::Continue
+        } else {
+            Self::Nothing
+        }
+    }
+}
+
+/// Until when events of the total's period count.
+fn counted_until(total: &Total) -> Time {
+    match total.item_end {
+        Some(end) if end < total.period.end => end,
+        _ => total.period.end.plus(COUNTED_FOR),
+    }
+}
+
+fn repeatable_until(total: &Total, open: OpenSet) -> Time {
+    open.since.plus(REPEATABLE).min(counted_until(total))
+}
+
+/// Whether the total has a level that its meter loses at the end of the period.
+pub(super) fn may_continue(total: &Total) -> bool {
+    total.meter.is_some() && total.aggregate == Aggregate::Perpetual && total.n != 0
+}
+
+/// Whether the next step of a total with a meter is due.
+pub(super) fn is_due(total: &Total, seal: &Seal, now: Time) -> bool {
+    let step = Step::of(total, now);
+    if let Some(org) = &seal.org {
+        return total.org == *org && step != Step::Nothing;
+    }
+    let delivery = &total.delivery;
+    let is_urgent = now >= total.end().plus(-URGENT);
+    let may_follow = has_passed(delivery.sent, GAP, now);
+    match step {
+        Step::Nothing | Step::Wait => false,
+        Step::Adopt | Step::Send => {
+            is_urgent || may_follow && has_passed(delivery.changed, seal.deliver_after, now)
+        }
+        Step::Repeat | Step::Decide | Step::MoveLate => may_follow,
+        Step::Continue => {
+            let since = delivery.sent.filter(|sent| *sent >= total.period.end);
+            has_passed(since, ASK_AGAIN, now)
+        }
+    }
+}
+
+/// Whether the open event of the total can neither be repeated nor be on its way to Stripe.
+pub(super) fn is_decidable(total: &Total, open: OpenSet, now: Time) -> bool {
+    now >= repeatable_until(total, open).plus(DECIDED_AFTER)
+}
+
+/// Whether Stripe has had the time to process all events of the total.
+pub(super) fn is_comparable(total: &Total, now: Time) -> bool {
+    has_passed(total.delivery.sent, COMPARED_AFTER, now)
+}
+
+impl State {
+    /// Whether a newer total has the level of a total already, which therefore does not continue.
+    pub(super) fn has_continued(&self, total: &Total, now: Time) -> bool {
+        let newest = || self.totals_of(&total.org, &total.feature).pop();
+        let is_newest = || newest().is_some_and(|newest| newest.id == total.id);
+        total.meter.is_some() && Step::of(total, now) == Step::Continue && !is_newest()
+    }
+
+    pub(super) fn hand_out_event(
+        &mut self,
+        mut total: Total,
+        meter: &Meter,
+        date: Time,
+        now: Time,
+        sealed: &mut Sealed,
+    ) {
+        match Step::of(&total, now) {
+            Step::Nothing => return,
+            Step::Wait => {
+                // A period that is over does not hold up what follows.
+                sealed.waiting += usize::from(now < total.period.end);
+                return;
+            }
+            Step::Adopt => sealed.summaries.push(read(&total, Summed::Preview)),
+            Step::Decide => {
+                let start = minute_of(total.delivery.timestamp.unwrap_or(0));
+                let meter = meter.clone();
+                let minute = Summed::Minute { meter, start };
+                sealed.summaries.push(read(&total, minute));
+            }
+            step @ (Step::MoveLate | Step::Continue) => sealed.moves.push(Move {
+                total: total.id,
+                org: total.org.clone(),
+                feature: total.feature.clone(),
+                is_late: step == Step::MoveLate,
+            }),
+            Step::Send => {
+                seal_event(&mut total, date, now);
+                sealed
+                    .events
+                    .extend(event(&total, meter, now < total.period.end));
+            }
+            Step::Repeat => sealed.events.extend(event(&total, meter, false)),
+        }
+        total.delivery.sent = Some(now);
+        self.keep(total, now);
+    }
+
+    /// Applies the summary of the minute of an event that can no longer be repeated.
+    pub(super) fn decide(
+        &mut self,
+        mut total: Total,
+        open: OpenSet,
+        value: i64,
+        now: Time,
+    ) -> Answer {
+        let before = total.delivery.in_minute;
+        let mut counted = total.clone();
+        counted.tell(open);
+        total.delivery.open = None;
+        total.delivery.sent = None;
+        if value == counted.delivery.in_minute && !self.shares_minute(&total, open) {
+            counted.delivery.open = None;
+            total = counted;
+        } else if value != before {
+            total.delivery.unsure = true;
+            total.parked = Some(Parked {
+                reason: "what the meter has counted in the minute of an event is neither with it nor without it".into(),
+                since: now,
+            });
+        }
+        self.keep(total, now);
+        Answer::Done
+    }
+
+    /// Whether the minute of the event may have events of another total: of the period before or after, or of another item
+    /// with the same price.
+    fn shares_minute(&self, total: &Total, open: OpenSet) -> bool {
+        let minute = minute_of(open.timestamp);
+        let others = self.totals_of(&total.org, &total.feature).into_iter();
+        let mut others = others.filter(|other| other.id != total.id && other.meter == total.meter);
+        others.any(|other| {
+            let start = other.period.start.max(other.item_start);
+            let is_last = other.delivery.timestamp.map(minute_of) == Some(minute);
+            let may_be_first = other.delivery.number > 0 && minute_of(start.seconds()) == minute;
+            is_last || may_be_first
+        })
+    }
+
+    /// Moves what no longer counts with the period to where usage of the feature goes now, or parks it.
+    pub(super) fn too_late(
+        &mut self,
+        id: TotalId,
+        next: Option<&Target>,
+        now: Time,
+    ) -> Result<Answer, Refusal> {
+        let total = self.owned(id)?;
+        if total.meter.is_none() || Step::of(&total, now) != Step::MoveLate {
+            return Ok(Answer::Ignored);
+        }
+        if let Some(next) = next {
+            self.check_plan(next)?;
+        }
+        let reason = "the period's invoice can no longer take it".into();
+        Ok(self.refused(total, &reason, next, now))
+    }
+
+    /// Begins a new period of a level that the meter has no longer.
+    pub(super) fn continue_level(
+        &mut self,
+        id: TotalId,
+        target: &Target,
+        now: Time,
+    ) -> Result<Answer, Refusal> {
+        let total = self.owned(id)?;
+        self.check_plan(target)?;
+        if !may_continue(&total) || target.period.start <= total.period.start {
+            return Ok(Answer::Ignored);
+        }
+        let draft = self.open(target, target.period, now)?;
+        if !draft.has_entries() {
+            return Ok(Answer::Ignored);
+        }
+        self.write(draft, now);
+        Ok(Answer::Done)
+    }
+}
+
+/// Makes the total's next event.
+fn seal_event(total: &mut Total, date: Time, now: Time) {
+    let timestamp = timestamp(total, date);
+    let n = match total.aggregate {
+        Aggregate::Sum => total.n.saturating_sub(total.delivery.told),
+        Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => total.n,
+    };
+    let delivery = &mut total.delivery;
+    if delivery.timestamp.map(minute_of) != Some(minute_of(timestamp)) {
+        delivery.in_minute = 0;
+    }
+    delivery.number += 1;
+    delivery.timestamp = Some(timestamp);
+    delivery.open = Some(OpenSet {
+        n: n.clamp(-LARGEST_ON_METER, LARGEST_ON_METER),
+        timestamp,
+        since: now,
+    });
+}
+
+/// The second of the next event: now, within the period, and not before the last one. The last level counts, so each has
+/// a later second than the one before, as long as the period has one.
+fn timestamp(total: &Total, date: Time) -> i64 {
+    let first = total.period.start.max(total.item_start).seconds() + 1;
+    let last = total.end().seconds() - 1;
+    let earliest = match total.delivery.timestamp {
+        Some(before) => before + i64::from(total.aggregate.is_level()),
+        None => first,
+    };
+    date.seconds().max(earliest).min(last)
+}
+
+fn event(total: &Total, meter: &Meter, needs_item: bool) -> Option<MeterEvent> {
+    let (open, number) = (total.delivery.open?, total.delivery.number);
+    Some(MeterEvent {
+        total: total.id,
+        number,
+        org: total.org.clone(),
+        feature: total.feature.clone(),
+        item: total.item.clone(),
+        meter: meter.clone(),
+        needs_item,
+        value: open.n,
+        timestamp: open.timestamp,
+        // The time tells it from one of a ledger that was lost.
+        identifier: format!("{}:{number}:{}", total.item, open.since.millis()),
+    })
+}

@@ -1,0 +1,74 @@
+//! A model of Stripe's meters: each identifier counts once a day, and an event counts with its period until the period's
+//! invoice is final.
+
+use super::*;
+
+/// How long after a period's end its invoice is a draft.
+const DRAFT_FOR: i64 = HOUR;
+/// How long Stripe remembers an identifier.
+const KEPT_FOR: i64 = 24 * HOUR;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Meters {
+    received: Vec<(MeterEvent, Time)>,
+    /// Meters of removed items, and when those were removed.
+    pub(super) removed: HashMap<Arc<str>, Time>,
+}
+
+impl Meters {
+    /// Receives an event. `fails`: it answers 500; the value tells whether it counts the event first.
+    pub(super) fn receive(&mut self, event: &MeterEvent, fails: Option<bool>, now: Time) -> u16 {
+        let mut all = self.received.iter();
+        let known =
+            all.find(|(known, at)| known.identifier == event.identifier && now < at.plus(KEPT_FOR));
+        if let Some((known, _)) = known {
+            let first = |event: &MeterEvent| MeterEvent {
+                needs_item: false,
+                ..event.clone()
+            };
+            assert_eq!(first(known), first(event), "a repetition differs");
+        } else if fails != Some(false) {
+            self.received.push((event.clone(), now));
+        }
+        if fails.is_some() { 500 } else { 200 }
+    }
+
+    /// What a meter has counted of the events whose timestamps, in seconds, are in a range.
+    pub(super) fn counted(
+        &self,
+        meter: &Meter,
+        seconds: std::ops::Range<i64>,
+        aggregate: Aggregate,
+    ) -> i64 {
+        self.sum(meter, aggregate, |event, _| {
+            seconds.contains(&event.timestamp)
+        })
+    }
+
+    /// What the invoice of a period bills.
+    pub(super) fn billed(&self, meter: &Meter, period: Period, aggregate: Aggregate) -> i64 {
+        let removed = self.removed.get(&meter.id);
+        self.sum(meter, aggregate, |event, received| {
+            let is_in_time = received < period.end.plus(DRAFT_FOR)
+                && removed.is_none_or(|removed| received <= *removed);
+            is_in_time && period.contains(Time::from_seconds(event.timestamp))
+        })
+    }
+
+    fn sum(
+        &self,
+        meter: &Meter,
+        aggregate: Aggregate,
+        is_in: impl Fn(&MeterEvent, Time) -> bool,
+    ) -> i64 {
+        let own = self.received.iter();
+        let own = own.filter(|(event, at)| event.meter == *meter && is_in(event, *at));
+        let own = own.map(|(event, _)| event);
+        if aggregate == Aggregate::Sum {
+            return own.map(|event| event.value).sum();
+        }
+        // Of events of one second the one that was received last counts.
+        own.max_by_key(|event| event.timestamp)
+            .map_or(0, |event| event.value)
+    }
+}
