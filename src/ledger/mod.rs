@@ -30,7 +30,7 @@
 //! 1. Each [`Set`](state::Set) is a usage record to send: `action=set`, with its quantity, timestamp and key unchanged,
 //!    and with a time-out below 20 seconds. The sender submits the [`Outcome`](state::Outcome) as `Answered`. A set
 //!    whose outcome is lost, or whose sender has died, is handed out again.
-//!    Each [`MeterEvent`](state::MeterEvent) is an event of a meter, and treated the same way.
+//!    Each [`MeterEvent`](state::MeterEvent) is an event of a meter, and treated the same way, a minute apart.
 //! 2. Each [`ReadSummary`](state::ReadSummary) is a summary to read. The sender submits the value as `Summary`. The
 //!    caller may also submit a `Summary` that was not asked for, with the number that the total's delivery had before
 //!    the read began.

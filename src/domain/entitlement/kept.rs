@@ -74,6 +74,10 @@ impl Domain {
         let Some(snapshot) = found.await? else {
             return Ok(None);
         };
+        if snapshot.text.contains(r#""on_meter":true"#) {
+            // Of a version that did not keep which meter it is.
+            return Ok(None);
+        }
         let kept: Kept = serde_json::from_str(&snapshot.text)
             .map_err(|error| Error::LedgerUnavailable(error.to_string()))?;
         let plan = kept.usage.plan();

@@ -95,12 +95,21 @@ impl Domain {
         }
     }
 
+    /// The time by which deliveries are due: this machine's, or that of the org's test clock, whose periods are of its
+    /// time.
+    pub(super) async fn delivery_time(&self) -> Result<Time> {
+        match &self.test_clock {
+            Some(_) => self.ledger_time().await,
+            None => Ok(Time::from_millis(self.account.clock.millis())),
+        }
+    }
+
     async fn seal(&self, handle: &LedgerHandle, org: Option<&OrgName>) -> Result<Sealed> {
-        let now = Time::from_millis(self.account.clock.millis());
+        let now = self.delivery_time().await?;
         let wait = handle.0.settings.deliver_after.as_millis();
         // Stripe refuses a timestamp that is ahead of its clock.
         let date = match &self.test_clock {
-            Some(_) => self.ledger_time().await?,
+            Some(_) => now,
             None => self.stripe().server_time().map_or(now, Time::from_seconds),
         };
         let seal = Event::Seal(Seal {
@@ -109,6 +118,7 @@ impl Domain {
             org: org.map(org_in_ledger),
             most: MAX_TOTALS,
         });
+        let now = self.by_clock(now);
         let answers = handle.opened()?.submit(vec![seal], now).await?;
         match answers.into_iter().next() {
             Some(Ok(Answer::Sealed(sealed))) => Ok(sealed),
@@ -227,7 +237,7 @@ impl Domain {
                 Err(Error::OrgNotFound) => return Ok(None),
                 usage => usage?.value,
             };
-            let now = Time::from_millis(self.account.clock.millis());
+            let now = self.delivery_time().await?;
             Ok(usage.target(&org, &feature, now).ok())
         };
         found.boxed()
@@ -263,7 +273,7 @@ impl Domain {
     }
 
     pub(super) async fn submit_one(&self, ledger: &Ledger, event: Event) -> Result<Option<Answer>> {
-        let now = Time::from_millis(self.account.clock.millis());
+        let now = self.by_clock(self.delivery_time().await?);
         let answers = ledger.submit(vec![event], now).await?;
         let answer = answers.into_iter().next();
         Ok(answer.and_then(|answer| {

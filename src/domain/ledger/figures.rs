@@ -75,11 +75,12 @@ impl Domain {
             return;
         };
         let mut events = Vec::new();
+        let began = Time::from_seconds(usage.period().start);
         for item in usage.items() {
             let known = before
                 .iter()
                 .rev()
-                .find(|known| known.item.as_str() == &*item.id);
+                .find(|known| known.item.as_str() == &*item.id && known.period_start == began);
             let Some((known, number)) = known.and_then(|known| Some((known, known.answered?)))
             else {
                 continue;

@@ -127,34 +127,45 @@ impl Domain {
         meter: &Meter,
         total: &Total,
     ) -> Result<i64> {
-        let (wanted, period) = (meter.clone(), total.period);
-        let all = handle.read(move |reader| reader.totals_on_meter(&wanted, period.start));
-        let others: Vec<Total> = all
-            .await?
-            .into_iter()
-            .filter(|one| one.id != total.id)
-            .collect();
+        let (org, feature, period) = (total.org.clone(), total.feature.clone(), total.period);
+        let all = handle.read(move |reader| reader.totals_of(&org, &feature, period.start));
+        let others = all.await?.into_iter();
+        let others = others.filter(|one| one.id != total.id && one.meter == total.meter);
+        let others: Vec<Total> = others.collect();
         if others.iter().any(|one| one.id > total.id) {
             return Ok(total.billable());
         }
         let lines = match total.org.as_str().parse() {
             Ok(org) => self.lines_since(&org, period.start).await?,
-            Err(_) => Vec::new(),
+            Err(_) => None,
         };
-        let own = lines.into_iter().filter(|line| {
-            let price = line.price.as_ref().and_then(|price| price.meter());
-            let start = Time::from_seconds(line.period.start);
-            price == Some(&*meter.id) && !line.proration && period.contains(start)
-        });
-        let quantities = own.map(|line| line.quantity.unwrap_or(0));
-        let billed = quantities.fold(0, i64::saturating_add);
-        let elsewhere = others.iter().map(Total::billable);
-        Ok(elsewhere.fold(billed, i64::saturating_sub))
+        // There is nothing to compare with.
+        let Some(lines) = lines else {
+            return Ok(total.billable());
+        };
+        let mut billed = 0_i64;
+        for line in lines {
+            let Some(price) = line.price.filter(|price| price.meter() == Some(&*meter.id)) else {
+                continue;
+            };
+            // Stripe does not document whether the line of such a price counts units or packs.
+            if price.transform_quantity.is_some() {
+                return Ok(total.billable());
+            }
+            if line.amount >= 0 && period.contains(Time::from_seconds(line.period.start)) {
+                billed = billed.saturating_add(line.quantity.unwrap_or(0));
+            }
+        }
+        let told = |one: &Total| match one.aggregate {
+            Aggregate::Sum => one.delivery.told.saturating_add(one.others),
+            Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => one.delivery.told,
+        };
+        Ok(others.iter().map(told).fold(billed, i64::saturating_sub))
     }
 
     async fn billed_on_invoices(&self, org: &OrgName, total: &Total) -> Result<Option<i64>> {
         let lines = self.lines_since(org, total.period.start).await?;
-        let own = lines.into_iter().filter(|line| {
+        let own = lines.into_iter().flatten().filter(|line| {
             let item = line.subscription_item.as_deref();
             let start = Time::from_seconds(line.period.start);
             item == Some(total.item.as_str()) && !line.proration && total.period.contains(start)
@@ -163,10 +174,10 @@ impl Domain {
         Ok(quantities.reduce(i64::saturating_add))
     }
 
-    /// The lines of the org's invoices since a time; none if Stripe has no such org any more.
-    async fn lines_since(&self, org: &OrgName, since: Time) -> Result<Vec<InvoiceLine>> {
+    /// The lines of the org's invoices since a time; `None` if Stripe has no such org any more.
+    async fn lines_since(&self, org: &OrgName, since: Time) -> Result<Option<Vec<InvoiceLine>>> {
         let mut org = match self.resolve_org(org).await {
-            Err(Error::OrgNotFound) => return Ok(Vec::new()),
+            Err(Error::OrgNotFound) => return Ok(None),
             org => org?,
         };
         let since = since.seconds();
@@ -176,12 +187,12 @@ impl Domain {
                 Ok(invoices) => break invoices,
                 Err(error) => match self.resolve_again(&org, Failure::from(error).into()).await {
                     Ok(again) => org = again,
-                    Err(Error::OrgNotFound) => return Ok(Vec::new()),
+                    Err(Error::OrgNotFound) => return Ok(None),
                     Err(error) => return Err(error),
                 },
             }
         };
         let lines = invoices.into_iter();
-        Ok(lines.flat_map(|invoice| invoice.lines.data).collect())
+        Ok(Some(lines.flat_map(|invoice| invoice.lines.data).collect()))
     }
 }

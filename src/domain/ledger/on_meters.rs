@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 
 use super::deliver::{Handled, is_refusal};
 use crate::billing;
-use crate::domain::entitlement::{Kind, UsageSnapshot};
+use crate::domain::entitlement::UsageSnapshot;
 use crate::domain::refs::OrgName;
 use crate::domain::subscription::Detail;
 use crate::domain::usage::Used;
@@ -50,10 +50,19 @@ impl Domain {
     /// If its outcome is unknown.
     async fn event_outcome(&self, event: &MeterEvent) -> Result<(Outcome, Handled)> {
         // Stripe accepts events for an item that is gone, and bills them nowhere.
-        if event.needs_item && !self.has_item(&event.org, &event.item).await? {
-            let reason = "the subscription item is gone".into();
-            let next = self.next_target(&event.org, &event.feature).await?;
-            return Ok((Outcome::Refused { reason, next }, Handled::Refused));
+        if event.needs_item {
+            match self.has_item(&event.org, &event.item).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    let reason = "the subscription item is gone".into();
+                    let next = self.next_target(&event.org, &event.feature).await?;
+                    return Ok((Outcome::Refused { reason, next }, Handled::Refused));
+                }
+                Err(error) => {
+                    tracing::debug!(%error, org = %event.org, "an event is sent later");
+                    return Ok((Outcome::Unsent, Handled::Unanswered));
+                }
+            }
         }
         let name = self.event_name_of(&event.meter.id).await?;
         let sent = billing::MeterEvent {
@@ -65,7 +74,8 @@ impl Domain {
         };
         match self.send_event(&sent).await {
             Ok(_) => Ok((Outcome::Done, Handled::Told)),
-            Err(Failure::Stripe(error)) if is_refusal(&error) => {
+            // An earlier attempt may have been counted, which the summary of its minute tells.
+            Err(Failure::Stripe(error)) if is_refusal(&error) && event.needs_item => {
                 let next = self.next_target(&event.org, &event.feature).await?;
                 let reason = error.to_string().into();
                 Ok((Outcome::Refused { reason, next }, Handled::Refused))
@@ -74,20 +84,25 @@ impl Domain {
         }
     }
 
-    /// Whether the org has the item, as far as is known. Boxed, because reading an org may cause a change of plan, which
-    /// delivers.
+    /// Whether the org has the item. What is remembered only tells that it has. Boxed, because reading an org may cause a
+    /// change of plan, which delivers.
     fn has_item<'a>(&'a self, org: &'a Org, item: &'a Item) -> BoxFuture<'a, Result<bool>> {
         let has_it = async move {
             let org: OrgName = org.as_str().parse()?;
-            let usage = match self.remembered_usage(&org).await? {
-                Some(usage) => usage,
-                None => match self.asking_stripe().known::<UsageSnapshot>(&org).await {
-                    Err(Error::OrgNotFound) => return Ok(false),
-                    usage => usage?.value,
-                },
+            let remembered = self.remembered_usage(&org).await?;
+            let mut items = remembered.iter().flat_map(|usage| usage.items());
+            if items.any(|own| *own.id == *item.as_str()) {
+                return Ok(true);
+            }
+            let org = match self.resolve_org(&org).await {
+                Err(Error::OrgNotFound) => return Ok(false),
+                org => org?,
             };
-            let mut items = usage.items().iter();
-            Ok(items.any(|own| *own.id == *item.as_str()))
+            let found = self.subscriptions(&org.customer, Detail::Items).await?;
+            // A superseded subscription still bills its items.
+            let live = found.current.iter().chain(&found.superseded);
+            let mut items = live.chain(&found.others).flat_map(|one| &one.items.data);
+            Ok(items.any(|own| own.id == item.as_str()))
         };
         has_it.boxed()
     }
@@ -117,7 +132,10 @@ impl Domain {
     ) -> BoxFuture<'a, Result<i64>> {
         let shown = async move {
             let org: OrgName = org.as_str().parse()?;
-            let usage = self.asking_stripe().known::<UsageSnapshot>(&org).await?;
+            let usage = match self.asking_stripe().known::<UsageSnapshot>(&org).await {
+                Err(Error::OrgNotFound) => return Ok(0),
+                usage => usage?,
+            };
             let mut items = usage.value.items().iter();
             let own = items.find(|own| *own.id == *item.as_str());
             Ok(own.map_or(0, |own| own.used))
@@ -125,12 +143,17 @@ impl Domain {
         shown.boxed()
     }
 
-    /// What a meter has counted in the minute that begins at `start`.
+    /// What a meter has counted in the minute that begins at `start`. If Stripe no longer shows it, no number that could
+    /// be right, so that a person decides.
     pub(super) async fn counted_in_minute(&self, meter: &Meter, start: i64) -> Result<i64> {
+        let end = start + MINUTE;
         let counted = self
             .billing()
-            .meter_total(&meter.id, &meter.customer, start, start + MINUTE);
-        Ok(counted.await?)
+            .meter_total(&meter.id, &meter.customer, start, end);
+        match counted.await {
+            Err(error) if is_refusal(&error) || error.is_missing() => Ok(i64::MIN),
+            counted => Ok(counted?),
+        }
     }
 
     /// What a meter has counted of a total: of a sum in its period, with what others have sent and with the rest of the
@@ -162,7 +185,7 @@ impl Domain {
     /// # Errors
     /// [`Error::Unprocessed`] if it takes too long. The plan must not be changed then.
     pub(super) async fn await_ledger_events(&self, ledger: &Ledger, org: &OrgName) -> Result<()> {
-        let now = Time::from_millis(self.account.clock.millis());
+        let now = self.delivery_time().await?;
         let mut sent = ledger.items(org.as_str());
         sent.retain(|item| {
             let sent = item.sent_to_meter;
@@ -192,13 +215,8 @@ impl Domain {
                 continue;
             }
             let is_processed = |shown: &Used| {
-                own.iter().all(|(item, sent)| {
-                    let shown = shown.get(&item.id).copied().unwrap_or(0);
-                    match Kind::of(&item.price) {
-                        Kind::Sum => shown >= sent.recorded,
-                        _ => shown == sent.recorded,
-                    }
-                })
+                own.iter()
+                    .all(|(item, sent)| shown.get(&item.id).copied().unwrap_or(0) == sent.recorded)
             };
             self.await_shown(subscription, is_processed).await?;
         }

@@ -307,8 +307,12 @@ impl Carried {
     /// Adds usage on a removed item.
     fn add(&mut self, feature: FeatureName, n: i64, aggregate: &AggregateUsage) {
         let before = self.0.entry(feature).or_default();
-        before.n = before.n.saturating_add(n);
         before.is_level = aggregate.is_level();
+        before.n = if before.is_level {
+            before.n.max(n)
+        } else {
+            before.n.saturating_add(n)
+        };
         before.is_perpetual = aggregate.is_perpetual();
     }
 }

@@ -5,10 +5,10 @@
 //! it has a definite answer. So an older set never overwrites a newer one, whichever process sends it.
 
 #[cfg(feature = "postgres")]
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 #[cfg(feature = "postgres")]
-use super::super::values::Org;
+use super::super::values::{Feature, Org};
 use super::super::values::{HOUR, MINUTE, SECOND, Time};
 use super::State;
 use super::event::{ReadSummary, Seal, Sealed, Set, Summed};
@@ -75,11 +75,22 @@ impl State {
 /// The orgs of the totals that a seal of all orgs would hand out.
 #[cfg(feature = "postgres")]
 pub(in crate::ledger) fn due_orgs<'a>(
-    totals: impl Iterator<Item = &'a Total>,
+    totals: impl Iterator<Item = &'a Total> + Clone,
     seal: &Seal,
     now: Time,
 ) -> BTreeSet<Org> {
-    let due = totals.filter(|total| has_work(total) && is_due(total, seal, now));
+    // Levels that have continued already would be due until they are settled.
+    let mut newest: HashMap<(&Org, &Feature), (Time, TotalId)> = HashMap::new();
+    for total in totals.clone().filter(|total| meter::may_continue(total)) {
+        let last = newest.entry((&total.org, &total.feature)).or_default();
+        *last = (*last).max((total.period.start, total.id));
+    }
+    let has_continued = |total: &Total| {
+        let last = newest.get(&(&total.org, &total.feature));
+        meter::is_to_continue(total, now) && last.is_some_and(|(_, id)| *id != total.id)
+    };
+    let due =
+        totals.filter(|total| has_work(total) && is_due(total, seal, now) && !has_continued(total));
     let mut due: Vec<&Total> = due.collect();
     due.sort_unstable_by_key(|total| urgency(total));
     let orgs = due.into_iter().take(seal.most);

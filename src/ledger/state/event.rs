@@ -155,6 +155,8 @@ pub enum Outcome {
     Done,
     /// There is no definite answer: no response, 409, 429 or 5xx. The set or event is repeated.
     Lost,
+    /// It was not sent.
+    Unsent,
     /// Stripe keeps a 5xx under the set's key and will not run it again (`Idempotent-Replayed`). Whether the set was
     /// recorded is unknown, but it can no longer be recorded, so a newer set can follow.
     Ended,

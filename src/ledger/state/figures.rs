@@ -128,9 +128,11 @@ impl State {
             return Err(Refusal::NotSettleable);
         }
         let expected = total.billable();
-        if total.meter.is_some() && total.aggregate == Aggregate::Sum && billed < expected {
+        let told = total.delivery.told.max(0);
+        let dropped = expected.saturating_sub(billed).min(told);
+        if total.meter.is_some() && total.aggregate == Aggregate::Sum && dropped > 0 {
             // Stripe has accepted events and dropped them later.
-            total.delivery.told = total.delivery.told.saturating_sub(expected - billed);
+            total.delivery.told = told - dropped;
             total.parked = Some(Parked {
                 reason: "Stripe has accepted it, and has not billed it".into(),
                 since: now,

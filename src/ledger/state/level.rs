@@ -21,6 +21,7 @@ impl State {
             Some(from) => self.leave(&mut draft, from, now)?,
             None => false,
         };
+        let has_carried = draft.totals.len() > 1 && from.is_none();
         let main = draft.main();
         // The ledger has read or set the item's level since.
         let is_newer = main.adopted || main.is_undelivered() && main.delivery.number > 0;
@@ -33,7 +34,10 @@ impl State {
             main.delivery.in_minute = n;
             main.delivery.timestamp = Some(timestamp);
             let at = main.level_at.unwrap_or(Time::from_seconds(timestamp));
-            draft.enter(0, EntryKind::CarryIn, n, at)?;
+            // With a meter, what the ledger has may be newer than what the change has found, and is sent.
+            if main.meter.is_none() || !has_carried {
+                draft.enter(0, EntryKind::CarryIn, n, at)?;
+            }
         }
         for left in &mut draft.totals[1..] {
             // The change clears or removes these items, so Stripe need not be sent 0 for them.

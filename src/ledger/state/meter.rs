@@ -94,7 +94,9 @@ pub(super) fn may_continue(total: &Total) -> bool {
 pub(super) fn is_due(total: &Total, seal: &Seal, now: Time) -> bool {
     let step = Step::of(total, now);
     if let Some(org) = &seal.org {
-        return total.org == *org && step != Step::Nothing;
+        // What belongs to another period now does not concern a change of plan.
+        let concerns = !matches!(step, Step::Nothing | Step::MoveLate | Step::Continue);
+        return total.org == *org && concerns;
     }
     let delivery = &total.delivery;
     let is_urgent = now >= total.end().plus(-URGENT);
@@ -112,6 +114,11 @@ pub(super) fn is_due(total: &Total, seal: &Seal, now: Time) -> bool {
     }
 }
 
+/// Whether only the question is left whether the total's level continues.
+pub(super) fn is_to_continue(total: &Total, now: Time) -> bool {
+    total.meter.is_some() && Step::of(total, now) == Step::Continue
+}
+
 /// Whether the open event of the total can neither be repeated nor be on its way to Stripe.
 pub(super) fn is_decidable(total: &Total, open: OpenSet, now: Time) -> bool {
     now >= repeatable_until(total, open).plus(DECIDED_AFTER)
@@ -126,8 +133,7 @@ impl State {
     /// Whether a newer total has the level of a total already, which therefore does not continue.
     pub(super) fn has_continued(&self, total: &Total, now: Time) -> bool {
         let newest = || self.totals_of(&total.org, &total.feature).pop();
-        let is_newest = || newest().is_some_and(|newest| newest.id == total.id);
-        total.meter.is_some() && Step::of(total, now) == Step::Continue && !is_newest()
+        is_to_continue(total, now) && newest().is_none_or(|newest| newest.id != total.id)
     }
 
     pub(super) fn hand_out_event(
@@ -141,8 +147,8 @@ impl State {
         match Step::of(&total, now) {
             Step::Nothing => return,
             Step::Wait => {
-                // A period that is over does not hold up what follows.
-                sealed.waiting += usize::from(now < total.period.end);
+                // An item or a period that is over does not hold up what follows.
+                sealed.waiting += usize::from(now < total.end());
                 return;
             }
             Step::Adopt => sealed.summaries.push(read(&total, Summed::Preview)),
@@ -158,6 +164,12 @@ impl State {
                 feature: total.feature.clone(),
                 is_late: step == Step::MoveLate,
             }),
+            Step::Send if total.aggregate.is_level() && total.n > LARGEST_ON_METER => {
+                total.parked = Some(Parked {
+                    reason: "a meter takes no value of more than 15 digits".into(),
+                    since: now,
+                });
+            }
             Step::Send => {
                 seal_event(&mut total, date, now);
                 sealed
@@ -224,6 +236,12 @@ impl State {
         }
         if let Some(next) = next {
             self.check_plan(next)?;
+            if next.item == total.item && next.period == total.period {
+                // A scheduled change has not removed the item, or was taken back.
+                let item_end = next.item_end;
+                self.keep(Total { item_end, ..total }, now);
+                return Ok(Answer::Done);
+            }
         }
         let reason = "the period's invoice can no longer take it".into();
         Ok(self.refused(total, &reason, next, now))
@@ -279,7 +297,9 @@ fn timestamp(total: &Total, date: Time) -> i64 {
         Some(before) => before + i64::from(total.aggregate.is_level()),
         None => first,
     };
-    date.seconds().max(earliest).min(last)
+    let is_late = date.seconds() > last && total.aggregate.is_level();
+    let wanted = if is_late { earliest } else { date.seconds() };
+    wanted.max(earliest).min(last)
 }
 
 fn event(total: &Total, meter: &Meter, needs_item: bool) -> Option<MeterEvent> {

@@ -20,6 +20,11 @@ impl State {
         };
         match outcome {
             Outcome::Lost => return Ok(Answer::Done),
+            Outcome::Unsent => {
+                delivery.open = None;
+                self.keep(total, now);
+                return Ok(Answer::Done);
+            }
             Outcome::Done => {
                 if delivery.check == Check::AfterNext {
                     delivery.check = Check::BeforeNext;

@@ -21,6 +21,11 @@ impl State {
         if n < 0 && total.n == 0 && self.has_moved(&total) {
             return self.leave_gone(total, now);
         }
+        if let Some(next) = next
+            && let Some(answer) = self.carry_on_meter(&total, next, now)
+        {
+            return answer;
+        }
         let later = next.filter(|next| {
             let is_moved = total.aggregate == Aggregate::Sum && next.item != total.item;
             is_moved || next.period.start > total.period.start
@@ -43,6 +48,23 @@ impl State {
         Answer::Late { n, parked: true }
     }
 
+    /// Moves a level to the item that has its feature now in the same period. `None`: it does not move.
+    fn carry_on_meter(&mut self, total: &Total, next: &Target, now: Time) -> Option<Answer> {
+        let is_same_period = next.period.start == total.period.start;
+        let moves = total.aggregate.is_level() && next.item != total.item && is_same_period;
+        if total.meter.is_none() || !moves {
+            return None;
+        }
+        self.keep(total.clone(), now);
+        let draft = self.open(next, next.period, now).ok()?;
+        if !draft.totals.iter().any(|carried| carried.id == total.id) {
+            return None;
+        }
+        self.write(draft, now);
+        let n = total.n;
+        Some(Answer::Late { n, parked: false })
+    }
+
     /// Moves undelivered usage into the target's period. A `max` or `last` level has no meaning in the next period, so
     /// it is not moved.
     fn move_on(&self, total: &Total, next: &Target, now: Time) -> Result<Draft, Refusal> {
@@ -60,6 +82,10 @@ impl State {
             // The running period has the level already, and only needs to deliver it.
             Aggregate::Perpetual => {
                 let main = draft.main();
+                if total.n != 0 && main.n == 0 {
+                    // It is the level of a subscription that is over.
+                    return Err(Refusal::OutsidePeriod);
+                }
                 // A meter has nothing of a new period before it is sent it.
                 main.delivery.unsure |= main.meter.is_none();
                 draft.totals.push(total.clone());

@@ -100,12 +100,16 @@ impl Record for Total {
         };
         let (id, customer) = (columns.optional_text()?, columns.optional_text()?);
         let in_minute = columns.optional()?;
-        if let (Some(id), Some(customer), Some(in_minute)) = (id, customer, in_minute) {
-            total.meter = Some(Meter {
-                id: id.into(),
-                customer: customer.into(),
-            });
-            total.delivery.in_minute = in_minute;
+        match (id, customer, in_minute) {
+            (None, None, None) => {}
+            (Some(id), Some(customer), Some(in_minute)) => {
+                total.meter = Some(Meter {
+                    id: id.into(),
+                    customer: customer.into(),
+                });
+                total.delivery.in_minute = in_minute;
+            }
+            _ => return Err(BadColumn),
         }
         Ok(total)
     }

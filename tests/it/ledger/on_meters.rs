@@ -6,7 +6,8 @@ use tier::billing::WITH_METERS;
 use tier::domain::{Generation, GenerationSetting};
 
 use super::{DAY, MINUTE, SECOND, WithLedger, billed, ledger_metric, meters};
-use crate::harness::Settings;
+use crate::checkout::pay;
+use crate::harness::{START, Settings};
 
 const EVENTS: &str = "/v1/billing/meter_events";
 
@@ -243,5 +244,109 @@ async fn an_org_moves_from_usage_records_to_meters() {
     app.deliver_all().await;
     app.advance(35 * DAY);
     assert_eq!(billed(&app).await, 10 * 2 + 5 * 3 + 3 * 2000);
+    assert_eq!(ledger_metric(&app, "parked").await, 0);
+}
+
+#[tokio::test]
+async fn a_refund_is_processed_before_the_plan_changes() {
+    let settings = Settings {
+        meter_lag: 2 * MINUTE,
+        ..meters()
+    };
+    let app = WithLedger::with(settings).await;
+    app.report_n("calls", 34).await;
+    app.deliver_all().await;
+    app.advance(10 * MINUTE);
+    app.report_n("calls", -4).await;
+    let change = json!({"org": "org:a", "phases": [{"features": ["plan:pro@2"]}]});
+    let refused = app.post_json("/v1/subscribe", &change).await;
+    refused.fails(503, "stripe_unavailable");
+    app.advance(3 * MINUTE);
+    app.post_json("/v1/subscribe", &change).await.ok();
+    app.advance(32 * DAY);
+    assert_eq!(billed(&app).await, 30 * 2);
+}
+
+#[tokio::test]
+async fn usage_before_a_purchase_is_billed_at_its_own_price() {
+    let app = WithLedger::on_meters().await;
+    app.report_n("calls", 10).await;
+    app.report_n("disk", 5).await;
+    let body = json!({"org": "org:a", "success_url": "https://app.example/ok",
+        "features": ["plan:pro@2"]});
+    let opened = app.post_json("/v1/checkout", &body).await.ok();
+    pay(&app, &opened).await;
+    for _ in 0..2 {
+        let fresh = [("cache-control", "no-cache")];
+        app.get_with("/v1/limits?org=org:a", &fresh).await.ok();
+        app.settled().await;
+    }
+    app.advance(MINUTE);
+    assert_eq!(app.used("feature:disk").await, 5);
+    app.deliver_all().await;
+    app.advance(32 * DAY);
+    assert_eq!(billed(&app).await, 10 * 2 + 5 * 2000);
+    assert_eq!(ledger_metric(&app, "parked").await, 0);
+}
+
+/// The level has nowhere to go.
+#[tokio::test]
+async fn a_level_of_an_ended_subscription_holds_up_no_new_one() {
+    let app = WithLedger::on_meters().await;
+    app.report_n("disk", 5).await;
+    app.deliver_all().await;
+    let end = json!({"org": "org:a", "phases": [{"features": ["plan:pro@1"]},
+        {"features": [], "effective": "2023-02-01T00:00:00Z"}]});
+    app.post_json("/v1/subscribe", &end).await.ok();
+    app.advance(31 * DAY);
+    app.deliver_all().await;
+    app.subscribe("org:a", &["plan:pro@2"]).await;
+    assert_eq!(app.used("feature:disk").await, 0);
+}
+
+#[tokio::test]
+async fn a_level_moves_with_a_scheduled_change() {
+    let app = WithLedger::on_meters().await;
+    for feature in ["peak", "level", "disk"] {
+        app.report_n(feature, 5).await;
+    }
+    let later = json!({"org": "org:a", "phases": [{"features": ["plan:pro@1"]},
+        {"features": ["plan:pro@2"], "effective": "2023-01-15T00:00:00Z"}]});
+    app.post_json("/v1/subscribe", &later).await.ok();
+    app.deliver_all().await;
+    // Reported shortly before the change, and not sent.
+    app.set_clock(START + 14 * 24 * 3_600 - 5);
+    app.report_n("peak", 7).await;
+    app.advance(10 * SECOND);
+    for _ in 0..2 {
+        let fresh = [("cache-control", "no-cache")];
+        app.get_with("/v1/limits?org=org:a", &fresh).await.ok();
+        app.settled().await;
+    }
+    app.deliver_all().await;
+    let used = [("peak", 7), ("level", 5), ("disk", 5)];
+    for (feature, n) in used {
+        assert_eq!(
+            app.used(&format!("feature:{feature}")).await,
+            n,
+            "{feature}"
+        );
+    }
+    app.advance(20 * DAY);
+    assert_eq!(billed(&app).await, 7 * 20 + 5 * 200 + 5 * 2000);
+    assert_eq!(ledger_metric(&app, "parked").await, 0);
+}
+
+#[tokio::test]
+async fn others_usage_is_of_its_own_period() {
+    let app = WithLedger::on_meters().await;
+    app.report_n("calls", 4).await;
+    app.deliver_all().await;
+    app.advance(31 * DAY);
+    app.twin().report("org:a", "feature:calls", 50).await;
+    app.advance(10 * MINUTE);
+    assert_eq!(app.used("feature:calls").await, 50);
+    app.advance(DAY);
+    assert_eq!(ledger_metric(&app, "differences_total").await, 0);
     assert_eq!(ledger_metric(&app, "parked").await, 0);
 }

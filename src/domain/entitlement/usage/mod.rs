@@ -251,6 +251,11 @@ impl UsageSnapshot {
         })
     }
 
+    /// The billing period in which it was read.
+    pub(in crate::domain) fn period(&self) -> BillingPeriod {
+        self.period
+    }
+
     /// The billing period at `now` (Unix seconds), as far as it is known.
     pub(in crate::domain) fn period_at(&self, now: i64) -> BillingPeriod {
         let mut period = self.period;

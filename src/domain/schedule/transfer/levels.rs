@@ -102,7 +102,7 @@ impl Domain {
                 let to = (subscription, item);
                 let at = if item.price.meter().is_some() {
                     let since = figure.as_of - CLOCK_SKEW;
-                    self.take_back_level(&org.customer, to, &feature, since)
+                    self.take_back_level(&org.customer, subscription, &feature, since)
                         .await?;
                     self.send_level(&org.customer, to, figure.n, &key).await?
                 } else {
@@ -157,7 +157,7 @@ impl Domain {
                 self.hand_level_to_ledger(&org.name, level).await?;
             }
             // Only now: otherwise a crash between both would lose the level.
-            self.take_back_level(&org.customer, to, feature, began)
+            self.take_back_level(&org.customer, subscription, feature, began)
                 .await?;
         }
         Ok(())
@@ -168,15 +168,14 @@ impl Domain {
     async fn take_back_level(
         &self,
         customer: &str,
-        (subscription, item): (&Subscription, &SubscriptionItem),
+        subscription: &Subscription,
         feature: &FeatureName,
         since: i64,
     ) -> Result<(), Failure> {
         let pending = self.billing().invoice_items_since(customer, since).await?;
         let is_levels = |price: &Price| {
             let name = price.feature_plan();
-            let sells = name.is_some_and(|name| name.feature() == *feature);
-            sells && price.is_level() && price.id != item.price.id
+            price.is_level() && name.is_some_and(|name| name.feature() == *feature)
         };
         for one in pending {
             let own =

@@ -14,7 +14,7 @@ pub use usage::{Span, Usage};
 pub use verify::Problem;
 
 use super::super::state::{Entry, Reservation, Total, TotalId};
-use super::super::values::{Feature, Meter, Org, Time};
+use super::super::values::{Feature, Org, Time};
 use super::columns::{BadColumn, Columns, from_values, int, text, time};
 use super::{Snapshot, StoreError, rows};
 
@@ -188,10 +188,15 @@ impl Reader {
         self.totals_where(&condition, &[])
     }
 
-    /// The totals of a meter and its customer in the period that began at `start`, oldest first.
-    pub fn totals_on_meter(&self, meter: &Meter, start: Time) -> Result<Vec<Total>, StoreError> {
-        let values = [text(&meter.id), text(&meter.customer), time(start)];
-        let condition = "meter = $1 AND customer = $2 AND period_start = $3 ORDER BY id";
+    /// The totals of a feature of an org in the period that began at `start`, oldest first.
+    pub fn totals_of(
+        &self,
+        org: &Org,
+        feature: &Feature,
+        start: Time,
+    ) -> Result<Vec<Total>, StoreError> {
+        let values = [text(org.as_str()), text(feature.as_str()), time(start)];
+        let condition = "org = $1 AND feature = $2 AND period_start = $3 ORDER BY id";
         self.totals_where(condition, &values)
     }
 
