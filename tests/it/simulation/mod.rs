@@ -1,7 +1,7 @@
 //! Random lists of operations against two servers over one Stripe, held to a model that shares no code with them.
 //!
-//! Every fifth list runs against one server with a ledger, which also takes usage back, reserves it, and dies. What is
-//! billed is what the totals say.
+//! Every fifth list runs against one server with a ledger, which also takes usage back, reserves it, and dies; every
+//! second of them with plans on meters. What is billed is what the totals say.
 //!
 //! A list runs on a Stripe account of its own. After every operation one server is asked for the limits of the orgs that
 //! it touched, the other one for their phase, and Stripe for their subscriptions: what was acknowledged is there,
@@ -36,6 +36,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use ops::Op;
+use run::Usage;
 
 /// What the lists are made of, unless somebody looks for new ones.
 const SEED: u64 = 20_261_128;
@@ -102,8 +103,9 @@ fn run_lists(seed: u64, lists: u32, thread: u32, ran: &AtomicUsize) {
     let _unwatched = crate::logs::unwatched();
     let runtime = run::runtime();
     let draft = INVOICE_DRAFTS[thread as usize % INVOICE_DRAFTS.len()];
-    let world = runtime.block_on(run::World::start(draft, false));
-    let with_ledger = runtime.block_on(run::World::start(draft, true));
+    let start = |usage| runtime.block_on(run::World::start(draft, usage));
+    let world = start(Usage::Records);
+    let with_ledger = [start(Usage::Ledger), start(Usage::Meters)];
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
@@ -115,7 +117,8 @@ fn run_lists(seed: u64, lists: u32, thread: u32, ran: &AtomicUsize) {
     for number in 1..=u64::from(lists) {
         let (world, list) = if number % ledger_every == 0 {
             let list = ledger_lists.new_tree(&mut runner);
-            (&with_ledger, list.expect("a list").current())
+            let on_meters = usize::from((number / ledger_every).is_multiple_of(2));
+            (&with_ledger[on_meters], list.expect("a list").current())
         } else {
             let list = lists_of_ops.new_tree(&mut runner);
             (&world, list.expect("a list").current())
@@ -125,8 +128,8 @@ fn run_lists(seed: u64, lists: u32, thread: u32, ran: &AtomicUsize) {
         if let Err(failure) = run(&list) {
             let (list, failure) = shorten::shorten(list, failure, run);
             panic!(
-                "{failure}\n\nSIMULATION_SEED={seed}, invoices are drafts for {draft:?}, ledger: {}; for regressions.rs:\n{}",
-                world.has_ledger(),
+                "{failure}\n\nSIMULATION_SEED={seed}, invoices are drafts for {draft:?}, usage: {:?}; for regressions.rs:\n{}",
+                world.usage(),
                 as_code(&list)
             );
         }

@@ -7,6 +7,7 @@ use super::ops::Request::{
     Cancel, CancelLater, Clobber, Commit, Phases, Release, Report, Reserve, Schedule, Subscribe,
     TrialThenPaid,
 };
+use super::run::Usage;
 use super::{INVOICE_DRAFTS, run};
 
 /// A request at the first server.
@@ -29,18 +30,18 @@ const fn at_once(org: u8, requests: [Request; 2]) -> Op {
 }
 
 fn replay(list: &[Op]) {
-    replay_on(false, list);
+    replay_on(Usage::Records, list);
 }
 
 /// The same, at a server with a ledger.
 fn replay_with_ledger(list: &[Op]) {
-    replay_on(true, list);
+    replay_on(Usage::Ledger, list);
 }
 
-fn replay_on(has_ledger: bool, list: &[Op]) {
+fn replay_on(usage: Usage, list: &[Op]) {
     let runtime = run::runtime();
     for draft in INVOICE_DRAFTS {
-        let world = async { run::World::start(draft, has_ledger).await.run(list).await };
+        let world = async { run::World::start(draft, usage).await.run(list).await };
         let outcome = runtime.block_on(world);
         outcome.expect("what failed once does not fail again");
     }

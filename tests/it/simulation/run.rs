@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 use stripe_sandbox::Rule;
 use tempfile::TempDir;
-use tier::domain::MaxAge;
+use tier::domain::{Generation, GenerationSetting, MaxAge};
 
 use super::calls::{Reserved, pay, rule};
 use super::model::{Org, Period};
@@ -17,13 +17,28 @@ use super::ops::{COMBINATIONS, Combination, HOUR, ORGS, Op, SERVERS};
 use super::plans;
 use crate::harness::{Answer, START, Settings, TestApp};
 
+/// How long Stripe's invoices are drafts, if nobody has changed that.
+const HOUR_LONG: Duration = Duration::from_secs(3_600);
+
 /// Servers over a sandbox, used for one list after the other. They share nothing but their Stripe.
 pub(super) struct World {
     servers: RefCell<Vec<TestApp>>,
     http: reqwest::Client,
     lists: Cell<usize>,
+    usage: Usage,
     /// Where ledgers are; none: the servers have none.
     ledgers: Option<TempDir>,
+}
+
+/// Where usage of a world's servers goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Usage {
+    /// To usage records, without a ledger.
+    Records,
+    /// To a ledger, which delivers it to usage records.
+    Ledger,
+    /// To a ledger, which delivers it to meters.
+    Meters,
 }
 
 /// One list under way.
@@ -76,29 +91,39 @@ pub(super) fn runtime() -> tokio::runtime::Runtime {
 }
 
 impl World {
-    pub(super) async fn start(invoice_draft: Duration, has_ledger: bool) -> Self {
+    pub(super) async fn start(invoice_draft: Duration, usage: Usage) -> Self {
         // Fails if another test was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let has_ledger = usage != Usage::Records;
         let settings = Settings {
-            invoice_draft,
-            ..settings(has_ledger)
+            invoice_draft: match usage {
+                // Their events count until shortly before the invoice is final.
+                Usage::Meters => HOUR_LONG,
+                Usage::Records | Usage::Ledger => invoice_draft,
+            },
+            ..settings(usage)
         };
         let http = reqwest::Client::builder().no_proxy().build();
         let first = TestApp::with(settings).await;
         // A ledger has one server.
         let servers = if has_ledger { 1 } else { SERVERS };
-        let others = (1..servers).map(|_| first.beside(&self::settings(has_ledger)));
+        let others = (1..servers).map(|_| first.beside(&self::settings(usage)));
         let servers: Vec<_> = [first.clone()].into_iter().chain(others).collect();
         Self {
             servers: RefCell::new(servers),
             http: http.expect("a client"),
             lists: Cell::new(0),
+            usage,
             ledgers: has_ledger.then(|| tempfile::tempdir().expect("a folder")),
         }
     }
 
     pub(super) fn has_ledger(&self) -> bool {
         self.ledgers.is_some()
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        self.usage
     }
 
     /// The file of the present list's ledger.
@@ -116,7 +141,7 @@ impl World {
     pub(super) async fn restart(&self, at: u8) {
         let server = self.server(at);
         server.settled().await;
-        let next = server.beside(&settings(self.has_ledger()));
+        let next = server.beside(&settings(self.usage));
         drop(server);
         let place = usize::from(at) % self.servers.borrow().len();
         self.servers.borrow_mut()[place] = next.clone();
@@ -185,8 +210,13 @@ impl World {
 }
 
 /// How a server is set up. With a ledger, usage is accepted while Stripe is away.
-fn settings(has_ledger: bool) -> Settings {
+fn settings(usage: Usage) -> Settings {
+    let has_ledger = usage != Usage::Records;
     Settings {
+        generation: match usage {
+            Usage::Meters => GenerationSetting::Fixed(Generation::Meters),
+            Usage::Records | Usage::Ledger => GenerationSetting::default(),
+        },
         retries: 4,
         first_wait: Duration::from_micros(10),
         // Reports find their item in memory, where it may be one that another server's change has ended.

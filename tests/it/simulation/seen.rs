@@ -7,10 +7,22 @@ use serde_json::Value;
 use super::model::{Org, Period};
 use super::plans;
 use super::run::{Outcome, World};
-use crate::harness::{STRIPE_KEY, TestApp};
+use crate::harness::{START, STRIPE_KEY, TestApp};
+use tier::billing::{CLASSIC, WITH_METERS};
 
 /// What another server has done is to be seen at once.
 const FRESH: [(&str, &str); 1] = [("cache-control", "no-cache")];
+
+/// An item that has usage.
+#[derive(Debug)]
+struct Metered {
+    item: String,
+    /// The full name of its feature.
+    full: String,
+    customer: String,
+    /// If its price has one.
+    meter: Option<String>,
+}
 
 /// One look at an org.
 #[derive(Debug)]
@@ -26,8 +38,8 @@ pub(super) struct Seen {
     limits: Vec<(String, i64, i64)>,
     /// The full names of what is in force; none: no phase.
     features: Option<Value>,
-    /// The items that have usage, with the full names of their features.
-    metered: Vec<(String, String)>,
+    /// The items that have usage.
+    metered: Vec<Metered>,
 }
 
 impl Seen {
@@ -78,7 +90,14 @@ impl Seen {
             seen.metered = metered
                 .map(|item| {
                     let feature = &item["price"]["metadata"]["tier.feature"];
-                    (text(&item["id"]), text(feature))
+                    Metered {
+                        item: text(&item["id"]),
+                        full: text(feature),
+                        customer: text(&subscription["customer"]),
+                        meter: item["price"]["recurring"]["meter"]
+                            .as_str()
+                            .map(str::to_owned),
+                    }
                 })
                 .collect();
         }
@@ -126,7 +145,14 @@ impl Seen {
     /// The usage of these items over all periods, by Stripe's word.
     pub(super) async fn usage(&self, world: &World) -> Outcome<BTreeMap<String, i64>> {
         let mut totals = BTreeMap::new();
-        for (item, full) in &self.metered {
+        for one in &self.metered {
+            let full = &one.full;
+            if let Some(meter) = &one.meter {
+                let counted = self.counted(world, meter, &one.customer).await?;
+                totals.insert(full.clone(), counted);
+                continue;
+            }
+            let item = &one.item;
             let path = format!("/v1/subscription_items/{item}/usage_record_summaries?limit=100");
             let periods = stripe(world, &path).await?;
             let total = periods
@@ -136,6 +162,20 @@ impl Seen {
             totals.insert(full.clone(), total);
         }
         Ok(totals)
+    }
+
+    /// What a meter has counted of a customer until now.
+    async fn counted(&self, world: &World, meter: &str, customer: &str) -> Outcome<i64> {
+        let start = START - START.rem_euclid(60);
+        let end = self.now - self.now.rem_euclid(60) + 600;
+        let path = format!(
+            "/v1/billing/meters/{meter}/event_summaries?customer={customer}&start_time={start}&end_time={end}"
+        );
+        let summaries = stripe(world, &path).await?;
+        let totals = summaries.iter();
+        let totals = totals.map(|one| one["aggregated_value"].as_i64());
+        let total: Option<i64> = totals.sum();
+        total.ok_or_else(|| "no total".to_owned())
     }
 }
 
@@ -172,6 +212,12 @@ async fn limits(app: &TestApp, name: &str) -> Outcome<Vec<(String, i64, i64)>> {
 async fn stripe(world: &World, path: &str) -> Outcome<Vec<Value>> {
     let url = format!("{}{path}", world.stripe_url());
     let request = world.http().get(url).bearer_auth(STRIPE_KEY);
+    let version = if path.starts_with("/v1/billing/") {
+        WITH_METERS
+    } else {
+        CLASSIC
+    };
+    let request = request.header("stripe-version", version.0);
     let answer = request.send().await.map_err(|error| error.to_string())?;
     let text = answer.text().await.map_err(|error| error.to_string())?;
     let list: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
