@@ -1,5 +1,7 @@
 //! Delivery to billing meters, which process events later.
 
+use std::sync::Arc;
+
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
@@ -49,22 +51,16 @@ impl Domain {
     /// # Errors
     /// If its outcome is unknown.
     async fn event_outcome(&self, event: &MeterEvent) -> Result<(Outcome, Handled)> {
-        // Stripe accepts events for an item that is gone, and bills them nowhere.
-        if event.needs_item {
-            match self.has_item(&event.org, &event.item).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    let reason = "the subscription item is gone".into();
-                    let next = self.next_target(&event.org, &event.feature).await?;
-                    return Ok((Outcome::Refused { reason, next }, Handled::Refused));
-                }
-                Err(error) => {
-                    tracing::debug!(%error, org = %event.org, "an event is sent later");
-                    return Ok((Outcome::Unsent, Handled::Unanswered));
-                }
+        let name = match self.before_event(event).await {
+            Ok(Ok(name)) => name,
+            Ok(Err(refused)) => return Ok((refused, Handled::Refused)),
+            // A repetition is not checked, so what was never sent must not become one.
+            Err(error) if event.needs_item => {
+                tracing::debug!(%error, org = %event.org, "an event is sent later");
+                return Ok((Outcome::Unsent, Handled::Unanswered));
             }
-        }
-        let name = self.event_name_of(&event.meter.id).await?;
+            Err(error) => return Err(error),
+        };
         let sent = billing::MeterEvent {
             name: &name,
             customer: &event.meter.customer,
@@ -82,6 +78,17 @@ impl Domain {
             }
             Err(failure) => Err(failure.into()),
         }
+    }
+
+    /// The name of an event that can be sent, or the outcome of one whose item is gone: Stripe would accept it, and bill it
+    /// nowhere.
+    async fn before_event(&self, event: &MeterEvent) -> Result<Result<Arc<str>, Outcome>> {
+        if event.needs_item && !self.has_item(&event.org, &event.item).await? {
+            let reason = "the subscription item is gone".into();
+            let next = self.next_target(&event.org, &event.feature).await?;
+            return Ok(Err(Outcome::Refused { reason, next }));
+        }
+        self.event_name_of(&event.meter.id).await.map(Ok)
     }
 
     /// Whether the org has the item. What is remembered only tells that it has. Boxed, because reading an org may cause a
@@ -165,6 +172,10 @@ impl Domain {
         let Some(meter) = &total.meter else {
             return Ok(0);
         };
+        if total.aggregate.is_level() && total.delivery.told == 0 {
+            // It has moved to another item, and its last event stays in its minute.
+            return Ok(0);
+        }
         if let Some(at) = total
             .delivery
             .timestamp

@@ -14,6 +14,7 @@ use crate::domain::entitlement::{Counted, Kind, UsageSnapshot};
 use crate::domain::org::ResolvedOrg;
 use crate::domain::refs::FeatureName;
 use crate::domain::{Domain, Error, Failure, Result};
+use crate::ledger::state::LARGEST_ON_METER;
 use crate::num::hex;
 
 /// How far ahead of Stripe's clock an event may be, in seconds.
@@ -21,10 +22,6 @@ const AHEAD: i64 = 5 * 60;
 
 /// How long after a period its events still count, in seconds. Stripe finalizes its invoice an hour after its end.
 const LATE: i64 = 50 * 60;
-
-/// The largest value of an event. Stripe drops values of too many digits after it has accepted them, and does not say
-/// how many are too many.
-const MAX_VALUE: i64 = 999_999_999_999_999;
 
 /// How often one report is sent with a fresh idempotency key because Stripe keeps another answer under the last one.
 const ATTEMPTS: u32 = 5;
@@ -49,9 +46,9 @@ impl Domain {
         };
         let kind = Kind::of(&item.price);
         check_without_ledger(kind, report)?;
-        if report.n > MAX_VALUE {
+        if report.n > LARGEST_ON_METER {
             return Err(Error::Invalid(format!(
-                "n can be {MAX_VALUE} at most where a meter bills it"
+                "n can be {LARGEST_ON_METER} at most where a meter bills it"
             ))
             .into());
         }

@@ -350,3 +350,21 @@ async fn others_usage_is_of_its_own_period() {
     assert_eq!(ledger_metric(&app, "differences_total").await, 0);
     assert_eq!(ledger_metric(&app, "parked").await, 0);
 }
+
+#[tokio::test]
+async fn a_level_that_has_moved_is_not_compared_with_its_last_event() {
+    let app = WithLedger::on_meters().await;
+    app.report_n("level", 5).await;
+    app.deliver_all().await;
+    app.subscribe("org:a", &["plan:pro@2"]).await;
+    app.advance(MINUTE);
+    let reader = tier::ledger::store::sqlite::read(&app.file()).expect("a file");
+    let told = reader.told().expect("a file");
+    // Of the new item nothing has been sent: the change has set its level.
+    let [left] = told.as_slice() else {
+        panic!("one item: {told:?}");
+    };
+    assert_eq!((left.n, left.delivery.told), (0, 0));
+    let counted = app.domain().counted_by_meter(left).await;
+    assert_eq!(left.mismatch(counted.expect("a meter")), None);
+}
