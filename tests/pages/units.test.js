@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 const load = name => import(`../../src/web/assets/${name}.mjs`)
-const { Num, asText, parse, print } = await load('json')
+const { Num, asText, compact, parse, print } = await load('json')
 const { toCount, toMinorUnit, toMoney } = await load('money')
 const { copyPlan, featureNames, isObject, kind, nextVersion, ofKind, plans, rename, renameFeature, set } = await load('model')
 const { History } = await load('history')
@@ -57,6 +57,22 @@ test('JSON is read with comments, and written with every digit', () => {
   assert.equal(print(parse(written)), written)
   for (const bad of ['', '{', '{"a":}', '{a:1}', '[1 2]', '01', '+1', '1.', "{'a':1}", '/*', 'nul', '{}x', '"\n"'])
     assert.throws(() => parse(bad), SyntaxError, bad)
+})
+
+test('a model is sent without spaces and comments, and otherwise as it is', () => {
+  for (const [text, sent] of [
+    ['\ufeff{ // a "b"\r\n "a" : [ 1e3, /* " */ true ,\n] , }\n', '{"a":[1e3,true,],}'],
+    ['{"a": " // \\" /* ", "a": "\\\\" /**/, "b": 2 }', '{"a":" // \\" /* ","a":"\\\\","b":2}'],
+    ['{"ü": "x\\ny z"}', '{"ü":"x\\ny z"}'],
+  ]) {
+    assert.equal(compact(text), sent)
+    assert.equal(print(parse(sent)), print(parse(text)))
+    assert.equal(compact(sent), sent)
+  }
+  const features = Array.from({ length: 1500 }, (_, i) => [`feature:f${i}@plan:x`, { tiers: [{ upto: 1000, price: 0.25, base: 100 }, { price: 0.125 }] }])
+  const large = parse(JSON.stringify({ plans: { 'plan:x@1': { features: Object.fromEntries(features) } } }))
+  const room = 256 << 10
+  assert.ok(print(large).length > room && compact(print(large)).length < room)
 })
 
 test('a change leaves the model before it as it was', () => {

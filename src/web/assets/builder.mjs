@@ -185,7 +185,7 @@ export class Builder extends Editor {
 
   /** A link that holds the model. */
   async link() {
-    const { url } = await this.server.json(`/upload?title=${encodeURIComponent(this.state.title)}`, this.text())
+    const { url } = await this.server.json(`/upload?title=${encodeURIComponent(this.state.title)}`, this.body())
     return /** @type {string} */ (url)
   }
 
@@ -285,7 +285,7 @@ export class Builder extends Editor {
   /** Asks the server what is wrong with the model, and what it costs. */
   async #check(asked = this.#asked) {
     try {
-      const text = this.text()
+      const text = this.body()
       const { faults } = await this.server.json('/v1/validate', text)
       const usage = [...this.usage].map(([feature, count]) => `usage=${encodeURIComponent(`${feature}=${count || '0'}`)}`)
       let preview = this.preview

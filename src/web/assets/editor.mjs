@@ -1,7 +1,7 @@
 // The part of the builder that changes the model.
 
 import { History } from './history.mjs'
-import { parse, print } from './json.mjs'
+import { compact, parse, print } from './json.mjs'
 import { copyPlan, emptyModel, featureNames, isObject, nextVersion, plans, set } from './model.mjs'
 
 /**
@@ -49,6 +49,11 @@ export class Editor extends HTMLElement {
   /** The model as a text: as it was read, as long as it is that. */
   text() {
     return this.state.text ?? `${print(this.model)}\n`
+  }
+
+  /** The same for the server, which takes a limited number of bytes. */
+  body() {
+    return compact(this.text())
   }
 
   /** @param {string} plan */

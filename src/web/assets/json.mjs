@@ -136,3 +136,12 @@ export const print = (value, indent = '') => {
   if (items.length === 0) return open + close
   return `${open}\n${deeper}${items.join(`,\n${deeper}`)}\n${indent}${close}`
 }
+
+const TOKEN_OR_SPACE = /"(?:[^"\\]|\\.)*"|[ \t\r\n\ufeff]+|\/\/[^\n]*|\/\*[^]*?\*\//g
+
+/**
+ * The same text without spaces and comments. Everything else stays as it is, such as keys that are there twice.
+ *
+ * @param {string} text what `parse` reads
+ */
+export const compact = text => text.replace(TOKEN_OR_SPACE, found => (found.startsWith('"') ? found : ''))

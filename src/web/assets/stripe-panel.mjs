@@ -59,7 +59,7 @@ const account = async (builder, again) => {
   const { id, url } = builder.account
   const isLive = builder.isLive()
   const log = h('ul', { className: 'log', 'aria-live': 'polite', 'aria-label': 'What was done' })
-  const diff = builder.hasFaults() ? null : await builder.server.json('/v1/diff', builder.text())
+  const diff = builder.hasFaults() ? null : await builder.server.json('/v1/diff', builder.body())
   return [
     isLive && h('p', { className: 'live', role: 'alert' }, 'This is your live account. Customers pay what is in it.'),
     h('p', {}, 'Account ', url ? h('a', { href: url, target: '_blank', rel: 'noreferrer' }, id) : h('span', { className: 'id' }, id)),
@@ -122,7 +122,7 @@ const pushButton = (builder, diff, log, again) => {
     target.disabled = true
     show(log, h('li', {}, 'pushing…'))
     try {
-      const { results = [] } = await builder.server.json('/v1/push', builder.text())
+      const { results = [] } = await builder.server.json('/v1/push', builder.body())
       show(log, results.map(pushed), h('li', {}, 'push complete'), h('li', {}, h('button', { type: 'button', className: 'quiet', data: { key: 'compare' }, onclick: again }, 'Compare again')))
       await builder.readStripe()
     } catch (error) {
