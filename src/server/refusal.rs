@@ -73,23 +73,29 @@ pub(super) fn of_connection(is_last: bool) -> Response<Body> {
     response
 }
 
-/// Whether a head of HTTP/2 is larger than `most`. hyper checks those of HTTP/1 itself.
+/// Whether a head is larger than `most`. hyper refuses one of HTTP/1 that has not ended by then. But its buffer has up to twice
+/// the room, and it accepts one that has ended.
 pub(super) fn is_too_large<B>(request: &Request<B>, most: usize) -> bool {
-    if request.version() < Version::HTTP_2 {
-        return false;
-    }
-    // RFC 9113 counts 32 bytes for each field.
+    // In HTTP/1, a field has a colon, a space and an end. RFC 9113 counts 32 bytes.
+    let (of_line, of_field) = if request.version() < Version::HTTP_2 {
+        (
+            request.method().as_str().len() + "  HTTP/1.1\r\n\r\n".len(),
+            4,
+        )
+    } else {
+        (0, 32)
+    };
     let fields = request.headers().iter();
-    let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + 32);
+    let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + of_field);
     let uri = request.uri();
     let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
     let authority = uri
         .authority()
         .map_or(0, |authority| authority.as_str().len());
-    fields.sum::<usize>() + path + authority > most
+    of_line + fields.sum::<usize>() + path + authority > most
 }
 
-/// The answer to a head of HTTP/2 that is too large.
+/// The answer to a head that is too large, and was read all the same.
 pub(super) fn of_large_head<B>(request: &Request<B>, write: Option<RefusalPage>) -> Response<Body> {
     const STATUS: StatusCode = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
     let page = write.and_then(|write| Sender::of_request(request).page(write, STATUS));

@@ -184,6 +184,32 @@ async fn a_head_that_is_too_large_is_431() {
     has_error_body(&answer, 431, "headers_too_large");
 }
 
+/// However a head arrives, it may have as many bytes as are allowed, and no more.
+#[tokio::test]
+async fn a_head_has_as_many_bytes_as_are_allowed() {
+    for most in [8192, 16 * 1024, 20_000] {
+        let options = Options {
+            max_head: most,
+            ..Options::default()
+        };
+        let server = server(options).await;
+        let of_size = |size: usize| {
+            let (before, after) = (
+                "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Large: ",
+                "\r\n\r\n",
+            );
+            let rest = size - before.len() - after.len();
+            format!("{before}{}{after}", "x".repeat(rest))
+        };
+        let answer = rest(server.begin(of_size(most).as_bytes()).await).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{most}: {answer}");
+        for size in [most + 1, most + most / 4, 2 * most - 1, 2 * most, 3 * most] {
+            let answer = rest(server.begin(of_size(size).as_bytes()).await).await;
+            has_error_body(&answer, 431, "headers_too_large");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_malformed_head_gets_the_usual_error_body() {
     let server = server(Options {
