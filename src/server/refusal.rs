@@ -14,7 +14,8 @@ const LARGE_HEAD: (&str, &str) = ("headers_too_large", "the head of the request 
 const CONNECTIONS: (&str, &str) = ("overloaded", "too many connections");
 
 /// Writes the page that refuses a head which is too large, with its headers, if it was sent by somebody who opens a page.
-/// Given are the path, what the sender accepts if that was read, and the status.
+/// Given are the path, what the sender accepts, and the status. The second is empty if the sender does not say it, and None if
+/// that was not read.
 pub type RefusalPage = fn(&str, Option<&str>, StatusCode) -> Option<(HeaderMap, String)>;
 
 /// What a head says of its sender.
@@ -32,12 +33,15 @@ impl Sender {
         let target = first.split(' ').nth(1)?;
         let path = target.split(['?', '#']).next()?;
         // The last line may have been cut.
-        let (fields, _) = rest.rsplit_once("\r\n").unwrap_or_default();
+        let (fields, cut) = rest.rsplit_once("\r\n").unwrap_or(("", rest));
         let mut fields = fields.lines().filter_map(|line| line.split_once(':'));
         let accept = fields.find(|(name, _)| name.eq_ignore_ascii_case(ACCEPT.as_str()));
+        let accept = accept.map(|(_, value)| value.trim().to_owned());
+        // Browsers say what they accept before what makes a head large.
+        let says_nothing = || (!cut.is_empty() && !begins_accept(cut)).then(String::new);
         Some(Self {
             path: path.to_owned(),
-            accept: accept.map(|(_, value)| value.trim().to_owned()),
+            accept: accept.or_else(says_nothing),
         })
     }
 
@@ -46,7 +50,7 @@ impl Sender {
         let accept = accept.and_then(|value| value.to_str().ok());
         Self {
             path: request.uri().path().to_owned(),
-            accept: accept.map(str::to_owned),
+            accept: Some(accept.unwrap_or_default().to_owned()),
         }
     }
 
@@ -54,6 +58,13 @@ impl Sender {
     fn page(&self, write: RefusalPage, status: StatusCode) -> Option<(HeaderMap, String)> {
         write(&self.path, self.accept.as_deref(), status)
     }
+}
+
+/// Whether a line that was cut may be the one with what is accepted.
+fn begins_accept(line: &str) -> bool {
+    let name = line.split(':').next().unwrap_or(line);
+    let begins = ACCEPT.as_str().get(..name.len());
+    begins.is_some_and(|begins| name.eq_ignore_ascii_case(begins))
 }
 
 /// The answer to a rejected connection that has not sent a request.
@@ -223,6 +234,16 @@ mod tests {
             (
                 "GET /a HTTP/1.1\r\nAccept: */*\r\n\r\nAccept: text/html\r\n",
                 read("/a", Some("*/*")),
+            ),
+            (
+                "GET /a HTTP/1.1\r\nHost: x\r\nCookie: aaaa",
+                read("/a", Some("")),
+            ),
+            ("GET /a HTTP/1.1\r\nCookie: aaaa", read("/a", Some(""))),
+            ("GET /a HTTP/1.1\r\nHost: x\r\naCc", read("/a", None)),
+            (
+                "GET /a HTTP/1.1\r\nAccept-Language: d",
+                read("/a", Some("")),
             ),
             ("GET /aaaa", read("/aaaa", None)),
             ("GET /a?bbbb", read("/a", None)),

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 use super::pay;
-use crate::api::accept::{names_html, names_only_json};
+use crate::api::accept::names_html;
 use crate::api::error::{Code, Message};
 use crate::web;
 
@@ -21,7 +21,7 @@ const OTHERS: [&str; 4] = ["builder", "console", "docs", "pricing"];
 /// Whose page a path is, and how errors of it are told to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::api) enum Reader {
-    /// A customer with a checkout link. Programs that look at links rarely say what they accept.
+    /// A customer with a checkout link.
     Customer,
     /// Somebody with a browser.
     Browser,
@@ -39,10 +39,7 @@ impl Reader {
 
     /// Who reads the answer to a request of that path with these headers. None: a program.
     pub(in crate::api) fn of(path: &str, headers: &HeaderMap) -> Option<Self> {
-        Self::at(path).filter(|reader| match reader {
-            Self::Customer => !names_only_json(headers),
-            Self::Browser => names_html(headers),
-        })
+        Self::at(path).filter(|_| names_html(headers))
     }
 }
 
@@ -80,8 +77,8 @@ pub(in crate::api) fn for_people(reader: Reader, answer: Response, request_id: &
     page
 }
 
-/// The page that refuses a head which is too large, if its sender is somebody with a browser. Of such a head, `accept` may
-/// not have been read.
+/// The page that refuses a head which is too large, if its sender is somebody with a browser. `accept` is empty if the sender
+/// does not say what it accepts. None: it was not read, because the address is so long.
 pub fn refusal_page(
     path: &str,
     accept: Option<&str>,
@@ -120,10 +117,10 @@ mod tests {
             }
         }
         for path in ["/pay/x.y", "/pay/", "/pay"] {
-            for person in [None, Some("*/*"), BROWSER] {
-                assert_eq!(reader(path, person), Some(Reader::Customer), "{path}");
+            assert_eq!(reader(path, BROWSER), Some(Reader::Customer), "{path}");
+            for program in [None, Some("*/*"), Some("application/json")] {
+                assert_eq!(reader(path, program), None, "{path} {program:?}");
             }
-            assert_eq!(reader(path, Some("application/json")), None);
         }
         for path in [
             "/v1/pricing",
@@ -144,10 +141,11 @@ mod tests {
         let is_page = |path, accept| refusal_page(path, accept, large).is_some();
         for path in ["/pay/x", "/pricing", "/builder", "/console"] {
             assert!(is_page(path, None) && is_page(path, BROWSER), "{path}");
-            assert!(!is_page(path, Some("application/json")), "{path}");
+            for program in ["application/json", "*/*", ""] {
+                assert!(!is_page(path, Some(program)), "{path} {program:?}");
+            }
         }
         assert!(is_page("/m/x", BROWSER) && !is_page("/m/x", None));
-        assert!(!is_page("/pricing", Some("*/*")) && is_page("/pay/x", Some("*/*")));
         assert!(!is_page("/v1/limits", BROWSER) && !is_page("/pricing", Some("\u{1}")));
     }
 }

@@ -154,7 +154,8 @@ async fn a_link_opens_a_new_page_at_each_visit_and_none_when_it_is_looked_at() {
 async fn a_link_ends() {
     let app = start().await;
     let refused = async |link: &str| {
-        let looked = app.get_with(link, &[HOST]).await;
+        let accept = ("accept", "text/html");
+        let looked = app.get_with(link, &[HOST, accept]).await;
         let pressed = press(&app, link).await;
         assert_eq!(
             (looked.status.as_u16(), pressed.status.as_u16()),

@@ -12,7 +12,7 @@ use crate::web::Web;
 /// What browsers accept.
 const BROWSER: &str = "text/html,application/xhtml+xml,*/*;q=0.8";
 
-/// What those accept who get JSON, except from a checkout link.
+/// What those accept who get JSON.
 const PROGRAMS: [&str; 3] = [
     "application/json",
     "application/json, text/plain, */*",
@@ -58,17 +58,13 @@ async fn an_address_without_a_page() {
         let page = page(&app, Method::GET, path, 404).await;
         assert!(page.body.contains("Check the address"), "{}", page.body);
         for accept in PROGRAMS {
-            let is_link = path.starts_with("/pay");
             let answer = ask(&app, Method::GET, path, accept).await;
-            if is_link && accept == "*/*" {
-                assert!(answer.body.contains("<h1>There is nothing here</h1>"));
-            } else {
-                assert_eq!(answer.body, NOT_FOUND, "{path} {accept}");
-            }
+            assert_eq!(answer.body, NOT_FOUND, "{path} {accept}");
         }
+        assert_eq!(app.get(path).await.body, NOT_FOUND, "{path}");
     }
     // What is no page is none for browsers either.
-    for path in ["/v1/nothing", "/", "/assets/x"] {
+    for path in ["/v1/nothing", "//", "/assets/x"] {
         let answer = ask(&app, Method::GET, path, BROWSER).await;
         assert_eq!(answer.body, NOT_FOUND, "{path}");
     }
@@ -93,6 +89,8 @@ async fn a_method_that_a_page_does_not_have() {
         let answer = ask(&app, method.clone(), path, "application/json").await;
         assert_eq!(answer.body, METHOD_NOT_ALLOWED, "{method} {path}");
         assert_eq!(answer.header("allow"), allowed, "{method} {path}");
+        let silent = app.request(method, path).send().await;
+        assert_eq!(silent.body, METHOD_NOT_ALLOWED, "{path}");
     }
     let answer = ask(&app, Method::POST, "/v1/whoami", BROWSER).await;
     assert_eq!(answer.body, METHOD_NOT_ALLOWED);
@@ -172,12 +170,15 @@ async fn a_head_that_is_too_large() {
             assert!(head.contains("content-security-policy: default-src 'none'"));
             assert!(body.contains("<h1>The request is too large</h1>"), "{body}");
         }
-        let (head, body) = refused(&small, &asks(path, "application/json")).await;
-        assert!(head.contains("content-type: application/json"), "{head}");
-        assert_eq!(
-            body,
-            "{\n    \"status\": 431,\n    \"code\": \"headers_too_large\",\n    \"message\": \"the head of the request is too large\"\n}\n"
-        );
+        let silent = format!("GET {path} HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n");
+        for program in [asks(path, "application/json"), asks(path, "*/*"), silent] {
+            let (head, body) = refused(&small, &program).await;
+            assert!(head.contains("content-type: application/json"), "{head}");
+            assert_eq!(
+                body,
+                "{\n    \"status\": 431,\n    \"code\": \"headers_too_large\",\n    \"message\": \"the head of the request is too large\"\n}\n"
+            );
+        }
     }
     for path in ["/v1/limits", "/", "/m/x"] {
         let accept = if path == "/m/x" { "*/*" } else { BROWSER };
