@@ -11,6 +11,7 @@ mod pay;
 mod pricing_table;
 mod problem;
 mod revalidation;
+mod start;
 
 pub use assets::Asset;
 pub use builder::builder;
@@ -22,3 +23,4 @@ pub use pay::{LinkProblem, checkout_link, link_problem};
 pub use pricing_table::pricing_table;
 pub use problem::problem;
 pub use revalidation::{Revalidated, etag};
+pub use start::start;

@@ -5,6 +5,7 @@ mod pay;
 mod pricing;
 mod problems;
 mod share;
+mod start;
 
 use crate::harness::TestApp;
 

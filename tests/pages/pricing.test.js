@@ -83,6 +83,21 @@ test('the page is accessible, at 360 px and by night', async () => {
   await close()
 })
 
+test('the first page leads to the others', async () => {
+  const { page, strange, close } = await open(browser, [server.url])
+  for (const [link, heading] of [['Plans and prices', 'Plans'], ['Console', 'Console'], ['API', /tier/i]]) {
+    await page.goto(server.url)
+    await page.getByRole('link', { name: link }).click()
+    await page.getByRole('heading', { name: heading }).first().waitFor()
+  }
+  await page.goto(server.url)
+  await isAccessible(page, 'start')
+  await page.getByRole('link', { name: 'Model Builder' }).click()
+  await page.getByText('Add your first plan').waitFor()
+  assert.deepEqual(strange, [])
+  await close()
+})
+
 test('a page that is not there says so on a page', async () => {
   const { page, strange, close } = await open(browser, [server.url])
   for (const [path, title] of [['/pricing/none', 'There is no such page'], ['/console/none', 'There is no such page'], ['/pay/', 'There is nothing here']]) {

@@ -7,6 +7,7 @@ mod pay;
 mod pricing;
 mod problem;
 mod share;
+mod start;
 
 pub(super) use pay::OpenLink;
 pub use problem::refusal_page;
@@ -23,4 +24,5 @@ pub(super) fn operations() -> impl Iterator<Item = Operation> {
         .chain(pay::operations())
         .chain(pricing::operations())
         .chain(share::operations())
+        .chain(start::operations())
 }
