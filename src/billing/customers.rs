@@ -37,6 +37,8 @@ pub struct Customer {
     pub test_clock: Option<String>,
     /// How its invoices are paid.
     pub invoice_settings: InvoiceSettings,
+    /// The currency that it pays subscriptions in. Stripe sets it with the first one, or the first invoice.
+    pub currency: Option<String>,
     /// Its subscriptions that have not ended, if expanded.
     pub subscriptions: Option<Page<Subscription>>,
 }

@@ -30,6 +30,8 @@ pub struct ListedOrg {
     pub current: Option<Span>,
     /// Whether it is in a trial.
     pub trial: bool,
+    /// Whether it had a subscription, and has none any more.
+    pub has_ended: bool,
     /// When its subscription is scheduled to end, in Unix seconds.
     pub cancel_at: Option<i64>,
 }
@@ -59,12 +61,12 @@ impl ListedOrg {
                 end: subscription.current_period_end,
             }),
             trial: subscription.is_trialing(),
+            has_ended: !is_live,
             cancel_at: subscription.planned_end().filter(|_| is_live),
         })
     }
 
-    /// The row of a customer whose subscriptions that have not ended are known. Without one, it counts as an org that never
-    /// had one. None if it is not an org's.
+    /// The row of a customer whose subscriptions that have not ended are known. None if it is not an org's.
     pub(super) fn of(customer: &Customer, catalog: &Catalog) -> Option<Self> {
         match current(customer) {
             Some(subscription) => Self::subscribed(customer, subscription, catalog),
@@ -72,7 +74,7 @@ impl ListedOrg {
         }
     }
 
-    /// The row of a customer that never had a subscription. None if it is not an org's.
+    /// The row of a customer without a subscription. If it has a currency, it had one before. None if it is not an org's.
     pub(super) fn unsubscribed(customer: &Customer) -> Option<Self> {
         Some(Self {
             org: name_of(customer)?,
@@ -84,6 +86,7 @@ impl ListedOrg {
             since: customer.created,
             current: None,
             trial: false,
+            has_ended: customer.currency.is_some(),
             cancel_at: None,
         })
     }

@@ -91,7 +91,10 @@ fn row(listed: &ListedOrg, clock: Option<&ClockState>) -> Markup {
         tr {
             th scope="row" { a href=(place(clock, &[("org", listed.org.as_str())])) { (listed.org) } }
             td { (plans.join(", ")) @if plans.is_empty() { "none" } }
-            td { (listed.status.as_str()) @if listed.trial { " (trial)" } }
+            td {
+                @if listed.has_ended { "ended" } @else { (listed.status.as_str()) }
+                @if listed.trial { " (trial)" }
+            }
             td { (day(listed.since)) }
         }
     }

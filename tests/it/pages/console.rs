@@ -6,7 +6,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use tier::api::{ApiKey, Keys};
 
-use crate::harness::{Answer, TestApp};
+use crate::harness::{Answer, DAY, TestApp};
 
 /// A server with a key of each role, and an org on a plan.
 async fn start() -> TestApp {
@@ -201,6 +201,49 @@ async fn an_org_without_a_plan_gets_its_first() {
     assert!(shown.contains("$10.00 a month"), "{shown}");
     send(&app, &shown).await;
     assert_eq!(plans(&app, "org:new").await, json!(["plan:pro@1"]));
+}
+
+#[tokio::test]
+async fn an_org_whose_subscription_has_ended_says_so() {
+    let app = start().await;
+    let list = get(&app, "r", "/console/orgs").await.ok().body;
+    assert!(!list.contains("ended"), "{list}");
+    app.advance(10 * DAY);
+    let cancel = json!({"org": "org:acme", "phases": [{}]}).to_string();
+    let call = app.request(Method::POST, "/v1/subscribe").body(cancel);
+    call.header("authorization", "Bearer a").send().await.ok();
+    let body = json!({"org": "org:new", "info": {"email": ""}}).to_string();
+    let call = app.request(Method::POST, "/v1/subscribe").body(body);
+    call.header("authorization", "Bearer a").send().await.ok();
+    app.forget_calls();
+    let list = get(&app, "r", "/console/orgs").await.ok().body;
+    // One is over, and one never began.
+    let row = |org: &str| {
+        let (_, rest) = list.split_once(&format!(">{org}</a>")).expect(org);
+        rest.split_once("</tr>").expect("a row").0
+    };
+    assert!(row("org:acme").contains("<td>ended</td>"), "{list}");
+    assert!(!row("org:new").contains("ended"), "{list}");
+    assert!(
+        row("org:new").contains("<td>none</td><td>none</td>"),
+        "{list}"
+    );
+    assert_eq!(app.sent("GET /v1/customers").len(), 1);
+    assert!(app.sent("GET /v1/subscriptions").is_empty());
+    let org = get(&app, "a", "/console/org?org=org:acme").await.ok().body;
+    assert!(
+        org.contains("Its subscription ended on 2023-01-11."),
+        "{org}"
+    );
+    let new = get(&app, "a", "/console/org?org=org:new").await.ok().body;
+    assert!(
+        new.contains("It has no subscription.") && !new.contains("ended"),
+        "{new}"
+    );
+    let begun = get(&app, "a", "/console/change?org=org:acme&plan=plan:small@1").await;
+    send(&app, &begun.ok().body).await;
+    let org = get(&app, "a", "/console/org?org=org:acme").await.ok().body;
+    assert!(!org.contains("ended on"), "{org}");
 }
 
 #[tokio::test]

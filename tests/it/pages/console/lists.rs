@@ -1,7 +1,6 @@
 //! Lists that are longer than a page.
 
 use super::*;
-use crate::harness::DAY;
 
 /// What is between `before` and `after` in a part, each time.
 fn between<'a>(part: &'a str, before: &str, after: &str) -> Vec<&'a str> {
