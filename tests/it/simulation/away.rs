@@ -12,6 +12,9 @@ const DAY: i64 = 24 * HOUR;
 /// outage ends later, or before.
 const SETTLED_AFTER: i64 = HOUR + 600;
 
+/// How long a total waits after an attempt, in seconds.
+const PAUSE: i64 = 60;
+
 /// Longer than all deliveries after an outage take, in seconds.
 const CATCHING_UP: i64 = 1_200;
 
@@ -112,12 +115,16 @@ impl Run<'_> {
     /// Lets the server tell Stripe all that it has, of which Stripe may refuse what is late.
     async fn catch_up(&mut self) -> Outcome {
         let server = self.world.server(0);
+        let mut idle = 0;
         for _ in 0..CATCHING_UP / ROUND / 3 {
             let delivered = server.domain().deliver().await;
             let delivered = delivered.map_err(|error| error.to_string())?;
-            self.now += ROUND;
-            server.set_clock(self.now);
-            if delivered == Delivered::default() {
+            idle = if delivered == Delivered::default() {
+                idle + 1
+            } else {
+                0
+            };
+            if idle * ROUND > PAUSE {
                 for known in &mut self.orgs {
                     for state in &mut known.states {
                         state.advance(self.now);
@@ -125,6 +132,8 @@ impl Run<'_> {
                 }
                 return Ok(());
             }
+            self.now += ROUND;
+            server.set_clock(self.now);
         }
         Err("there is no end of deliveries after an outage".to_owned())
     }

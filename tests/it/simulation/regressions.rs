@@ -475,3 +475,31 @@ fn an_outage_that_begins_and_ends_with_the_same_report() {
         },
     ]);
 }
+
+/// What was too late for its period was asked for while Stripe was away, and asked again a minute later. The model did
+/// not wait for that.
+#[test]
+fn an_outage_on_meters_over_the_end_of_a_period() {
+    replay_on(
+        Usage::Meters,
+        &[
+            ask(
+                2,
+                Subscribe {
+                    to: 1,
+                    trial: false,
+                },
+            ),
+            Away {
+                org: 2,
+                calls: 2,
+                hours: 30,
+                last: Report {
+                    feature: 1,
+                    n: 14,
+                    keyed: true,
+                },
+            },
+        ],
+    );
+}
