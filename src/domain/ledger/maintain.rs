@@ -128,10 +128,11 @@ impl Domain {
         total: &Total,
     ) -> Result<i64> {
         let (org, feature, period) = (total.org.clone(), total.feature.clone(), total.period);
-        let all = handle.read(move |reader| reader.totals_of(&org, &feature, period.start));
-        let others = all.await?.into_iter();
-        let others = others.filter(|one| one.id != total.id && one.meter == total.meter);
-        let others: Vec<Total> = others.collect();
+        let all = handle.read(move |reader| reader.totals_since(&org, &feature, period.start));
+        let all = all.await?.into_iter();
+        let all = all.filter(|one| one.id != total.id && one.meter == total.meter);
+        let (others, later): (Vec<Total>, Vec<Total>) =
+            all.partition(|one| one.period.start == period.start);
         if others.iter().any(|one| one.id > total.id) {
             return Ok(total.billable());
         }
@@ -152,7 +153,10 @@ impl Domain {
             if price.transform_quantity.is_some() {
                 return Ok(total.billable());
             }
-            if line.amount >= 0 && period.contains(Time::from_seconds(line.period.start)) {
+            let start = Time::from_seconds(line.period.start);
+            // A change of plan may have begun a new period within this one.
+            let is_later = later.iter().any(|one| one.period.contains(start));
+            if line.amount >= 0 && period.contains(start) && !is_later {
                 billed = billed.saturating_add(line.quantity.unwrap_or(0));
             }
         }

@@ -503,3 +503,31 @@ fn an_outage_on_meters_over_the_end_of_a_period() {
         ],
     );
 }
+
+/// What a trial used that began in the middle of a period was compared with the ledger's total of that period.
+#[test]
+fn a_trial_on_meters_that_begins_a_period_within_another() {
+    replay_on(
+        Usage::Meters,
+        &[
+            Buy {
+                at: 0,
+                org: 0,
+                to: 2,
+            },
+            Op::Advance { hours: 30 },
+            Away {
+                org: 0,
+                calls: 1,
+                hours: 30,
+                last: report(-6),
+            },
+            Op::Die {
+                org: 0,
+                request: Request::TrialThenPaid { to: 2, hours: 5 },
+                calls: 0,
+            },
+            ask(0, report(6)),
+        ],
+    );
+}

@@ -188,15 +188,15 @@ impl Reader {
         self.totals_where(&condition, &[])
     }
 
-    /// The totals of a feature of an org in the period that began at `start`, oldest first.
-    pub fn totals_of(
+    /// The totals of a feature of an org in the periods that began at `start` and later, oldest first.
+    pub fn totals_since(
         &self,
         org: &Org,
         feature: &Feature,
         start: Time,
     ) -> Result<Vec<Total>, StoreError> {
         let values = [text(org.as_str()), text(feature.as_str()), time(start)];
-        let condition = "org = $1 AND feature = $2 AND period_start = $3 ORDER BY id";
+        let condition = "org = $1 AND feature = $2 AND period_start >= $3 ORDER BY id";
         self.totals_where(condition, &values)
     }
 
