@@ -57,6 +57,9 @@ pub struct NewPhase {
     pub trial: bool,
     /// Unix seconds. For a kept phase whose trial ends before the phase.
     pub trial_end: Option<i64>,
+    /// Whether a billing period begins with the phase. In the classic billing mode, another interval has that effect by
+    /// itself.
+    pub restarts_period: bool,
     /// A coupon's id.
     pub coupon: Option<String>,
     /// Metadata that Stripe copies to the subscription when the phase begins.
@@ -154,6 +157,9 @@ impl NewPhase {
             form.push(format!("phases[{i}][trial]"), true);
         }
         form.push_some(format!("phases[{i}][trial_end]"), self.trial_end);
+        if self.restarts_period {
+            form.push(format!("phases[{i}][billing_cycle_anchor]"), "phase_start");
+        }
         let coupon = match generation {
             Generation::Classic => "[coupon]",
             Generation::Meters => "[discounts][0][coupon]",

@@ -5,7 +5,7 @@ mod append;
 mod current_plan;
 mod phases;
 
-use super::catalog::PricedFeature;
+use super::catalog::{BillingTerms, PricedFeature};
 use super::generation;
 use super::{Error, Result};
 use crate::billing::{
@@ -139,7 +139,10 @@ pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Act
         return end(current_state, &current_plan, change, ends);
     };
     let plan = |start, kept: Option<NewPhase>, open_end| {
-        let planned = planned(phases, ends, &current_plan, change.now, open_end);
+        let mut planned = planned(phases, ends, &current_plan, change.now, open_end);
+        if generation(current_state, change) == Generation::Meters {
+            restart_periods(&mut planned, phases, current_state);
+        }
         let begins = match &kept {
             None => Some(0),
             Some(kept) => (kept.end == Some(PhaseEnd::Now)).then_some(1),
@@ -237,14 +240,9 @@ fn schedule(
     change: Change<'_>,
 ) -> NewSchedule {
     let new = generation(current_state, change);
-    match new {
-        Generation::Classic => mark_scheduled(&mut phases),
-        // Stripe keeps what was used before a change, and bills it.
-        Generation::Meters => {
-            for phase in &mut phases {
-                generation::mark(&mut phase.metadata, new);
-            }
-        }
+    mark_scheduled(&mut phases);
+    for phase in &mut phases {
+        generation::mark(&mut phase.metadata, new);
     }
     let payment_method = change.payment_method.map(str::to_owned);
     NewSchedule {
@@ -256,6 +254,20 @@ fn schedule(
         unprorated: false,
         begins: None,
         generation: new,
+    }
+}
+
+/// Begins a billing period with each phase of another interval than the one before. A trial begins one by itself.
+fn restart_periods(planned: &mut [NewPhase], asked: &[ResolvedPhase], state: CurrentState<'_>) {
+    let mut before = match state {
+        CurrentState::Subscribed(subscription) => subscription.items.data.first(),
+        CurrentState::Nothing | CurrentState::NotStarted(_) => None,
+    }
+    .map(|item| BillingTerms::of(&item.price).every);
+    for (phase, asked) in planned.iter_mut().zip(asked) {
+        let every = asked.features.first().map(|one| one.billing.every.clone());
+        phase.restarts_period = before.is_some() && before != every && !phase.trial;
+        before = every;
     }
 }
 

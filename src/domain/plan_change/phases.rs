@@ -52,6 +52,7 @@ pub(super) fn planned(
             items: current_plan.items_with(&phase.features),
             trial: phase.trial,
             trial_end: None,
+            restarts_period: false,
             coupon: own,
             metadata: marked(Metadata::new()),
         }
@@ -95,6 +96,7 @@ pub(super) fn keep(
         items: current_plan.items(),
         trial: trial_end.is_some_and(|trial_end| trial_end >= until),
         trial_end: trial_end.filter(|trial_end| *trial_end < until),
+        restarts_period: false,
         coupon,
         metadata: marked(metadata),
     }

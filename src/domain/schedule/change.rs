@@ -199,7 +199,9 @@ impl Domain {
         let cancels = matches!(action, Action::CancelSubscription(_));
         // The org's subscription stays beside a new one of another generation, until that is paid for.
         let moves = state.current.is_some() && matches!(action, Action::Create(_));
-        let on_meters = plan_of(&action).is_some_and(|plan| plan.generation == Generation::Meters);
+        let plan = plan_of(&action);
+        let on_meters = plan.is_some_and(|plan| plan.generation == Generation::Meters);
+        let notes_time = plan.is_some_and(NewSchedule::notes_unused_time);
         let sent_at = self.account.clock.millis();
         let scheduled = self
             .carry_out_action(org, change, state, action, revision, is_made)
@@ -216,7 +218,7 @@ impl Domain {
             self.settle_notes(org, subscription, true, revision).await?;
         }
         if let Some(before) = state.current.as_ref().filter(|_| on_meters)
-            && transfer.moves_levels()
+            && (transfer.moves_levels() || notes_time)
         {
             let after = self.billing().subscription(&before.id).await?;
             self.settle_notes(org, &after, true, revision).await?;
@@ -317,8 +319,8 @@ impl Domain {
         Ok(blocked)
     }
 
-    /// Readies the current subscription for an action: its usage, and what is noted of the time that is left. Stripe
-    /// bills what was used of meters before a change, and credits unused time, by itself.
+    /// Readies the current subscription for an action: its usage, and what is noted of the time that is left. What was
+    /// used of meters before a change is billed by Stripe itself.
     async fn prepare(
         &self,
         org: &ResolvedOrg,
@@ -333,10 +335,8 @@ impl Domain {
         let transfer = self
             .plan_transfer(&org.customer, change, state, action, revision)
             .await?;
-        if plan_of(action).is_some_and(|plan| plan.generation == Generation::Classic) {
-            self.note_unused_time(&org.customer, change, state, action)
-                .await?;
-        }
+        self.note_unused_time(&org.customer, change, state, action)
+            .await?;
         Ok(transfer)
     }
 

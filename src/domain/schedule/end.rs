@@ -2,7 +2,7 @@
 
 use super::customer_state::CustomerState;
 use super::proration::{Cause, UnusedTime};
-use crate::billing::{Generation, Metadata, Subscription, SubscriptionUpdate};
+use crate::billing::{Metadata, Subscription, SubscriptionUpdate};
 use crate::domain::org::ResolvedOrg;
 use crate::domain::request_key;
 use crate::domain::revision::Revision;
@@ -51,7 +51,7 @@ impl Domain {
         revision: &Revision,
     ) -> Result<(), Failure> {
         if subscription.is_on_meters() {
-            return self.end_on_meters(subscription).await;
+            self.await_events(subscription).await?;
         }
         self.settle_subscription(org, subscription, revision)
             .await?;
@@ -64,7 +64,7 @@ impl Domain {
         let id = subscription.id.as_str();
         let ended = self
             .billing()
-            .end_subscription(id, Generation::Classic, !is_uncredited);
+            .end_subscription(id, subscription.generation(), !is_uncredited);
         let ended = match ended.await {
             // Another request has ended it since it was read, or an earlier attempt did and its answer was lost.
             Err(error) if error.is_subscription_over() && noted.is_some() => {
@@ -85,19 +85,6 @@ impl Domain {
                 .await?;
         }
         Ok(())
-    }
-
-    /// Ends a subscription whose prices have meters. Stripe bills what was used, and credits unused time, by itself.
-    async fn end_on_meters(&self, subscription: &Subscription) -> Result<(), Failure> {
-        self.await_events(subscription).await?;
-        let ended = self
-            .billing()
-            .end_subscription(&subscription.id, Generation::Meters, true);
-        match ended.await {
-            // Another request has ended it since it was read, or an earlier attempt did and its answer was lost.
-            Err(error) if error.is_subscription_over() => Ok(()),
-            ended => Ok(ended.map(drop)?),
-        }
     }
 
     /// Cancels a schedule that has not started.

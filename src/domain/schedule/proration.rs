@@ -116,7 +116,7 @@ impl Domain {
 
     /// Notes in the phase that begins which time the action leaves unused, if that time may not have been paid. If the
     /// change starts a new period and nothing was paid, it also switches Stripe's proration off, since Stripe would
-    /// credit the time at once.
+    /// credit the time at once; not with meters, whose usage Stripe bills by a proration.
     pub(super) async fn note_unused_time(
         &self,
         customer: &str,
@@ -154,12 +154,13 @@ impl Domain {
         let Some(unpaid_time) = unpaid_time else {
             return Ok(());
         };
-        let cause = match (starts_new_period, unpaid_time.is_partly_paid) {
+        let may_prorate = unpaid_time.is_partly_paid || subscription.is_on_meters();
+        let cause = match (starts_new_period, may_prorate) {
             (false, _) => Cause::RemovedItems,
             (true, false) => Cause::NewPeriod,
             (true, true) => Cause::CreditedNewPeriod,
         };
-        plan.unprorated = cause == Cause::NewPeriod;
+        plan.unprorated = !cause.is_credited();
         let note = UnusedTime {
             cause,
             at: change.now,
@@ -237,6 +238,14 @@ impl Domain {
         notes.retain(|note| invoices.iter().any(|invoice| invoice.id == note.invoice));
         let notes = self.billing().with_lines(notes).await?;
         Ok(History::new(invoices, items, &notes))
+    }
+}
+
+impl NewSchedule {
+    /// Whether a phase notes time that the change leaves unused.
+    pub(super) fn notes_unused_time(&self) -> bool {
+        let mut phases = self.phases.iter();
+        phases.any(|phase| phase.metadata.contains_key(UNUSED_TIME))
     }
 }
 

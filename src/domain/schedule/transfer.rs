@@ -39,6 +39,14 @@ impl Transfer {
     pub(super) fn moves_levels(&self) -> bool {
         !self.cleared.is_empty()
     }
+
+    /// Notes that the scheduled changes of `subscription` are settled.
+    fn note_scheduled_changes(&mut self, subscription: &Subscription) {
+        if let Some(last) = subscription.scheduled_changes().into_iter().max() {
+            self.figures.insert(SCHEDULED.to_owned(), String::new());
+            self.figures.insert(SETTLED.to_owned(), last.to_string());
+        }
+    }
 }
 
 /// What a transfer was computed from.
@@ -334,12 +342,7 @@ impl Domain {
         for (key, nothing) in Figure::outdated(subscription, change.now) {
             transfer.figures.entry(key).or_insert(nothing);
         }
-        if let Some(last) = subscription.scheduled_changes().into_iter().max() {
-            transfer.figures.insert(SCHEDULED.to_owned(), String::new());
-            transfer
-                .figures
-                .insert(SETTLED.to_owned(), last.to_string());
-        }
+        transfer.note_scheduled_changes(subscription);
         Ok(transfer)
     }
 }

@@ -4,8 +4,8 @@
 //! Stripe has invoiced the usage of the removed items, levels included. A level is billed again at the end of the
 //! period, by the plan in force then, so the invoiced part is credited.
 
-use super::ItemChange;
 use super::levels::target;
+use super::{ItemChange, Transfer};
 use crate::billing::{Invoice, Subscription, SubscriptionUpdate};
 use crate::domain::catalog::PricedFeature;
 use crate::domain::revision::Revision;
@@ -32,21 +32,15 @@ impl Domain {
         if subscription.ended_at.is_some() {
             return Ok(None);
         }
-        let items = subscription.items.data.iter();
-        let features: Vec<PricedFeature> = items
-            .filter_map(|item| PricedFeature::of(&item.price))
-            .collect();
-        let change = ItemChange {
-            subscription,
-            features: &features,
-            ends_phase: true,
-            trial: subscription.is_trialing(),
-            scheduled: true,
-            now: self.now().await?,
-        };
-        let transfer = self.transfer(customer, change).await?;
-        self.credit_levels(customer, subscription, first, revision)
-            .await?;
+        let mut transfer = Transfer::default();
+        if subscription.is_on_meters() {
+            // Stripe bills what was used, and `settle_levels` moves what a level has left on a removed item.
+            transfer.note_scheduled_changes(subscription);
+        } else {
+            transfer = self.scheduled_transfer(customer, subscription).await?;
+            self.credit_levels(customer, subscription, first, revision)
+                .await?;
+        }
         let mut refused = None;
         for at in changes {
             let unused_time = UnusedTime {
@@ -78,6 +72,26 @@ impl Domain {
             .update_subscription(&subscription.id, &update);
         let step = format!("scheduled:{}", subscription.id);
         Ok(Some(self.decided(revision.write(&step, note)).await?))
+    }
+
+    async fn scheduled_transfer(
+        &self,
+        customer: &str,
+        subscription: &Subscription,
+    ) -> Result<Transfer, Failure> {
+        let items = subscription.items.data.iter();
+        let features: Vec<PricedFeature> = items
+            .filter_map(|item| PricedFeature::of(&item.price))
+            .collect();
+        let change = ItemChange {
+            subscription,
+            features: &features,
+            ends_phase: true,
+            trial: subscription.is_trialing(),
+            scheduled: true,
+            now: self.now().await?,
+        };
+        self.transfer(customer, change).await
     }
 
     /// Credits what was invoiced since `at` for levels that continue, each line once.

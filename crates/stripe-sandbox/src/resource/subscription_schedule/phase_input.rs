@@ -136,14 +136,16 @@ fn phase(
     let every = before
         .map(|before| catalog::every(ctx.account, &before.items))
         .or(setting.every);
+    let end = end(ctx, params, &items, setting, start, next)?;
+    let trial_end = trial_end(params, setting, start, end)?;
+    // A trial begins a period too.
     if anchored != Some(true)
+        && trial_end.is_none()
         && every.is_some_and(|every| every != catalog::every(ctx.account, &items))
         && setting.billing_mode.is_flexible()
     {
         return Err(shared_input::other_interval(params.name("items")));
     }
-    let end = end(ctx, params, &items, setting, start, next)?;
-    let trial_end = trial_end(params, setting, start, end)?;
     let collection_named = collection_method(params)?.is_some();
     params.unmodelled(PHASE_UNMODELLED)?;
     Ok(Phase {
