@@ -4,6 +4,7 @@
 //! method of [`Billing`] for each call to Stripe, and gets Stripe's objects with the fields that it reads.
 
 mod accounts;
+mod balance;
 mod catalog;
 mod checkout;
 mod clocks;
@@ -33,6 +34,7 @@ mod write;
 use crate::stripe::{ApiVersion, Client, Path, Request};
 
 pub use accounts::{Account, NewAccount};
+pub use balance::{BalanceTransaction, NewBalanceTransaction};
 pub use catalog::{
     AggregateUsage, BillingScheme, Generation, KEYS_PER_CALL, Price, PriceTier, Recurring,
     RecurringInterval, Rounding, TiersMode, TransformQuantity, UsageType,

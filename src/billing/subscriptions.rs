@@ -58,6 +58,9 @@ pub struct Subscription {
     /// The schedule that drives it, or its id.
     #[serde(default)]
     pub schedule: Option<Expandable<Schedule>>,
+    /// Its newest invoice: `in_…`.
+    #[serde(default)]
+    pub latest_invoice: Option<String>,
     /// The discount in force.
     #[serde(default)]
     pub discount: Option<Discount>,

@@ -5,6 +5,7 @@ mod change;
 mod checks;
 mod customer_state;
 mod end;
+mod last_credit;
 mod notes;
 mod payment;
 mod proration;

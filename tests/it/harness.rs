@@ -57,6 +57,7 @@ impl TestApp {
             clock: Clock::manual(START),
             search_lag: settings.search_lag,
             meter_lag: settings.meter_lag,
+            loses_last_credit: settings.loses_last_credit,
             invoice_draft: settings.invoice_draft,
             ..Options::default()
         };

@@ -34,6 +34,10 @@ pub struct Options {
     pub meter_lag: Duration,
     /// Whether metered prices without a meter are refused in every version.
     pub meters_only: bool,
+    /// Whether the last invoice of a canceled subscription becomes uncollectible if it only credits unused time, so that
+    /// the customer's balance stays as it is. Only where metered prices have meters: Stripe was recorded to do it there
+    /// in 2026, and does not say when.
+    pub loses_last_credit: bool,
     /// How long renewals and the first invoices of schedules stay drafts before they are finalized and charged.
     /// Stripe's drafts last about an hour.
     pub invoice_draft: Duration,
@@ -78,6 +82,7 @@ impl Default for Options {
             search_lag: Duration::from_secs(1),
             meter_lag: Duration::from_secs(1),
             meters_only: false,
+            loses_last_credit: false,
             invoice_draft: Duration::ZERO,
             webhook_backoff: Duration::from_secs(30 * 60),
             latency: None,

@@ -87,6 +87,7 @@ impl Subscription {
             || UnusedTime::noted(self).is_some()
             || (!over && !self.scheduled_changes().is_empty())
             || (!over && !Figure::pending_levels(self).is_empty())
+            || (self.may_have_lost_credit() && has_metadata_room(self))
     }
 }
 
@@ -146,6 +147,10 @@ impl Domain {
             .await?;
         self.settle_noted_time(&org.customer, subscription, just_made, revision, &mut done)
             .await?;
+        if subscription.may_have_lost_credit() {
+            self.restore_last_credit(&org.customer, subscription, revision, &mut done)
+                .await?;
+        }
         if done.is_empty() {
             return Ok(());
         }

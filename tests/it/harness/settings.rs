@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) search_lag: Duration,
     /// How long it takes until the events of meters are processed.
     pub(crate) meter_lag: Duration,
+    /// Whether Stripe loses a credit that is alone on a last invoice.
+    pub(crate) loses_last_credit: bool,
     /// How long invoices are drafts.
     pub(crate) invoice_draft: Duration,
     /// How many times a call to Stripe is retried.
@@ -46,6 +48,7 @@ impl Default for Settings {
             timeout: Duration::from_secs(30),
             search_lag: Duration::from_secs(1),
             meter_lag: Duration::ZERO,
+            loses_last_credit: false,
             invoice_draft: Duration::ZERO,
             retries: 2,
             first_wait: Duration::from_millis(1),

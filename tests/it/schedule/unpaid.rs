@@ -1,6 +1,7 @@
 //! A credit never exceeds what was paid.
 
 mod drafts;
+mod last_credit;
 mod owner;
 mod settled_later;
 

@@ -115,16 +115,14 @@ impl Run<'_> {
     /// Lets the server tell Stripe all that it has, of which Stripe may refuse what is late.
     async fn catch_up(&mut self) -> Outcome {
         let server = self.world.server(0);
-        let mut idle = 0;
+        let mut busy = self.now;
         for _ in 0..CATCHING_UP / ROUND / 3 {
             let delivered = server.domain().deliver().await;
             let delivered = delivered.map_err(|error| error.to_string())?;
-            idle = if delivered == Delivered::default() {
-                idle + 1
-            } else {
-                0
-            };
-            if idle * ROUND > PAUSE {
+            if delivered != Delivered::default() {
+                busy = self.now;
+            }
+            if self.now - busy >= PAUSE {
                 for known in &mut self.orgs {
                     for state in &mut known.states {
                         state.advance(self.now);

@@ -2,7 +2,7 @@
 
 use super::model::Org;
 use super::ops::{HOUR, ORGS, Request, SERVERS};
-use super::run::{Outcome, Run};
+use super::run::{Outcome, Run, Usage};
 use super::seen::{self, Seen};
 use crate::owed::owed;
 use tier::metrics::Format;
@@ -47,9 +47,10 @@ impl Run<'_> {
         } else {
             seen.usage(self.world).await?
         };
+        let on_meters = self.world.usage() == Usage::Meters;
         let known = &mut self.orgs[usize::from(org)];
         keep(&mut known.states, |state| {
-            seen::compare_usage(&usage, state)
+            seen::compare_usage(&usage, state, on_meters)
         })
     }
 

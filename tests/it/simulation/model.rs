@@ -1,6 +1,6 @@
 //! What should be true, worked out anew and naively: which features an org has, what it has used of them, and what it owes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ops::{Combination, FEATURES, HOUR, Request, Reservation};
 use super::plans::{Combine, SOLD, bare, features, price, terms};
@@ -63,6 +63,8 @@ pub(super) struct Org {
     charged_now: BTreeMap<&'static str, i64>,
     /// Usage of the items in force; what leaves takes its records along.
     ledgers: BTreeMap<&'static str, Ledger>,
+    /// The features whose items have gone. A meter goes on with them.
+    gone: BTreeSet<&'static str>,
     /// Usage of features that add up, whatever the plan: it is remembered across changes.
     totals: BTreeMap<String, Ledger>,
     /// Features of which nothing is claimed until a period begins after that second: what a restarted period keeps, and
@@ -160,7 +162,7 @@ impl Org {
 
     /// A subscription of its own takes the place of what is and of what was planned.
     pub(super) fn buy(&mut self, now: i64, what: Combination) {
-        self.ledgers.clear();
+        self.forget(|_| true);
         self.charged_now.clear();
         self.subscribe(now, what, now);
         self.restart(now);
@@ -229,7 +231,7 @@ impl Org {
         self.known = true;
         self.plan.clear();
         self.charged_now.clear();
-        self.ledgers.clear();
+        self.forget(|_| true);
         self.totals.clear();
         self.unclaimed.clear();
     }
@@ -289,6 +291,13 @@ impl Org {
         self
     }
 
+    /// Drops the records of these features.
+    fn forget(&mut self, goes: impl Fn(&'static str) -> bool) {
+        let all = self.ledgers.keys().copied();
+        self.gone.extend(all.filter(|full| goes(full)));
+        self.ledgers.retain(|full, _| !goes(full));
+    }
+
     /// Only what is in force has records.
     fn settle(&mut self, now: i64) {
         let present = self.current().map(features).unwrap_or_default();
@@ -297,7 +306,7 @@ impl Org {
                 self.unclaimed.insert(bare(full).to_owned(), now);
             }
         }
-        self.ledgers.retain(|full, _| present.contains(full));
+        self.forget(|full| !present.contains(&full));
         self.charged_now.retain(|full, _| present.contains(full));
     }
 
@@ -486,6 +495,11 @@ impl Org {
     pub(super) fn summed(&self, full: &str) -> Option<i64> {
         let ledger = self.ledgers.get(full)?;
         (terms(full).1 == Combine::Sum).then(|| ledger.values().sum())
+    }
+
+    /// Whether an item with this feature has gone.
+    pub(super) fn is_gone(&self, full: &str) -> bool {
+        self.gone.contains(full)
     }
 
     /// What `/v1/limits` should say: feature, used, limit.

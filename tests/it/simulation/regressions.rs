@@ -531,3 +531,47 @@ fn a_trial_on_meters_that_begins_a_period_within_another() {
         ],
     );
 }
+
+/// The server was not given the minute after which it asks again.
+#[test]
+fn a_refund_on_meters_after_an_outage() {
+    replay_on(
+        Usage::Meters,
+        &[
+            ask(1, Request::Schedule { to: 0, hours: 24 }),
+            Op::Advance { hours: 24 },
+            Away {
+                org: 1,
+                calls: 17,
+                hours: 100,
+                last: report(-1),
+            },
+        ],
+    );
+}
+
+/// The meter of a plan that returns goes on, of which the model knew nothing.
+#[test]
+fn a_plan_on_meters_that_returns() {
+    replay_on(
+        Usage::Meters,
+        &[
+            Buy {
+                at: 0,
+                org: 1,
+                to: 3,
+            },
+            ask(1, report(14)),
+            ask(
+                1,
+                Request::Phases {
+                    now: 2,
+                    then: 0,
+                    hours: 30,
+                },
+            ),
+            Op::Advance { hours: 30 },
+            ask(1, report(15)),
+        ],
+    );
+}

@@ -179,9 +179,14 @@ impl Seen {
     }
 }
 
-/// Over all periods, sums are what was acknowledged.
-pub(super) fn compare_usage(usage: &BTreeMap<String, i64>, state: &Org) -> Outcome {
-    for (full, total) in usage {
+/// Over all periods, sums are what was acknowledged. A meter also has what an earlier item of the feature counted.
+pub(super) fn compare_usage(
+    usage: &BTreeMap<String, i64>,
+    state: &Org,
+    on_meters: bool,
+) -> Outcome {
+    let comparable = |full: &str| !on_meters || !state.is_gone(full);
+    for (full, total) in usage.iter().filter(|(full, _)| comparable(full)) {
         if let Some(expected) = state.summed(full).filter(|expected| expected != total) {
             return Err(format!(
                 "{full}: {total} in Stripe, {expected} acknowledged"

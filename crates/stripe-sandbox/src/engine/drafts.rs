@@ -21,6 +21,12 @@ pub(crate) struct Draft {
     pub(crate) invoice_item: Option<Id>,
 }
 
+/// Whether nothing is charged, and something is credited.
+pub(crate) fn only_credit(drafts: &[Draft]) -> bool {
+    let mut amounts = drafts.iter().map(|draft| draft.line.amount);
+    amounts.all(|amount| amount <= 0) && drafts.iter().any(|draft| draft.line.amount < 0)
+}
+
 /// What follows the period that an invoice closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {

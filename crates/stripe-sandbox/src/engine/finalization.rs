@@ -43,6 +43,15 @@ pub(crate) fn begin(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
     }
 }
 
+/// Stores an invoice that is uncollectible at once: it gets no number, and leaves the customer's balance alone.
+pub(crate) fn begin_uncollectible(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
+    let id = invoice.id.clone();
+    ctx.account.insert_invoice(invoice);
+    let object = invoice::view::invoice(ctx.account, ctx.account.invoice(&id));
+    ctx.event("invoice.created", &object, at);
+    collection::mark_uncollectible(ctx, &id, at);
+}
+
 /// How a pause of the subscription's collection treats the invoice.
 fn paused(account: &Account, invoice: &Invoice) -> Option<Behavior> {
     let subscription = account

@@ -24,6 +24,34 @@ pub(crate) fn issue(
     if drafts.is_empty() {
         return;
     }
+    let invoice = enter(ctx, position, drafts, reason, period, at);
+    finalization::begin(ctx, invoice, at);
+}
+
+/// The same for a credit that the customer's balance does not get.
+pub(crate) fn issue_uncollectible(
+    ctx: &mut Ctx<'_>,
+    position: u32,
+    drafts: Vec<Draft>,
+    period: (i64, i64),
+    at: i64,
+) {
+    if drafts.is_empty() {
+        return;
+    }
+    let invoice = enter(ctx, position, drafts, Reason::Cycle, period, at);
+    finalization::begin_uncollectible(ctx, invoice, at);
+}
+
+/// Makes an invoice that is the subscription's latest, and takes its items out of the pending ones.
+fn enter(
+    ctx: &mut Ctx<'_>,
+    position: u32,
+    drafts: Vec<Draft>,
+    reason: Reason,
+    period: (i64, i64),
+    at: i64,
+) -> Invoice {
     let subscription = ctx.account.subscription(position);
     let mut invoice = compose(ctx.account, subscription, drafts, reason, at);
     invoice.id = ctx.account.ids.next("in", 24);
@@ -31,12 +59,6 @@ pub(crate) fn issue(
         line.id = ctx.account.ids.next("il", 24);
     }
     invoice.period = period;
-    enter(ctx, position, &invoice, at);
-    finalization::begin(ctx, invoice, at);
-}
-
-/// Makes the invoice the subscription's latest and takes its items out of the pending ones.
-fn enter(ctx: &mut Ctx<'_>, position: u32, invoice: &Invoice, at: i64) {
     let taken = invoice.lines.iter();
     let taken = taken.filter_map(|line| line.invoice_item.clone());
     ctx.account
@@ -55,7 +77,7 @@ fn enter(ctx: &mut Ctx<'_>, position: u32, invoice: &Invoice, at: i64) {
         subscription.charged_with.clone_from(&invoice.discount);
     }
     if subscription.billing_mode.is_flexible() {
-        note_debits(subscription, invoice);
+        note_debits(subscription, &invoice);
     }
     if let Some(discount) = &subscription.discount {
         let over = discount.end.is_some_and(|end| end <= at);
@@ -64,6 +86,7 @@ fn enter(ctx: &mut Ctx<'_>, position: u32, invoice: &Invoice, at: i64) {
             record_change(ctx, over.as_ref(), None, at);
         }
     }
+    invoice
 }
 
 /// Notes what an invoice charges for each licensed item in advance.

@@ -149,6 +149,7 @@ impl Sandbox {
             search_lag: options.search_lag_millis(),
             meter_lag: options.meter_lag_millis(),
             meters_only: options.meters_only,
+            loses_last_credit: options.loses_last_credit,
             invoice_draft: options.invoice_draft_seconds(),
         }
     }

@@ -45,6 +45,8 @@ pub(crate) struct Origin {
     pub(crate) meter_lag: i64,
     /// Whether metered prices without a meter are refused in every version.
     pub(crate) meters_only: bool,
+    /// Whether a last invoice that only credits unused time becomes uncollectible.
+    pub(crate) loses_last_credit: bool,
     /// How long renewals and the first invoices of schedules stay drafts, in seconds.
     pub(crate) invoice_draft: i64,
 }
