@@ -1,8 +1,10 @@
 // The Model Builder, by clicks alone: a plan is made, pushed, changed, shared and pulled.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { createServer, request } from 'node:http'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
-import { isAccessible, launch, open, serve, tier } from './browser.js'
+import { isAccessible, launch, open, serve, start, tier } from './browser.js'
 
 let server, browser
 
@@ -46,10 +48,10 @@ const downloaded = async (page, button) => {
   return JSON.parse(await readFile(await download.path(), 'utf8'))
 }
 
-const build = async page => {
+const build = async (page, url = server.url) => {
   const by = hands(page)
   const { button, panel, field, kind } = by
-  await page.goto(`${server.url}/builder`)
+  await page.goto(`${url}/builder`)
   await addFeature(by, 'Add your first feature', 'convert')
   await addFeature(by, '+ Add feature', 'seat')
   await button('Add your first plan').click()
@@ -157,6 +159,47 @@ test('it is pushed after a dry run, pulled again, and a pushed plan gets a new v
   assert.deepEqual([...strange, ...other.strange], [])
   await other.close()
   await close()
+})
+
+/** A Stripe that takes a live key: a sandbox, which takes none, behind what gives it another one. */
+const liveStripe = async sandbox => {
+  const stripe = createServer((from, to) => {
+    const headers = { ...from.headers, authorization: 'Bearer sk_test_pages' }
+    const call = request(`${sandbox.url}${from.url}`, { method: from.method, headers }, answer => {
+      to.writeHead(answer.statusCode, answer.headers)
+      answer.pipe(to)
+    })
+    from.pipe(call)
+  }).listen(0, '127.0.0.1')
+  await once(stripe, 'listening')
+  return stripe
+}
+
+test('a live account is compared with, and pushed to by the command line alone', async () => {
+  const sandbox = await start(['sandbox', '--addr', '127.0.0.1:0'])
+  const stripe = await liveStripe(sandbox)
+  const environment = { STRIPE_API_KEY: 'sk_live_pages', STRIPE_BASE_API_URL: `http://127.0.0.1:${stripe.address().port}` }
+  const live = await start(['serve', '--live', '--addr', '127.0.0.1:0'], environment)
+  const { page, strange, close } = await open(browser, [live.url])
+  const { button, panel } = hands(page)
+  await build(page, live.url)
+  await button('Stripe, live').click()
+  await panel.getByText('3 to create, 0 the same, 0 different').waitFor()
+  await panel.getByText('This is your live account.').waitFor()
+  const [, link] = /^tier push --live (\S+)$/.exec(await panel.locator('pre').textContent())
+  assert.equal(await panel.getByRole('button', { name: /^Push/ }).count(), 0)
+  await isAccessible(page, 'builder-stripe-live')
+  const inStripe = async () => (await fetch(`${live.url}/v1/pull`)).json()
+  assert.deepEqual(await inStripe(), { plans: {} })
+  await tier(['push', '--live', '--yes', link], environment)
+  await button('Pull model').click()
+  await panel.getByText('pull complete').waitFor()
+  assert.deepEqual(await inStripe(), EXPECTED)
+  assert.deepEqual(strange, [])
+  await close()
+  await live.stop()
+  await sandbox.stop()
+  stripe.close()
 })
 
 test('a link holds the model: it is looked at, cloned and pushed', async () => {
