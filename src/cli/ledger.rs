@@ -1,6 +1,7 @@
 //! `tier ledger`: inspects the ledger.
 
 mod export;
+mod migrate;
 mod parked;
 mod status;
 mod verify;
@@ -28,8 +29,11 @@ Examples:
   tier ledger parked                   of the server that TIER_BASE_URL names
   tier ledger retry 12
   tier ledger write-off 12 15
+  tier ledger migrate                  before servers start whose user may not make tables
+  tier ledger migrate --from /data/tier.db --ledger postgres://tier@db.example/tier
 
-The first four only read the ledger, also while a server writes it. The others are done by that server.")]
+The first four only read the ledger, also while a server writes it. The next three are done by that server. The last one moves \
+everything or nothing, while no server has the file open; after that servers refuse the file.")]
 pub(super) struct Ledger {
     #[command(subcommand)]
     what: What,
@@ -51,6 +55,8 @@ enum What {
     Retry(parked::Which),
     /// Write off parked usage: the total becomes what Stripe has
     WriteOff(parked::Which),
+    /// Make or update the tables, and move a ledger from a file into a database
+    Migrate(migrate::Migrate),
 }
 
 /// The ledger to read.
@@ -67,16 +73,21 @@ struct File {
 }
 
 impl File {
+    /// Where the ledger is.
+    fn place(&self) -> anyhow::Result<Place> {
+        let Some(name) = self.ledger.as_deref() else {
+            let message = "name the file of the ledger with --ledger or TIER_LEDGER";
+            return Err(usage("ledger", message));
+        };
+        Place::named(name).map_err(|error| usage("ledger", error.to_string()))
+    }
+
     /// Looks at the ledger, on a thread that may block.
     async fn read<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Place, &Reader) -> anyhow::Result<T> + Send + 'static,
     ) -> anyhow::Result<T> {
-        let Some(name) = self.ledger.as_deref() else {
-            let message = "name the file of the ledger with --ledger or TIER_LEDGER";
-            return Err(usage("ledger", message));
-        };
-        let place = Place::named(name).map_err(|error| usage("ledger", error.to_string()))?;
+        let place = self.place()?;
         let looked = tokio::task::spawn_blocking(move || {
             let reader = place.read().map_err(|error| unusable(&place, &error))?;
             look(&place, &reader)
@@ -95,6 +106,7 @@ pub(super) async fn run(context: &Context, arguments: &Ledger) -> anyhow::Result
         What::Parked => parked::list(context).await,
         What::Retry(which) => parked::decide(context, which, Decision::Retry).await,
         What::WriteOff(which) => parked::decide(context, which, Decision::WriteOff).await,
+        What::Migrate(arguments) => migrate::run(context, arguments).await,
     }
 }
 

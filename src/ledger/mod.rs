@@ -12,6 +12,7 @@
 //! | [`transactor`] | how events are applied and stored: the [`Transactor`] interface; `in_memory` is that of one process |
 //! | [`store`] | durable storage: [`sqlite`](store::sqlite) for one process, with the [`Store`] interface, and, with the feature `postgres`, one for many |
 //! | [`Place`] | where a ledger is, and how it is opened there |
+//! | `moving` | how a file's ledger is moved to a database, with the feature `postgres` |
 //! | [`Replicas`] | what only one of the processes that share a ledger may do at a time |
 //! | [`Ledger`], [`Writer`] | the thread that writes to the store, many reports in a commit |
 //! | [`values`] | the basic types |
@@ -52,6 +53,8 @@
 //! Items with billing thresholds accept increments only, so they must not be targets unless their price has a meter.
 
 mod in_memory;
+#[cfg(feature = "postgres")]
+pub mod moving;
 mod place;
 mod replicas;
 pub mod state;

@@ -64,6 +64,20 @@ impl Place {
         }
     }
 
+    /// Brings the tables to the latest version. In a database, makes them if there are none.
+    ///
+    /// This must be called on a thread that may block.
+    pub fn migrate(&self) -> Result<(), StoreError> {
+        match self {
+            Self::File(path) => {
+                std::fs::metadata(path)?;
+                sqlite::Unclaimed::open(path).map(drop)
+            }
+            #[cfg(feature = "postgres")]
+            Self::Database(database) => postgres::make_tables(database),
+        }
+    }
+
     /// The processes that share the ledger.
     pub fn replicas(&self) -> Replicas {
         match self {

@@ -8,7 +8,7 @@ use super::*;
 
 const MONTH: i64 = 31 * DAY;
 
-async fn submit(ledger: &Ledger, event: Event, now: Time) -> Answer {
+pub(super) async fn submit(ledger: &Ledger, event: Event, now: Time) -> Answer {
     let answers = ledger
         .submit(vec![event], fixed(now))
         .await
@@ -17,7 +17,7 @@ async fn submit(ledger: &Ledger, event: Event, now: Time) -> Answer {
 }
 
 /// Delivers what Stripe has accepted at once.
-async fn deliver(ledger: &Ledger, now: Time) {
+pub(super) async fn deliver(ledger: &Ledger, now: Time) {
     for round in 0..2 {
         let seal = Event::Seal(Seal {
             date: now,

@@ -8,6 +8,7 @@ mod delivery;
 mod kept;
 mod killed;
 mod leases;
+mod moving;
 mod plans;
 mod proxy;
 mod reports;

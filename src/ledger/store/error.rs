@@ -57,6 +57,20 @@ pub enum StoreError {
         /// The account that tried to open it.
         wanted: String,
     },
+    /// The ledger was moved elsewhere, or that was begun.
+    #[error(
+        "the ledger was moved to {to}: give servers that, or if the move was cut off, repeat `tier ledger migrate`"
+    )]
+    Moved {
+        /// Where it is.
+        to: String,
+    },
+    /// A ledger cannot be moved to where one is.
+    #[error("there is a ledger with usage already")]
+    NotEmpty,
+    /// What was read back is not what was written.
+    #[error("what was written was not stored: {0}")]
+    NotStored(String),
     /// Not a ledger file.
     #[error("the file is not a ledger")]
     NotALedger,

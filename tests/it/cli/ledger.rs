@@ -1,5 +1,6 @@
 //! `tier ledger`, with and without a server that has the file open.
 
+mod migrate;
 mod parked;
 mod verify;
 

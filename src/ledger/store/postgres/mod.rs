@@ -40,6 +40,7 @@
 mod compact;
 mod connect;
 mod failure;
+mod import;
 mod keys;
 mod lease;
 mod migrate;
@@ -62,9 +63,10 @@ use super::{Snapshot, StoreError};
 use session::Session;
 
 pub use connect::Database;
+pub use import::{Counts, Destination, Import};
 pub use keys::account_of_key;
 pub use lease::{Lease, Leases};
-pub use queries::read;
+pub use queries::{make_tables, read};
 
 /// The handle of a process's writer.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use super::super::StoreError;
 use super::super::read::{Length, Queries, Reader};
 use super::connect::Database;
 use super::failure::Failure;
-use super::migrate::{LATEST, version};
+use super::migrate::{LATEST, migrate, version};
 use super::table::{Parameter, values};
 
 /// The longest time that a server waits for the database while it reads.
@@ -58,6 +58,18 @@ pub fn read(database: &Database) -> Result<Reader, StoreError> {
             known: LATEST,
         }),
     }
+}
+
+/// Makes the tables of a ledger, or brings them to the latest version.
+///
+/// This must be called on a thread that may block.
+pub fn make_tables(database: &Database) -> Result<(), StoreError> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let mut tasks = JoinSet::new();
+    runtime.block_on(async {
+        let client = database.connect(&mut tasks).await?;
+        Ok(migrate(&client).await?)
+    })
 }
 
 impl Connected {

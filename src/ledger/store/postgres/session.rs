@@ -305,6 +305,18 @@ async fn changed(client: &Client, mirror: &Mirror, since: i64) -> Result<Changed
 
 /// Stores snapshots. Losing some in a power failure is no harm.
 async fn keep(client: &Client, snapshots: &[Snapshot]) -> Result<(), Failure> {
+    let begin = format!("{BEGIN}; SET LOCAL synchronous_commit = off");
+    let begin = async { Ok(client.batch_execute(&begin).await?) };
+    let commit = async { Ok(client.batch_execute(COMMIT).await?) };
+    try_join3(begin, write_snapshots(client, snapshots), commit).await?;
+    Ok(())
+}
+
+/// Writes snapshots within a transaction.
+pub(super) async fn write_snapshots(
+    client: &Client,
+    snapshots: &[Snapshot],
+) -> Result<(), Failure> {
     // Two of one org, or two processes that lock the same rows in another order, would fail.
     let newest: BTreeMap<&str, &Snapshot> = snapshots
         .iter()
@@ -317,17 +329,11 @@ async fn keep(client: &Client, snapshots: &[Snapshot]) -> Result<(), Failure> {
          SELECT * FROM unnest($1, $2, $3) AS new (org, read_at, snapshot) ORDER BY org \
          ON CONFLICT (org) DO UPDATE SET read_at = excluded.read_at, snapshot = excluded.snapshot \
          WHERE snapshots.read_at <= excluded.read_at";
-    let begin = format!("{BEGIN}; SET LOCAL synchronous_commit = off");
     let rows: [Parameter<'_>; 3] = [
         (&orgs, Type::TEXT_ARRAY),
         (&times, Type::INT8_ARRAY),
         (&texts, Type::TEXT_ARRAY),
     ];
-    try_join3(
-        client.batch_execute(&begin),
-        client.execute_typed(sql, &rows),
-        client.batch_execute(COMMIT),
-    )
-    .await?;
+    client.execute_typed(sql, &rows).await?;
     Ok(())
 }

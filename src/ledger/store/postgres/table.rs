@@ -66,7 +66,6 @@ pub(super) struct Write {
 }
 
 impl Table {
-    #[cfg(test)]
     pub(super) fn name(&self) -> &'static str {
         self.name
     }

@@ -160,6 +160,25 @@ impl Reader {
         Ok(found.pop())
     }
 
+    /// Calls `each` with the snapshots of all orgs. Stops at its first error.
+    pub fn snapshots<E: From<StoreError>>(
+        &self,
+        mut each: impl FnMut(Snapshot) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let sql = "SELECT org, read_at, snapshot FROM snapshots ORDER BY org";
+        self.each(sql, &[], |row| {
+            let mut columns = Columns::of(row);
+            let mut decode = || {
+                Ok::<_, BadColumn>(Snapshot {
+                    org: columns.text()?.as_str().into(),
+                    read_at: columns.time()?,
+                    text: columns.text()?,
+                })
+            };
+            each(decode().map_err(|_| damaged())?)
+        })
+    }
+
     /// All totals, in the order in which they were opened.
     pub fn totals(&self) -> Result<Vec<Total>, StoreError> {
         self.totals_where("true ORDER BY id", &[])

@@ -3,6 +3,7 @@
 //! WAL with `synchronous=FULL`: a commit is one write and one `fsync`. A lock file beside the database ensures that one
 //! process writes. Any number of processes may [read] at the same time.
 
+mod leaving;
 mod migrate;
 mod open;
 mod queries;
@@ -12,6 +13,7 @@ mod tests;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, Statement, Transaction, params, params_from_iter};
 
+pub use leaving::{Leaving, Move};
 pub use open::{Unclaimed, read};
 
 use super::super::state::{Batch, Entry, Recalled, Reservation, Stored};

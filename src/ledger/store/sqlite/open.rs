@@ -16,6 +16,9 @@ use super::{Sqlite, StoreError};
 /// The application id of a ledger's SQLite file: "tier" in ASCII.
 pub(super) const APPLICATION_ID: i32 = 0x7469_6572;
 
+/// What follows the account in the file of a ledger that was moved, and precedes where it is now.
+pub(super) const MOVED: &str = ", moved to ";
+
 /// A ledger file that this process has locked, before its account is checked.
 #[derive(Debug)]
 pub struct Unclaimed {
@@ -74,6 +77,14 @@ impl Unclaimed {
             opened: OpenedFile::of(path)?,
             lock,
         })
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(super) fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
     }
 
     /// The ledger's account, if an API key with that digest is known to belong to it.
@@ -209,13 +220,19 @@ fn check_application(connection: &Connection) -> Result<(), StoreError> {
 fn check_owner(connection: &Connection, wanted: &str) -> Result<(), StoreError> {
     let sql = "SELECT account FROM ledger";
     let found = connection.query_row(sql, [], |row| row.get(0));
-    match found.optional()? {
-        Some(found) if found != wanted => Err(StoreError::OtherAccount {
+    let Some(found): Option<String> = found.optional()? else {
+        return Ok(());
+    };
+    if found == wanted {
+        return Ok(());
+    }
+    Err(match found.split_once(MOVED) {
+        Some((account, to)) if account == wanted => StoreError::Moved { to: to.to_owned() },
+        _ => StoreError::OtherAccount {
             found,
             wanted: wanted.to_owned(),
-        }),
-        _ => Ok(()),
-    }
+        },
+    })
 }
 
 #[cfg(test)]

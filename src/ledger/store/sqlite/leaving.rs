@@ -1,0 +1,105 @@
+//! A file whose ledger is moved to a database. No server may write it from the moment on at which the database may have it.
+
+use std::path::Path;
+
+use rusqlite::{OptionalExtension as _, params};
+
+use super::super::StoreError;
+use super::super::read::Reader;
+use super::open::{MOVED, Unclaimed, read};
+
+/// A file that this process has locked, so that no server writes it.
+#[derive(Debug)]
+pub struct Leaving {
+    file: Unclaimed,
+    /// For reading beside the connection that has the lock.
+    reader: Reader,
+}
+
+/// A move of the ledger that has come as far as its commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// What the database calls it.
+    pub id: String,
+    /// Where the ledger is moved to.
+    pub place: String,
+    /// The ledger's account.
+    pub account: String,
+    /// Whether the database is known to have the ledger.
+    pub is_done: bool,
+}
+
+impl Leaving {
+    /// Locks the file, and brings it to the latest version. It must be there.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        std::fs::metadata(path)?;
+        let file = Unclaimed::open(path)?;
+        let reader = read(path)?;
+        Ok(Self { file, reader })
+    }
+
+    /// Its records.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// The move that has begun, if one has.
+    pub fn begun(&self) -> Result<Option<Move>, StoreError> {
+        let connection = self.file.connection();
+        if !connection.table_exists(None, "moves")? {
+            return Ok(None);
+        }
+        let sql = "SELECT id, place, account, is_done FROM moves";
+        let found = connection.query_row(sql, [], |row| {
+            Ok(Move {
+                id: row.get(0)?,
+                place: row.get(1)?,
+                account: row.get(2)?,
+                is_done: row.get(3)?,
+            })
+        });
+        Ok(found.optional()?)
+    }
+
+    /// The digests of the API keys that are known to belong to its account.
+    pub fn keys(&self) -> Result<Vec<String>, StoreError> {
+        let mut statement = self
+            .file
+            .connection()
+            .prepare("SELECT digest FROM account_keys")?;
+        let keys = statement.query_map([], |row| row.get(0))?;
+        Ok(keys.collect::<Result<_, _>>()?)
+    }
+
+    /// Notes that the database may have the ledger. From now on servers refuse the file, those of earlier versions too: it is
+    /// no account's, and no key is known.
+    pub fn begin(&mut self, new: &Move) -> Result<(), StoreError> {
+        let transaction = self.file.connection_mut().transaction()?;
+        transaction.execute_batch(
+            "CREATE TABLE moves (id TEXT NOT NULL, place TEXT NOT NULL, account TEXT NOT NULL, \
+             is_done INTEGER NOT NULL); DELETE FROM account_keys",
+        )?;
+        transaction.execute(
+            "INSERT INTO moves (id, place, account, is_done) VALUES (?1, ?2, ?3, 0)",
+            params![new.id, new.place, new.account],
+        )?;
+        let owner = format!("{}{MOVED}{}", new.account, new.place);
+        transaction.execute("UPDATE ledger SET account = ?1", [owner])?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Gives the file back to its account, since the database does not have the ledger.
+    pub fn undo(&mut self, begun: &Move) -> Result<(), StoreError> {
+        let transaction = self.file.connection_mut().transaction()?;
+        transaction.execute("UPDATE ledger SET account = ?1", [&begun.account])?;
+        transaction.execute_batch("DROP TABLE moves")?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Notes that the database has the ledger.
+    pub fn finish(&mut self) -> Result<(), StoreError> {
+        let connection = self.file.connection();
+        connection.execute("UPDATE moves SET is_done = 1", [])?;
+        Ok(())
+    }
+}
