@@ -10,6 +10,7 @@ mod killed;
 mod leases;
 mod moving;
 mod plans;
+mod pooled;
 mod proxy;
 mod reports;
 mod reservations;
