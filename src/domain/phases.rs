@@ -91,6 +91,8 @@ pub struct Phases {
     pub phases: Vec<Phase>,
     /// The index of the phase in force.
     pub in_force: Option<usize>,
+    /// When the last subscription ended, if none follows it. Unix seconds.
+    pub ended: Option<i64>,
 }
 
 impl Domain {
@@ -155,7 +157,10 @@ impl Domain {
                 .filter(|schedule| schedule.is_not_started());
             let first = not_started.next();
             let to_come = first.map(|schedule| of_schedule(schedule, &catalog, false).phases);
-            timeline.follow(to_come.unwrap_or_default());
+            match to_come {
+                Some(to_come) => timeline.follow(to_come),
+                None => timeline.ended = subscription.and_then(|last| last.ended_at),
+            }
         }
         for phase in &mut timeline.phases {
             (phase.plans, phase.fragments) = catalog.cover(&phase.features);

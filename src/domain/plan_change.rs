@@ -257,11 +257,14 @@ fn schedule(
     }
 }
 
-/// Begins a billing period with each phase of another interval than the one before. A trial begins one by itself.
+/// Begins a billing period with each phase of another interval than the one before. A trial and a new subscription begin
+/// one by themselves.
 fn restart_periods(planned: &mut [NewPhase], asked: &[ResolvedPhase], state: CurrentState<'_>) {
     let mut before = match state {
-        CurrentState::Subscribed(subscription) => subscription.items.data.first(),
-        CurrentState::Nothing | CurrentState::NotStarted(_) => None,
+        CurrentState::Subscribed(subscription) if subscription.is_on_meters() => {
+            subscription.items.data.first()
+        }
+        _ => None,
     }
     .map(|item| BillingTerms::of(&item.price).every);
     for (phase, asked) in planned.iter_mut().zip(asked) {

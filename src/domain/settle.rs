@@ -106,6 +106,11 @@ impl Domain {
         if let Some(current) = &state.current {
             self.settle_levels(org, current, revision).await?;
         }
+        // A last invoice may not be final yet, so the next read looks again.
+        let mut ended = state.ended_unsettled.iter();
+        if ended.any(Subscription::may_have_lost_credit) {
+            return Ok(());
+        }
         let shared = self.shared().await?;
         let current = state.current.as_ref();
         let settled = current.map_or(&*org.customer, |current| current.id.as_str());

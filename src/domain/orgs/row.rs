@@ -74,7 +74,8 @@ impl ListedOrg {
         }
     }
 
-    /// The row of a customer without a subscription. If it has a currency, it had one before. None if it is not an org's.
+    /// The row of a customer without a subscription. None if it is not an org's. Stripe gives a customer a currency with its
+    /// first subscription or invoice, so one that was only sent an invoice seems to have had a subscription.
     pub(super) fn unsubscribed(customer: &Customer) -> Option<Self> {
         Some(Self {
             org: name_of(customer)?,

@@ -158,6 +158,7 @@ impl History {
         };
         let in_force = self.in_force.map(before);
         Phases {
+            ended: None,
             current: None,
             in_force,
             phases: self.phases.into_iter().filter(lasted).collect(),

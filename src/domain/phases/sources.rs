@@ -44,6 +44,7 @@ pub(super) fn of_schedule(schedule: &Schedule, catalog: &Catalog, trialing: bool
         phases.push(nothing(last.end_date, tax));
     }
     Phases {
+        ended: None,
         current: None,
         phases,
         in_force,
@@ -119,6 +120,7 @@ pub(super) fn of_dates(subscription: &Subscription, trialing: bool) -> Phases {
         phases.push(nothing(end, tax));
     }
     Phases {
+        ended: None,
         current: None,
         phases,
         in_force,

@@ -50,8 +50,13 @@ impl Domain {
         now: i64,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        if subscription.is_on_meters() {
+        let on_meters = subscription.is_on_meters();
+        if on_meters {
             self.await_events(subscription).await?;
+            // If this is interrupted, the last invoice is looked at later.
+            let shared = self.shared().await?;
+            let key = (shared.number, org.customer.as_ref().into());
+            shared.memory.settled().remove(&key);
         }
         self.settle_subscription(org, subscription, revision)
             .await?;
@@ -67,7 +72,7 @@ impl Domain {
             .end_subscription(id, subscription.generation(), !is_uncredited);
         let ended = match ended.await {
             // Another request has ended it since it was read, or an earlier attempt did and its answer was lost.
-            Err(error) if error.is_subscription_over() && noted.is_some() => {
+            Err(error) if error.is_subscription_over() && (noted.is_some() || on_meters) => {
                 self.billing().subscription(id).await?
             }
             Err(error) if error.is_subscription_over() => return Ok(()),

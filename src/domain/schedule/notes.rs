@@ -145,17 +145,30 @@ impl Domain {
             .await?;
         self.charge_noted(&org.customer, subscription, just_made, revision, &mut done)
             .await?;
-        self.settle_noted_time(&org.customer, subscription, just_made, revision, &mut done)
-            .await?;
-        if subscription.may_have_lost_credit() {
-            self.restore_last_credit(&org.customer, subscription, revision, &mut done)
+        // A credit that is lost must not be charged back.
+        let has_credit = !subscription.may_have_lost_credit()
+            || self
+                .restore_last_credit(&org.customer, subscription, &mut done)
+                .await?;
+        if has_credit {
+            self.settle_noted_time(&org.customer, subscription, just_made, revision, &mut done)
                 .await?;
         }
         if done.is_empty() {
             return Ok(());
         }
-        let step = format!("settled:{}", subscription.id);
-        self.note_on(&subscription.id, done, &step, revision).await
+        // One decision may settle a subscription before and after it ends it.
+        let is_over = subscription.ended_at.is_some();
+        let step = if is_over { "ended" } else { "settled" };
+        let step = format!("{step}:{}", subscription.id);
+        match self.note_on(&subscription.id, done, &step, revision).await {
+            Err(Failure::Stripe(error)) if is_over && error.is_invalid_request() => {
+                // It would block everything else of the org.
+                tracing::warn!(%error, subscription = subscription.id, "cannot note what was settled of an ended subscription");
+                Ok(())
+            }
+            noted => noted,
+        }
     }
 
     /// Writes to a subscription's metadata, as one step of a decision.

@@ -188,7 +188,7 @@ impl Domain {
         let Some(unpaid_time) = unpaid_time.await? else {
             return Ok(None);
         };
-        // The last invoice charges pending items, so it must credit them too.
+        // The last invoice charges pending items, so it must credit them too. It has what was used in any case.
         let cause = if unpaid_time.is_partly_pending {
             Cause::CreditedEnd
         } else {

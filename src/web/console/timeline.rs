@@ -29,7 +29,7 @@ pub(super) fn timeline(phases: &Phases) -> Markup {
                         x=(at(*from)) y="0" width=((at(*to) - at(*from)).max(2)) height="24" {}
                 }
             }
-            @if let Some(end) = ended(phases) { p { "Its subscription ended on " (day(end)) "." } }
+            @if let Some(end) = phases.ended { p { "Its subscription ended on " (day(end)) "." } }
             ol.phases {
                 @for (index, phase) in phases.phases.iter().enumerate() {
                     li aria-current=[is_in_force(index).then_some("true")] { (words(phase, is_in_force(index))) }
@@ -48,15 +48,6 @@ fn words(phase: &Phase, is_in_force: bool) -> Markup {
         @if let Some(end) = phase.end { " to " (day(end)) }
         @if is_in_force { " " span.badge { "now" } }
     }
-}
-
-/// When the subscription ended that is over, in Unix seconds.
-fn ended(phases: &Phases) -> Option<i64> {
-    let last = phases.phases.last()?;
-    phases.current.is_none().then(|| {
-        let granted = !last.features.is_empty();
-        last.end.filter(|_| granted).unwrap_or(last.effective)
-    })
 }
 
 /// From when to when each phase is drawn.

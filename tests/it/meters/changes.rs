@@ -214,3 +214,52 @@ async fn a_trial_is_not_billed() {
     let totals: Vec<i64> = bills.iter().map(|(_, total)| *total).collect();
     assert_eq!(totals, [0, 3000, 3000 + 2 * 2], "{bills:?}");
 }
+
+/// Flexible billing keeps the period unless it is told otherwise.
+#[tokio::test]
+async fn a_plan_of_another_interval_begins_a_period() {
+    let app = app().await;
+    let yearly = json!({ "plans": { "plan:y@1": { "interval": "@yearly", "features": {
+        "feature:base": { "base": 9000 }, "feature:x": { "tiers": [{ "price": 1 }] },
+    } } } });
+    app.push(&yearly).await;
+    let period = async |org: &str| {
+        let phase = app.get(&format!("/v1/phase?org={org}")).await.ok().json();
+        let day = |name: &str| {
+            phase["current"][name]
+                .as_str()
+                .map(|at| at[..10].to_owned())
+        };
+        (day("effective"), day("end"))
+    };
+    let days = |from: &str, to: &str| (Some(from.to_owned()), Some(to.to_owned()));
+    app.subscribe("org:now", &["plan:a@1"]).await;
+    app.subscribe("org:trial", &["plan:a@1"]).await;
+    let later = json!({ "org": "org:later", "phases": [
+        { "features": ["plan:a@1"] },
+        { "features": ["plan:y@1"], "effective": "2023-01-20T00:00:00Z" },
+    ] });
+    app.post_json("/v1/subscribe", &later).await.ok();
+    app.report("org:now", "feature:x", 20).await;
+    app.advance(10 * DAY);
+    app.subscribe("org:now", &["plan:y@1"]).await;
+    assert_eq!(period("org:now").await, days("2023-01-11", "2024-01-11"));
+    let bills = app.bills("org:now").await;
+    let used = ("feature:x@plan:a@1".to_owned(), 20);
+    let billed = bills.iter().filter(|(lines, _)| {
+        let of_feature = lines.iter().filter(|(name, _)| *name == used.0);
+        of_feature.map(|(_, n)| n).sum::<i64>() == used.1
+    });
+    assert_eq!(billed.count(), 1, "{bills:?}");
+    let trial = json!({ "org": "org:trial", "phases": [
+        { "features": ["plan:y@1"], "trial": true },
+        { "features": ["plan:y@1"], "effective": "2023-01-15T00:00:00Z" },
+    ] });
+    app.post_json("/v1/subscribe", &trial).await.ok();
+    app.advance(10 * DAY);
+    assert_eq!(period("org:trial").await, days("2023-01-15", "2024-01-15"));
+    assert_eq!(period("org:later").await, days("2023-01-20", "2024-01-20"));
+    // And back.
+    app.subscribe("org:now", &["plan:a@1"]).await;
+    assert_eq!(period("org:now").await, days("2023-01-21", "2023-02-21"));
+}

@@ -1,5 +1,7 @@
 //! Lists that failed once, shortened. Each stays.
 
+mod on_meters;
+
 use super::ops::Fault::{DropAfter, TooMany};
 use super::ops::Op::{self, Advance, Ask, AtOnce, Away, Buy, Deliver, Die, Fault, HangUp, Restart};
 use super::ops::Request;
@@ -474,104 +476,4 @@ fn an_outage_that_begins_and_ends_with_the_same_report() {
             last: report(4),
         },
     ]);
-}
-
-/// What was too late for its period was asked for while Stripe was away, and asked again a minute later. The model did
-/// not wait for that.
-#[test]
-fn an_outage_on_meters_over_the_end_of_a_period() {
-    replay_on(
-        Usage::Meters,
-        &[
-            ask(
-                2,
-                Subscribe {
-                    to: 1,
-                    trial: false,
-                },
-            ),
-            Away {
-                org: 2,
-                calls: 2,
-                hours: 30,
-                last: Report {
-                    feature: 1,
-                    n: 14,
-                    keyed: true,
-                },
-            },
-        ],
-    );
-}
-
-/// What a trial used that began in the middle of a period was compared with the ledger's total of that period.
-#[test]
-fn a_trial_on_meters_that_begins_a_period_within_another() {
-    replay_on(
-        Usage::Meters,
-        &[
-            Buy {
-                at: 0,
-                org: 0,
-                to: 2,
-            },
-            Op::Advance { hours: 30 },
-            Away {
-                org: 0,
-                calls: 1,
-                hours: 30,
-                last: report(-6),
-            },
-            Op::Die {
-                org: 0,
-                request: Request::TrialThenPaid { to: 2, hours: 5 },
-                calls: 0,
-            },
-            ask(0, report(6)),
-        ],
-    );
-}
-
-/// The server was not given the minute after which it asks again.
-#[test]
-fn a_refund_on_meters_after_an_outage() {
-    replay_on(
-        Usage::Meters,
-        &[
-            ask(1, Request::Schedule { to: 0, hours: 24 }),
-            Op::Advance { hours: 24 },
-            Away {
-                org: 1,
-                calls: 17,
-                hours: 100,
-                last: report(-1),
-            },
-        ],
-    );
-}
-
-/// The meter of a plan that returns goes on, of which the model knew nothing.
-#[test]
-fn a_plan_on_meters_that_returns() {
-    replay_on(
-        Usage::Meters,
-        &[
-            Buy {
-                at: 0,
-                org: 1,
-                to: 3,
-            },
-            ask(1, report(14)),
-            ask(
-                1,
-                Request::Phases {
-                    now: 2,
-                    then: 0,
-                    hours: 30,
-                },
-            ),
-            Op::Advance { hours: 30 },
-            ask(1, report(15)),
-        ],
-    );
 }

@@ -1,7 +1,7 @@
 //! Changes to what a subscription sells, and its cancellation.
 
 use super::drafts::{self, Draft, Next};
-use super::invoicing::{issue, issue_uncollectible};
+use super::invoicing::{issue, issue_lost_credit};
 use super::item_set::{pair, replace_items};
 use super::next_period::Anchor;
 use super::proration::{self, Proration, ProrationContext};
@@ -237,7 +237,7 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, how: Cancellation, at: i6
         let drafts = drafts::closing(ctx.account, subscription, at, Next::End, None);
         let loses_credit = ctx.origin.loses_last_credit && ctx.has_meters();
         if loses_credit && drafts::only_credit(&drafts) {
-            issue_uncollectible(ctx, position, drafts, closed, at);
+            issue_lost_credit(ctx, position, drafts, closed, at);
         } else {
             issue(ctx, position, drafts, Reason::Update, closed, at);
         }

@@ -17,6 +17,9 @@ use crate::store::timelines::Due;
 /// How long a draft with `auto_advance` lasts with Stripe: an hour.
 const STRIPES_DRAFT: i64 = 3600;
 
+/// After how many seconds a last credit that is lost is marked as uncollectible. Stripe was recorded to take some.
+const UNTIL_LOST: i64 = 3;
+
 /// Stores a new invoice and records its event. Renewals and the first invoices of schedules stay drafts for the
 /// configured time; others are finalized and collected at once.
 pub(crate) fn begin(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
@@ -43,13 +46,16 @@ pub(crate) fn begin(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
     }
 }
 
-/// Stores an invoice that is uncollectible at once: it gets no number, and leaves the customer's balance alone.
-pub(crate) fn begin_uncollectible(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
+/// Stores an invoice that is a draft for seconds, and then uncollectible.
+pub(crate) fn begin_lost_credit(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
     let id = invoice.id.clone();
-    ctx.account.insert_invoice(invoice);
+    ctx.account.insert_invoice(Invoice {
+        loses_credit: true,
+        ..invoice
+    });
     let object = invoice::view::invoice(ctx.account, ctx.account.invoice(&id));
     ctx.event("invoice.created", &object, at);
-    collection::mark_uncollectible(ctx, &id, at);
+    finalize_at(ctx, &id, at.saturating_add(UNTIL_LOST));
 }
 
 /// How a pause of the subscription's collection treats the invoice.
@@ -137,6 +143,11 @@ pub(crate) fn schedule(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     if until == at {
         return finalize(ctx, id, at);
     }
+    finalize_at(ctx, id, until);
+}
+
+fn finalize_at(ctx: &mut Ctx<'_>, id: &Id, until: i64) {
+    let invoice = ctx.account.invoice_mut(id);
     invoice.draft_until = Some(until);
     let clock = invoice.clock.clone();
     let billing = &mut ctx.account.billing;
@@ -148,6 +159,10 @@ pub(crate) fn schedule(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
 
 /// Finalizes the draft and collects it. A draft of a deleted customer stays a draft.
 fn finalize(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
+    if ctx.account.invoice(id).loses_credit {
+        unschedule(ctx.account, id);
+        return collection::mark_uncollectible(ctx, id, at);
+    }
     mark_final(ctx, id, at);
     if ctx.account.invoice(id).status != Status::Draft {
         collection::begin(ctx, id, at);

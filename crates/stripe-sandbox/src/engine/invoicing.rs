@@ -29,7 +29,7 @@ pub(crate) fn issue(
 }
 
 /// The same for a credit that the customer's balance does not get.
-pub(crate) fn issue_uncollectible(
+pub(crate) fn issue_lost_credit(
     ctx: &mut Ctx<'_>,
     position: u32,
     drafts: Vec<Draft>,
@@ -40,7 +40,7 @@ pub(crate) fn issue_uncollectible(
         return;
     }
     let invoice = enter(ctx, position, drafts, Reason::Cycle, period, at);
-    finalization::begin_uncollectible(ctx, invoice, at);
+    finalization::begin_lost_credit(ctx, invoice, at);
 }
 
 /// Makes an invoice that is the subscription's latest, and takes its items out of the pending ones.

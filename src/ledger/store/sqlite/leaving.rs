@@ -63,10 +63,14 @@ impl Leaving {
 
     /// The digests of the API keys that are known to belong to its account.
     pub fn keys(&self) -> Result<Vec<String>, StoreError> {
-        let mut statement = self
-            .file
-            .connection()
-            .prepare("SELECT digest FROM account_keys")?;
+        let connection = self.file.connection();
+        let has_begun = connection.table_exists(None, "moved_keys")?;
+        let table = if has_begun {
+            "moved_keys"
+        } else {
+            "account_keys"
+        };
+        let mut statement = connection.prepare(&format!("SELECT digest FROM {table}"))?;
         let keys = statement.query_map([], |row| row.get(0))?;
         Ok(keys.collect::<Result<_, _>>()?)
     }
@@ -77,7 +81,8 @@ impl Leaving {
         let transaction = self.file.connection_mut().transaction()?;
         transaction.execute_batch(
             "CREATE TABLE moves (id TEXT NOT NULL, place TEXT NOT NULL, account TEXT NOT NULL, \
-             is_done INTEGER NOT NULL); DELETE FROM account_keys",
+             is_done INTEGER NOT NULL); CREATE TABLE moved_keys AS SELECT digest FROM account_keys; \
+             DELETE FROM account_keys",
         )?;
         transaction.execute(
             "INSERT INTO moves (id, place, account, is_done) VALUES (?1, ?2, ?3, 0)",
@@ -92,7 +97,9 @@ impl Leaving {
     pub fn undo(&mut self, begun: &Move) -> Result<(), StoreError> {
         let transaction = self.file.connection_mut().transaction()?;
         transaction.execute("UPDATE ledger SET account = ?1", [&begun.account])?;
-        transaction.execute_batch("DROP TABLE moves")?;
+        transaction.execute_batch(
+            "INSERT INTO account_keys SELECT digest FROM moved_keys; DROP TABLE moved_keys; DROP TABLE moves",
+        )?;
         Ok(transaction.commit()?)
     }
 

@@ -17,10 +17,12 @@ async fn balance(app: &TestApp) -> i64 {
     customer(app).await["balance"].as_i64().expect("cents")
 }
 
-/// Lets any server find what is left to do.
-async fn read(app: &TestApp) {
-    app.get("/v1/limits?org=org:a").await;
-    app.settled().await;
+/// Lets servers find what is left to do.
+async fn read(servers: &[&TestApp]) {
+    for server in servers {
+        server.get("/v1/limits?org=org:a").await;
+        server.settled().await;
+    }
 }
 
 #[tokio::test]
@@ -28,13 +30,15 @@ async fn paid_time_is_credited_once_whatever_stripe_does() {
     for loses in [false, true] {
         let app = paid(loses).await;
         schedule(&app, json!([{}])).await.ok();
+        // A last invoice that loses its credit is a draft for seconds.
+        read(&[&app, &app.twin()]).await;
+        app.advance(Duration::from_secs(10));
+        read(&[&app]).await;
         assert_eq!(balance(&app).await, -2100, "{loses}");
         let last = invoices(&app).await.pop().expect("the last one");
         let status = if loses { "uncollectible" } else { "paid" };
         assert_eq!(last.0, status);
-        for server in [&app, &app.twin()] {
-            read(server).await;
-        }
+        read(&[&app, &app.twin()]).await;
         assert_eq!(balance(&app).await, -2100, "{loses}");
         // The next plan is paid with it.
         app.subscribe("org:a", &["plan:big@1"]).await;
@@ -43,15 +47,18 @@ async fn paid_time_is_credited_once_whatever_stripe_does() {
 }
 
 #[tokio::test]
-async fn usage_on_the_last_invoice_is_charged() {
+async fn two_servers_credit_it_once() {
     let app = paid(true).await;
-    app.report("org:a", "feature:calls", 5).await;
     schedule(&app, json!([{}])).await.ok();
-    assert_eq!(balance(&app).await, -2100 + 50);
+    app.advance(Duration::from_secs(10));
+    let other = app.twin();
+    let get = async |server: &TestApp| read(&[server]).await;
+    futures::join!(get(&app), get(&other));
+    assert_eq!(balance(&app).await, -2100);
 }
 
 #[tokio::test]
-async fn a_credit_that_fails_is_made_by_the_next_reader() {
+async fn a_credit_that_fails_is_made_by_a_later_reader() {
     const CHANGES: &str = "/v1/customers/*/balance_transactions";
     for (rule, what) in [
         (Rule::new("POST", CHANGES, Action::Status(500, None)), "500"),
@@ -60,14 +67,45 @@ async fn a_credit_that_fails_is_made_by_the_next_reader() {
             Rule::new("POST", CHANGES, Action::Drop).after(),
             "drop after",
         ),
-        (Rule::new("GET", "/v1/invoices/*", Action::Drop), "invoice"),
+        (Rule::new("GET", CHANGES, Action::Drop), "list"),
+        (
+            Rule::new("GET", "/v1/invoices/*", Action::Status(403, None)),
+            "invoice",
+        ),
     ] {
         let app = paid(true).await;
+        schedule(&app, json!([{}])).await.ok();
+        app.advance(Duration::from_secs(10));
+        let hits = app.sandbox().fault_hits();
         app.sandbox().add_fault(rule.times(1));
-        schedule(&app, json!([{}])).await;
-        for server in [&app, &app.twin(), &app.twin()] {
-            read(server).await;
-        }
+        read(&[&app, &app.twin(), &app.twin()]).await;
         assert_eq!(balance(&app).await, -2100, "{what}");
+        assert_eq!(app.sandbox().fault_hits(), hits + 1, "{what}");
     }
+}
+
+/// As with a key that may not change balances.
+#[tokio::test]
+async fn a_refused_credit_blocks_nothing_else() {
+    let app = paid(true).await;
+    schedule(&app, json!([{}])).await.ok();
+    app.advance(Duration::from_secs(10));
+    let path = "/v1/customers/*/balance_transactions";
+    let refuse = Rule::new("POST", path, Action::Status(403, None));
+    app.sandbox().add_fault(refuse);
+    app.subscribe("org:a", &["plan:big@1"]).await;
+    schedule(&app, json!([{}])).await.ok();
+    assert_eq!(balance(&app).await, 0);
+}
+
+/// The answer to the end of the subscription is lost, and its repetition finds it over.
+#[tokio::test]
+async fn a_lost_answer_does_not_lose_the_credit() {
+    let app = paid(true).await;
+    let cut = Rule::new("DELETE", "/v1/subscriptions/*", Action::Drop).after();
+    app.sandbox().add_fault(cut.times(1));
+    schedule(&app, json!([{}])).await;
+    app.advance(Duration::from_secs(10));
+    read(&[&app]).await;
+    assert_eq!(balance(&app).await, -2100);
 }

@@ -164,6 +164,8 @@ pub(crate) struct Invoice {
     pub(crate) details: Details,
     /// When the draft will be finalized.
     pub(crate) draft_until: Option<i64>,
+    /// Whether it becomes uncollectible instead of final, without a number, and leaves the customer's balance alone.
+    pub(crate) loses_credit: bool,
     pub(crate) finalized_at: Option<i64>,
     pub(crate) paid_at: Option<i64>,
     pub(crate) marked_uncollectible_at: Option<i64>,
@@ -209,6 +211,7 @@ impl Invoice {
             details: Details::default(),
             payment_intent: None,
             draft_until: None,
+            loses_credit: false,
             finalized_at: None,
             paid_at: None,
             marked_uncollectible_at: None,

@@ -287,3 +287,33 @@ fn a_reader_refuses_a_file_that_is_not_a_ledger() {
         "it is only read"
     );
 }
+
+/// A server of this file can then start again while Stripe is away.
+#[test]
+fn a_move_that_did_not_happen_leaves_the_known_keys() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tier.db");
+    drop(Ledger::open(&path));
+    let file = Unclaimed::open(&path).expect("free");
+    file.remember_key(ACCOUNT, "digest").expect("its account");
+    drop(file);
+    let begun = Move {
+        id: "move".to_owned(),
+        place: "postgres://database".to_owned(),
+        account: ACCOUNT.to_owned(),
+        is_done: false,
+    };
+    let mut leaving = Leaving::open(&path).expect("a ledger");
+    leaving.begin(&begun).expect("a move");
+    assert_eq!(leaving.keys().expect("they are kept"), ["digest"]);
+    drop(leaving);
+    let file = Unclaimed::open(&path).expect("free");
+    assert_eq!(file.account_of_key("digest").expect("readable"), None);
+    drop(file);
+    let mut leaving = Leaving::open(&path).expect("a ledger");
+    leaving.undo(&begun).expect("no move");
+    drop(leaving);
+    let file = Unclaimed::open(&path).expect("free");
+    let known = file.account_of_key("digest").expect("readable");
+    assert_eq!(known.as_deref(), Some(ACCOUNT));
+}

@@ -1,0 +1,95 @@
+//! The same for servers with a ledger whose plans are on meters.
+
+use super::*;
+
+fn replay(list: &[Op]) {
+    replay_on(Usage::Meters, list);
+}
+
+/// What was too late for its period was asked for while Stripe was away, and asked again a minute later. The model did
+/// not wait for that.
+#[test]
+fn an_outage_over_the_end_of_a_period() {
+    replay(&[
+        ask(
+            2,
+            Subscribe {
+                to: 1,
+                trial: false,
+            },
+        ),
+        Away {
+            org: 2,
+            calls: 2,
+            hours: 30,
+            last: Report {
+                feature: 1,
+                n: 14,
+                keyed: true,
+            },
+        },
+    ]);
+}
+
+/// What a trial used that began in the middle of a period was compared with the ledger's total of that period.
+#[test]
+fn a_trial_that_begins_a_period_within_another() {
+    replay(&[
+        Buy {
+            at: 0,
+            org: 0,
+            to: 2,
+        },
+        Advance { hours: 30 },
+        Away {
+            org: 0,
+            calls: 1,
+            hours: 30,
+            last: report(-6),
+        },
+        Die {
+            org: 0,
+            request: TrialThenPaid { to: 2, hours: 5 },
+            calls: 0,
+        },
+        ask(0, report(6)),
+    ]);
+}
+
+/// The server was not given the minute after which it asks again.
+#[test]
+fn a_refund_after_an_outage() {
+    replay(&[
+        ask(1, Schedule { to: 0, hours: 24 }),
+        Advance { hours: 24 },
+        Away {
+            org: 1,
+            calls: 17,
+            hours: 100,
+            last: report(-1),
+        },
+    ]);
+}
+
+/// The meter of a plan that returns goes on, of which the model knew nothing.
+#[test]
+fn a_plan_that_returns() {
+    replay(&[
+        Buy {
+            at: 0,
+            org: 1,
+            to: 3,
+        },
+        ask(1, report(14)),
+        ask(
+            1,
+            Phases {
+                now: 2,
+                then: 0,
+                hours: 30,
+            },
+        ),
+        Advance { hours: 30 },
+        ask(1, report(15)),
+    ]);
+}
