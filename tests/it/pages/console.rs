@@ -240,6 +240,19 @@ async fn an_org_whose_subscription_has_ended_says_so() {
         new.contains("It has no subscription.") && !new.contains("ended"),
         "{new}"
     );
+    // A subscription that is to come has not ended.
+    let soon = json!({"org": "org:new", "phases": [
+        {"features": ["plan:pro@1"], "effective": "2023-02-01T00:00:00Z"},
+    ]});
+    let call = app
+        .request(Method::POST, "/v1/subscribe")
+        .body(soon.to_string());
+    call.header("authorization", "Bearer a").send().await.ok();
+    let new = get(&app, "a", "/console/org?org=org:new").await.ok().body;
+    assert!(
+        new.contains("2023-02-01") && !new.contains("ended"),
+        "{new}"
+    );
     let begun = get(&app, "a", "/console/change?org=org:acme&plan=plan:small@1").await;
     send(&app, &begun.ok().body).await;
     let org = get(&app, "a", "/console/org?org=org:acme").await.ok().body;
