@@ -65,9 +65,12 @@ impl Domain {
         customer: &str,
         invoice: &Invoice,
     ) -> Result<bool, stripe::Error> {
-        let is_final = !invoice.is(&InvoiceStatus::Draft) && !invoice.is(&InvoiceStatus::Open);
-        if invoice.total >= 0 || !is_final {
-            return Ok(invoice.total >= 0);
+        if invoice.total >= 0 {
+            return Ok(true);
+        }
+        // It may still become uncollectible.
+        if invoice.is(&InvoiceStatus::Draft) || invoice.is(&InvoiceStatus::Open) {
+            return Ok(false);
         }
         let name = format!("credit:{}", invoice.id);
         if !invoice.is(&InvoiceStatus::Uncollectible) || self.is_credited(customer, &name).await? {
@@ -80,7 +83,7 @@ impl Domain {
             description: "Unused time that was paid",
             metadata: &[(CHARGE.to_owned(), name.clone())].into(),
         });
-        // The key is the same for all servers and attempts: two credits would not be noticed.
+        // All servers and attempts use the same key, since Stripe would accept a second credit.
         credit.key(name).send().await?;
         Ok(true)
     }
