@@ -39,6 +39,17 @@ pub struct Ledger {
     )]
     pub sync_every: TimeSpan,
 
+    /// How many connections a server may have to the database of a shared ledger for answers about the past, such as usage by
+    /// day. It has two more for writing
+    #[arg(
+        long,
+        env = "TIER_LEDGER_CONNECTIONS",
+        value_name = "NUMBER",
+        default_value = "4",
+        value_parser = clap::value_parser!(u16).range(1..=100)
+    )]
+    pub ledger_connections: u16,
+
     /// How long a report waits, so that others can be sent to Stripe with it, with --ledger. Stripe accepts about 200
     /// changes of quantity an hour for a subscription
     #[arg(

@@ -24,7 +24,7 @@ use super::{Domain, Error, Result};
 use crate::ledger::store::read::Reader;
 use crate::ledger::values::{Org, Time};
 use crate::ledger::{
-    Ledger, Now, Place, Replicas, Store, StoreError, Unavailable, Unclaimed, Writer,
+    Ledger, Now, Place, Readers, Replicas, Store, StoreError, Unavailable, Unclaimed, Writer,
 };
 
 pub use accept::OrgReport;
@@ -41,6 +41,8 @@ pub struct LedgerSettings {
     pub deliver_after: Duration,
     /// How long the entries of settled periods are kept before they are compacted.
     pub keep: Duration,
+    /// How many connections there may be for reading, if it is in a database.
+    pub connections: usize,
 }
 
 impl Default for LedgerSettings {
@@ -48,6 +50,7 @@ impl Default for LedgerSettings {
         Self {
             deliver_after: Duration::from_secs(30),
             keep: Duration::from_secs(400 * 24 * 60 * 60),
+            connections: 4,
         }
     }
 }
@@ -58,7 +61,7 @@ pub struct LedgerHandle(Arc<State>);
 
 #[derive(Debug)]
 struct State {
-    place: Place,
+    readers: Readers,
     settings: LedgerSettings,
     replicas: Replicas,
     /// The ledger, until its account has been checked.
@@ -78,7 +81,7 @@ impl LedgerHandle {
         let unclaimed = place.open()?;
         Ok(Self(Arc::new(State {
             replicas: place.replicas(),
-            place,
+            readers: place.readers(settings.connections),
             settings,
             unclaimed: Mutex::new(Some(unclaimed)),
             opened: OnceLock::new(),
@@ -97,7 +100,7 @@ impl LedgerHandle {
     ) -> Result<Self, StoreError> {
         let (ledger, writer) = Ledger::start(store)?;
         Ok(Self(Arc::new(State {
-            place: Place::File(path),
+            readers: Readers::File(path),
             settings,
             replicas: Replicas::default(),
             unclaimed: Mutex::default(),
@@ -120,10 +123,7 @@ impl LedgerHandle {
         &self,
         look: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T> {
-        let place = self.0.place.clone();
-        let looked = tokio::task::spawn_blocking(move || look(&place.read()?)).await;
-        let looked = looked.map_err(|error| Error::LedgerUnavailable(error.to_string()))?;
-        looked.map_err(|error| Error::LedgerUnavailable(error.to_string()))
+        Ok(self.0.readers.read(look).await?)
     }
 }
 

@@ -67,7 +67,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use place::{Place, Unclaimed};
+pub use place::{Place, Readers, Unclaimed};
 pub use replicas::{HeldOrg, PlanChange, Replicas};
 pub use store::{Snapshot, Store, StoreError};
 pub use transactor::{Answers, Notice, Now, Transactor};

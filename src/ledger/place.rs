@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 #[cfg(feature = "postgres")]
-use super::store::postgres::{self, Database, Leases, Postgres};
+use super::store::postgres::{self, Database, Leases, Pool, Postgres};
 use super::store::read::Reader;
 use super::store::sqlite;
 use super::{Ledger, Replicas, StoreError, Writer};
@@ -23,6 +23,16 @@ pub enum Place {
     /// A PostgreSQL database.
     #[cfg(feature = "postgres")]
     Database(Box<Database>),
+}
+
+/// How a server reads a ledger, beside writing it.
+#[derive(Clone, Debug)]
+pub enum Readers {
+    /// From its file.
+    File(PathBuf),
+    /// Over these connections to its database.
+    #[cfg(feature = "postgres")]
+    Database(Pool),
 }
 
 /// A ledger that is ready to be written, before its account is checked.
@@ -64,6 +74,18 @@ impl Place {
         }
     }
 
+    /// For readers of a server. `connections` is how many there may be to a database.
+    pub fn readers(&self, connections: usize) -> Readers {
+        let _ = connections;
+        match self {
+            Self::File(path) => Readers::File(path.clone()),
+            #[cfg(feature = "postgres")]
+            Self::Database(database) => {
+                Readers::Database(Pool::new((**database).clone(), connections))
+            }
+        }
+    }
+
     /// Brings the tables to the latest version. In a database, makes them if there are none.
     ///
     /// This must be called on a thread that may block.
@@ -94,6 +116,27 @@ impl Place {
             #[cfg(feature = "postgres")]
             Self::Database(database) => Unclaimed::Database(database.clone()),
         })
+    }
+}
+
+impl Readers {
+    /// Reads the ledger, on a thread that may block, even while processes write it.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let looked = match self {
+            Self::File(path) => {
+                let path = path.clone();
+                tokio::task::spawn_blocking(move || look(&sqlite::read(&path)?))
+            }
+            #[cfg(feature = "postgres")]
+            Self::Database(pool) => {
+                let reader = pool.reader().await?;
+                tokio::task::spawn_blocking(move || look(&reader))
+            }
+        };
+        looked.await.map_err(std::io::Error::other)?
     }
 }
 

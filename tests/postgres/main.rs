@@ -14,6 +14,7 @@ mod pooled;
 mod proxy;
 mod reports;
 mod reservations;
+mod readers;
 mod tls;
 
 use testing::postgres::Schema;

@@ -36,6 +36,7 @@ pub(super) fn ledger(settings: &config::Serve) -> anyhow::Result<Option<LedgerHa
     let kept = LedgerSettings {
         deliver_after: settings.ledger.deliver_after.0,
         keep: settings.ledger.ledger_keep.0,
+        connections: settings.ledger.ledger_connections.into(),
     };
     let ledger = LedgerHandle::new(place.clone(), kept);
     let ledger = ledger.with_context(|| format!("cannot use --ledger {place}"))?;

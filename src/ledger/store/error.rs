@@ -83,6 +83,9 @@ pub enum StoreError {
     /// The database cannot be reached.
     #[error("the ledger's database cannot be reached")]
     Unreachable(#[source] Cause),
+    /// All connections for reading are in use.
+    #[error("too many questions are being answered from the ledger's database: ask again")]
+    ManyReaders,
     /// The URL of the database, or a file that it names, is unusable: why.
     #[error("{0}")]
     Setting(String),

@@ -46,6 +46,7 @@ mod lease;
 mod migrate;
 mod mirror;
 mod notices;
+mod pool;
 mod queries;
 mod session;
 mod table;
@@ -66,6 +67,7 @@ pub use connect::Database;
 pub use import::{Counts, Destination, Import};
 pub use keys::account_of_key;
 pub use lease::{Lease, Leases};
+pub use pool::Pool;
 pub use queries::{make_tables, read};
 
 /// The handle of a process's writer.

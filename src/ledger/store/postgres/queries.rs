@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use rusqlite::types::Value;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
@@ -15,7 +15,8 @@ use super::super::StoreError;
 use super::super::read::{Length, Queries, Reader};
 use super::connect::Database;
 use super::failure::Failure;
-use super::migrate::{LATEST, migrate, version};
+use super::migrate::migrate;
+use super::pool::{Lent, Pool};
 use super::table::{Parameter, values};
 
 /// The longest time that a server waits for the database while it reads.
@@ -23,41 +24,30 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// A connection for reading.
 #[derive(Debug)]
-struct Connected {
-    /// Of the reader's thread alone.
-    runtime: Runtime,
-    client: Client,
+pub(super) struct Connected {
+    /// It is there until this is dropped.
+    lent: Option<Lent>,
+    /// Where the connection is driven.
+    runtime: Handle,
     /// Whether a transaction has begun, and how long it may take.
     begun: Cell<Option<Length>>,
-    /// What drives the connection while the runtime is used.
-    _tasks: JoinSet<()>,
+    /// Whether something has failed.
+    has_failed: Cell<bool>,
+    /// The runtime, if it is of this reader alone.
+    _own: Option<Runtime>,
 }
 
 /// Opens the ledger in a database for reading, even while other processes write it.
 ///
 /// This must be called, and the reader used and dropped, on a thread that may block.
 pub fn read(database: &Database) -> Result<Reader, StoreError> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let mut tasks = JoinSet::new();
-    let client = runtime.block_on(database.connect(&mut tasks))?;
-    let connected = Connected {
-        runtime,
-        client,
-        begun: Cell::default(),
-        _tasks: tasks,
-    };
-    match connected.wait(version(&connected.client))? {
-        LATEST => Ok(Reader::new(connected)),
-        0 => Err(StoreError::NoLedger),
-        found if found > LATEST => Err(StoreError::Newer {
-            found,
-            known: LATEST,
-        }),
-        found => Err(StoreError::Older {
-            found,
-            known: LATEST,
-        }),
-    }
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let lent = runtime.block_on(Pool::new(database.clone(), 1).lend())?;
+    let handle = runtime.handle().clone();
+    Ok(Reader::new(Connected::new(lent, handle, Some(runtime))))
 }
 
 /// Makes the tables of a ledger, or brings them to the latest version.
@@ -73,6 +63,21 @@ pub fn make_tables(database: &Database) -> Result<(), StoreError> {
 }
 
 impl Connected {
+    /// A reader of a connection that is driven on `runtime`, which is `own` if it is of this reader alone.
+    pub(super) fn new(lent: Lent, runtime: Handle, own: Option<Runtime>) -> Self {
+        Self {
+            lent: Some(lent),
+            runtime,
+            begun: Cell::default(),
+            has_failed: Cell::default(),
+            _own: own,
+        }
+    }
+
+    fn client(&self) -> &Client {
+        &self.lent.as_ref().expect("it is there").client
+    }
+
     /// Waits for the database; without a limit only if all of the ledger is read.
     fn wait<T, E>(&self, answer: impl Future<Output = Result<T, E>>) -> Result<T, StoreError>
     where
@@ -84,8 +89,12 @@ impl Connected {
                 Some(Length::Short) | None => tokio::time::timeout(LONGEST, answer).await,
             }
         });
-        let answer = answered.map_err(|late| StoreError::Unreachable(late.into()))?;
-        answer.map_err(|error| Failure::from(error).into())
+        let answer = answered
+            .map_err(|late| StoreError::Unreachable(late.into()))
+            .and_then(|answer| answer.map_err(|error| Failure::from(error).into()));
+        self.has_failed
+            .set(self.has_failed.get() || answer.is_err());
+        answer
     }
 
     /// The rows are waited for one by one, so that `each` may wait for another database.
@@ -96,7 +105,7 @@ impl Connected {
         each: &mut dyn FnMut(Vec<Value>) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let parameters = parameters.iter().map(parameter);
-        let rows = self.wait(self.client.query_typed_raw(sql, parameters))?;
+        let rows = self.wait(self.client().query_typed_raw(sql, parameters))?;
         let mut rows = std::pin::pin!(rows);
         while let Some(row) = self.wait(rows.try_next())? {
             if each(values(&row, 0..row.len())?).is_break() {
@@ -104,6 +113,16 @@ impl Connected {
             }
         }
         Ok(())
+    }
+}
+
+impl Drop for Connected {
+    /// Only a connection that certainly is in no transaction goes back to its pool.
+    fn drop(&mut self) {
+        let is_between = self.begun.get().is_none() && !self.has_failed.get();
+        if let Some(lent) = self.lent.take().filter(|_| !is_between) {
+            drop(Lent::take(lent));
+        }
     }
 }
 
@@ -134,13 +153,13 @@ impl Queries for Connected {
              SET LOCAL statement_timeout = '{statement}'; \
              SET LOCAL idle_in_transaction_session_timeout = '{idle}'"
         );
-        self.wait(self.client.batch_execute(&begin))?;
+        self.wait(self.client().batch_execute(&begin))?;
         self.begun.set(Some(length));
         Ok(())
     }
 
     fn end(&self) -> Result<(), StoreError> {
-        let ended = self.wait(self.client.batch_execute("COMMIT"));
+        let ended = self.wait(self.client().batch_execute("COMMIT"));
         self.begun.set(None);
         ended
     }

@@ -1,0 +1,175 @@
+//! The connections of a server: a bounded number, whatever is asked, and none that waits for another.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::future::join_all;
+use testing::time::until;
+use tier::ledger::store::read::{Reader, Span};
+use tier::ledger::{Place, Readers};
+
+use super::*;
+
+const MOST: usize = 3;
+
+/// How many connections the database has whose name is that of the schema.
+fn connections(schema: &Schema) -> i64 {
+    let name = schema.name();
+    schema.number(&format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}'"
+    ))
+}
+
+/// Readers of the ledger in a schema, whose connections have the schema's name.
+fn readers(schema: &Schema) -> Readers {
+    let url = format!("{}&application_name={}", schema.url(), schema.name());
+    let place = Place::named(url.as_ref()).expect("a URL");
+    place.readers(MOST)
+}
+
+fn entries(reader: &Reader) -> Result<u64, StoreError> {
+    Ok(reader.status()?.entries)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_readers_share_few_connections() {
+    let schema = schema();
+    let (ledger, _writer) = process(schema.url());
+    let accepted = ledger.submit(vec![report("org:a", 3, None)], fixed(now()));
+    accepted.await.expect("a server");
+    let readers = readers(&schema);
+    let (at_once, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let looks = (0..40).map(|_| {
+        let (at_once, most) = (at_once.clone(), most.clone());
+        readers.read(move |reader| {
+            let others = at_once.fetch_add(1, Ordering::SeqCst);
+            most.fetch_max(others + 1, Ordering::SeqCst);
+            let found = entries(reader);
+            at_once.fetch_sub(1, Ordering::SeqCst);
+            found
+        })
+    });
+    for found in join_all(looks).await {
+        assert_eq!(found.expect("a server"), 1);
+    }
+    assert!(most.load(Ordering::SeqCst) <= MOST);
+    let open = connections(&schema);
+    assert!(
+        0 < open && open <= i64::try_from(MOST).expect("few"),
+        "{open}"
+    );
+}
+
+/// A report that waits for a lock holds up no question about the past.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_does_not_wait_for_a_write() {
+    let schema = schema();
+    let name = format!("{}_writer", schema.name());
+    let (ledger, _writer) = process(&format!("{}&application_name={name}", schema.url()));
+    let submit = |n, key| ledger.submit(vec![report("org:a", n, Some(key))], fixed(now()));
+    submit(3, "first").await.expect("a server");
+    schema.execute("BEGIN; SELECT FROM orgs FOR UPDATE");
+    let waits = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}' AND wait_event_type = 'Lock'"
+    );
+    let readers = readers(&schema);
+    let write = submit(4, "second");
+    let meanwhile = async {
+        until("the report waits", async || {
+            // A transaction sees others as they were when it first looked.
+            schema.execute("SELECT pg_stat_clear_snapshot()");
+            (schema.number(&waits) > 0).then_some(())
+        })
+        .await;
+        let range = (START, now().plus(SECOND));
+        let usage = readers.read(move |reader| {
+            reader.usage(&"org:a".into(), &"feature:f".into(), Span::Period, range)
+        });
+        let totals: Vec<i64> = usage
+            .await
+            .expect("a server")
+            .iter()
+            .map(|one| one.total)
+            .collect();
+        assert_eq!((totals, used(&ledger, "org:a")), (vec![3], 3));
+        schema.execute("COMMIT");
+    };
+    // On a busy machine it may have waited for too long.
+    let (_, ()) = tokio::join!(write, meanwhile);
+    let written = submit(4, "second").await;
+    written.expect("a server")[0].clone().expect("accepted");
+    assert_eq!(used(&ledger, "org:a"), 7);
+}
+
+/// Neither a reader that fails nor a server that ends its connections leaves one that is of no use.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_have_failed_are_replaced() {
+    let schema = schema();
+    let (ledger, _writer) = process(schema.url());
+    let accepted = ledger.submit(vec![report("org:a", 3, None)], fixed(now()));
+    accepted.await.expect("a server");
+    let readers = readers(&schema);
+    assert_eq!(readers.read(entries).await.expect("a server"), 1);
+    assert_eq!(connections(&schema), 1);
+    // The next one finds it closed, or gets no answer on it.
+    let end =
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name =";
+    schema.number(&format!("{end} '{}'", schema.name()));
+    assert_eq!(readers.read(entries).await.expect("a server"), 1);
+    assert_eq!(connections(&schema), 1);
+    schema.execute("ALTER TABLE entries RENAME TO hidden");
+    readers.read(entries).await.expect_err("there is no table");
+    schema.execute("ALTER TABLE hidden RENAME TO entries");
+    until("it is closed", async || {
+        (connections(&schema) == 0).then_some(())
+    })
+    .await;
+    assert_eq!(readers.read(entries).await.expect("a server"), 1);
+    // In the middle of a transaction.
+    let panics = readers.read(|reader| -> Result<(), StoreError> {
+        reader.export(|_| -> Result<(), StoreError> { panic!("of the test") })
+    });
+    panics.await.expect_err("it has panicked");
+    until("it is closed", async || {
+        (connections(&schema) == 0).then_some(())
+    })
+    .await;
+    assert_eq!(readers.read(entries).await.expect("a server"), 1);
+}
+
+/// While all connections are in use, others wait only so long.
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_readers_are_refused() {
+    let schema = schema();
+    let _process = process(schema.url());
+    let readers = readers(&schema);
+    let (ends, wait) = std::sync::mpsc::channel::<()>();
+    let wait = Arc::new(std::sync::Mutex::new(wait));
+    let busy: Vec<_> = (0..MOST)
+        .map(|_| {
+            let (readers, wait) = (readers.clone(), wait.clone());
+            tokio::spawn(async move {
+                let look = move |_: &Reader| {
+                    let _ = wait.lock().expect("no panic").recv();
+                    Ok(())
+                };
+                readers.read(look).await
+            })
+        })
+        .collect();
+    let all = i64::try_from(MOST).expect("few");
+    until("all are in use", async || {
+        (connections(&schema) == all).then_some(())
+    })
+    .await;
+    let refused = readers.read(entries).await;
+    assert!(
+        matches!(refused, Err(StoreError::ManyReaders)),
+        "{refused:?}"
+    );
+    drop(ends);
+    for one in busy {
+        one.await.expect("no panic").expect("a server");
+    }
+    assert_eq!(readers.read(entries).await.expect("a server"), 0);
+}
