@@ -5,6 +5,7 @@
 mod clocks;
 mod commits;
 mod delivery;
+mod hosts;
 mod kept;
 mod killed;
 mod leases;

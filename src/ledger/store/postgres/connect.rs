@@ -1,18 +1,18 @@
-//! The connection of a process's writer.
+//! Connections to the database of a ledger.
 
 use std::error::Error as _;
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
-use tokio_postgres::config::Host;
+use tokio_postgres::config::{Host, TargetSessionAttrs};
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::super::StoreError;
 use super::failure::Failure;
 use super::tls::{Parameters, Rustls};
 
-/// How long a connection may take.
+/// How long a connection to one host may take.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How long no connection is tried after one has failed, so that waiting requests fail at once.
 pub(super) const PAUSE: Duration = Duration::from_millis(500);
@@ -22,7 +22,8 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// Where a ledger is.
 #[derive(Clone, Debug)]
 pub struct Database {
-    config: Config,
+    /// How each host is reached, in the order in which they are tried.
+    hosts: Vec<Config>,
     /// None: connections are not encrypted.
     tls: Option<Rustls>,
     /// Whether its own time is that of the ledger.
@@ -32,7 +33,7 @@ pub struct Database {
 impl Database {
     /// The database that a `postgres://` URL names. `sslmode` is `verify-full`, which `require` and `verify-ca` mean too, or
     /// `disable`; without it, connections to other machines are encrypted. `sslrootcert` is a file of certificates to trust
-    /// in place of the usual ones.
+    /// in place of the usual ones. Of several hosts, separated by commas, the first one is used that accepts writes.
     ///
     /// # Errors
     /// If it is not such a URL, or the file is unusable. The error does not show the URL, which may have a password.
@@ -54,7 +55,7 @@ impl Database {
             config.application_name("tier");
         }
         Ok(Self {
-            config,
+            hosts: each_host(&config),
             tls,
             has_clock: true,
         })
@@ -69,15 +70,29 @@ impl Database {
         }
     }
 
-    /// Opens a connection, which one of `tasks` drives from then on.
+    /// Opens a connection to the first host that accepts one. One of `tasks` drives it from then on.
     pub(super) async fn connect(&self, tasks: &mut JoinSet<()>) -> Result<Client, StoreError> {
+        let (last, others) = self.hosts.split_last().expect("there is one");
+        for host in others {
+            if let Ok(client) = self.connect_to(host, tasks).await {
+                return Ok(client);
+            }
+        }
+        self.connect_to(last, tasks).await
+    }
+
+    async fn connect_to(
+        &self,
+        host: &Config,
+        tasks: &mut JoinSet<()>,
+    ) -> Result<Client, StoreError> {
         let connected = async {
             if let Some(tls) = self.tls.clone() {
-                let (client, connection) = self.config.connect(tls).await?;
+                let (client, connection) = host.connect(tls).await?;
                 tasks.spawn(drive(connection));
                 Ok(client)
             } else {
-                let (client, connection) = self.config.connect(NoTls).await?;
+                let (client, connection) = host.connect(NoTls).await?;
                 tasks.spawn(drive(connection));
                 Ok(client)
             }
@@ -91,6 +106,54 @@ impl Database {
     }
 }
 
+/// The settings for each host alone, so that one that accepts connections and does not answer takes no longer than [`CONNECT`].
+fn each_host(all: &Config) -> Vec<Config> {
+    let count = all.get_hosts().len().max(all.get_hostaddrs().len());
+    if count < 2 {
+        return vec![all.clone()];
+    }
+    (0..count).map(|number| only_host(all, number)).collect()
+}
+
+/// All settings, but of the hosts only that one. A standby, which accepts no writes, is passed over.
+fn only_host(all: &Config, number: usize) -> Config {
+    let mut one = Config::new();
+    match all.get_hosts().get(number) {
+        Some(Host::Tcp(name)) => drop(one.host(name)),
+        Some(Host::Unix(path)) => drop(one.host_path(path)),
+        None => {}
+    }
+    if let Some(address) = all.get_hostaddrs().get(number) {
+        one.hostaddr(*address);
+    }
+    let ports = all.get_ports();
+    if let Some(port) = ports.get(number).or(ports.first()) {
+        one.port(*port);
+    }
+    one.user(all.get_user().unwrap_or_default())
+        .target_session_attrs(TargetSessionAttrs::ReadWrite)
+        .ssl_mode(all.get_ssl_mode())
+        .ssl_negotiation(all.get_ssl_negotiation())
+        .channel_binding(all.get_channel_binding())
+        .connect_timeout(CONNECT)
+        .keepalives(all.get_keepalives())
+        .keepalives_idle(all.get_keepalives_idle())
+        .tcp_user_timeout(SILENCE);
+    if let Some(password) = all.get_password() {
+        one.password(password);
+    }
+    if let Some(name) = all.get_dbname() {
+        one.dbname(name);
+    }
+    if let Some(options) = all.get_options() {
+        one.options(options);
+    }
+    if let Some(name) = all.get_application_name() {
+        one.application_name(name);
+    }
+    one
+}
+
 async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
     if let Err(error) = connection.await {
         tracing::debug!(%error, "a connection to the ledger's database has ended");
@@ -100,8 +163,9 @@ async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error
 /// Without the user and the password.
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.config.get_dbname().unwrap_or_default();
-        let hosts = self.config.get_hosts().iter().map(|host| match host {
+        let name = self.hosts[0].get_dbname().unwrap_or_default();
+        let hosts = self.hosts.iter().flat_map(Config::get_hosts);
+        let hosts = hosts.map(|host| match host {
             Host::Tcp(name) => name.clone(),
             Host::Unix(path) => path.display().to_string(),
         });
