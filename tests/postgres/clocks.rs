@@ -92,6 +92,22 @@ async fn usage_happens_at_the_time_of_the_database() {
     assert_eq!(late, Err(Refusal::OutsidePeriod));
 }
 
+/// A failover may lead to a machine whose clock is behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_are_found_after_the_clock_was_set_back() {
+    let schema = schema();
+    let ledgers = processes(schema.url(), 2);
+    let [first, second] = [&ledgers[0], &ledgers[1]];
+    set_clock(&schema, &ledgers, now()).await;
+    // The second one reads nothing meanwhile.
+    set_clock(&schema, &ledgers[..1], now().plus(-10 * MINUTE)).await;
+    let accepted = submit(first, report("org:a", 5, None), behind(now())).await;
+    accepted.expect("accepted");
+    assert_eq!(used(second, "org:a"), 0);
+    second.sync().await.expect("a server");
+    assert_eq!(used(second, "org:a"), 5);
+}
+
 /// A set is repeated when its sender is certainly gone by the clock of the database, whatever those of the others show.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_set_is_repeated_by_the_clock_of_the_database() {

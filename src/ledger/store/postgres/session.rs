@@ -39,6 +39,8 @@ pub(super) struct Session {
     writer: String,
     /// The changes before this time of the database are known.
     known_until: i64,
+    /// When that was read.
+    read_at: Option<Instant>,
     /// The transaction whose outcome is unknown.
     sent: Option<Sent>,
     /// The time of the database, and when it was that.
@@ -57,6 +59,7 @@ impl Session {
             mirror: Mirror::default(),
             writer: uuid::Uuid::new_v4().to_string(),
             known_until: i64::MIN,
+            read_at: None,
             sent: None,
             clock: None,
             plans: Vec::new(),
@@ -162,9 +165,13 @@ impl Session {
 
     /// Reads what other processes have changed.
     pub(super) async fn sync(&mut self) -> Result<Figures, StoreError> {
-        let client = self.link.client().await?;
-        let read = within(LONGEST, changed(client, &self.mirror, self.known_until)).await;
-        let Changed { now, orgs, plans } = self.ended(read).await?;
+        let mut changed = self.changed_since(self.known_until).await?;
+        let set_back = self.set_back(changed.now);
+        if set_back > OVERLAP / 2 {
+            self.known_until -= set_back;
+            changed = self.changed_since(self.known_until).await?;
+        }
+        let Changed { now, orgs, plans } = changed;
         self.plans.extend(plans);
         let since = now.millis() - OVERLAP;
         // At the start there is nothing that a notice could be about.
@@ -187,8 +194,25 @@ impl Session {
             self.mirror.replace(orgs.to_vec(), stored);
         }
         self.known_until = since;
+        self.read_at = Some(read_at);
         self.clock = Some((now, read_at));
         Ok(figures)
+    }
+
+    async fn changed_since(&mut self, since: i64) -> Result<Changed, StoreError> {
+        let client = self.link.client().await?;
+        let read = within(LONGEST, changed(client, &self.mirror, since)).await;
+        self.ended(read).await
+    }
+
+    /// By how much the clock of the database was set back since the last reading, such as by a failover to a machine whose clock
+    /// is behind. What was changed since then has times from before it.
+    fn set_back(&self, now: Time) -> i64 {
+        let Some(read_at) = self.read_at else {
+            return 0;
+        };
+        let passed = i64::try_from(read_at.elapsed().as_millis()).unwrap_or(i64::MAX);
+        self.known_until + OVERLAP + passed - now.millis()
     }
 
     pub(super) async fn reservation(
