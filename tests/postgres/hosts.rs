@@ -2,6 +2,7 @@
 
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use super::kept::submit;
 use super::*;
@@ -19,7 +20,8 @@ async fn a_host_that_is_gone_or_hangs_is_passed_over() {
     let hangs = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let silent = hangs.local_addr().expect("an address").to_string();
     // It accepts connections, reads what it is asked, and never answers.
-    let hanging = tokio::spawn(async move {
+    let mut hanging = JoinSet::new();
+    hanging.spawn(async move {
         let mut connections = Vec::new();
         while let Ok((mut one, _)) = hangs.accept().await {
             let _ = one.read(&mut [0; 1_024]).await;
@@ -42,7 +44,6 @@ async fn a_host_that_is_gone_or_hangs_is_passed_over() {
         let entries = readers.read(|reader| Ok(reader.status()?.entries)).await;
         assert_eq!(i64::try_from(entries.expect("a server")), Ok(n));
     }
-    hanging.abort();
 }
 
 /// As a standby.

@@ -8,14 +8,15 @@ mod delivery;
 mod hosts;
 mod kept;
 mod killed;
+mod killed_moves;
 mod leases;
 mod moving;
 mod plans;
 mod pooled;
 mod proxy;
+mod readers;
 mod reports;
 mod reservations;
-mod readers;
 mod tls;
 
 use testing::postgres::Schema;

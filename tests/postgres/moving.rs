@@ -24,7 +24,7 @@ const COUNTS: Counts = Counts {
 };
 
 /// A file with entries, daily totals of older ones, a reservation, a snapshot, and usage that is being sent.
-async fn file() -> (TempDir, PathBuf) {
+pub(super) async fn file() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("tier.db");
     let store = Sqlite::open(&path, ACCOUNT).expect("a file");
@@ -74,16 +74,16 @@ fn exported(reader: &Reader) -> Vec<Exported> {
 }
 
 /// Runs on a thread that may block.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.expect("no panic")
 }
 
-async fn of_file(path: &Path) -> Vec<Exported> {
+pub(super) async fn of_file(path: &Path) -> Vec<Exported> {
     let path = path.to_owned();
     blocking(move || exported(&sqlite::read(&path).expect("a file"))).await
 }
 
-async fn of_database(url: &str) -> Vec<Exported> {
+pub(super) async fn of_database(url: &str) -> Vec<Exported> {
     let database = Database::parse(url).expect("a URL");
     blocking(move || exported(&postgres::read(&database).expect("a ledger"))).await
 }
@@ -94,7 +94,7 @@ async fn move_to(path: &Path, url: &str) -> Result<Moved, StoreError> {
 }
 
 /// What a server says of the file.
-fn refusal(path: &Path) -> Option<StoreError> {
+pub(super) fn refusal(path: &Path) -> Option<StoreError> {
     let opened = sqlite::Unclaimed::open(path).expect("it is free");
     assert_eq!(opened.account_of_key("digest").expect("a file"), None);
     opened.claim(ACCOUNT).err()
@@ -236,13 +236,13 @@ async fn what_cannot_be_moved_stays_where_it_is() {
     assert!(refusal(&path).is_none());
 }
 
-async fn run(arguments: &[&str]) -> Output {
+pub(super) async fn run(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tier"));
     command.args(["ledger", "migrate"]).args(arguments);
     blocking(move || command.output().expect("the program")).await
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

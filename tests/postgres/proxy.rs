@@ -18,6 +18,10 @@ pub(crate) enum Fate {
     CutAfter,
     /// The line to the process is cut, and the server waits for the commit.
     Hangs,
+    /// The commit does not arrive until the process ends, and then neither.
+    HeldBefore,
+    /// The commit is not answered until the process ends.
+    HeldAfter,
 }
 
 pub(crate) struct Proxy {
@@ -84,6 +88,9 @@ impl Line {
                     if fate == Fate::CutBefore {
                         return;
                     }
+                    if fate == Fate::HeldBefore {
+                        return ends(&mut client).await;
+                    }
                     if fate == Fate::Hangs {
                         drop(client);
                         // Until the server has had enough.
@@ -96,6 +103,10 @@ impl Line {
                     if fate == Fate::CutAfter {
                         committed(&mut server).await;
                         return;
+                    }
+                    if fate == Fate::HeldAfter {
+                        committed(&mut server).await;
+                        return ends(&mut client).await;
                     }
                 }
                 read = server.read(&mut answered) => {
@@ -118,6 +129,11 @@ impl Line {
         }
         (self.fate)(self.commits.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+/// Waits until the process has ended.
+async fn ends(client: &mut TcpStream) {
+    while matches!(client.read(&mut [0; 1_024]).await, Ok(1..)) {}
 }
 
 /// Waits until the server has answered the commit.

@@ -7,6 +7,7 @@ use futures::future::join_all;
 use testing::time::until;
 use tier::ledger::store::read::{Reader, Span};
 use tier::ledger::{Place, Readers};
+use tokio::task::JoinSet;
 
 use super::*;
 
@@ -145,18 +146,15 @@ async fn too_many_readers_are_refused() {
     let readers = readers(&schema);
     let (ends, wait) = std::sync::mpsc::channel::<()>();
     let wait = Arc::new(std::sync::Mutex::new(wait));
-    let busy: Vec<_> = (0..MOST)
-        .map(|_| {
-            let (readers, wait) = (readers.clone(), wait.clone());
-            tokio::spawn(async move {
-                let look = move |_: &Reader| {
-                    let _ = wait.lock().expect("no panic").recv();
-                    Ok(())
-                };
-                readers.read(look).await
-            })
-        })
-        .collect();
+    let mut busy = JoinSet::new();
+    for _ in 0..MOST {
+        let (readers, wait) = (readers.clone(), wait.clone());
+        let look = move |_: &Reader| {
+            let _ = wait.lock().expect("no panic").recv();
+            Ok(())
+        };
+        busy.spawn(async move { readers.read(look).await });
+    }
     let all = i64::try_from(MOST).expect("few");
     until("all are in use", async || {
         (connections(&schema) == all).then_some(())
@@ -168,8 +166,8 @@ async fn too_many_readers_are_refused() {
         "{refused:?}"
     );
     drop(ends);
-    for one in busy {
-        one.await.expect("no panic").expect("a server");
+    for looked in busy.join_all().await {
+        looked.expect("a server");
     }
     assert_eq!(readers.read(entries).await.expect("a server"), 0);
 }
