@@ -15,6 +15,14 @@ need_packages() {
   ) 9>"${TMPDIR:-/tmp}/tier-packages.lock"
 }
 
+# PostgreSQL, whose programs are in the folder `postgres` then.
+need_postgres() {
+  postgres=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1 || true)
+  [ -z "$postgres" ] || return 0
+  need_packages postgresql
+  postgres=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1)
+}
+
 need_node() {
   command -v npm >/dev/null || need_packages nodejs npm
 }

@@ -133,13 +133,14 @@ class Stripe:
 class Tier:
     """The server, which is killed and started again on the same port and file."""
 
-    def __init__(self, binary, stripe, file, log):
-        self.port, self.file, self.binary, self.log = free_port(), file, binary, log
+    def __init__(self, binary, stripe, file, log, *flags):
+        self.port, self.file, self.binary, self.log, self.flags = free_port(), file, binary, log, flags
         self.env = {"STRIPE_API_KEY": STRIPE_KEY, "STRIPE_BASE_API_URL": stripe.url}
         self.start(until_it_listens=True)
 
     def start(self, until_it_listens):
         command = [self.binary, "serve", "--addr", f"127.0.0.1:{self.port}", "--ledger", self.file, "--deliver-after", "1s"]
+        command.extend(self.flags)
         self.process = Process(command, self.env, self.log)
         if until_it_listens:
             self.process.until_it_listens()
@@ -380,6 +381,7 @@ def judge(stripe, tier, clients, orgs):
     wrong_invoices = [org for org in orgs if stripe.upcoming(customers[org]) != price(org)]
     verified = tier.looks("verify")
     print(f"everything told {took:.0f} s after the last report")
+    print(f"acknowledged {sum(acknowledged.values())} units, billed {sum(recorded.values())}")
     print(f"\n{'':28}{'lost':>10}{'doubled':>10}")
     figures = [
         ("units, ledger", *compare(acknowledged, used)),

@@ -1,0 +1,269 @@
+"""What whole servers that share a ledger in PostgreSQL know of each other, and by whose clock. Started by `tests/postgres/run`, which
+installs what this needs: replicas.py TIER URL
+
+- Clocks: one of three servers is five minutes ahead and one five minutes behind (`faketime`). Usage reported at any is billed to
+  the unit, and reservations expire by the time of the database.
+- Age: while units are reported, and the plan is changed, at one server, another one is asked again and again. What its answer lacks
+  is not older than the answer says that it is.
+- Events: Stripe sends an event to one server, and another one learns what has changed.
+"""
+
+import calendar
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bench"))
+sys.dont_write_bytecode = True
+from kills import Stripe, Tier  # noqa: E402
+
+PRICE = 7
+FREE = 500
+MODEL = {
+    "plans": {
+        "plan:paid@1": {"features": {"feature:calls": {"tiers": [{"price": PRICE}]}}},
+        "plan:free@1": {"features": {"feature:calls": {"tiers": [{"upto": FREE}]}}},
+        "plan:more@1": {"features": {"feature:calls": {"tiers": [{"upto": 2 * FREE}]}}},
+    }
+}
+WEBHOOK_SECRET = "whsec_of_the_test"
+# How long to wait for what must happen, also on a busy machine.
+LONGEST = 120
+
+
+def ask(server, path, body=None, key=None):
+    """The status, the headers and the JSON of an answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    headers = {"Idempotency-Key": key} if key else {}
+    connection.request("POST" if body is not None else "GET", path, body and json.dumps(body), headers)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, answer.headers, json.loads(text or "null")
+
+
+def done(answer):
+    status, _, body = answer
+    if status != 200:
+        raise SystemExit(f"refused: {status} {body}")
+    return body
+
+
+def until(what, is_so):
+    began = time.monotonic()
+    while not (answer := is_so()):
+        if time.monotonic() - began > LONGEST:
+            raise SystemExit(f"never: {what}")
+        time.sleep(0.02)
+    return answer
+
+
+def subscribe(server, org, plan):
+    done(ask(server, "/v1/subscribe", {"org": org, "phases": [{"features": [plan]}]}))
+
+
+def calls(server, org):
+    """What the server says of the feature, and the headers of its answer."""
+    _, headers, body = answer = ask(server, f"/v1/limits?org={org}")
+    done(answer)
+    rows = [row for row in body["usage"] if row["feature"] == "feature:calls"]
+    return rows[0], headers
+
+
+def expect(what, got, expected):
+    if got != expected:
+        raise SystemExit(f"{what}: {got}, and not {expected}")
+
+
+class Wrong:
+    """A server whose clock is wrong by some seconds. The time that passes is right."""
+
+    def __init__(self, folder, tier, seconds):
+        self.binary = os.path.join(folder, f"tier{seconds:+}")
+        with open(self.binary, "w") as script:
+            script.write(f'#!/bin/sh\nFAKETIME_DONT_FAKE_MONOTONIC=1 exec faketime -f {seconds:+}s "{tier}" "$@"\n')
+        os.chmod(self.binary, 0o755)
+
+
+def clocks(stripe, servers):
+    """`servers`: right, ahead, behind."""
+    right = servers[0]
+    done(ask(right, "/v1/push", MODEL))
+    orgs = [f"org:clock{number}" for number in range(3)]
+    for org, server in zip(orgs, servers):
+        subscribe(server, org, "plan:paid@1")
+    acknowledged = dict.fromkeys(orgs, 0)
+    for number in range(120):
+        org = orgs[number % 3]
+        n = number % 11 + 1
+        report = {"org": org, "feature": "feature:calls", "n": n}
+        server = servers[number // 3 % 3]
+        done(ask(server, "/v1/report", report, key=f"clock-{number}"))
+        # The same at another server is the same.
+        done(ask(servers[number % 2], "/v1/report", report, key=f"clock-{number}"))
+        acknowledged[org] += n
+    for server in servers:
+        for org in orgs:
+            until(f"{org} at every server", lambda: calls(server, org)[0]["used"] == acknowledged[org])
+    items, customers = stripe.items()
+    for org in orgs:
+        item = items[org, "feature:calls"]
+        until(f"{org} at Stripe", lambda: stripe.recorded(item) == acknowledged[org])
+        expect(f"the invoice of {org}", stripe.upcoming(customers[org]), PRICE * acknowledged[org])
+    units = sum(acknowledged.values())
+    print(f"clocks: {units} units acknowledged by servers that are right, ahead and behind = {units} billed")
+    reservations(servers)
+
+
+def reservations(servers):
+    for number, server in enumerate(servers):
+        org = f"org:held{number}"
+        subscribe(server, org, "plan:free@1")
+        wanted = {"org": org, "feature": "feature:calls", "n": 75, "ttl": "60s"}
+        before = int(time.time())
+        expires = granted(server, wanted)["expires"]
+        at = calendar.timegm(time.strptime(expires, "%Y-%m-%dT%H:%M:%SZ"))
+        if not before + 60 <= at <= time.time() + 61:
+            raise SystemExit(f"a reservation made at {before} for 60 s ends at {at}")
+        # 500 have room for six of 75, whichever servers grant them, and none of them ends early.
+        others = [done(ask(servers[more % 3], "/v1/reserve", wanted))["granted"] for more in range(19)]
+        expect("how many are granted", 1 + sum(others), 6)
+        # They end at all servers alike.
+        short = {"org": org, "feature": "feature:calls", "n": 50, "ttl": "1s"}
+        made = granted(server, short)
+        # The one that made it knows of it at once.
+        for other in (server, *servers):
+            until("it has ended", lambda: calls(other, org)[0]["used"] == 450)
+            status, _, body = ask(other, "/v1/reserve/commit", {"id": made["id"]})
+            expect("a commit after the end", (status, body["code"]), (409, "reservation_expired"))
+        # One that is held is committed at any of them.
+        held = granted(server, {**short, "ttl": "120s"})
+        done(ask(servers[(number + 1) % 3], "/v1/reserve/commit", {"id": held["id"]}))
+        done(ask(servers[(number + 2) % 3], "/v1/reserve/commit", {"id": held["id"]}))
+    print("clocks: reservations of all three are granted up to the limit, and end by the time of the database")
+
+
+def granted(server, wanted):
+    made = done(ask(server, "/v1/reserve", wanted))
+    expect("a reservation", made["granted"], True)
+    return made
+
+
+class Asking(threading.Thread):
+    """Asks a server again and again, and notes what it says, when it was asked, and how old it says that is."""
+
+    def __init__(self, server, org):
+        super().__init__(daemon=True)
+        self.server, self.org, self.stop = server, org, threading.Event()
+        self.answers = []
+
+    def run(self):
+        while not self.stop.is_set():
+            sent = time.monotonic()
+            row, headers = calls(self.server, self.org)
+            self.answers.append((sent, row["used"], row["limit"], int(headers["Age"]), headers["Tier-Source"]))
+
+
+def ages(one, other):
+    """`other` reads what others have changed every three seconds."""
+    org = "org:age"
+    subscribe(one, org, "plan:free@1")
+    until("it knows the org", lambda: calls(other, org)[0]["limit"] == FREE)
+    asking = Asking(other, org)
+    asking.start()
+    reported, changed, limit = [], [], FREE
+    began = time.monotonic()
+    while time.monotonic() - began < 20:
+        done(ask(one, "/v1/report", {"org": org, "feature": "feature:calls", "n": 1}))
+        reported.append(time.monotonic())
+        if len(reported) % 40 == 20:
+            limit = 3 * FREE - limit
+            subscribe(one, org, "plan:more@1" if limit > FREE else "plan:free@1")
+            changed.append((time.monotonic(), limit))
+            # Two changes apart, so that an old plan is an old answer.
+            until("the other one learns of the plan", lambda: asking.answers[-1][2] == limit)
+        time.sleep(0.05)
+    until("all is known", lambda: asking.answers[-1][1] == len(reported))
+    asking.stop.set()
+    asking.join()
+    lacks = [(sent - reported[used], age) for sent, used, _, age, _ in asking.answers if used < len(reported)]
+    longest = judge("usage", [(gap, age) for gap, age in lacks if gap > 0])
+    plans = [(FREE, 0), *((limit, at) for at, limit in changed)]
+    old = []
+    for (limit, since), (_, until_then) in zip(plans, plans[1:]):
+        later = next((at for at, new in changed if at > until_then and new == limit), float("inf"))
+        old += [(sent - until_then, age) for sent, _, found, age, _ in asking.answers if found == limit and until_then < sent < later]
+    longest_plan = judge("plan", old)
+    sources = {source for *_, source in asking.answers}
+    print(
+        f"age: {len(asking.answers)} answers ({' '.join(sorted(sources))}), {len(lacks)} without a unit that another server had "
+        f"acknowledged, up to {longest:.1f} s before; {len(changed)} changes of plan, {len(old)} answers with the old one, up to "
+        f"{longest_plan:.1f} s; none says that it is younger"
+    )
+
+
+def judge(what, lacking):
+    """Checks the answers that lacked something for so long, and said to have that age. Returns the longest time."""
+    for gap, age in lacking:
+        # An age is in whole seconds.
+        if gap >= age + 1:
+            raise SystemExit(f"age: {what} of {gap:.2f} s ago is not in an answer of age {age}")
+    if what == "usage" and not any(gap > 1 for gap, _ in lacking):
+        raise SystemExit(f"age: nothing was late, so this shows nothing: {what}")
+    return max((gap for gap, _ in lacking), default=0)
+
+
+def events(stripe, one, other):
+    """`other` would ask Stripe again after an hour."""
+    org = "org:event"
+    subscribe(one, org, "plan:free@1")
+    until("it knows the org", lambda: calls(other, org)[0]["limit"] == FREE)
+    _, customers = stripe.items()
+    subscription = next(found for found in stripe.all("/v1/subscriptions") if found["customer"] == customers[org])
+    stripe.request(f"/v1/subscriptions/{subscription['id']}", method="DELETE")
+    subscription = stripe.request(f"/v1/subscriptions/{subscription['id']}")
+    event = {
+        "id": "evt_of_the_test", "object": "event", "api_version": "2022-11-15", "created": int(time.time()), "livemode": False,
+        "type": "customer.subscription.deleted", "data": {"object": subscription},
+    }
+    body = json.dumps(event)
+    signed = f"{event['created']}.{body}".encode()
+    signature = hmac.new(WEBHOOK_SECRET.encode(), signed, hashlib.sha256).hexdigest()
+    connection = http.client.HTTPConnection("127.0.0.1", one.port, timeout=60)
+    connection.request("POST", "/v1/stripe/webhook", body, {"Stripe-Signature": f"t={event['created']},v1={signature}"})
+    answer = connection.getresponse()
+    expect("the event", answer.status, 200)
+    until("the other one learns of it", lambda: not ask(other, f"/v1/limits?org={org}")[2]["usage"])
+    print("events: what Stripe has told one server, the other one knows")
+
+
+def main():
+    tier, url = sys.argv[1:]
+    os.environ["STRIPE_WEBHOOK_SECRET"] = WEBHOOK_SECRET
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as log:
+        stripe, servers = Stripe(tier, 1, log), []
+        try:
+            for binary in (tier, Wrong(folder, tier, 300).binary, Wrong(folder, tier, -300).binary):
+                servers.append(Tier(binary, stripe, url, log))
+            clocks(stripe, servers)
+            servers.append(Tier(tier, stripe, url, log, "--sync-every", "3s", "--max-age", "1h"))
+            ages(servers[0], servers[-1])
+            events(stripe, servers[0], servers[-1])
+            print("replicas: all is right")
+        except BaseException:
+            log.seek(0)
+            print(log.read()[-20_000:])
+            raise
+        finally:
+            for process in [*servers, stripe]:
+                process.process.kill()
+
+
+if __name__ == "__main__":
+    main()
