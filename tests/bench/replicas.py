@@ -1,0 +1,225 @@
+"""Loads servers that share a ledger in PostgreSQL, and prints what that costs and how soon they recover. Started by
+`tests/bench/run replicas`, which installs what this needs.
+
+Throughput: `POST /v1/report` at 1, 2 and 4 servers at once, each answer after its commit, with the CPU time of each part: the
+servers, PostgreSQL, and the load with the stand-in for Stripe. All are on this machine, so what one part uses the others lack. Half
+of the reports have an idempotency key. Checks: `GET /v1/limits` at one of the servers, from memory.
+
+Recovery: a client repeats a report until it is acknowledged. Printed is the longest time without an acknowledgment at a server while
+another one is killed, until a killed one that is started again acknowledges, and after PostgreSQL was killed and is back.
+"""
+
+import argparse
+import http.client
+import os
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "postgres"))
+sys.dont_write_bytecode = True
+from kills import free_port  # noqa: E402
+from load import ORGS, Server, Stripe, call, cpu_seconds, start  # noqa: E402
+from servers import Postgres  # noqa: E402
+from usage import CHECK, DONE, REPORT, prepare  # noqa: E402
+
+CONNECTIONS = 256
+REPORT_ONE = '{"org":"org:1","feature":"feature:calls","n":1}'
+
+
+class Load:
+    """wrk at one server."""
+
+    def __init__(self, url, script, connections, seconds):
+        self.lua = tempfile.NamedTemporaryFile("w", suffix=".lua")
+        self.lua.write(script.replace("ORGS", str(ORGS)) + DONE)
+        self.lua.flush()
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", self.lua.name, url]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def result(self):
+        text = self.process.communicate()[0]
+        requests, micros, p50, p99, errors = map(int, re.search(r"RESULT (.*)", text).group(1).split())
+        return {"rps": requests / (micros / 1e6), "requests": requests, "p50": p50 / 1000, "p99": p99 / 1000, "errors": errors}
+
+
+def ended_children():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def measure(label, servers, script, parts, seconds):
+    """Loads the servers at once. `parts`: PostgreSQL, and the process in Stripe's place."""
+    database, stripe = parts
+    used = lambda: (
+        sum(cpu_seconds(server.process.pid) for server in servers),
+        database.cpu_seconds(),
+        ended_children() + cpu_seconds(stripe.pid),
+    )
+    before, began = used(), time.monotonic()
+    commits = int(database.sql("SELECT xact_commit FROM pg_stat_database WHERE datname = 'postgres'"))
+    loads = [Load(server.url, script, CONNECTIONS // len(servers), seconds) for server in servers]
+    results = [load.result() for load in loads]
+    passed = time.monotonic() - began
+    cpu = [now - then for now, then in zip(used(), before)]
+    commits = int(database.sql("SELECT xact_commit FROM pg_stat_database WHERE datname = 'postgres'")) - commits
+    requests = sum(result["requests"] for result in results)
+    each = [f"{part / requests * 1e6:9.0f}" for part in cpu]
+    shares = [f"{part / passed:6.2f}" for part in cpu]
+    print(
+        f"{label:28}{sum(result['rps'] for result in results):10.0f}{statistics.mean(r['p50'] for r in results):9.1f}"
+        f"{max(result['p99'] for result in results):9.1f} {''.join(each)} {''.join(shares)}{requests / max(commits, 1):9.1f}"
+        f"{sum(result['errors'] for result in results):7}",
+        flush=True,
+    )
+
+
+class Repeating(threading.Thread):
+    """Reports one unit after the other to one server, and notes when each was acknowledged."""
+
+    def __init__(self, url):
+        super().__init__(daemon=True)
+        self.host, self.stop, self.at = urllib.parse.urlparse(url).netloc, threading.Event(), []
+
+    def run(self):
+        connection = None
+        while not self.stop.is_set():
+            try:
+                connection = connection or http.client.HTTPConnection(self.host, timeout=30)
+                connection.request("POST", "/v1/report", REPORT_ONE)
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status == 200:
+                    self.at.append(time.monotonic())
+                    continue
+            except (OSError, http.client.HTTPException):
+                connection = None
+            time.sleep(0.005)
+
+    def longest_gap(self, since):
+        """The longest time between two acknowledgments, of which the second one is after `since`."""
+        at = list(self.at)
+        return max((later - one for one, later in zip(at, at[1:]) if later > since), default=float("inf"))
+
+    def first_after(self, since):
+        while not (later := [at for at in list(self.at) if at > since]):
+            time.sleep(0.002)
+        return later[0] - since
+
+    def end(self):
+        self.stop.set()
+        self.join()
+
+
+def recovery(database, make, rounds):
+    """Kills servers, and the database, under a light load."""
+    servers = [make(), make()]
+    gaps, restarts, back, ready = [], [], [], []
+    for _ in range(rounds):
+        survivor = Repeating(servers[0].url)
+        victim = Repeating(servers[1].url)
+        for client in (survivor, victim):
+            client.start()
+        time.sleep(1)
+        killed = time.monotonic()
+        servers[1].process.kill()
+        servers[1].process.wait()
+        victim.end()
+        time.sleep(1)
+        gaps.append(survivor.longest_gap(killed))
+        began = time.monotonic()
+        servers[1] = make()
+        victim = Repeating(servers[1].url)
+        victim.start()
+        restarts.append(victim.first_after(began))
+        time.sleep(1)
+        began = time.monotonic()
+        database.kill()
+        restart(database)
+        up = time.monotonic()
+        ready.append(up - began)
+        back.append(max(client.first_after(up) for client in (survivor, victim)))
+        for client in (survivor, victim):
+            client.end()
+    for what, found in (
+        ("a server is killed: longest time without an acknowledgment at the other one", gaps),
+        ("it is started again: until its first acknowledgment", restarts),
+        ("PostgreSQL is killed: until it accepts connections again", ready),
+        ("from then on: until the first acknowledgment at every server", back),
+    ):
+        print(f"{what}: {statistics.median(found) * 1000:.0f} ms, at most {max(found) * 1000:.0f} ms ({len(found)} times)")
+    return servers
+
+
+def restart(database):
+    """What the killed one has left may still be in use."""
+    for _ in range(50):
+        try:
+            return database.start()
+        except subprocess.CalledProcessError:
+            time.sleep(0.1)
+    raise SystemExit("PostgreSQL does not start again")
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--programs", required=True, help="the folder of PostgreSQL's programs")
+    options.add_argument("--folder", required=True, help="where PostgreSQL keeps its files, a folder on the disk to measure")
+    options.add_argument("--seconds", type=int, default=8, help="how long each load lasts")
+    options.add_argument("--rounds", type=int, default=5, help="how often servers and the database are killed")
+    options.add_argument("--profile", default="dist", help="the folder in target/ whose binaries are measured")
+    options = options.parse_args()
+    binaries = f"target/{options.profile}"
+    tier = f"{binaries}/tier"
+    database = Postgres(options.programs, options.folder, "measured", free_port())
+    database.make()
+    sandbox, sandbox_url, _ = start([tier, "sandbox", "--addr", "127.0.0.1:0"])
+    responder, responder_url, _ = start([f"{binaries}/examples/responder", sandbox_url])
+    stripe = Stripe("responder", responder_url)
+    url = f"postgres://tier@{database.address}/postgres"
+    serve = [tier, "serve", "--addr", "127.0.0.1:0", "--max-age", "1h", "--ledger", url]
+    servers = []
+
+    def make():
+        servers.append(Server("shared", serve, stripe))
+        return servers[-1]
+
+    try:
+        print(f"{os.cpu_count()} cores, {os.getloadavg()[0]:.1f} of them busy before; the load is on the same machine")
+        print(f"{'':28}{'':>10}{'':>9}{'':>9} {'CPU µs a request':^27} {'cores in use':^18}{'requests':>9}")
+        print(
+            f"{'':28}{'requests/s':>10}{'p50 ms':>9}{'p99 ms':>9} {'tier':>9}{'postgres':>9}{'load':>9} {'tier':>6}{'postg.':>6}{'load':>6}"
+            f"{'/commit':>9}{'errors':>7}"
+        )
+        prepare(make())
+        parts = (database, responder)
+        for count in (1, 2, 4):
+            while len(servers) < count:
+                warm(make())
+            measure(f"reports at {count} servers", servers, REPORT, parts, options.seconds)
+        check = CHECK.replace("PATH", "'/v1/limits?org=org:{}'")
+        for count in (1, 2):
+            measure(f"checks at {count} servers", servers[:count], check, parts, options.seconds)
+        for server in servers:
+            server.stop()
+        recovery(database, make, options.rounds)
+    finally:
+        for process in [responder, sandbox, *(server.process for server in servers)]:
+            process.kill()
+        database.kill()
+
+
+def warm(server):
+    for org in range(ORGS):
+        call(server.url, f"/v1/limits?org=org:{org}")
+        call(server.url, "/v1/report", {"org": f"org:{org}", "feature": "feature:calls", "n": 1})
+
+
+if __name__ == "__main__":
+    main()
