@@ -2,8 +2,9 @@
 `tests/bench/run replicas`, which installs what this needs.
 
 Throughput: `POST /v1/report` at 1, 2 and 4 servers at once, each answer after its commit, with the CPU time of each part: the
-servers, PostgreSQL, and the load with the stand-in for Stripe. All are on this machine, so what one part uses the others lack. Half
-of the reports have an idempotency key. Checks: `GET /v1/limits` at one of the servers, from memory.
+servers, PostgreSQL, and the load with `tier sandbox` in Stripe's place. All are on this machine, so what one part uses the others lack. Half
+of the reports have an idempotency key. First each server gets reports of all orgs, so that their transactions wait for each other's
+locks; then each gets those of orgs of its own. Checks: `GET /v1/limits`, from memory.
 
 Recovery: a client repeats a report until it is acknowledged. Printed is the longest time without an acknowledgment at a server while
 another one is killed, until a killed one that is started again acknowledges, and after PostgreSQL was killed and is back.
@@ -27,7 +28,7 @@ sys.dont_write_bytecode = True
 from kills import free_port  # noqa: E402
 from load import ORGS, Server, Stripe, call, cpu_seconds, start  # noqa: E402
 from servers import Postgres  # noqa: E402
-from usage import CHECK, DONE, REPORT, prepare  # noqa: E402
+from usage import CHECK, DONE, FIVE_FEATURES, REPORT  # noqa: E402
 
 CONNECTIONS = 256
 REPORT_ONE = '{"org":"org:1","feature":"feature:calls","n":1}'
@@ -54,8 +55,15 @@ def ended_children():
     return used.ru_utime + used.ru_stime
 
 
-def measure(label, servers, script, parts, seconds):
-    """Loads the servers at once. `parts`: PostgreSQL, and the process in Stripe's place."""
+def own_orgs(number, count):
+    """Reports of every `count`th org."""
+    chosen = "local org = n % ORGS"
+    assert chosen in REPORT
+    return REPORT.replace(chosen, f"local org = n % {ORGS // count} * {count} + {number}")
+
+
+def measure(label, servers, scripts, parts, seconds):
+    """Loads the servers at once, each with its script. `parts`: PostgreSQL, and the process in Stripe's place."""
     database, stripe = parts
     used = lambda: (
         sum(cpu_seconds(server.process.pid) for server in servers),
@@ -64,17 +72,18 @@ def measure(label, servers, script, parts, seconds):
     )
     before, began = used(), time.monotonic()
     commits = int(database.sql("SELECT xact_commit FROM pg_stat_database WHERE datname = 'postgres'"))
-    loads = [Load(server.url, script, CONNECTIONS // len(servers), seconds) for server in servers]
+    each = CONNECTIONS // len(servers)
+    loads = [Load(server.url, script, each, seconds) for server, script in zip(servers, scripts)]
     results = [load.result() for load in loads]
     passed = time.monotonic() - began
     cpu = [now - then for now, then in zip(used(), before)]
     commits = int(database.sql("SELECT xact_commit FROM pg_stat_database WHERE datname = 'postgres'")) - commits
     requests = sum(result["requests"] for result in results)
-    each = [f"{part / requests * 1e6:9.0f}" for part in cpu]
+    costs = [f"{part / requests * 1e6:9.0f}" for part in cpu]
     shares = [f"{part / passed:6.2f}" for part in cpu]
     print(
         f"{label:28}{sum(result['rps'] for result in results):10.0f}{statistics.mean(r['p50'] for r in results):9.1f}"
-        f"{max(result['p99'] for result in results):9.1f} {''.join(each)} {''.join(shares)}{requests / max(commits, 1):9.1f}"
+        f"{max(result['p99'] for result in results):9.1f} {''.join(costs)} {''.join(shares)}{requests / max(commits, 1):9.1f}"
         f"{sum(result['errors'] for result in results):7}",
         flush=True,
     )
@@ -173,15 +182,13 @@ def main():
     options.add_argument("--folder", required=True, help="where PostgreSQL keeps its files, a folder on the disk to measure")
     options.add_argument("--seconds", type=int, default=8, help="how long each load lasts")
     options.add_argument("--rounds", type=int, default=5, help="how often servers and the database are killed")
-    options.add_argument("--profile", default="dist", help="the folder in target/ whose binaries are measured")
+    options.add_argument("--profile", default="dist", help="the folder in target/ whose binary is measured")
     options = options.parse_args()
-    binaries = f"target/{options.profile}"
-    tier = f"{binaries}/tier"
+    tier = f"target/{options.profile}/tier"
     database = Postgres(options.programs, options.folder, "measured", free_port())
     database.make()
     sandbox, sandbox_url, _ = start([tier, "sandbox", "--addr", "127.0.0.1:0"])
-    responder, responder_url, _ = start([f"{binaries}/examples/responder", sandbox_url])
-    stripe = Stripe("responder", responder_url)
+    stripe = Stripe("sandbox", sandbox_url)
     url = f"postgres://tier@{database.address}/postgres"
     serve = [tier, "serve", "--addr", "127.0.0.1:0", "--max-age", "1h", "--ledger", url]
     servers = []
@@ -192,27 +199,37 @@ def main():
 
     try:
         print(f"{os.cpu_count()} cores, {os.getloadavg()[0]:.1f} of them busy before; the load is on the same machine")
-        print(f"{'':28}{'':>10}{'':>9}{'':>9} {'CPU µs a request':^27} {'cores in use':^18}{'requests':>9}")
+        print(f"{'':28}{'':>10}{'':>9}{'':>9} {'CPU µs a request':^27} {'cores in use':^18}{'requests':>9}{'':>7}")
         print(
-            f"{'':28}{'requests/s':>10}{'p50 ms':>9}{'p99 ms':>9} {'tier':>9}{'postgres':>9}{'load':>9} {'tier':>6}{'postg.':>6}{'load':>6}"
+            f"{'':28}{'requests/s':>10}{'p50 ms':>9}{'p99 ms':>9} {'tier':>9}{'postgres':>9}{'load':>9} {'tier':>6}{'pg':>6}{'load':>6}"
             f"{'/commit':>9}{'errors':>7}"
         )
         prepare(make())
-        parts = (database, responder)
+        parts = (database, sandbox)
         for count in (1, 2, 4):
             while len(servers) < count:
                 warm(make())
-            measure(f"reports at {count} servers", servers, REPORT, parts, options.seconds)
+            measure(f"reports, servers: {count}", servers, [REPORT] * count, parts, options.seconds)
+        for count in (2, 4):
+            scripts = [own_orgs(number, count) for number in range(count)]
+            measure(f"  with orgs of their own: {count}", servers[:count], scripts, parts, options.seconds)
         check = CHECK.replace("PATH", "'/v1/limits?org=org:{}'")
         for count in (1, 2):
-            measure(f"checks at {count} servers", servers[:count], check, parts, options.seconds)
+            measure(f"checks, servers: {count}", servers[:count], [check] * count, parts, options.seconds)
         for server in servers:
             server.stop()
         recovery(database, make, options.rounds)
     finally:
-        for process in [responder, sandbox, *(server.process for server in servers)]:
+        for process in [sandbox, *(server.process for server in servers)]:
             process.kill()
         database.kill()
+
+
+def prepare(server):
+    call(server.url, "/v1/push", FIVE_FEATURES)
+    for org in range(ORGS):
+        call(server.url, "/v1/subscribe", {"org": f"org:{org}", "phases": [{"features": ["plan:five@1"]}]})
+    warm(server)
 
 
 def warm(server):
