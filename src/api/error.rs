@@ -278,7 +278,8 @@ impl From<domain::Error> for Error {
             | E::Abandoned
             | E::Undelivered
             | E::Unprocessed
-            | E::PlanChanging => Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
+            | E::PlanChanging
+            | E::TooSoon => Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
                 .retry_after(COME_BACK),
             E::Unavailable { .. } => Self::stripe_unavailable(StatusCode::BAD_GATEWAY, &error),
             E::ReservationEnded(_) => {

@@ -119,6 +119,12 @@ pub enum Error {
     /// Another server changes the org's plan. Nothing was done. The request can be repeated.
     #[error("another server is changing the org's plan, so nothing was done")]
     PlanChanging,
+    /// The plan has changed in this second of Stripe's time. Nothing was done.
+    #[error(
+        "the org's plan has changed in this second, and another billing interval can only begin in the next one: try \
+         again in a second"
+    )]
+    TooSoon,
     /// The reservation has ended: its outcome.
     #[error("reservation has {0}")]
     ReservationEnded(&'static str),

@@ -59,6 +59,7 @@ fn table() -> Vec<Row> {
         (Error::SetupIntentNotFound, 400, "setup_intent_not_found", "setup intent not found", None),
         (Error::LedgerUnavailable("the disk is full".into()), 503, "ledger_unavailable", "the ledger is unavailable: the disk is full", None),
         (Error::Unprocessed, 503, "stripe_unavailable", "Stripe has not processed earlier usage yet, so nothing was changed: try again in a few seconds", Some("1")),
+        (Error::TooSoon, 503, "stripe_unavailable", "the org's plan has changed in this second, and another billing interval can only begin in the next one: try again in a second", Some("1")),
     ]
 }
 
@@ -97,6 +98,7 @@ fn number(error: &Error) -> usize {
         Error::SetupIntentNotFound => 29,
         Error::LedgerUnavailable(_) => 30,
         Error::Unprocessed => 31,
+        Error::TooSoon => 32,
     }
 }
 
@@ -120,7 +122,7 @@ async fn every_error_to_the_byte() {
             .map(|wait| wait.to_str().unwrap());
         assert_eq!(wait, retry_after, "{code}");
     }
-    assert_eq!(table().len(), 32);
+    assert_eq!(table().len(), 33);
 }
 
 /// Stripe's failures after all retries.

@@ -140,6 +140,7 @@ fn is_temporary(error: &Error) -> bool {
             | Error::Undelivered
             | Error::Unprocessed
             | Error::PlanChanging
+            | Error::TooSoon
             | Error::LedgerUnavailable(_)
             | Error::OutcomeUnknown(_)
             | Error::Unfinished(_)

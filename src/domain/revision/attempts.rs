@@ -9,6 +9,9 @@ const MAX_DECISIONS: u32 = 100;
 /// How many times a change is decided again because the clock overtook it.
 const MAX_RACES: u32 = 3;
 
+/// How many times a change waits for the next second.
+const MAX_SECONDS: u32 = 4;
+
 /// How many times the revision is read again while another request's write has the key but is not visible yet. After
 /// that, the write is assumed to have failed, and the next key is used.
 const MAX_READS: u32 = 5;
@@ -53,6 +56,7 @@ impl Refusal {
 pub(in crate::domain) struct Decisions {
     customer: String,
     attempts: Attempts,
+    seconds: u32,
 }
 
 impl Decisions {
@@ -60,6 +64,7 @@ impl Decisions {
         Self {
             customer: customer.to_owned(),
             attempts: Attempts::default(),
+            seconds: 0,
         }
     }
 
@@ -80,6 +85,12 @@ impl Decisions {
     /// The final error, if there are no attempts left.
     pub(in crate::domain) fn after(&mut self, refusal: Refusal) -> Result<u32, stripe::Error> {
         self.attempts.after(refusal)
+    }
+
+    /// How long to wait for Stripe's next second, in the same units. None if it does not come, as on a test clock.
+    pub(in crate::domain) fn next_second(&mut self) -> Option<u32> {
+        self.seconds += 1;
+        (self.seconds <= MAX_SECONDS).then_some(1)
     }
 }
 

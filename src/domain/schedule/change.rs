@@ -11,13 +11,13 @@ use super::customer_state::CustomerState;
 use super::notes::check_metadata_room;
 use super::transfer::{ItemChange, Transfer};
 use super::usage_charge::UsageCharge;
-use crate::billing::{Generation, NewSchedule, Schedule, Subscription};
+use crate::billing::{Generation, NewSchedule, Schedule, ScheduleStart, Subscription};
 use crate::domain::generation::check_generation;
 use crate::domain::org::ResolvedOrg;
 use crate::domain::plan_change::{self, Action, Change, CurrentPlan, ResolvedPhase};
 use crate::domain::request_key;
 use crate::domain::revision::{Decisions, Revision};
-use crate::domain::{Domain, Failure, Result};
+use crate::domain::{Domain, Error, Failure, Result};
 
 /// How many times a request completes earlier changes before its own. A step that Stripe keeps refusing must not block
 /// it forever.
@@ -184,6 +184,9 @@ impl Domain {
     ) -> Result<(), Failure> {
         let customer = &org.customer;
         let mut action = plan_change::decide(state.current_state(), change);
+        if plan_of(&action).is_some_and(|plan| cannot_begin_period(state, plan)) {
+            return Err(Error::TooSoon.into());
+        }
         let _blocked = self.block_reports(change, state, &action).await?;
         let transfer = self
             .prepare(org, change, state, &mut action, revision)
@@ -396,6 +399,12 @@ fn plan_of(action: &Action) -> Option<&NewSchedule> {
         Action::Create(plan) | Action::Replace(_, plan) | Action::Adopt(_, plan) => Some(plan),
         Action::Nothing | Action::CancelSubscription(_) | Action::CancelSchedule(_) => None,
     }
+}
+
+/// Whether the plan would begin a period in a phase that has begun already. Stripe begins one only with a phase.
+fn cannot_begin_period(state: &CustomerState, plan: &NewSchedule) -> bool {
+    let stays = plan.start == ScheduleStart::WithCurrentPhase && plan.begins == Some(0);
+    state.current.is_some() && stays && plan.phases[0].restarts_period
 }
 
 /// The plan with the revision in the metadata of each phase.

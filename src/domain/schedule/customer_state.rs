@@ -120,6 +120,11 @@ impl Domain {
         failure: Failure,
     ) -> Result<()> {
         let refusal = match failure {
+            Failure::Domain(Error::TooSoon) => {
+                let wait = decisions.next_second().ok_or(Error::TooSoon)?;
+                tokio::time::sleep(self.stripe().first_wait() * wait).await;
+                return Ok(());
+            }
             Failure::Domain(error) => return Err(error),
             Failure::Overtaken(error) => Refusal::Overtaken(error),
             // Another request has changed the plan since the subscription was read.

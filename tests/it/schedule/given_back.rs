@@ -7,16 +7,29 @@ use std::time::Duration;
 use chrono::DateTime;
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Rule};
+use tier::domain::Generation::{self, Classic, Meters};
+use tier::domain::GenerationSetting;
 
 use self::lists::Step::{Cancel, Decline, ForTenDays, Later, Raise, Read, To, Void, With};
-use self::lists::{A, B, FREE, LISTS, Step, X, YEAR};
+use self::lists::{A, B, FREE, LISTS, List, Step, X, YEAR};
 use super::{schedule, subscriptions};
 use crate::harness::{Answer, DAY, Settings, TestApp};
 use crate::owed::owed;
 
-async fn start(invoice_draft: Duration) -> TestApp {
+/// In its first second, a plan on meters cannot change to another interval.
+const IN_ONE_SECOND: &str = "a year and back in one second";
+
+/// The lists of steps that Stripe allows in a generation.
+fn lists(generation: Generation) -> impl Iterator<Item = &'static List> {
+    let refuses = generation == Generation::Meters;
+    let lists = LISTS.iter();
+    lists.filter(move |(name, ..)| !refuses || *name != IN_ONE_SECOND)
+}
+
+async fn start(generation: Generation, invoice_draft: Duration) -> TestApp {
     let app = TestApp::with(Settings {
         invoice_draft,
+        generation: GenerationSetting::Fixed(generation),
         ..Settings::default()
     })
     .await;
@@ -100,8 +113,12 @@ fn in_seconds(app: &TestApp, seconds: i64) -> String {
 }
 
 /// Performs all steps but the last, and moves the clock to the time of that one.
-async fn take_all_but_one(steps: &[(u32, Step)], draft: Duration) -> TestApp {
-    let app = start(draft).await;
+async fn take_all_but_one(
+    generation: Generation,
+    steps: &[(u32, Step)],
+    draft: Duration,
+) -> TestApp {
+    let app = start(generation, draft).await;
     let mut today = 0;
     for (i, (day, step)) in steps.iter().enumerate() {
         app.advance((*day - today) * DAY);
@@ -128,20 +145,40 @@ fn is_about(owed: i64, expected: i64) -> bool {
 #[tokio::test]
 async fn the_org_owes_what_it_used() {
     let mut wrong = Vec::new();
-    for draft in [0, 3600] {
-        for (name, steps, expected) in LISTS {
-            let app = take_all_but_one(steps, Duration::from_secs(draft)).await;
+    for (generation, draft) in [(Classic, 0), (Classic, 3600), (Meters, 0)] {
+        for (name, steps, expected) in lists(generation) {
+            let app = take_all_but_one(generation, steps, Duration::from_secs(draft)).await;
             let (_, last) = steps.last().expect("a step");
             if let Some(answer) = take(&app, last).await {
                 answer.ok();
             }
             let owed = owed(&app, None).await;
             if !is_about(owed, *expected) {
-                wrong.push(format!("{name}, {draft}: {owed} in place of {expected}"));
+                wrong.push(format!(
+                    "{name}, {generation:?}, {draft}: {owed} in place of {expected}"
+                ));
             }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test]
+async fn on_meters_another_interval_has_to_wait_for_the_next_second() {
+    let app = start(Meters, Duration::ZERO).await;
+    take(&app, &Decline).await;
+    take(&app, &To(&[B])).await;
+    app.advance(DAY);
+    take(&app, &To(&[YEAR])).await.expect("an answer").ok();
+    let refused = take(&app, &To(&[B])).await.expect("an answer");
+    let refused = refused.fails(503, "stripe_unavailable");
+    assert_eq!(refused.headers["retry-after"], "1");
+    app.advance(Duration::from_secs(1));
+    take(&app, &To(&[B])).await.expect("an answer").ok();
+    app.advance(2 * DAY);
+    take(&app, &Cancel).await.expect("an answer").ok();
+    let owed = owed(&app, None).await;
+    assert!(is_about(owed, 900), "{owed}");
 }
 
 /// The calls that settle: the sandbox's name, the method and the path.
@@ -161,15 +198,19 @@ const SETTLING: [(&str, &str, &str); 5] = [
 #[tokio::test]
 async fn an_interrupted_settlement_is_completed_once() {
     let mut wrong = Vec::new();
-    for (name, steps, expected) in LISTS {
+    // Every second list in the other generation: each takes long.
+    let classic = lists(Classic).step_by(2).map(|list| (Classic, list));
+    let meters = lists(Meters).skip(1).step_by(2);
+    let meters = meters.map(|list| (Meters, list));
+    for (generation, (name, steps, expected)) in classic.chain(meters) {
         let (_, last) = steps.last().expect("a step");
-        let whole = take_all_but_one(steps, Duration::ZERO).await;
+        let whole = take_all_but_one(generation, steps, Duration::ZERO).await;
         whole.forget_calls();
         take(&whole, last).await;
         let called = |(endpoint, ..): &&(&str, &str, &str)| !whole.sent(endpoint).is_empty();
         for (endpoint, method, path) in SETTLING.iter().filter(called) {
             for after in [false, true] {
-                let app = take_all_but_one(steps, Duration::ZERO).await;
+                let app = take_all_but_one(generation, steps, Duration::ZERO).await;
                 let rule = Rule::new(method, path, Action::Status(500, None));
                 let rule = if after { rule.after() } else { rule };
                 app.sandbox().add_fault(rule);
@@ -187,7 +228,7 @@ async fn an_interrupted_settlement_is_completed_once() {
                 let owed = owed(&app, None).await;
                 if !is_about(owed, *expected) {
                     wrong.push(format!(
-                        "{name}, {endpoint}, after: {after}: {owed} in place of {expected}"
+                        "{name}, {generation:?}, {endpoint}, after: {after}: {owed} in place of {expected}"
                     ));
                 }
             }
@@ -199,7 +240,7 @@ async fn an_interrupted_settlement_is_completed_once() {
 /// One server notes the unpaid time of a plan. Before it ends the subscription, a second server changes the plan.
 #[tokio::test]
 async fn an_end_during_a_change_credits_what_the_change_charges() {
-    let app = start(Duration::ZERO).await;
+    let app = start(Classic, Duration::ZERO).await;
     let other = app.twin();
     take(&app, &Decline).await;
     take(&app, &To(&[A])).await;
@@ -221,7 +262,7 @@ async fn an_end_during_a_change_credits_what_the_change_charges() {
 /// For a while, Stripe refuses to reduce an invoice.
 #[tokio::test]
 async fn the_next_request_retries_a_refused_credit() {
-    let app = start(Duration::ZERO).await;
+    let app = start(Classic, Duration::ZERO).await;
     take(&app, &Decline).await;
     take(&app, &To(&[A])).await;
     app.advance(10 * DAY);
@@ -239,7 +280,7 @@ async fn the_next_request_retries_a_refused_credit() {
 /// The change credits unpaid time, and charges it back after the subscription has ended.
 #[tokio::test]
 async fn a_cancellation_on_one_server_while_another_changes_the_plan() {
-    let app = start(Duration::ZERO).await;
+    let app = start(Classic, Duration::ZERO).await;
     let other = app.twin();
     pay_with(&app, "pm_card_chargeCustomerFail").await;
     let later = in_seconds(&app, 100 * 60 * 60);

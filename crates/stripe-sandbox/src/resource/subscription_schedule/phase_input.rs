@@ -138,8 +138,9 @@ fn phase(
         .or(setting.every);
     let end = end(ctx, params, &items, setting, start, next)?;
     let trial_end = trial_end(params, setting, start, end)?;
-    // A trial begins a period too.
-    if anchored != Some(true)
+    // A trial begins a period too. A phase that has begun does not begin another one.
+    let begins_period = anchored == Some(true) && setting.running != Some(start);
+    if !begins_period
         && trial_end.is_none()
         && every.is_some_and(|every| every != catalog::every(ctx.account, &items))
         && setting.billing_mode.is_flexible()
