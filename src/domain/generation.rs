@@ -3,6 +3,7 @@
 //! All metered prices of a subscription are of one generation, which decides how Stripe bills it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::catalog::PricedFeature;
 use super::plan_change::CurrentState;
@@ -119,7 +120,8 @@ pub(super) fn generation_of<'a>(
 /// Which generation of metered prices a push creates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GenerationSetting {
-    /// That of the account's newest metered price. If it has none, classic, or meters if Stripe refuses classic ones.
+    /// That of the account's newest metered price. If it has none: meters with a ledger, or if Stripe refuses classic
+    /// ones, else classic.
     #[default]
     Auto,
     /// Always this one.
@@ -131,8 +133,8 @@ pub enum GenerationSetting {
 pub(super) struct Known {
     /// Whether Stripe has refused classic metered prices.
     classic_refused: AtomicBool,
-    /// Whether the newest metered price of Tier's had a meter when it was last read.
-    newest_has_meter: AtomicBool,
+    /// That of the newest metered price of Tier's when prices were last read.
+    newest: Mutex<Option<Generation>>,
 }
 
 impl Known {
@@ -140,12 +142,13 @@ impl Known {
         self.classic_refused.store(true, Ordering::Relaxed);
     }
 
-    /// Notes the newest metered price, from a list of prices that is newest first.
+    /// Notes the newest metered price, from the list of all prices, which is newest first.
     pub(super) fn note_prices(&self, prices: &[Price]) {
-        if let Some(newest) = prices.iter().find_map(generation_of_tiers) {
-            let has_meter = newest == Generation::Meters;
-            self.newest_has_meter.store(has_meter, Ordering::Relaxed);
-        }
+        *self.newest() = prices.iter().find_map(generation_of_tiers);
+    }
+
+    fn newest(&self) -> MutexGuard<'_, Option<Generation>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -173,7 +176,15 @@ impl Domain {
             return Ok(Generation::Meters);
         }
         let newest = self.billing().newest_metered_price(generation_of_tiers);
-        Ok(newest.await?.unwrap_or(Generation::Classic))
+        Ok(newest.await?.unwrap_or(self.first_generation()))
+    }
+
+    /// The generation of an account's first metered price. Only a ledger serves all aggregates of meters.
+    fn first_generation(&self) -> Generation {
+        match self.ledger {
+            Some(_) => Generation::Meters,
+            None => Generation::Classic,
+        }
     }
 
     /// The generation of a new subscription that sells nothing metered: that of new plans, as far as it is known.
@@ -182,13 +193,11 @@ impl Domain {
             return Ok(generation);
         }
         let known = &self.shared().await?.generation;
-        let on_meters = known.classic_refused.load(Ordering::Relaxed)
-            || known.newest_has_meter.load(Ordering::Relaxed);
-        Ok(if on_meters {
-            Generation::Meters
-        } else {
-            Generation::Classic
-        })
+        if known.classic_refused.load(Ordering::Relaxed) {
+            return Ok(Generation::Meters);
+        }
+        let newest = *known.newest();
+        Ok(newest.unwrap_or(self.first_generation()))
     }
 
     /// Whether a push may create prices with meters if Stripe refuses classic ones.

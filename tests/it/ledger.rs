@@ -41,7 +41,7 @@ impl std::ops::Deref for WithLedger {
 
 impl WithLedger {
     async fn start() -> Self {
-        Self::with(Settings::remembering()).await
+        Self::with(classic()).await
     }
 
     /// With plans on meters.
@@ -124,6 +124,14 @@ impl WithLedger {
             .stripe_get(&format!("/v1/invoices/upcoming?customer={customer}"))
             .await;
         upcoming["total"].as_i64().expect("cents")
+    }
+}
+
+/// A server that remembers, whose plans are billed by usage records.
+fn classic() -> Settings {
+    Settings {
+        generation: GenerationSetting::Fixed(Generation::Classic),
+        ..Settings::remembering()
     }
 }
 

@@ -123,7 +123,7 @@ fn settings(death: Death, is_on_meters: bool) -> Settings {
         ..if is_on_meters {
             super::meters()
         } else {
-            Settings::remembering()
+            super::classic()
         }
     }
 }

@@ -169,7 +169,7 @@ async fn a_server_started_without_stripe_uses_the_ledgers_snapshots() {
     let WithLedger { app, folder } = WithLedger::start().await;
     let file = folder.path().join("tier.db");
     app.report("org:a", "feature:calls", 3).await;
-    let beside = app.beside(&Settings::remembering());
+    let beside = app.beside(&classic());
     drop(app);
     make_stripe_unreachable(&beside);
     beside.advance(30 * MINUTE);
@@ -201,7 +201,7 @@ async fn a_new_key_needs_stripe_before_usage_is_accepted() {
     let file = folder.path().join("tier.db");
     let other = app.beside(&Settings {
         stripe_key: "sk_test_rolled".to_owned(),
-        ..Settings::remembering()
+        ..classic()
     });
     drop(app);
     make_stripe_unreachable(&other);

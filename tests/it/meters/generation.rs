@@ -69,6 +69,42 @@ async fn auto_goes_on_with_the_newest_metered_price() {
     assert_eq!(pushed(&shop, auto, "g").await, "classic");
 }
 
+/// A ledger serves all of what meters offer.
+#[tokio::test]
+async fn auto_begins_on_meters_with_a_ledger() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("tier.db");
+    let without = TestApp::start().await;
+    let app = without.with_ledger(&file).await;
+    let generation = async |app: &TestApp| {
+        let answer = app.get("/v1/whoami?include=generation").await.ok();
+        answer.json()["generation"].clone()
+    };
+    assert_eq!(generation(&app).await, "meters");
+    assert_eq!(generation(&without).await, "classic");
+    // A plan without metered features is of the generation of those to come.
+    app.push(&json!({"plans": {"plan:base@1": {"features": {"feature:seats": {"base": 1}}}}}))
+        .await;
+    app.subscribe("org:a", &["plan:base@1"]).await;
+    app.push(&plan("metered")).await;
+    assert_eq!(generation(&without).await, "meters");
+    app.subscribe("org:a", &["plan:base@1", "plan:metered@1"])
+        .await;
+    let history = app.stripe_get("/v1/subscriptions?status=all").await;
+    assert_eq!(history["data"].as_array().expect("a list").len(), 1);
+    // An account goes on as it is.
+    let old = TestApp::start().await;
+    old.push(&plan("old")).await;
+    let old = old.with_ledger(&folder.path().join("old.db")).await;
+    assert_eq!(generation(&old).await, "classic");
+    old.push(&json!({"plans": {"plan:base@1": {"features": {"feature:seats": {"base": 1}}}}}))
+        .await;
+    old.subscribe("org:a", &["plan:base@1"]).await;
+    let subscriptions = old.stripe_get("/v1/subscriptions").await;
+    let metadata = &subscriptions["data"][0]["metadata"];
+    assert_eq!(metadata.get("tier.generation"), None);
+}
+
 #[tokio::test]
 async fn a_plan_is_of_one_generation() {
     for (first, then, kept) in [(CLASSIC, METERS, "classic"), (METERS, CLASSIC, "meters")] {

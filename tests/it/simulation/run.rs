@@ -215,7 +215,7 @@ fn settings(usage: Usage) -> Settings {
     Settings {
         generation: match usage {
             Usage::Meters => GenerationSetting::Fixed(Generation::Meters),
-            Usage::Records | Usage::Ledger => GenerationSetting::default(),
+            Usage::Records | Usage::Ledger => GenerationSetting::Fixed(Generation::Classic),
         },
         retries: 4,
         first_wait: Duration::from_micros(10),
