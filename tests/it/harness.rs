@@ -42,6 +42,8 @@ pub(crate) struct TestApp {
     router: Router,
     sandbox: Arc<Observed>,
     stripe: Client,
+    /// Where its ledger is, if that belongs to no test.
+    folder: Option<Arc<tempfile::TempDir>>,
 }
 
 impl TestApp {
@@ -78,6 +80,14 @@ impl TestApp {
         let app = self.with_open_ledger(ledger.expect("a file"));
         let opened = app.domain().open_ledger().await;
         opened.expect("a ledger of this account");
+        app
+    }
+
+    /// The same, with a ledger of its own.
+    pub(crate) async fn with_own_ledger(&self) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut app = self.with_ledger(&folder.path().join("tier.db")).await;
+        app.folder = Some(Arc::new(folder));
         app
     }
 
@@ -134,6 +144,7 @@ impl TestApp {
             app,
             sandbox,
             stripe,
+            folder: None,
         }
     }
 
@@ -241,6 +252,31 @@ impl TestApp {
         let seconds = i64::try_from(by.as_secs()).expect("tests last less than an eternity");
         let clock = self.sandbox().clock();
         clock.set(clock.unix() + seconds);
+    }
+
+    /// Lets time pass as [`advance`](Self::advance) does, while usage in a ledger of its own is delivered.
+    pub(crate) async fn pass(&self, by: Duration) {
+        let deliver = async |after: Duration| {
+            self.advance(after);
+            self.domain().deliver().await.expect("Stripe takes it");
+            self.settled().await;
+        };
+        let mut rest = by;
+        if self.folder.is_some() && by > DAY {
+            // Each event has a minute of its own.
+            let minutes = [Duration::from_secs(61); 3];
+            let days = std::iter::repeat_n(DAY, 100);
+            for step in minutes.into_iter().chain(days) {
+                if rest > step {
+                    deliver(step).await;
+                    rest -= step;
+                }
+            }
+        }
+        self.advance(rest);
+        if self.folder.is_some() {
+            deliver(Duration::ZERO).await;
+        }
     }
 
     /// Makes the next call of this kind take longer by `by`. Its idempotency key is in use from its beginning.

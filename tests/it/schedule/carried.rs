@@ -7,6 +7,8 @@ mod levels;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Rule};
+use tier::domain::Generation::{self, Classic, Meters};
+use tier::domain::GenerationSetting;
 
 use super::{buy, schedule, subscriptions};
 use crate::harness::{DAY, Settings, TestApp};
@@ -14,9 +16,18 @@ use crate::harness::{DAY, Settings, TestApp};
 /// Longer than Stripe keeps an idempotency key.
 const FORGOTTEN: std::time::Duration = std::time::Duration::from_secs(25 * 3600);
 
-/// Plans with calls and levels at different prices. Paid plans cost nothing without usage.
-async fn start() -> TestApp {
-    let app = TestApp::with(Settings::default()).await;
+/// Plans with calls and levels at different prices. Paid plans cost nothing without usage. Only a ledger serves all
+/// aggregates of meters.
+async fn start(generation: Generation) -> TestApp {
+    let app = TestApp::with(Settings {
+        generation: GenerationSetting::Fixed(generation),
+        ..Settings::default()
+    })
+    .await;
+    let app = match generation {
+        Classic => app,
+        Meters => app.with_own_ledger().await,
+    };
     let feature =
         |aggregate: &str, price: i64| json!({"aggregate": aggregate, "tiers": [{"price": price}]});
     let plan = |price: i64| {
@@ -106,54 +117,108 @@ async fn report_all(app: &TestApp, n: i64) {
 
 #[tokio::test]
 async fn usage_before_changes_in_one_second_is_billed_at_each_price() {
-    let app = start().await;
-    app.subscribe("org:a", &["plan:a@1"]).await;
-    app.report("org:a", "feature:calls", 5).await;
-    app.subscribe("org:a", &["plan:b@1"]).await;
-    app.report("org:a", "feature:calls", 3).await;
-    app.subscribe("org:a", &["plan:c@1"]).await;
-    app.report("org:a", "feature:calls", 1).await;
-    assert_eq!(charged(&app).await, 5 * 10 + 3 * 200);
-    assert_eq!(used(&app, "feature:calls").await, 9);
-    assert_eq!(notes(&app).await, [""; 0]);
-    app.advance(32 * DAY);
-    assert_eq!(charged(&app).await, 5 * 10 + 3 * 200 + 3000);
-    assert_eq!(used(&app, "feature:calls").await, 0);
+    for generation in [Classic, Meters] {
+        let app = start(generation).await;
+        app.subscribe("org:a", &["plan:a@1"]).await;
+        app.report("org:a", "feature:calls", 5).await;
+        app.subscribe("org:a", &["plan:b@1"]).await;
+        app.report("org:a", "feature:calls", 3).await;
+        app.subscribe("org:a", &["plan:c@1"]).await;
+        app.report("org:a", "feature:calls", 1).await;
+        assert_eq!(charged(&app).await, 5 * 10 + 3 * 200);
+        assert_eq!(used(&app, "feature:calls").await, 9);
+        assert_eq!(notes(&app).await, [""; 0]);
+        app.pass(32 * DAY).await;
+        assert_eq!(charged(&app).await, 5 * 10 + 3 * 200 + 3000);
+        assert_eq!(used(&app, "feature:calls").await, 0);
+    }
 }
 
 #[tokio::test]
 async fn an_immediate_change_bills_sums_at_their_price_and_levels_once() {
-    for days in [0, 10] {
-        let app = start().await;
-        app.subscribe("org:a", &["plan:a@1"]).await;
-        report_all(&app, 5).await;
-        app.advance(days * DAY);
-        app.subscribe("org:a", &["plan:b@1"]).await;
-        assert_eq!((charged(&app).await, notes(&app).await), (50, vec![]));
-        for feature in ["calls", "peak", "last", "store"] {
-            assert_eq!(
-                used(&app, &format!("feature:{feature}")).await,
-                5,
-                "{feature}"
-            );
+    for generation in [Classic, Meters] {
+        for days in [0, 10] {
+            let app = start(generation).await;
+            app.subscribe("org:a", &["plan:a@1"]).await;
+            report_all(&app, 5).await;
+            app.pass(days * DAY).await;
+            app.subscribe("org:a", &["plan:b@1"]).await;
+            assert_eq!((charged(&app).await, notes(&app).await), (50, vec![]));
+            for feature in ["calls", "peak", "last", "store"] {
+                assert_eq!(
+                    used(&app, &format!("feature:{feature}")).await,
+                    5,
+                    "{feature}"
+                );
+            }
+            app.pass(32 * DAY).await;
+            assert_eq!(charged(&app).await, 50 + 3 * 5 * 200, "{days}");
+            assert_eq!(used(&app, "feature:store").await, 5);
+            assert_eq!(used(&app, "feature:peak").await, 0);
         }
-        app.advance(32 * DAY);
-        assert_eq!(charged(&app).await, 50 + 3 * 5 * 200, "{days}");
-        assert_eq!(used(&app, "feature:store").await, 5);
-        assert_eq!(used(&app, "feature:peak").await, 0);
     }
 }
 
 /// Stripe makes the change by itself. The next request credits the levels that Stripe has invoiced.
 #[tokio::test]
 async fn a_scheduled_change_bills_sums_at_their_price_and_levels_once() {
-    let later = json!([{"effective": "2023-01-11T00:00:00Z", "features": ["plan:b@1"]}]);
-    for next in ["read", "change", "cancel", "fails"] {
-        let app = start().await;
+    for generation in [Classic, Meters] {
+        let later = json!([{"effective": "2023-01-11T00:00:00Z", "features": ["plan:b@1"]}]);
+        for next in ["read", "change", "cancel", "fails"] {
+            let app = start(generation).await;
+            app.subscribe("org:a", &["plan:a@1"]).await;
+            report_all(&app, 5).await;
+            schedule(&app, later.clone()).await.ok();
+            app.pass(11 * DAY).await;
+            for feature in ["calls", "peak", "last", "store"] {
+                assert_eq!(
+                    used(&app, &format!("feature:{feature}")).await,
+                    5,
+                    "{feature}"
+                );
+            }
+            match next {
+                "read" => app.settled().await,
+                "change" => app.subscribe("org:a", &["plan:c@1"]).await,
+                "cancel" => drop(schedule(&app, json!([{}])).await.ok()),
+                _ => {
+                    app.settled().await;
+                    let app = app.twin();
+                    read(&app).await;
+                }
+            }
+            app.settled().await;
+            assert_eq!(notes(&app).await, [""; 0], "{next}");
+            let price = if next == "change" { 3000 } else { 200 };
+            if next == "cancel" {
+                assert_eq!(charged(&app).await, 50 + 3 * 5 * price, "{next}");
+                continue;
+            }
+            for feature in ["calls", "peak", "last", "store"] {
+                assert_eq!(
+                    used(&app, &format!("feature:{feature}")).await,
+                    5,
+                    "{feature} {next}"
+                );
+            }
+            app.pass(21 * DAY).await;
+            assert_eq!(charged(&app).await, 50 + 3 * 5 * price, "{next}");
+            assert_eq!(used(&app, "feature:store").await, 5);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_feature_that_returns_within_the_period_keeps_its_usage() {
+    for generation in [Classic, Meters] {
+        let app = start(generation).await;
         app.subscribe("org:a", &["plan:a@1"]).await;
         report_all(&app, 5).await;
-        schedule(&app, later.clone()).await.ok();
-        app.advance(11 * DAY);
+        let later = json!([{"effective": "2023-01-11T00:00:00Z", "features": ["plan:none@1"]}]);
+        schedule(&app, later).await.ok();
+        app.pass(11 * DAY).await;
+        read(&app).await;
+        app.subscribe("org:a", &["plan:b@1"]).await;
         for feature in ["calls", "peak", "last", "store"] {
             assert_eq!(
                 used(&app, &format!("feature:{feature}")).await,
@@ -161,51 +226,5 @@ async fn a_scheduled_change_bills_sums_at_their_price_and_levels_once() {
                 "{feature}"
             );
         }
-        match next {
-            "read" => app.settled().await,
-            "change" => app.subscribe("org:a", &["plan:c@1"]).await,
-            "cancel" => drop(schedule(&app, json!([{}])).await.ok()),
-            _ => {
-                app.settled().await;
-                let app = app.twin();
-                read(&app).await;
-            }
-        }
-        app.settled().await;
-        assert_eq!(notes(&app).await, [""; 0], "{next}");
-        let price = if next == "change" { 3000 } else { 200 };
-        if next == "cancel" {
-            assert_eq!(charged(&app).await, 50 + 3 * 5 * price, "{next}");
-            continue;
-        }
-        for feature in ["calls", "peak", "last", "store"] {
-            assert_eq!(
-                used(&app, &format!("feature:{feature}")).await,
-                5,
-                "{feature} {next}"
-            );
-        }
-        app.advance(21 * DAY);
-        assert_eq!(charged(&app).await, 50 + 3 * 5 * price, "{next}");
-        assert_eq!(used(&app, "feature:store").await, 5);
-    }
-}
-
-#[tokio::test]
-async fn a_feature_that_returns_within_the_period_keeps_its_usage() {
-    let app = start().await;
-    app.subscribe("org:a", &["plan:a@1"]).await;
-    report_all(&app, 5).await;
-    let later = json!([{"effective": "2023-01-11T00:00:00Z", "features": ["plan:none@1"]}]);
-    schedule(&app, later).await.ok();
-    app.advance(11 * DAY);
-    read(&app).await;
-    app.subscribe("org:a", &["plan:b@1"]).await;
-    for feature in ["calls", "peak", "last", "store"] {
-        assert_eq!(
-            used(&app, &format!("feature:{feature}")).await,
-            5,
-            "{feature}"
-        );
     }
 }

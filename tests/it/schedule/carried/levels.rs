@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_level_on_an_unpaid_invoice_is_taken_off_it() {
-    let app = start().await;
+    let app = start(Classic).await;
     let card = json!({"payment_method": "pm_card_chargeCustomerFail",
         "invoice_settings": {"default_payment_method": "pm_card_chargeCustomerFail"}});
     let body = json!({"org": "org:a", "info": card, "phases": [{"features": ["plan:a@1"]}]});
@@ -12,7 +12,7 @@ async fn a_level_on_an_unpaid_invoice_is_taken_off_it() {
     report_all(&app, 50).await;
     let later = json!([{"effective": "2023-01-11T00:00:00Z", "features": ["plan:b@1"]}]);
     schedule(&app, later).await.ok();
-    app.advance(11 * DAY);
+    app.pass(11 * DAY).await;
     read(&app).await;
     read(&app).await;
     assert_eq!(charged(&app).await, 50 * 10);
@@ -27,64 +27,68 @@ async fn a_level_on_an_unpaid_invoice_is_taken_off_it() {
 /// The level was billed when its feature was removed, and the feature returns in the same period.
 #[tokio::test]
 async fn a_level_that_returns_is_billed_once() {
-    for (plan, price) in [("plan:a@1", 10), ("plan:b@1", 200)] {
-        for leaving in ["now", "scheduled", "scheduled and read"] {
-            let app = start().await;
-            app.subscribe("org:a", &["plan:a@1"]).await;
-            report_all(&app, 5).await;
-            for day in ["03", "07"] {
-                if leaving == "now" {
-                    app.advance(2 * DAY);
-                    app.subscribe("org:a", &["plan:none@1"]).await;
-                } else {
-                    let effective = format!("2023-01-{day}T00:00:00Z");
-                    let later = json!([{"effective": effective, "features": ["plan:none@1"]}]);
-                    schedule(&app, later).await.ok();
-                    app.advance(2 * DAY);
-                    if leaving == "scheduled and read" {
-                        read(&app).await;
+    for generation in [Classic, Meters] {
+        for (plan, price) in [("plan:a@1", 10), ("plan:b@1", 200)] {
+            for leaving in ["now", "scheduled", "scheduled and read"] {
+                let app = start(generation).await;
+                app.subscribe("org:a", &["plan:a@1"]).await;
+                report_all(&app, 5).await;
+                for day in ["03", "07"] {
+                    if leaving == "now" {
+                        app.pass(2 * DAY).await;
+                        app.subscribe("org:a", &["plan:none@1"]).await;
+                    } else {
+                        let effective = format!("2023-01-{day}T00:00:00Z");
+                        let later = json!([{"effective": effective, "features": ["plan:none@1"]}]);
+                        schedule(&app, later).await.ok();
+                        app.pass(2 * DAY).await;
+                        if leaving == "scheduled and read" {
+                            read(&app).await;
+                        }
                     }
+                    app.pass(2 * DAY).await;
+                    app.subscribe("org:a", &[plan]).await;
                 }
-                app.advance(2 * DAY);
-                app.subscribe("org:a", &[plan]).await;
+                assert_eq!(notes(&app).await, [""; 0], "{plan} {leaving}");
+                for feature in ["calls", "peak", "last", "store"] {
+                    let feature = format!("feature:{feature}");
+                    assert_eq!(used(&app, &feature).await, 5, "{feature} {plan} {leaving}");
+                }
+                app.pass(25 * DAY).await;
+                assert_eq!(charged(&app).await, 50 + 3 * 5 * price, "{plan} {leaving}");
+                assert_eq!(used(&app, "feature:store").await, 5);
+                assert_eq!(used(&app, "feature:peak").await, 0);
             }
-            assert_eq!(notes(&app).await, [""; 0], "{plan} {leaving}");
-            for feature in ["calls", "peak", "last", "store"] {
-                let feature = format!("feature:{feature}");
-                assert_eq!(used(&app, &feature).await, 5, "{feature} {plan} {leaving}");
-            }
-            app.advance(25 * DAY);
-            assert_eq!(charged(&app).await, 50 + 3 * 5 * price, "{plan} {leaving}");
-            assert_eq!(used(&app, "feature:store").await, 5);
-            assert_eq!(used(&app, "feature:peak").await, 0);
         }
     }
 }
 
 #[tokio::test]
 async fn levels_survive_a_scheduled_plan_that_nobody_read() {
-    for reads in [false, true] {
-        let app = start().await;
-        app.subscribe("org:a", &["plan:a@1"]).await;
-        report_all(&app, 5).await;
-        let later = json!([
-            {"effective": "2023-01-04T00:00:00Z", "features": ["plan:b@1"]},
-            {"effective": "2023-01-06T00:00:00Z", "features": ["plan:a@1"]},
-        ]);
-        schedule(&app, later).await.ok();
-        for _ in 0..2 {
-            app.advance(4 * DAY);
-            if reads {
-                read(&app).await;
+    for generation in [Classic, Meters] {
+        for reads in [false, true] {
+            let app = start(generation).await;
+            app.subscribe("org:a", &["plan:a@1"]).await;
+            report_all(&app, 5).await;
+            let later = json!([
+                {"effective": "2023-01-04T00:00:00Z", "features": ["plan:b@1"]},
+                {"effective": "2023-01-06T00:00:00Z", "features": ["plan:a@1"]},
+            ]);
+            schedule(&app, later).await.ok();
+            for _ in 0..2 {
+                app.pass(4 * DAY).await;
+                if reads {
+                    read(&app).await;
+                }
             }
+            read(&app).await;
+            for feature in ["calls", "peak", "last", "store"] {
+                let feature = format!("feature:{feature}");
+                assert_eq!(used(&app, &feature).await, 5, "{feature} {reads}");
+            }
+            app.pass(24 * DAY).await;
+            assert_eq!(charged(&app).await, 50 + 3 * 5 * 10, "{reads}");
         }
-        read(&app).await;
-        for feature in ["calls", "peak", "last", "store"] {
-            let feature = format!("feature:{feature}");
-            assert_eq!(used(&app, &feature).await, 5, "{feature} {reads}");
-        }
-        app.advance(24 * DAY);
-        assert_eq!(charged(&app).await, 50 + 3 * 5 * 10, "{reads}");
     }
 }
 
@@ -92,7 +96,7 @@ async fn levels_survive_a_scheduled_plan_that_nobody_read() {
 #[tokio::test]
 async fn a_level_restarts_when_a_paid_plan_starts_a_new_period() {
     for scheduled in [false, true] {
-        let app = start().await;
+        let app = start(Classic).await;
         app.subscribe("org:a", &["plan:free@1"]).await;
         report_all(&app, 5).await;
         let at = "2023-01-11T00:00:00Z";
@@ -100,9 +104,9 @@ async fn a_level_restarts_when_a_paid_plan_starts_a_new_period() {
             schedule(&app, json!([{"effective": at, "features": ["plan:b@1"]}]))
                 .await
                 .ok();
-            app.advance(10 * DAY);
+            app.pass(10 * DAY).await;
         } else {
-            app.advance(10 * DAY);
+            app.pass(10 * DAY).await;
             app.subscribe("org:a", &["plan:b@1"]).await;
         }
         read(&app).await;
@@ -115,15 +119,15 @@ async fn a_level_restarts_when_a_paid_plan_starts_a_new_period() {
         };
         assert_eq!(rows().await, [0, 0, 0, 5], "{scheduled}");
         // In the same second, usage would be added to the level that was set.
-        app.advance(std::time::Duration::from_secs(1));
+        app.pass(std::time::Duration::from_secs(1)).await;
         report_all(&app, 2).await;
         assert_eq!(rows().await, [2, 2, 2, 2], "{scheduled}");
         if !scheduled {
-            app.advance(DAY);
+            app.pass(DAY).await;
             app.subscribe("org:a", &["plan:free@1"]).await;
             assert_eq!(rows().await, [7, 5, 2, 2]);
         }
-        app.advance(40 * DAY);
+        app.pass(40 * DAY).await;
         let levels = if scheduled { 3 * 2 * 200 } else { 0 };
         assert_eq!(charged(&app).await, 2 * 200 + levels, "{scheduled}");
     }
@@ -131,36 +135,40 @@ async fn a_level_restarts_when_a_paid_plan_starts_a_new_period() {
 
 #[tokio::test]
 async fn a_level_reported_in_the_second_of_a_change_replaces_the_earlier_one() {
-    let app = start().await;
-    app.subscribe("org:a", &["plan:a@1"]).await;
-    report_all(&app, 5).await;
-    app.advance(10 * DAY);
-    app.subscribe("org:a", &["plan:b@1"]).await;
-    report_all(&app, 7).await;
-    for (feature, expected) in [("calls", 12), ("peak", 7), ("last", 7), ("store", 7)] {
-        let feature = format!("feature:{feature}");
-        assert_eq!(used(&app, &feature).await, expected, "{feature}");
+    for generation in [Classic, Meters] {
+        let app = start(generation).await;
+        app.subscribe("org:a", &["plan:a@1"]).await;
+        report_all(&app, 5).await;
+        app.pass(10 * DAY).await;
+        app.subscribe("org:a", &["plan:b@1"]).await;
+        report_all(&app, 7).await;
+        for (feature, expected) in [("calls", 12), ("peak", 7), ("last", 7), ("store", 7)] {
+            let feature = format!("feature:{feature}");
+            assert_eq!(used(&app, &feature).await, expected, "{feature}");
+        }
     }
 }
 
 #[tokio::test]
 async fn a_perpetual_level_moves_to_a_subscription_made_by_checkout() {
-    for fails in ["", "/v1/subscriptions/*", "/v1/subscription_items/*"] {
-        let app = start().await;
-        app.subscribe("org:a", &["plan:a@1"]).await;
-        report_all(&app, 5).await;
-        app.advance(10 * DAY);
-        buy(&app, "feature-store-plan-b-1", &[]).await;
-        if !fails.is_empty() {
-            app.sandbox()
-                .add_fault(Rule::new("*", fails, Action::Drop).after());
+    for generation in [Classic, Meters] {
+        for fails in ["", "/v1/subscriptions/*", "/v1/subscription_items/*"] {
+            let app = start(generation).await;
+            app.subscribe("org:a", &["plan:a@1"]).await;
+            report_all(&app, 5).await;
+            app.pass(10 * DAY).await;
+            buy(&app, "feature-store-plan-b-1", &[]).await;
+            if !fails.is_empty() {
+                app.sandbox()
+                    .add_fault(Rule::new("*", fails, Action::Drop).after());
+                read(&app).await;
+                app.sandbox().clear_faults();
+            }
             read(&app).await;
-            app.sandbox().clear_faults();
+            assert_eq!(used(&app, "feature:store").await, 5, "{fails}");
+            // The other levels were billed with the subscription that has ended.
+            assert_eq!(charged(&app).await, 3 * 5 * 10, "{fails}");
+            assert_eq!(to_come(&app).await, 5 * 200, "{fails}");
         }
-        read(&app).await;
-        assert_eq!(used(&app, "feature:store").await, 5, "{fails}");
-        // The other levels were billed with the subscription that has ended.
-        assert_eq!(charged(&app).await, 3 * 5 * 10, "{fails}");
-        assert_eq!(to_come(&app).await, 5 * 200, "{fails}");
     }
 }
