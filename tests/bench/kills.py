@@ -8,6 +8,8 @@ An org has one client, so what it must come to is known. In the end Stripe is we
 figures must be the same: what was acknowledged, what `/v1/limits` and the file say, and what Stripe has recorded. The
 upcoming invoices must be right to the cent, and each acknowledged key must be in the ledger exactly once.
 
+With `--generation meters`, plans have billing meters, and Stripe is sent events in place of totals.
+
 With `--ledger URL`, a database of PostgreSQL without a ledger, `--replicas N` servers share it, the clients go from one to the
 other, and one of them is killed at a time. With `--database-kill` and `--database-start`, two commands, the database is killed too.
 
@@ -32,13 +34,20 @@ import urllib.request
 STRIPE_KEY = "sk_test_kills"
 AGGREGATES = {"feature:calls": "sum", "feature:peak": "max", "feature:level": "last", "feature:disk": "perpetual"}
 PRICES = {"feature:calls": 1, "feature:peak": 10, "feature:level": 100, "feature:disk": 1000}
-# What goes wrong with calls to Stripe: the rule, and with what probability.
+# How usage is sent to Stripe, and the version of Stripe's API that has it.
+CLASSIC, METERS = "classic", "meters"
+SENT_TO = {CLASSIC: "/v1/subscription_items/*", METERS: "/v1/billing/*"}
+VERSIONS = {CLASSIC: "2022-11-15", METERS: "2026-10-28.endive"}
+# What goes wrong with the calls that send usage: the action, when, and with what probability.
+FAULTS_OF_USAGE = [
+    ("drop", "before", 0.1),
+    ("drop", "after", 0.1),
+    ("500", "before", 0.05),
+    ("500", "after", 0.05),
+    ("cut_body", "after", 0.05),
+]
+# What goes wrong with any calls: the rule, and with what probability.
 FAULTS = [
-    ({"method": "POST", "path": "/v1/subscription_items/*", "action": "drop", "when": "before"}, 0.1),
-    ({"method": "POST", "path": "/v1/subscription_items/*", "action": "drop", "when": "after"}, 0.1),
-    ({"method": "POST", "path": "/v1/subscription_items/*", "action": "500", "when": "before"}, 0.05),
-    ({"method": "POST", "path": "/v1/subscription_items/*", "action": "500", "when": "after"}, 0.05),
-    ({"method": "POST", "path": "/v1/subscription_items/*", "action": "cut_body", "when": "after"}, 0.05),
     ({"method": "GET", "path": "/v1/*", "action": "503"}, 0.04),
     ({"method": "GET", "path": "/v1/*", "action": "html"}, 0.02),
     ({"method": "*", "path": "/v1/*", "action": "429"}, 0.03),
@@ -46,6 +55,11 @@ FAULTS = [
 ]
 # How long Stripe may take to be told everything once nothing fails any more.
 LONGEST_DELIVERY = 300
+
+
+def minute():
+    """When the running minute began: times of meters are in whole minutes."""
+    return int(time.time()) // 60 * 60
 
 
 def free_port():
@@ -76,9 +90,9 @@ class Process:
 class Stripe:
     """The sandbox, asked past the server."""
 
-    def __init__(self, tier, seed, log):
-        self.port, self.seed = free_port(), seed
-        self.url = f"http://127.0.0.1:{self.port}"
+    def __init__(self, tier, seed, log, generation=CLASSIC):
+        self.port, self.seed, self.generation = free_port(), seed, generation
+        self.url, self.began = f"http://127.0.0.1:{self.port}", minute()
         command = [tier, "sandbox", "--addr", f"127.0.0.1:{self.port}", "--search-lag", "0s", "--seed", str(seed)]
         self.process = Process(command, {}, log).until_it_listens()
 
@@ -87,11 +101,14 @@ class Stripe:
         request = urllib.request.Request(self.url + path, data=data, method=method)
         if path.startswith("/v1/"):
             request.add_header("Authorization", f"Bearer {STRIPE_KEY}")
+            request.add_header("Stripe-Version", VERSIONS[self.generation])
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read() or "null")
 
     def break_at_random(self):
-        for number, (rule, probability) in enumerate(FAULTS):
+        sending = {"method": "POST", "path": SENT_TO[self.generation]}
+        of_usage = [({**sending, "action": action, "when": when}, chance) for action, when, chance in FAULTS_OF_USAGE]
+        for number, (rule, probability) in enumerate(of_usage + FAULTS):
             self.request("/_sandbox/faults", {**rule, "probability": probability, "seed": self.seed + number})
 
     def faults(self):
@@ -113,20 +130,31 @@ class Stripe:
             after = f"&starting_after={page['data'][-1]['id']}"
 
     def items(self):
-        """The subscription items of each org and feature, and the customers."""
+        """Where the usage of each org and feature is: an item, or a meter and a customer. And the customers."""
         orgs = {customer["id"]: customer["metadata"]["tier.org"] for customer in self.all("/v1/customers")}
-        items = {}
+        items, self.subscriptions = {}, {}
         for subscription in self.all("/v1/subscriptions"):
+            self.subscriptions[subscription["customer"]] = subscription["id"]
             for item in subscription["items"]["data"]:
                 feature = item["price"]["metadata"]["tier.feature"].split("@")[0]
-                items[orgs[subscription["customer"]], feature] = item["id"]
+                place = item["id"]
+                if self.generation == METERS:
+                    place = (item["price"]["recurring"]["meter"], subscription["customer"])
+                items[orgs[subscription["customer"]], feature] = place
         return items, {org: customer for customer, org in orgs.items()}
 
     def recorded(self, item):
+        if self.generation == METERS:
+            meter, customer = item
+            times = f"start_time={self.began}&end_time={minute() + 60}"
+            summaries = self.request(f"/v1/billing/meters/{meter}/event_summaries?customer={customer}&{times}")
+            return int(sum(summary["aggregated_value"] for summary in summaries["data"]))
         summaries = self.request(f"/v1/subscription_items/{item}/usage_record_summaries?limit=1")
         return summaries["data"][0]["total_usage"]
 
     def upcoming(self, customer):
+        if self.generation == METERS:
+            return self.request("/v1/invoices/create_preview", {"subscription": self.subscriptions[customer]})["total"]
         return self.request(f"/v1/invoices/upcoming?customer={customer}")["total"]
 
 
@@ -135,7 +163,11 @@ class Tier:
 
     def __init__(self, binary, stripe, file, log, *flags):
         self.port, self.file, self.binary, self.log, self.flags = free_port(), file, binary, log, flags
-        self.env = {"STRIPE_API_KEY": STRIPE_KEY, "STRIPE_BASE_API_URL": stripe.url}
+        self.env = {
+            "STRIPE_API_KEY": STRIPE_KEY,
+            "STRIPE_BASE_API_URL": stripe.url,
+            "TIER_STRIPE_GENERATION": stripe.generation,
+        }
         self.start(until_it_listens=True)
 
     def start(self, until_it_listens):
@@ -404,6 +436,7 @@ def main():
     options.add_argument("--soak", type=float, metavar="MINUTES", help="kill nothing, and show what the server holds")
     options.add_argument("--every", type=float, default=30, help="soak: seconds between two lines (30)")
     options.add_argument("--ledger", metavar="URL", help="a database in place of a file")
+    options.add_argument("--generation", choices=[CLASSIC, METERS], default=CLASSIC, help="of the metered prices (classic)")
     options.add_argument("--replicas", type=int, default=1, help="how many servers share it (1)")
     options.add_argument("--database-kill", metavar="COMMAND", help="kills the database, once in five kills")
     options.add_argument("--database-start", metavar="COMMAND", help="starts it again")
@@ -417,7 +450,7 @@ def main():
     print(f"seed {options.seed}", flush=True)
     orgs = [f"org:{number}" for number in range(options.orgs)]
     with tempfile.TemporaryDirectory() as folder, open(options.log, "a") as log:
-        stripe = Stripe(options.tier, options.seed, log)
+        stripe = Stripe(options.tier, options.seed, log, options.generation)
         start = lambda: Tier(options.tier, stripe, options.ledger or f"{folder}/tier.db", log)
         tier = Replicas([start() for _ in range(options.replicas)], options) if options.replicas > 1 else start()
         try:

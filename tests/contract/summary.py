@@ -34,8 +34,9 @@ total = sum(counted.total() for counted in runs.values())
 faults = []
 if total < CASES:
     faults.append(f"only {total} cases, not {CASES}")
-if shares.get("seeded", 0) < SUCCEEDED:
-    faults.append(f"over seeded orgs only {shares.get('seeded', 0):.0%} got through, not {SUCCEEDED:.0%}")
+for name in ("seeded", "meters"):
+    if shares.get(name, 0) < SUCCEEDED:
+        faults.append(f"{name}: only {shares.get(name, 0):.0%} got through, not {SUCCEEDED:.0%}")
 if any(status >= 500 or status == 0 for counted in runs.values() for status in counted):
     faults.append("answers of 5xx, or none")
 for fault in faults:
