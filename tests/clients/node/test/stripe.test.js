@@ -185,8 +185,9 @@ test('metadata that Tier does not know stays as it is', async () => {
   await stripe.subscriptions.update(subscription.id, { metadata: { seen: 'by us' } })
   await tier.subscribe(org, 'plan:pro@1')
   const [changed] = (await stripe.subscriptions.list({ customer })).data
-  // Tier's own is its mark, and the number of its last write.
+  // Tier's own is its mark, the number of its last write, and that its prices have meters.
   const { 'tier.rev': revision, ...metadata } = changed.metadata
   assert.match(revision, /^[0-9]+$/)
-  assert.deepEqual(metadata, { 'tier.subscription': 'default', seen: 'by us' })
+  const generation = WITH_LEDGER ? { 'tier.generation': 'meters' } : {}
+  assert.deepEqual(metadata, { 'tier.subscription': 'default', ...generation, seen: 'by us' })
 })
