@@ -24,8 +24,7 @@ impl Domain {
         };
         if found.current.is_some() {
             // If this customer's subscription ends later, it must be checked again.
-            let key = (shared.number, org.customer.as_ref().into());
-            shared.memory.settled().remove(&key);
+            shared.forget_settled(&org.customer);
         }
         if is_needed(&shared, &org.customer, found) {
             self.start_settling(org, &shared);
@@ -117,6 +116,15 @@ impl Domain {
         let key = (shared.number, settled.into());
         shared.memory.settled().insert(key, ());
         Ok(())
+    }
+}
+
+impl SharedState {
+    /// Forgets that the ended subscriptions of a customer have left no pending work.
+    pub(super) fn forget_settled(&self, customer: &str) {
+        self.memory
+            .settled()
+            .remove(&(self.number, customer.into()));
     }
 }
 

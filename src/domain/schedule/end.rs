@@ -54,9 +54,7 @@ impl Domain {
         if on_meters {
             self.await_events(subscription).await?;
             // If this is interrupted, the last invoice is looked at later.
-            let shared = self.shared().await?;
-            let key = (shared.number, org.customer.as_ref().into());
-            shared.memory.settled().remove(&key);
+            self.shared().await?.forget_settled(&org.customer);
         }
         self.settle_subscription(org, subscription, revision)
             .await?;

@@ -204,9 +204,7 @@ impl Domain {
             // Without a note it is settled only if nothing fails in between.
             return Ok(Some(note));
         }
-        let shared = self.shared().await?;
-        let key = (shared.number, customer.into());
-        shared.memory.settled().remove(&key);
+        self.shared().await?.forget_settled(customer);
         let step = format!("ending:{}", subscription.id);
         let noted = [(UNUSED_TIME.to_owned(), note.to_string())].into();
         self.note_on(&subscription.id, noted, &step, revision)
