@@ -228,7 +228,8 @@ impl Domain {
         let found = self.subscriptions(customer, Detail::History).await?;
         let current = found.current.filter(Subscription::grants);
         let now = self.now().await?;
-        let unmetered = self.generation_without_metered().await?;
+        let metered = features.iter().find_map(|one| one.generation);
+        let unmetered = self.generation_of_new(metered).await?;
         let purchase = Purchase::new(features, current.as_ref(), unmetered, now);
         let before = match key {
             // The org may have bought it already.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::catalog::PricedFeature;
-use super::plan_change::CurrentState;
+use super::plan_change::{CurrentState, ResolvedPhase};
 use super::{Domain, Error, Result};
 use crate::billing::{Generation, Metadata, Price, Schedule, Subscription};
 
@@ -117,6 +117,12 @@ pub(super) fn generation_of<'a>(
     Ok(first.and_then(|one| one.generation))
 }
 
+/// The generation of the metered features of phases, if there are any. They were checked to be of one.
+pub(super) fn generation_of_phases(asked: &[ResolvedPhase]) -> Option<Generation> {
+    let mut features = asked.iter().flat_map(|phase| &phase.features);
+    features.find_map(|one| one.generation)
+}
+
 /// Which generation of metered prices a push creates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GenerationSetting {
@@ -133,8 +139,17 @@ pub enum GenerationSetting {
 pub(super) struct Known {
     /// Whether Stripe has refused classic metered prices.
     classic_refused: AtomicBool,
-    /// That of the newest metered price of Tier's when prices were last read.
-    newest: Mutex<Option<Generation>>,
+    newest: Mutex<Newest>,
+}
+
+/// The generation of the newest metered price of Tier's when prices were last read.
+#[derive(Clone, Copy, Debug, Default)]
+enum Newest {
+    /// They were not read yet.
+    #[default]
+    Unread,
+    /// None: there are no metered prices.
+    Read(Option<Generation>),
 }
 
 impl Known {
@@ -144,10 +159,10 @@ impl Known {
 
     /// Notes the newest metered price, from the list of all prices, which is newest first.
     pub(super) fn note_prices(&self, prices: &[Price]) {
-        *self.newest() = prices.iter().find_map(generation_of_tiers);
+        *self.newest() = Newest::Read(prices.iter().find_map(generation_of_tiers));
     }
 
-    fn newest(&self) -> MutexGuard<'_, Option<Generation>> {
+    fn newest(&self) -> MutexGuard<'_, Newest> {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -175,8 +190,15 @@ impl Domain {
         if known.classic_refused.load(Ordering::Relaxed) {
             return Ok(Generation::Meters);
         }
+        let newest = self.read_newest(known).await?;
+        Ok(newest.unwrap_or(self.first_generation()))
+    }
+
+    async fn read_newest(&self, known: &Known) -> Result<Option<Generation>> {
         let newest = self.billing().newest_metered_price(generation_of_tiers);
-        Ok(newest.await?.unwrap_or(self.first_generation()))
+        let newest = newest.await?;
+        *known.newest() = Newest::Read(newest);
+        Ok(newest)
     }
 
     /// The generation of an account's first metered price. Only a ledger serves all aggregates of meters.
@@ -187,8 +209,15 @@ impl Domain {
         }
     }
 
-    /// The generation of a new subscription that sells nothing metered: that of new plans, as far as it is known.
-    pub(super) async fn generation_without_metered(&self) -> Result<Generation> {
+    /// The generation of a new subscription: that of its metered features, or else of new plans when prices were last
+    /// read.
+    pub(super) async fn generation_of_new(
+        &self,
+        metered: Option<Generation>,
+    ) -> Result<Generation> {
+        if let Some(generation) = metered {
+            return Ok(generation);
+        }
         if let GenerationSetting::Fixed(generation) = self.generation {
             return Ok(generation);
         }
@@ -197,6 +226,10 @@ impl Domain {
             return Ok(Generation::Meters);
         }
         let newest = *known.newest();
+        let newest = match newest {
+            Newest::Read(newest) => newest,
+            Newest::Unread => self.read_newest(known).await?,
+        };
         Ok(newest.unwrap_or(self.first_generation()))
     }
 

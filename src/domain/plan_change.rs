@@ -276,9 +276,7 @@ fn restart_periods(planned: &mut [NewPhase], asked: &[ResolvedPhase], state: Cur
 
 /// The generation after the change. Phases without metered features have that of the others, or stay as they are.
 fn generation(current_state: CurrentState<'_>, change: Change<'_>) -> Generation {
-    let mut asked = change.asked.iter().flat_map(|phase| &phase.features);
-    let asked = asked.find_map(|feature| feature.generation);
-    asked.unwrap_or_else(|| match current_state {
+    generation::generation_of_phases(change.asked).unwrap_or_else(|| match current_state {
         CurrentState::Nothing => change.unmetered,
         CurrentState::NotStarted(schedule) => schedule.generation(),
         CurrentState::Subscribed(subscription) => subscription.generation(),

@@ -10,6 +10,7 @@ mod reservations;
 mod restarts;
 mod superseded;
 mod two_threads;
+mod year;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -9,8 +9,8 @@ const MAX_DECISIONS: u32 = 100;
 /// How many times a change is decided again because the clock overtook it.
 const MAX_RACES: u32 = 3;
 
-/// How many times a change waits for the next second.
-const MAX_SECONDS: u32 = 4;
+/// How many times a change waits a part of Stripe's second.
+const MAX_WAITS: u32 = 4;
 
 /// How many times the revision is read again while another request's write has the key but is not visible yet. After
 /// that, the write is assumed to have failed, and the next key is used.
@@ -56,7 +56,7 @@ impl Refusal {
 pub(in crate::domain) struct Decisions {
     customer: String,
     attempts: Attempts,
-    seconds: u32,
+    waits: u32,
 }
 
 impl Decisions {
@@ -64,7 +64,7 @@ impl Decisions {
         Self {
             customer: customer.to_owned(),
             attempts: Attempts::default(),
-            seconds: 0,
+            waits: 0,
         }
     }
 
@@ -87,10 +87,10 @@ impl Decisions {
         self.attempts.after(refusal)
     }
 
-    /// How long to wait for Stripe's next second, in the same units. None if it does not come, as on a test clock.
-    pub(in crate::domain) fn next_second(&mut self) -> Option<u32> {
-        self.seconds += 1;
-        (self.seconds <= MAX_SECONDS).then_some(1)
+    /// Whether to wait once more for Stripe's next second, which comes after a few of the first waits.
+    pub(in crate::domain) fn awaits_second(&mut self) -> bool {
+        self.waits += 1;
+        self.waits <= MAX_WAITS
     }
 }
 

@@ -12,7 +12,7 @@ use super::notes::check_metadata_room;
 use super::transfer::{ItemChange, Transfer};
 use super::usage_charge::UsageCharge;
 use crate::billing::{Generation, NewSchedule, Schedule, ScheduleStart, Subscription};
-use crate::domain::generation::check_generation;
+use crate::domain::generation::{check_generation, generation_of_phases};
 use crate::domain::org::ResolvedOrg;
 use crate::domain::plan_change::{self, Action, Change, CurrentPlan, ResolvedPhase};
 use crate::domain::request_key;
@@ -68,7 +68,7 @@ impl Domain {
                 appends: request.appends,
                 automatic_tax: request.automatic_tax,
                 payment_method: method.as_deref(),
-                unmetered: self.generation_without_metered().await?,
+                unmetered: self.generation_of_new(generation_of_phases(asked)).await?,
                 now,
             };
             let key = request.key.as_deref();
@@ -184,8 +184,8 @@ impl Domain {
     ) -> Result<(), Failure> {
         let customer = &org.customer;
         let mut action = plan_change::decide(state.current_state(), change);
-        if plan_of(&action).is_some_and(|plan| cannot_begin_period(state, plan)) {
-            return Err(Error::TooSoon.into());
+        if plan_of(&action).is_some_and(cannot_begin_period) {
+            return Err(self.too_soon().into());
         }
         let _blocked = self.block_reports(change, state, &action).await?;
         let transfer = self
@@ -370,6 +370,18 @@ impl Domain {
         Ok(transfer)
     }
 
+    /// The error of a change that has to wait for Stripe's next second. The time of a test clock does not pass.
+    fn too_soon(&self) -> Error {
+        if self.test_clock.is_none() {
+            return Error::TooSoon;
+        }
+        Error::Invalid(
+            "the org's plan has changed in this second of its test clock, and another billing interval can only begin \
+             in a later one: advance the clock"
+                .to_owned(),
+        )
+    }
+
     /// Replaces the phases of a schedule.
     async fn replace(
         &self,
@@ -402,9 +414,9 @@ fn plan_of(action: &Action) -> Option<&NewSchedule> {
 }
 
 /// Whether the plan would begin a period in a phase that has begun already. Stripe begins one only with a phase.
-fn cannot_begin_period(state: &CustomerState, plan: &NewSchedule) -> bool {
+fn cannot_begin_period(plan: &NewSchedule) -> bool {
     let stays = plan.start == ScheduleStart::WithCurrentPhase && plan.begins == Some(0);
-    state.current.is_some() && stays && plan.phases[0].restarts_period
+    stays && plan.phases[0].restarts_period
 }
 
 /// The plan with the revision in the metadata of each phase.

@@ -121,8 +121,10 @@ impl Domain {
     ) -> Result<()> {
         let refusal = match failure {
             Failure::Domain(Error::TooSoon) => {
-                let wait = decisions.next_second().ok_or(Error::TooSoon)?;
-                tokio::time::sleep(self.stripe().first_wait() * wait).await;
+                if !decisions.awaits_second() {
+                    return Err(Error::TooSoon);
+                }
+                tokio::time::sleep(self.stripe().first_wait()).await;
                 return Ok(());
             }
             Failure::Domain(error) => return Err(error),

@@ -12,7 +12,7 @@ use crate::harness::{START, Settings};
 const EVENTS: &str = "/v1/billing/meter_events";
 
 impl WithLedger {
-    async fn report_n(&self, feature: &str, n: i64) {
+    pub(super) async fn report_n(&self, feature: &str, n: i64) {
         let body = json!({"feature": format!("feature:{feature}"), "n": n});
         self.add(body).await.ok();
     }

@@ -103,6 +103,15 @@ async fn auto_begins_on_meters_with_a_ledger() {
     let subscriptions = old.stripe_get("/v1/subscriptions").await;
     let metadata = &subscriptions["data"][0]["metadata"];
     assert_eq!(metadata.get("tier.generation"), None);
+    // A feature alone is found without a list of all prices.
+    let file = folder.path().join("restarted.db");
+    let restarted = old.twin().with_ledger(&file).await;
+    restarted
+        .subscribe("org:b", &["feature:seats@plan:base@1"])
+        .await;
+    let subscriptions = old.stripe_get("/v1/subscriptions?limit=1").await;
+    let metadata = &subscriptions["data"][0]["metadata"];
+    assert_eq!(metadata.get("tier.generation"), None);
 }
 
 #[tokio::test]
