@@ -172,6 +172,11 @@ impl Error {
         }
     }
 
+    /// The invoice, or that of the invoice item, is final.
+    pub fn is_invoice_final(&self) -> bool {
+        self.api_is(|e| e.is("invoice_not_editable"))
+    }
+
     /// There is no upcoming invoice.
     pub fn is_no_upcoming_invoice(&self) -> bool {
         self.api_is(|e| e.is("invoice_upcoming_none"))

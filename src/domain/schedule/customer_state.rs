@@ -129,8 +129,10 @@ impl Domain {
             }
             Failure::Domain(error) => return Err(error),
             Failure::Overtaken(error) => Refusal::Overtaken(error),
-            // Another request has changed the plan since the subscription was read.
-            Failure::Stripe(error) if error.is_item_missing() => Refusal::Overtaken(error),
+            // Another request has changed the plan, or invoiced what is pending, since that was read.
+            Failure::Stripe(error) if error.is_item_missing() || error.is_invoice_final() => {
+                Refusal::Overtaken(error)
+            }
             Failure::Stripe(error) => Refusal::of(error)?,
         };
         let wait = decisions.after(refusal).map_err(given_up)?;
@@ -141,7 +143,7 @@ impl Domain {
 
 /// The error after the last attempt. It does not show Stripe's ids.
 fn given_up(error: stripe::Error) -> Error {
-    if error.is_item_gone() || error.is_schedule_over() {
+    if error.is_item_gone() || error.is_schedule_over() || error.is_invoice_final() {
         Error::plan_is_changing()
     } else {
         error.into()

@@ -259,6 +259,30 @@ async fn an_end_during_a_change_credits_what_the_change_charges() {
     assert_eq!(owed(&app, None).await, 1000);
 }
 
+/// A server is about to delete Stripe's pending credit. Before it does, the subscription ends, which invoices the credit.
+#[tokio::test]
+async fn a_credit_that_is_invoiced_before_it_is_deleted() {
+    let app = start(Classic, Duration::ZERO).await;
+    take(&app, &Decline).await;
+    take(&app, &To(&[A])).await;
+    app.advance(10 * DAY);
+    app.slow_down("DELETE", "/v1/invoiceitems/*", Duration::from_secs(600));
+    let subscription = subscriptions(&app).await[0]["id"].clone();
+    let subscription = subscription.as_str().expect("an id").to_owned();
+    let end = async {
+        app.until_slow().await;
+        let path = format!("/v1/subscriptions/{subscription}?prorate=true&invoice_now=true");
+        app.stripe_delete(&path).await;
+        app.sandbox().clear_faults();
+    };
+    let (changed, ()) = tokio::join!(take(&app, &To(&[X])), end);
+    changed.expect("an answer").ok();
+    take(&app, &Cancel).await.expect("an answer").ok();
+    read(&app).await;
+    let owed = owed(&app, None).await;
+    assert!(is_about(owed, 1000), "{owed}");
+}
+
 /// For a while, Stripe refuses to reduce an invoice.
 #[tokio::test]
 async fn the_next_request_retries_a_refused_credit() {
