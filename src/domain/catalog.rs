@@ -94,14 +94,16 @@ impl Domain {
     /// Reads the catalog, with one call for each hundred prices.
     pub(super) async fn catalog(&self) -> Result<Catalog> {
         let prices = self.billing().prices().await?;
-        self.shared().await?.generation.note_prices(&prices);
+        let at = self.account.clock.millis();
+        self.shared().await?.generation.note_prices(&prices, at);
         Ok(Catalog::new(prices))
     }
 
     /// Like [`catalog`](Self::catalog), with tiers, which tell whether a feature is free.
     pub(super) async fn catalog_with_tiers(&self) -> Result<Catalog> {
         let prices = self.billing().prices_with_tiers().await?;
-        self.shared().await?.generation.note_prices(&prices);
+        let at = self.account.clock.millis();
+        self.shared().await?.generation.note_prices(&prices, at);
         Ok(Catalog::new(prices))
     }
 

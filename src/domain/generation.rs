@@ -148,9 +148,16 @@ enum Newest {
     /// They were not read yet.
     #[default]
     Unread,
-    /// None: there are no metered prices.
-    Read(Option<Generation>),
+    /// None: there were no metered prices.
+    Read {
+        newest: Option<Generation>,
+        /// Unix milliseconds.
+        at: i64,
+    },
 }
+
+/// How long it is used, in milliseconds: another process may push.
+const NEWEST_USED_FOR: i64 = 60_000;
 
 impl Known {
     pub(super) fn note_refusal(&self) {
@@ -158,8 +165,9 @@ impl Known {
     }
 
     /// Notes the newest metered price, from the list of all prices, which is newest first.
-    pub(super) fn note_prices(&self, prices: &[Price]) {
-        *self.newest() = Newest::Read(prices.iter().find_map(generation_of_tiers));
+    pub(super) fn note_prices(&self, prices: &[Price], at: i64) {
+        let newest = prices.iter().find_map(generation_of_tiers);
+        *self.newest() = Newest::Read { newest, at };
     }
 
     fn newest(&self) -> MutexGuard<'_, Newest> {
@@ -197,7 +205,8 @@ impl Domain {
     async fn read_newest(&self, known: &Known) -> Result<Option<Generation>> {
         let newest = self.billing().newest_metered_price(generation_of_tiers);
         let newest = newest.await?;
-        *known.newest() = Newest::Read(newest);
+        let at = self.account.clock.millis();
+        *known.newest() = Newest::Read { newest, at };
         Ok(newest)
     }
 
@@ -225,10 +234,11 @@ impl Domain {
         if known.classic_refused.load(Ordering::Relaxed) {
             return Ok(Generation::Meters);
         }
-        let newest = *known.newest();
-        let newest = match newest {
-            Newest::Read(newest) => newest,
-            Newest::Unread => self.read_newest(known).await?,
+        let now = self.account.clock.millis();
+        let read = *known.newest();
+        let newest = match read {
+            Newest::Read { newest, at } if (0..NEWEST_USED_FOR).contains(&(now - at)) => newest,
+            Newest::Read { .. } | Newest::Unread => self.read_newest(known).await?,
         };
         Ok(newest.unwrap_or(self.first_generation()))
     }
