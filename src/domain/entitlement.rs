@@ -7,10 +7,12 @@ mod events;
 mod kept;
 mod outage;
 mod plans;
+mod reading;
 mod store;
 mod sweep;
 mod terms;
 mod usage;
+mod writes;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,17 +21,16 @@ use std::time::Duration;
 use super::identity::SharedState;
 use super::phases::InForce;
 use super::refs::OrgName;
-use super::{Domain, Error, Lane, Result};
+use super::{Domain, Error, Result};
 
-use store::{Entry, Key, Overtaken, Part, Purchase, Reader};
-use tokio::sync::OwnedRwLockReadGuard;
+use store::{Entry, Key, Part};
 
 pub use answered::{Answered, MaxAge, Source, Stale};
 pub use sweep::Swept;
 
 pub(super) use outage::Outage;
 pub(super) use plans::Granted;
-pub(super) use store::{Before, ChangeWrite, Entitlements, UsageWrite};
+pub(super) use store::{Before, Entitlements};
 pub(super) use terms::Terms;
 pub(super) use usage::{Counted, Item, Kind, UsageSnapshot};
 
@@ -38,15 +39,6 @@ const EVENTS_TRUSTED_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// The maximum age for an org without a subscription, or with an open Checkout page: it may subscribe at any moment.
 const BEFORE_PURCHASE: Duration = Duration::from_secs(1);
-
-/// How long a Checkout page stays open, in milliseconds.
-const CHECKOUT_OPEN_FOR: i64 = 24 * 60 * 60 * 1000;
-
-/// How long an exclusive read waits for the reports in flight. New reports wait behind it.
-const EXCLUSIVE_WAIT: Duration = Duration::from_secs(1);
-
-/// How long exclusive reads are skipped after one has timed out, in milliseconds.
-const EXCLUSIVE_PAUSE: i64 = 10_000;
 
 /// How long a caller waits for Stripe if an older answer is acceptable.
 const MAX_WAIT: Duration = Duration::from_secs(2);
@@ -314,150 +306,6 @@ impl Domain {
         answered.stale = Some(stale);
         Some(answered)
     }
-
-    /// Asks Stripe once for all requests that ask for the same with the same key.
-    async fn ask<T: Readable>(&self, store: &Arc<Entitlements>, key: &Key) -> Result<Entry<T>> {
-        let reader = store.enter(key);
-        let credentials = Arc::as_ptr(&self.account).addr();
-        let name = (key.clone(), reader.generation::<T>(), credentials);
-        let read = |stripe| {
-            let domain = Self {
-                stripe,
-                admission: None,
-                ..self.clone()
-            };
-            let (store, key) = (Arc::clone(store), key.clone());
-            async move { domain.read_and_keep(&store, &key).await }
-        };
-        T::reads(store).share(name, self.stripe(), read).await
-    }
-
-    /// Reads the value, and remembers it unless a write may have overtaken the read. If a report overtook it, it is
-    /// read once more while reports wait.
-    async fn read_and_keep<T: Readable>(
-        &self,
-        store: &Entitlements,
-        key: &Key,
-    ) -> Result<Entry<T>> {
-        let reader = store.enter(key);
-        let (entry, overtaken) = self.read_once(&reader, key).await?;
-        if overtaken != Overtaken::ByUsage {
-            return Ok(entry);
-        }
-        let now = self.account.clock.millis();
-        if store.skips_exclusive_read(key, now) {
-            return Ok(entry);
-        }
-        let shared = self.shared().await?;
-        let exclusive = shared.reports.exclusive(key.1.as_str());
-        let Ok(_exclusive) = tokio::time::timeout(EXCLUSIVE_WAIT, exclusive).await else {
-            // A report in flight hangs and would delay the others.
-            store.skip_exclusive_reads(key, now + EXCLUSIVE_PAUSE);
-            return Ok(entry);
-        };
-        Ok(self.read_once(&reader, key).await?.0)
-    }
-
-    async fn read_once<T: Readable>(
-        &self,
-        reader: &Reader<'_>,
-        key: &Key,
-    ) -> Result<(Entry<T>, Overtaken)> {
-        let (_, org) = key;
-        let read_at = self.account.clock.millis();
-        let begun = reader.begin();
-        let plan = self.plan_number(org);
-        let read = T::read(self, org).await;
-        if let Err(Error::OrgNotFound) = &read {
-            reader.forget();
-        }
-        let read = read?;
-        self.account.last_read.store(read_at, Ordering::Relaxed);
-        self.shared().await?.outage.is_over();
-        let entry = Entry {
-            value: Arc::new(read.value),
-            read_at,
-            until: read.until,
-            terms: read.terms,
-            is_outdated: false,
-            plan,
-        };
-        let overtaken = if read.is_on_test_clock {
-            Overtaken::No
-        } else {
-            let before = reader.remembered(read_at);
-            T::keep(self, key, &read.customer, &entry, before.as_ref());
-            reader.keep(begun, &read.customer, &entry)
-        };
-        Ok((entry, overtaken))
-    }
-
-    /// Refreshes the value in the background.
-    fn refresh<T: Readable>(&self, key: &Key) {
-        let (number, org) = key;
-        let name = format!("refresh:{}:{number}:{org}", T::NAME);
-        let domain = self.in_background(Lane::Bulk);
-        let key = key.clone();
-        self.background().start_abortable(name, async move {
-            let refreshed = async {
-                let shared = domain.shared().await?;
-                domain.ask::<T>(shared.memory.entitlements(), &key).await
-            };
-            let outcome = match refreshed.await {
-                Ok(_) => "ok",
-                Err(error) => {
-                    tracing::debug!(%error, org = %key.1, "could not read an org again");
-                    "failed"
-                }
-            };
-            domain.stripe().metrics().ran("refresh", outcome);
-        });
-    }
-
-    /// Begins a change of the org, which ends when the guard is dropped.
-    pub(super) fn changing(&self, shared: &SharedState, org: &OrgName) -> Option<ChangeWrite> {
-        let store = self.entitlements(shared)?;
-        let caller = self.stripe().caller().clone();
-        Some(store.begin_change((shared.number, org.clone()), caller))
-    }
-
-    /// Begins a report of usage, which ends when the second value is dropped.
-    pub(super) async fn reporting(
-        &self,
-        shared: &SharedState,
-        org: &OrgName,
-    ) -> Result<Option<Reporting>> {
-        let Some(store) = self.entitlements(shared) else {
-            return Ok(None);
-        };
-        let open = self.share(&shared.reports, org.as_str()).await?;
-        let key = (shared.number, org.clone());
-        Ok(Some(Reporting {
-            usage: match self.remembered::<UsageSnapshot>(store, &key) {
-                Remembered::Fresh(entry) | Remembered::Ageing(entry) => Some(entry.value),
-                Remembered::Old(_) | Remembered::Nothing => None,
-            },
-            write: store.begin_usage(key),
-            _open: open,
-        }))
-    }
-
-    /// Notes that a Checkout page of the org is open.
-    pub(super) fn expect_purchase(&self, shared: &SharedState, org: &OrgName, before: Before) {
-        if let Some(store) = self.entitlements(shared) {
-            let until = self.account.clock.millis() + CHECKOUT_OPEN_FOR;
-            let key = (shared.number, org.clone());
-            store.expect_purchase(&key, Purchase { until, before });
-        }
-    }
-}
-
-/// A report of usage in flight.
-pub(super) struct Reporting {
-    /// The remembered limits and usage, if any.
-    pub(super) usage: Option<Arc<UsageSnapshot>>,
-    pub(super) write: UsageWrite,
-    _open: OwnedRwLockReadGuard<()>,
 }
 
 impl<T> Entry<T> {

@@ -8,6 +8,7 @@ mod end;
 mod last_credit;
 mod notes;
 mod payment;
+mod preparation;
 mod proration;
 mod sign_up;
 mod transfer;

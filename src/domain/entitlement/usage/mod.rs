@@ -1,15 +1,19 @@
 //! The remembered limits and usage of an org. They are kept by subscription item, so that a report can be added.
 
+mod item;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use self::item::row;
+pub(in crate::domain) use self::item::{Item, Kind, Sold};
 use super::plans::Plans;
 use super::store::{Entry, Key};
 use super::{Read, Readable};
-use crate::billing::{AggregateUsage, Price, Subscription};
+use crate::billing::Subscription;
 use crate::domain::billing_cycle::{BillingCycle, BillingPeriod};
-use crate::domain::refs::{FeatureName, FeaturePlan, OrgName};
+use crate::domain::refs::{FeatureName, OrgName};
 use crate::domain::usage::{Carried, FeatureUsage, Figure, Report, Used};
 use crate::domain::{Domain, Result};
 use crate::ledger::values::{Meter, PlanNumber};
@@ -35,46 +39,6 @@ pub(in crate::domain) struct UsageSnapshot {
     /// The customer, if a price has a meter.
     #[serde(default)]
     customer: Option<Arc<str>>,
-}
-
-/// A subscription item that Tier sold.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(in crate::domain) struct Item {
-    pub(in crate::domain) id: Arc<str>,
-    pub(in crate::domain) sold: Arc<Sold>,
-    /// When it was created, in Unix seconds.
-    pub(in crate::domain) created: i64,
-    pub(in crate::domain) used: i64,
-    /// Usage of the feature in this period on removed items.
-    pub(in crate::domain) before: i64,
-}
-
-/// The data of a price, shared by all orgs that have it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::domain) struct Sold {
-    pub(in crate::domain) feature: FeatureName,
-    name: FeaturePlan,
-    pub(in crate::domain) kind: Kind,
-    /// Units; [`i64::MAX`] for none.
-    limit: i64,
-    /// The price's billing meter, if it has one.
-    #[serde(default)]
-    pub(in crate::domain) meter: Option<Arc<str>>,
-}
-
-/// How usage of an item is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::domain) enum Kind {
-    /// Not counted: the feature is licensed.
-    Licensed,
-    /// The sum.
-    Sum,
-    /// The maximum in the period.
-    Max,
-    /// The last report in the period.
-    Last,
-    /// The last report, in any period.
-    Perpetual,
 }
 
 /// The effect of a report.
@@ -356,24 +320,6 @@ impl UsageSnapshot {
     }
 }
 
-impl Sold {
-    fn order(&self) -> (&FeatureName, &FeaturePlan) {
-        (&self.feature, &self.name)
-    }
-
-    /// `None` if the price is not Tier's.
-    fn of(price: &Price) -> Option<Self> {
-        let name = price.feature_plan()?;
-        Some(Self {
-            feature: name.feature(),
-            kind: Kind::of(price),
-            limit: price.limit(),
-            meter: price.meter().map(Arc::from),
-            name,
-        })
-    }
-}
-
 impl Counted {
     /// The effect of one usage record for `report`. A record with a time may be in another period, or older than the
     /// last one.
@@ -387,64 +333,10 @@ impl Counted {
     }
 }
 
-impl Kind {
-    pub(in crate::domain) fn of(price: &Price) -> Self {
-        if !price.is_metered() {
-            return Self::Licensed;
-        }
-        match price.aggregate() {
-            AggregateUsage::Max => Self::Max,
-            _ if price.is_perpetual() => Self::Perpetual,
-            _ if price.is_level() => Self::Last,
-            _ => Self::Sum,
-        }
-    }
-}
-
 /// Sorted by feature name, then by plan.
 fn sorted(mut items: Box<[Item]>) -> Box<[Item]> {
     items.sort_by(|one, other| one.sold.order().cmp(&other.sold.order()));
     items
-}
-
-/// The limit and usage of one feature, from its items.
-fn row(items: &[Item]) -> FeatureUsage {
-    let mut row = Row::default();
-    for item in items {
-        row.used = row.used.saturating_add(item.used);
-        // "No limit" is the largest integer, and stays so.
-        row.limit = row.limit.saturating_add(item.sold.limit);
-        row.before = item.before;
-        row.sums |= item.sold.kind == Kind::Sum;
-        row.levels |= matches!(item.sold.kind, Kind::Max | Kind::Last | Kind::Perpetual);
-    }
-    FeatureUsage {
-        feature: items[0].sold.feature.clone(),
-        used: row.used_in_all(),
-        limit: row.limit,
-        reserved: 0,
-    }
-}
-
-/// The combined figures of one feature's items.
-#[derive(Default)]
-struct Row {
-    used: i64,
-    limit: i64,
-    before: i64,
-    sums: bool,
-    levels: bool,
-}
-
-impl Row {
-    /// The usage, including usage on removed items.
-    fn used_in_all(&self) -> i64 {
-        match (self.sums, self.levels) {
-            (true, _) => self.used.saturating_add(self.before),
-            (false, true) => self.used.max(self.before),
-            (false, false) => self.used,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::domain::pricing::NO_LIMIT;
+use crate::domain::refs::FeaturePlan;
 
 fn item(id: &str, sells: &str, kind: Kind, limit: i64) -> Item {
     let name: FeaturePlan = sells.parse().expect("a feature of a plan");

@@ -1,0 +1,70 @@
+//! Writes that change what is remembered of an org: each is noted while it is under way.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedRwLockReadGuard;
+
+use super::store::{Before, ChangeWrite, Purchase, UsageWrite};
+use super::{Remembered, UsageSnapshot};
+use crate::domain::identity::SharedState;
+use crate::domain::refs::OrgName;
+use crate::domain::{Domain, Result};
+
+/// How long a Checkout page stays open, in milliseconds.
+const CHECKOUT_OPEN_FOR: i64 = 24 * 60 * 60 * 1000;
+
+impl Domain {
+    /// Begins a change of the org, which ends when the guard is dropped.
+    pub(in crate::domain) fn changing(
+        &self,
+        shared: &SharedState,
+        org: &OrgName,
+    ) -> Option<ChangeWrite> {
+        let store = self.entitlements(shared)?;
+        let caller = self.stripe().caller().clone();
+        Some(store.begin_change((shared.number, org.clone()), caller))
+    }
+
+    /// Begins a report of usage, which ends when the second value is dropped.
+    pub(in crate::domain) async fn reporting(
+        &self,
+        shared: &SharedState,
+        org: &OrgName,
+    ) -> Result<Option<Reporting>> {
+        let Some(store) = self.entitlements(shared) else {
+            return Ok(None);
+        };
+        let open = self.share(&shared.reports, org.as_str()).await?;
+        let key = (shared.number, org.clone());
+        Ok(Some(Reporting {
+            usage: match self.remembered::<UsageSnapshot>(store, &key) {
+                Remembered::Fresh(entry) | Remembered::Ageing(entry) => Some(entry.value),
+                Remembered::Old(_) | Remembered::Nothing => None,
+            },
+            write: store.begin_usage(key),
+            _open: open,
+        }))
+    }
+
+    /// Notes that a Checkout page of the org is open.
+    pub(in crate::domain) fn expect_purchase(
+        &self,
+        shared: &SharedState,
+        org: &OrgName,
+        before: Before,
+    ) {
+        if let Some(store) = self.entitlements(shared) {
+            let until = self.account.clock.millis() + CHECKOUT_OPEN_FOR;
+            let key = (shared.number, org.clone());
+            store.expect_purchase(&key, Purchase { until, before });
+        }
+    }
+}
+
+/// A report of usage in flight.
+pub(in crate::domain) struct Reporting {
+    /// The remembered limits and usage, if any.
+    pub(in crate::domain) usage: Option<Arc<UsageSnapshot>>,
+    pub(in crate::domain) write: UsageWrite,
+    _open: OwnedRwLockReadGuard<()>,
+}
