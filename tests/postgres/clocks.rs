@@ -1,5 +1,7 @@
 //! Processes whose clocks are wrong: the time is that of the database.
 
+use std::time::Duration;
+
 use tier::ledger::state::{Answer, Outcome, Refusal, Reserve, Seal, Sealed};
 
 use super::*;
@@ -106,6 +108,27 @@ async fn changes_are_found_after_the_clock_was_set_back() {
     assert_eq!(used(second, "org:a"), 0);
     second.sync().await.expect("a server");
     assert_eq!(used(second, "org:a"), 5);
+}
+
+/// A commit that waited for a standby has times that others have read past.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_are_found_that_show_late() {
+    let schema = schema();
+    let (first, _writer) = process(schema.url());
+    let url = schema.url().to_owned();
+    let second = Ledger::start_with(move || {
+        let database = Database::parse(&url)?.comparing_all_every(Duration::ZERO);
+        Postgres::open(database, ACCOUNT)
+    });
+    let (second, _writer) = second.expect("a ledger");
+    let ledgers = [first, second];
+    set_clock(&schema, &ledgers, now()).await;
+    set_clock(&schema, &[], now().plus(-10 * MINUTE)).await;
+    let accepted = submit(&ledgers[0], report("org:a", 5, None), behind(now())).await;
+    accepted.expect("accepted");
+    set_clock(&schema, &[], now()).await;
+    ledgers[1].sync().await.expect("a server");
+    assert_eq!(used(&ledgers[1], "org:a"), 5);
 }
 
 /// A set is repeated when its sender is certainly gone by the clock of the database, whatever those of the others show.

@@ -58,10 +58,12 @@ impl Domain {
         let Some(ledger) = self.opened_ledger() else {
             return Ok(());
         };
+        // A notice is learned once, so a failure keeps none of the others from being applied.
+        let mut outcome = Ok(());
         for notice in ledger.sync().await? {
-            self.note_event_of_others(&notice.text).await?;
+            outcome = outcome.and(self.note_event_of_others(&notice.text).await);
         }
-        Ok(())
+        outcome
     }
 
     /// Tells the servers that share the ledger of an event of Stripe's.

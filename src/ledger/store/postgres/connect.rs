@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use telemetry::error_chain;
 use tokio::task::JoinSet;
 use tokio_postgres::config::{Host, TargetSessionAttrs};
 use tokio_postgres::{Client, Config, NoTls};
@@ -14,10 +15,16 @@ use super::tls::{Parameters, Rustls};
 
 /// How long a connection to one host may take.
 const CONNECT: Duration = Duration::from_secs(2);
+/// How long one to an address of its name may take, so that another one is tried.
+const CONNECT_TO_ADDRESS: Duration = Duration::from_secs(1);
 /// How long no connection is tried after one has failed, so that waiting requests fail at once.
 pub(super) const PAUSE: Duration = Duration::from_millis(500);
 /// How long the other end of a connection may be silent.
 const SILENCE: Duration = Duration::from_secs(10);
+
+/// How often the versions of all orgs are compared, and not only those of the last changes. A commit that waits for a standby
+/// may show long after the time of its changes, and a clock may be set back and forth.
+const WHOLE_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// Where a ledger is.
 #[derive(Clone, Debug)]
@@ -28,6 +35,7 @@ pub struct Database {
     tls: Option<Rustls>,
     /// Whether its own time is that of the ledger.
     pub(super) has_clock: bool,
+    pub(super) whole_every: Duration,
 }
 
 impl Database {
@@ -48,16 +56,21 @@ impl Database {
         })?;
         let tls = tls.apply(&mut config)?;
         config
-            .connect_timeout(CONNECT)
+            .connect_timeout(CONNECT_TO_ADDRESS)
             .keepalives_idle(SILENCE)
             .tcp_user_timeout(SILENCE);
         if config.get_application_name().is_none() {
             config.application_name("tier");
         }
+        // A name may lead to a standby, which accepts no writes.
+        if config.get_target_session_attrs() == TargetSessionAttrs::Any {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
         Ok(Self {
             hosts: each_host(&config),
             tls,
             has_clock: true,
+            whole_every: WHOLE_EVERY,
         })
     }
 
@@ -70,12 +83,25 @@ impl Database {
         }
     }
 
+    /// The same, but the versions of all orgs are compared that often.
+    #[must_use]
+    pub fn comparing_all_every(self, every: Duration) -> Self {
+        Self {
+            whole_every: every,
+            ..self
+        }
+    }
+
     /// Opens a connection to the first host that accepts one. One of `tasks` drives it from then on.
     pub(super) async fn connect(&self, tasks: &mut JoinSet<()>) -> Result<Client, StoreError> {
         let (last, others) = self.hosts.split_last().expect("there is one");
         for host in others {
-            if let Ok(client) = self.connect_to(host, tasks).await {
-                return Ok(client);
+            match self.connect_to(host, tasks).await {
+                Ok(client) => return Ok(client),
+                Err(error) => {
+                    let error = error_chain(&error);
+                    tracing::info!(error, host = ?host.get_hosts(), "a host of the ledger's database is passed over");
+                }
             }
         }
         self.connect_to(last, tasks).await
@@ -115,7 +141,7 @@ fn each_host(all: &Config) -> Vec<Config> {
     (0..count).map(|number| only_host(all, number)).collect()
 }
 
-/// All settings, but of the hosts only that one. A standby, which accepts no writes, is passed over.
+/// All settings, but of the hosts only that one.
 fn only_host(all: &Config, number: usize) -> Config {
     let mut one = Config::new();
     match all.get_hosts().get(number) {
@@ -130,12 +156,14 @@ fn only_host(all: &Config, number: usize) -> Config {
     if let Some(port) = ports.get(number).or(ports.first()) {
         one.port(*port);
     }
-    one.user(all.get_user().unwrap_or_default())
-        .target_session_attrs(TargetSessionAttrs::ReadWrite)
+    if let Some(user) = all.get_user() {
+        one.user(user);
+    }
+    one.target_session_attrs(all.get_target_session_attrs())
         .ssl_mode(all.get_ssl_mode())
         .ssl_negotiation(all.get_ssl_negotiation())
         .channel_binding(all.get_channel_binding())
-        .connect_timeout(CONNECT)
+        .connect_timeout(CONNECT_TO_ADDRESS)
         .keepalives(all.get_keepalives())
         .keepalives_idle(all.get_keepalives_idle())
         .tcp_user_timeout(SILENCE);

@@ -37,8 +37,15 @@ impl From<tokio_postgres::Error> for Failure {
             Self::Lost(StoreError::Unreachable(error.into()))
         } else if is_any_of(&[SqlState::DISK_FULL]) {
             Self::Store(StoreError::Full)
-        } else if is_any_of(&[SqlState::READ_ONLY_SQL_TRANSACTION]) {
-            Self::Store(StoreError::ReadOnly)
+        } else if is_any_of(&[
+            SqlState::READ_ONLY_SQL_TRANSACTION,
+            SqlState::FEATURE_NOT_SUPPORTED,
+        ]) {
+            // It has become a standby, which says the second one at the beginning. Another host may accept writes.
+            Self::Lost(StoreError::ReadOnly)
+        } else if is_any_of(&[SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED]) {
+            // Another process holds up the database. The requests alone would wait as long, one after another.
+            Self::Store(StoreError::Unreachable(error.into()))
         } else {
             Self::Store(StoreError::Database(error.into()))
         }

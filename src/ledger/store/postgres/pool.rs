@@ -20,6 +20,8 @@ use super::session::within;
 
 /// How long a reader waits while others have all connections.
 const WAIT: Duration = Duration::from_secs(5);
+/// How long it may take until a reader has one: connections that are kept are tried one after another.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How long the database may take to answer on a connection that was used before.
 const ANSWER: Duration = Duration::from_secs(2);
 /// The same on a new one.
@@ -61,7 +63,9 @@ impl Pool {
     }
 
     pub(super) async fn lend(&self) -> Result<Lent, StoreError> {
-        self.0.get().await.map_err(|error| match error {
+        let lent = tokio::time::timeout(LONGEST_WAIT, self.0.get()).await;
+        let lent = lent.map_err(|late| StoreError::Unreachable(late.into()))?;
+        lent.map_err(|error| match error {
             PoolError::Backend(error) => error,
             PoolError::Timeout(_) => StoreError::ManyReaders,
             other => StoreError::Unreachable(other.to_string().into()),

@@ -26,7 +26,7 @@ pub(super) const LONGEST: Duration = Duration::from_secs(10);
 const CONFLICTS: u32 = 10;
 /// How often a transaction is repeated whose connection was lost before the commit.
 const LOSSES: u32 = 2;
-/// A transaction may commit that long after it has noted the time of its changes.
+/// A transaction that does not wait for a standby commits at most that long after it has noted the time of its changes.
 const OVERLAP: i64 = 60_000;
 /// How many orgs are loaded in one statement.
 const ORGS: usize = 1_000;
@@ -41,6 +41,9 @@ pub(super) struct Session {
     known_until: i64,
     /// When that was read.
     read_at: Option<Instant>,
+    /// When the versions of all orgs were read, and how often they are.
+    whole_at: Option<Instant>,
+    whole_every: Duration,
     /// The transaction whose outcome is unknown.
     sent: Option<Sent>,
     /// The time of the database, and when it was that.
@@ -55,11 +58,13 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(database: Database) -> Self {
         Self {
+            whole_every: database.whole_every,
             link: Link::new(database),
             mirror: Mirror::default(),
             writer: uuid::Uuid::new_v4().to_string(),
             known_until: i64::MIN,
             read_at: None,
+            whole_at: None,
             sent: None,
             clock: None,
             plans: Vec::new(),
@@ -165,7 +170,11 @@ impl Session {
 
     /// Reads what other processes have changed.
     pub(super) async fn sync(&mut self) -> Result<Figures, StoreError> {
-        let mut changed = self.changed_since(self.known_until).await?;
+        let is_whole = self
+            .whole_at
+            .is_none_or(|at| at.elapsed() >= self.whole_every);
+        let since = if is_whole { i64::MIN } else { self.known_until };
+        let mut changed = self.changed_since(since).await?;
         let set_back = self.set_back(changed.now);
         if set_back > OVERLAP / 2 {
             self.known_until -= set_back;
@@ -195,6 +204,9 @@ impl Session {
         }
         self.known_until = since;
         self.read_at = Some(read_at);
+        if is_whole {
+            self.whole_at = Some(read_at);
+        }
         self.clock = Some((now, read_at));
         Ok(figures)
     }
