@@ -271,10 +271,12 @@ impl<T: Transactor> Run<T> {
         let began = Instant::now();
         let figures = self.transactor.sync()?;
         self.view.publish(figures);
+        // An answer that says it is that young must know the plans that were read.
+        let notices = self.view.learn(self.transactor.learned());
         if self.transactor.is_shared() {
             self.view.synced(began);
         }
-        Ok(self.view.learn(self.transactor.learned()))
+        Ok(notices)
     }
 
     /// Stores `first` and the submissions that wait behind it. Returns the first command of another kind.
