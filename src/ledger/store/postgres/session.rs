@@ -178,7 +178,9 @@ impl Session {
         let set_back = self.set_back(changed.now);
         if set_back > OVERLAP / 2 {
             self.known_until -= set_back;
-            changed = self.changed_since(self.known_until).await?;
+            if !is_whole {
+                changed = self.changed_since(self.known_until).await?;
+            }
         }
         let Changed { now, orgs, plans } = changed;
         self.plans.extend(plans);
