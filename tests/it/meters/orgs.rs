@@ -64,16 +64,17 @@ impl TestApp {
             .list()
             .await
             .expect("it is well formed");
+        // Of none for an amount that Tier gives back.
         let feature = |line: &Value| {
-            let id = &line["pricing"]["price_details"]["price"];
+            let id = line["pricing"]["price_details"]["price"].as_str()?;
             let mut prices = prices.iter();
             let price = prices
-                .find(|price| price["id"] == *id)
+                .find(|price| price["id"] == id)
                 .expect("it is well formed");
             let name = price["metadata"]["tier.feature"]
                 .as_str()
                 .expect("it is well formed");
-            name.to_owned()
+            Some(name.to_owned())
         };
         let mut bills = Vec::new();
         for invoice in &invoices {
@@ -86,12 +87,9 @@ impl TestApp {
                 .list()
                 .await
                 .expect("it is well formed");
-            let lines = lines.iter();
-            let lines = lines.map(|line| {
-                (
-                    feature(line),
-                    line["quantity"].as_i64().expect("it is well formed"),
-                )
+            let lines = lines.iter().filter_map(|line| {
+                let quantity = line["quantity"].as_i64().expect("it is well formed");
+                Some((feature(line)?, quantity))
             });
             let mut lines: Vec<_> = lines.filter(|(_, quantity)| *quantity != 0).collect();
             lines.sort();

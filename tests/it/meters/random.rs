@@ -166,3 +166,8 @@ fn each_unit_is_billed_once_at_its_own_price() {
     });
     outcome.expect("it is well formed");
 }
+
+#[tokio::test]
+async fn a_credit_of_tier_is_of_no_feature() {
+    run(&[Step::Change(2), Step::Change(1), Step::Change(0)]).await;
+}
