@@ -120,9 +120,40 @@ async function events(stripe, note, meters, customer) {
   note('Stripe.Billing.MeterEventAdjustment', await stripe.billing.meterEventAdjustments.create({ event_name: 'calls', type: 'cancel', cancel: { identifier: 'one' } }));
   note('Stripe.V2.Billing.MeterEventAdjustment', await stripe.v2.billing.meterEventAdjustments.create({ event_name: 'calls', type: 'cancel', cancel: { identifier: 'two' } }));
   await stripe.billing.meterEvents.create({ event_name: 'calls', payload, identifier: 'three' });
+  await thin(stripe, note);
   const range = { customer: customer.id, start_time: NEW_YEARS_EVE, end_time: NEW_YEARS_EVE + DAY };
   note('Stripe.ApiList<Stripe.Billing.MeterEventSummary>', await stripe.billing.meters.listEventSummaries(meters.calls, range));
   note('Stripe.ApiList<Stripe.Billing.MeterEventSummary>', await stripe.billing.meters.listEventSummaries(meters.calls, { ...range, value_grouping_window: 'hour' }));
+}
+
+/** Event destinations, and the report of a meter that drops an event, which comes some seconds later. */
+async function thin(stripe, note) {
+  const { eventDestinations, events } = stripe.v2.core;
+  const made = await eventDestinations.create({
+    name: 'D',
+    type: 'webhook_endpoint',
+    event_payload: 'thin',
+    enabled_events: ['v1.billing.meter.error_report_triggered', 'v1.billing.meter.no_meter_found'],
+    webhook_endpoint: { url: 'http://127.0.0.1:9/' },
+    include: ['webhook_endpoint.signing_secret', 'webhook_endpoint.url'],
+  });
+  note('Stripe.V2.Core.EventDestination', made);
+  note('Stripe.V2.Core.EventDestination', await eventDestinations.update(made.id, { description: 'D', metadata: { a: 'b' } }));
+  note('Stripe.V2.Core.EventDestination', await eventDestinations.retrieve(made.id, { include: ['webhook_endpoint.url'] }));
+  note(`Omit<Stripe.V2.Core.Events.V2CoreEventDestinationPingEvent, 'fetchRelatedObject'>`, await eventDestinations.ping(made.id));
+  note('Stripe.V2.Core.EventDestination', await eventDestinations.disable(made.id));
+  note('Stripe.V2.Core.EventDestination', await eventDestinations.enable(made.id));
+  note('Stripe.V2List<Stripe.V2.Core.EventDestination>', await eventDestinations.list({ limit: 1 }));
+  await stripe.billing.meterEvents.create({ event_name: 'calls', payload: { stripe_customer_id: 'cus_none', value: '1' } });
+  const types = ['v1.billing.meter.error_report_triggered'];
+  let [report] = [];
+  while (!report) {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    [report] = (await events.list({ types })).data;
+  }
+  note(`Omit<Stripe.V2.Core.Events.V1BillingMeterErrorReportTriggeredEvent, 'fetchRelatedObject'>`, await events.retrieve(report.id));
+  note('Stripe.Billing.Meter', await report.fetchRelatedObject());
+  note('Stripe.V2.DeletedObject', await eventDestinations.del(made.id));
 }
 
 async function subscriptions(stripe, note, { customer, base, calls }) {

@@ -13,7 +13,7 @@ use crate::http::limit::Limits;
 use crate::http::record::{Record, Request};
 use crate::http::rule::Rule;
 use crate::resource::event::Event;
-use crate::resource::webhook_endpoint;
+use crate::resource::{event_destination, webhook_endpoint};
 use crate::store::accounts::Accounts;
 use crate::store::{ids, locked};
 use crate::version::ApiVersion;
@@ -200,6 +200,20 @@ impl Sandbox {
         let account = self.0.accounts.id_of_key(key);
         let now = self.0.options.clock.unix();
         let endpoint = webhook_endpoint::input::permanent(url, events, now);
+        let endpoint = endpoint.map_err(|error| BadEndpoint(error.message))?;
+        Ok(self.0.accounts.add_permanent_endpoint(&account, endpoint))
+    }
+
+    /// Likewise an event destination, for thin events of these types.
+    pub fn event_destination(
+        &self,
+        key: &str,
+        url: &str,
+        events: &[&str],
+    ) -> Result<String, BadEndpoint> {
+        let account = self.0.accounts.id_of_key(key);
+        let now = self.0.options.clock.unix();
+        let endpoint = event_destination::input::permanent(url, events, now);
         let endpoint = endpoint.map_err(|error| BadEndpoint(error.message))?;
         Ok(self.0.accounts.add_permanent_endpoint(&account, endpoint))
     }

@@ -7,6 +7,7 @@ use super::{catalog, finalization};
 use crate::money::metering::Reading;
 use crate::resource::invoice::Status;
 use crate::resource::meter_event::Counted;
+use crate::resource::thin_event::{Invalid, MeterErrors, ThinEvent};
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -43,6 +44,41 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, identifier: &str) {
     if let Some(counted) = ctx.account.meter_events.cancel(identifier) {
         update_drafts(ctx, &counted);
     }
+}
+
+/// Drops the events of a meter that has just been deactivated and has not processed them yet.
+pub(crate) fn drop_unprocessed(ctx: &mut Ctx<'_>, meter: &Id) {
+    let processed = ctx.now_millis.saturating_sub(ctx.origin.meter_lag);
+    let events = ctx.account.meter_events.received_after(meter, processed);
+    for (identifier, received) in events {
+        cancel(ctx, &identifier);
+        let invalid = Invalid {
+            code: "archived_meter",
+            message: "The meter is archived.".to_owned(),
+        };
+        report_dropped(ctx, meter, &identifier, invalid, received);
+    }
+}
+
+/// Reports that an event will be dropped when it is processed, in the report of the meter and that time.
+pub(crate) fn report_dropped(
+    ctx: &mut Ctx<'_>,
+    meter: &Id,
+    identifier: &str,
+    invalid: Invalid,
+    received: i64,
+) {
+    let processed = received.saturating_add(ctx.origin.meter_lag);
+    if let Some(errors) = ctx.account.thin_events.report_at(meter, processed) {
+        errors.add(identifier, invalid);
+        return;
+    }
+    let mut errors = MeterErrors::at(processed);
+    errors.add(identifier, invalid);
+    let id = ctx.account.ids.next("evt_test", 46);
+    let event = ThinEvent::of_meter(id, meter, errors);
+    let to = ctx.account.destinations(event.kind);
+    ctx.thin_event(event, to);
 }
 
 /// Puts the usage on the drafts of periods that are over.

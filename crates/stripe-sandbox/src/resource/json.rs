@@ -1,5 +1,6 @@
 //! JSON parts that many objects share.
 
+use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -16,6 +17,12 @@ pub(crate) fn nested(url: &str, total: usize, first: impl Iterator<Item = Value>
         "total_count": total,
         "url": url,
     })
+}
+
+/// A time in milliseconds as `/v2` writes it.
+pub(crate) fn rfc3339(millis: i64) -> Value {
+    let time = DateTime::from_timestamp_millis(millis);
+    json!(time.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true)))
 }
 
 /// Merges objects into one, in their order.

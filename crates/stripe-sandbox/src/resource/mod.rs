@@ -16,6 +16,7 @@ pub(crate) mod customer;
 pub(crate) mod customer_balance;
 pub(crate) mod discount;
 pub(crate) mod event;
+pub(crate) mod event_destination;
 pub(crate) mod expand;
 pub(crate) mod invoice;
 pub(crate) mod invoice_item;
@@ -35,6 +36,7 @@ pub(crate) mod subscription;
 pub(crate) mod subscription_item;
 pub(crate) mod subscription_schedule;
 pub(crate) mod test_clock;
+pub(crate) mod thin_event;
 pub(crate) mod webhook_endpoint;
 
 use std::sync::LazyLock;
@@ -69,6 +71,7 @@ pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         customer_balance::routes::routes(),
         discount::routes::routes(),
         event::routes::routes(),
+        event_destination::routes::routes(),
         invoice::routes::routes(),
         invoice_item::routes::routes(),
         invoice_payment::routes::routes(),
@@ -85,6 +88,7 @@ pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         subscription_item::routes::routes(),
         subscription_schedule::routes::routes(),
         test_clock::routes::routes(),
+        thin_event::routes::routes(),
         webhook_endpoint::routes::routes(),
     ];
     resources.into_iter().flatten().collect()

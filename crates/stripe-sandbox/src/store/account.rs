@@ -33,6 +33,7 @@ use crate::resource::setup_intent::SetupIntent;
 use crate::resource::subscription::Subscription;
 use crate::resource::subscription_schedule::Schedule;
 use crate::resource::test_clock::TestClock;
+use crate::resource::thin_event::ThinEvents;
 use crate::resource::webhook_endpoint::{Destination, Endpoints, Outgoing, WebhookEndpoint};
 
 /// The accounts that an account has created. They are shared, because authentication reads them while the account is
@@ -65,6 +66,7 @@ pub(crate) struct Account {
     pub(crate) promotion_codes: PromotionCodes,
     pub(crate) clocks: Table<TestClock>,
     pub(crate) events: Events,
+    pub(crate) thin_events: ThinEvents,
     /// Subscriptions and everything that depends on them.
     pub(crate) billing: Billing,
 }
@@ -91,6 +93,7 @@ impl Account {
             promotion_codes: PromotionCodes::default(),
             clocks: Table::default(),
             events: Events::default(),
+            thin_events: ThinEvents::default(),
             billing: Billing::default(),
         }
     }
@@ -114,14 +117,9 @@ impl Account {
             let wanted = table
                 .iter()
                 .filter(|endpoint| endpoint.connect == is_platforms && endpoint.wants(kind));
-            let destination = |endpoint: &WebhookEndpoint| Destination {
-                endpoint: endpoint.id.clone(),
-                url: endpoint.url.clone(),
-                endpoints: endpoints.clone(),
-                account: self.profile.id.clone(),
-                version: endpoint.api_version,
-                is_platforms,
-            };
+            let account = &self.profile.id;
+            let destination =
+                |endpoint: &WebhookEndpoint| endpoint.destination(endpoints, account, is_platforms);
             wanted.map(destination).collect::<Vec<_>>()
         });
         wanted.collect()

@@ -8,7 +8,8 @@ use super::account::Account;
 use super::ids::Id;
 use crate::resource::event::Event;
 use crate::resource::payment_method::card::Presence;
-use crate::resource::webhook_endpoint::Outgoing;
+use crate::resource::thin_event::ThinEvent;
+use crate::resource::webhook_endpoint::{Destination, Outgoing};
 use crate::version::ApiVersion;
 
 /// See the module's text.
@@ -104,6 +105,21 @@ impl Ctx<'_> {
     ) {
         record(self, kind, (after, Some(before)), at);
     }
+
+    /// Records a thin event, and sends it to these destinations when it happens.
+    pub(crate) fn thin_event(&mut self, event: ThinEvent, to: Vec<Destination>) {
+        let body = event.notification();
+        let sent = Event::thin(&event.id, event.kind, self.now, &body, to.len());
+        let sent = Arc::new(sent);
+        let wait = event.created.saturating_sub(self.now_millis).max(0);
+        let outgoing = to.into_iter().map(|to| Outgoing {
+            event: sent.clone(),
+            to,
+            wait,
+        });
+        self.account.outgoing.extend(outgoing);
+        self.account.thin_events.add(event, self.now_millis);
+    }
 }
 
 /// See [`Ctx::event`].
@@ -126,7 +142,8 @@ fn record(ctx: &mut Ctx<'_>, kind: &'static str, change: (&Value, Option<&Value>
         } else {
             Arc::new(event.with_body(&body(ctx, (&id, kind), change, version, at)))
         };
-        ctx.account.outgoing.push(Outgoing { event, to });
+        let wait = 0;
+        ctx.account.outgoing.push(Outgoing { event, to, wait });
     }
     ctx.account.events.add(event, ctx.now);
 }

@@ -53,6 +53,25 @@ impl Page {
         })
     }
 
+    /// Reads the two parameters of `/v2`. `limit` is 20 if not given, and `page` is of a [URL](PageRows::to_v2_json) in
+    /// an earlier answer.
+    pub(crate) fn read_v2(params: &Params<'_>) -> Result<Self> {
+        let limit = params.integer("limit")?.unwrap_or(20);
+        let limit = usize::try_from(limit)
+            .ok()
+            .filter(|limit| (1..=100).contains(limit));
+        let limit = limit
+            .ok_or_else(|| Error::malformed("limit", "This value must be between 1 and 100."))?;
+        let mut page = Self::newest(limit, None);
+        match params.string("page")?.map(|page| page.split_once('.')) {
+            None => {}
+            Some(Some(("after", id))) => page.after = Some(id.to_owned()),
+            Some(Some(("before", id))) => page.before = Some(id.to_owned()),
+            Some(_) => return Err(Error::malformed("page", "Invalid page")),
+        }
+        Ok(page)
+    }
+
     /// The newest rows, or those that follow the row with the id `after`.
     pub(crate) fn newest(limit: usize, after: Option<String>) -> Self {
         Self {
@@ -150,6 +169,34 @@ impl Page {
     fn take<'a, T>(&self, mut rows: impl Iterator<Item = &'a T>) -> (Vec<&'a T>, bool) {
         let taken = rows.by_ref().take(self.limit).collect();
         (taken, rows.next().is_some())
+    }
+}
+
+impl<T: Row> PageRows<'_, T> {
+    /// A list of `/v2`. `url` has the other parameters of the request.
+    pub(crate) fn to_v2_json(
+        &self,
+        page: &Page,
+        url: &str,
+        render: impl FnMut(&T) -> Value,
+    ) -> Value {
+        let separator = if url.contains('?') { '&' } else { '?' };
+        let to = |direction: &str, row: Option<&&T>| {
+            let url = |row: &&T| {
+                let limit = page.limit;
+                let id = row.id();
+                format!("{url}{separator}limit={limit}&page={direction}.{id}")
+            };
+            row.map(url)
+        };
+        let has_next = page.before.is_some() || self.has_more;
+        let has_previous = page.after.is_some() || page.before.is_some() && self.has_more;
+        let data: Vec<Value> = self.rows.iter().copied().map(render).collect();
+        json!({
+            "data": data,
+            "next_page_url": to("after", self.rows.last().filter(|_| has_next)),
+            "previous_page_url": to("before", self.rows.first().filter(|_| has_previous)),
+        })
     }
 }
 

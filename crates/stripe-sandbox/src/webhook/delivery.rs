@@ -88,7 +88,12 @@ impl Delivery {
     fn body(&self) -> String {
         let mut event = self.outgoing.event.to_json();
         if self.outgoing.to.is_platforms {
-            event["account"] = json!(self.account());
+            let name = if self.outgoing.event.is_thin {
+                "context"
+            } else {
+                "account"
+            };
+            event[name] = json!(self.account());
         }
         serde_json::to_string_pretty(&event).expect("JSON can be written")
     }

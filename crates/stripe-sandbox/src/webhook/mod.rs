@@ -85,7 +85,7 @@ impl Webhooks {
         }
     }
 
-    /// Sends an event to an endpoint once for each of `waits`, after that many milliseconds.
+    /// Sends an event to an endpoint once for each of `waits`, that many milliseconds later than it would be.
     pub(crate) fn send(&self, outgoing: &Outgoing, waits: &[i64]) {
         if waits.is_empty() {
             locked(&self.shared.counts).dropped += 1;
@@ -94,7 +94,7 @@ impl Webhooks {
         for (index, wait) in waits.iter().enumerate() {
             let unsettled = Unsettled::new(&self.shared.unsettled, &outgoing.to.url);
             let delivery = Delivery::new(outgoing.clone(), index > 0, unsettled);
-            let due = now.saturating_add(*wait);
+            let due = now.saturating_add(outgoing.wait).saturating_add(*wait);
             self.shared.add(&outgoing.to.endpoint, delivery, due, None);
         }
     }

@@ -35,6 +35,8 @@ pub(crate) struct Event {
     body: Box<str>,
     /// How many webhook endpoints have yet to receive it.
     pending: Arc<AtomicUsize>,
+    /// Whether it is a thin one of `/v2`, which does not say that number.
+    pub(crate) is_thin: bool,
 }
 
 impl Row for Event {
@@ -60,6 +62,15 @@ impl Event {
             recorded: times.1,
             body: body.to_string().into(),
             pending: Arc::new(AtomicUsize::new(wanted)),
+            is_thin: false,
+        }
+    }
+
+    /// A thin event as it is sent.
+    pub(crate) fn thin(id: &Id, kind: &'static str, at: i64, body: &Value, wanted: usize) -> Self {
+        Self {
+            is_thin: true,
+            ..Self::new(id, kind, (at, at), body, wanted)
         }
     }
 
@@ -80,7 +91,9 @@ impl Event {
 
     pub(crate) fn to_json(&self) -> Value {
         let mut event: Value = serde_json::from_str(&self.body).expect("written by us as JSON");
-        event["pending_webhooks"] = json!(self.pending());
+        if !self.is_thin {
+            event["pending_webhooks"] = json!(self.pending());
+        }
         event
     }
 

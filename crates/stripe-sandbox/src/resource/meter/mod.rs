@@ -13,6 +13,8 @@ use crate::store::table::{Row, Table};
 
 pub(crate) const NAME: &str = "meter";
 
+pub(crate) const URL: &str = "/v1/billing/meters";
+
 /// See the module's text. After creation, only the name and the status change.
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {

@@ -2,15 +2,14 @@
 
 use serde_json::Value;
 
-use super::{Meter, NAME, input, summaries};
+use super::{Meter, NAME, URL, input, summaries};
+use crate::engine::metering;
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::resource::route::Route;
 use crate::store::context::Ctx;
 use crate::store::page::Page;
 use crate::version::ApiVersion;
-
-const URL: &str = "/v1/billing/meters";
 
 const OBJECT: &str = "billing.meter";
 
@@ -92,14 +91,17 @@ fn update(ctx: &mut Ctx<'_>, meter: Meter) -> Result<Value> {
     replace(ctx, meter, "billing.meter.updated")
 }
 
-/// `POST /v1/billing/meters/:id/deactivate`: it then takes no events.
+/// `POST /v1/billing/meters/:id/deactivate`: it then takes no events, and drops those that it has not processed.
 fn deactivate(ctx: &mut Ctx<'_>) -> Result<Value> {
     let mut meter = find(ctx)?.clone();
     if !meter.is_active() {
         return Err(Error::invalid("This meter is already inactive."));
     }
     meter.deactivated_at = Some(ctx.now);
-    replace(ctx, meter, "billing.meter.deactivated")
+    let id = meter.id.clone();
+    let answer = replace(ctx, meter, "billing.meter.deactivated")?;
+    metering::drop_unprocessed(ctx, &id);
+    Ok(answer)
 }
 
 /// `POST /v1/billing/meters/:id/reactivate`

@@ -9,6 +9,7 @@ use crate::money::metering::Formula;
 use crate::params::Params;
 use crate::resource::meter::input::{MAX_NAME, limited};
 use crate::resource::meter::{self, Meter};
+use crate::resource::thin_event::Invalid;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
@@ -37,13 +38,14 @@ pub(super) struct Report {
     pub(super) identifier: Option<String>,
     pub(super) payload: IndexMap<String, String>,
     pub(super) timestamp: i64,
-    pub(super) counts: Option<Count>,
+    pub(super) meter: Id,
+    /// What it counts for, or why processing will drop it. Stripe has answered 200 by then.
+    pub(super) counts: Result<Count, Invalid>,
     pub(super) times: Times,
 }
 
 /// What an event counts for.
 pub(super) struct Count {
-    pub(super) meter: Id,
     pub(super) customer: Id,
     pub(super) value: Decimal,
 }
@@ -73,6 +75,7 @@ pub(super) fn event(ctx: &Ctx<'_>, params: &Params<'_>, times: Times) -> Result<
     Ok(Report {
         event_name: event_name.to_owned(),
         identifier: identifier.map(str::to_owned),
+        meter: meter.id.clone(),
         counts: value(ctx, meter, &payload),
         payload,
         timestamp,
@@ -120,29 +123,50 @@ fn check_time(timestamp: i64, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// What the event counts for; `None` if processing will drop it. Stripe has answered 200 by then.
-fn value(ctx: &Ctx<'_>, meter: &Meter, payload: &IndexMap<String, String>) -> Option<Count> {
-    let customer = ctx
-        .account
-        .customers
-        .get(payload.get(&meter.customer_key)?)?;
-    let value = payload.get(&meter.value_key).map(|text| number(text));
-    let value = match (meter.formula, value) {
+fn value(
+    ctx: &Ctx<'_>,
+    meter: &Meter,
+    payload: &IndexMap<String, String>,
+) -> Result<Count, Invalid> {
+    let (customer_key, value_key) = (&meter.customer_key, &meter.value_key);
+    let customer = payload.get(customer_key).ok_or_else(|| Invalid {
+        code: "meter_event_no_customer_defined",
+        message: format!("Customer mapping key {customer_key} not found in payload."),
+    })?;
+    let known = ctx.account.customers.get(customer);
+    let known = known.ok_or_else(|| Invalid {
+        code: "meter_event_customer_not_found",
+        message: format!("No customer was found matching {customer_key} {customer}."),
+    })?;
+    let value = match (meter.formula, payload.get(value_key)) {
+        (_, Some(text)) => number(text)?,
         (Formula::Count, None) => Decimal::ONE,
-        (_, value) => value??,
+        (Formula::Last | Formula::Sum, None) => {
+            return Err(Invalid {
+                code: "meter_event_value_not_found",
+                message: format!("Value key {value_key} not found in payload."),
+            });
+        }
     };
-    Some(Count {
-        meter: meter.id.clone(),
-        customer: customer.id.clone(),
+    Ok(Count {
+        customer: known.id.clone(),
         value,
     })
 }
 
-fn number(text: &str) -> Option<Decimal> {
-    let number: Decimal = text.trim().parse().ok()?;
+fn number(text: &str) -> Result<Decimal, Invalid> {
+    let number: Decimal = text.trim().parse().map_err(|_| Invalid {
+        code: "meter_event_invalid_value",
+        message: format!("The value {text} is not a number."),
+    })?;
     let number = number.normalize();
-    (number.abs().trunc() <= Decimal::from(MAX_WHOLE) && number.scale() <= MAX_PLACES)
-        .then_some(number)
+    if number.abs().trunc() > Decimal::from(MAX_WHOLE) || number.scale() > MAX_PLACES {
+        return Err(Invalid {
+            code: "meter_event_value_too_many_digits",
+            message: format!("The value {text} has too many digits."),
+        });
+    }
+    Ok(number)
 }
 
 /// The adjustment of an event: its cancellation.

@@ -3,7 +3,8 @@
 //! The time of an event, its default, and the limits on it go by the customer's time, which is a test clock's if the
 //! customer is on one. When it was received goes by the account's time: an event is known to summaries and previews
 //! after a lag, its identifier is unique for a day, and it can be canceled for a day. (Both are our choice: Stripe does
-//! not say how events relate to test clocks.)
+//! not say how events relate to test clocks.) An event that cannot be counted is dropped when it is processed, after that
+//! lag, and a [thin event](super::thin_event) reports it. That includes the events of a meter that is deactivated before.
 
 mod input;
 pub(crate) mod routes;
@@ -79,6 +80,21 @@ impl MeterEvents {
     pub(crate) fn received(&self, identifier: &str, at_millis: i64) -> Option<&Received> {
         let received = self.by_identifier.get(identifier);
         received.filter(|received| at_millis - received.at_millis < REMEMBERED)
+    }
+
+    /// The events of a meter that were received after a time and still count, oldest first: their identifiers, and when
+    /// they were received.
+    pub(crate) fn received_after(&self, meter: &Id, millis: i64) -> Vec<(Box<str>, i64)> {
+        let newest = self.order.iter().rev();
+        let newest = newest.take_while(|(at, _)| *at > millis);
+        let counts = |(at, identifier): &(i64, Box<str>)| {
+            let received = self.by_identifier.get(identifier)?;
+            let counted = received.counted.as_ref()?;
+            (counted.meter == *meter).then(|| (identifier.clone(), *at))
+        };
+        let mut found: Vec<_> = newest.filter_map(counts).collect();
+        found.reverse();
+        found
     }
 
     /// Counts a value for a customer.

@@ -1,6 +1,5 @@
 //! `/v1/billing/meter_events` and `/v1/billing/meter_event_adjustments`, and both in `/v2`.
 
-use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
 use super::Received;
@@ -8,6 +7,7 @@ use super::input::{self, Adjustment, Report, Times};
 use crate::engine::metering;
 use crate::error::Result;
 use crate::params::Params;
+use crate::resource::json::rfc3339;
 use crate::resource::route::Route;
 use crate::store::context::Ctx;
 use crate::version::ApiVersion;
@@ -52,15 +52,19 @@ pub(crate) fn routes() -> Vec<Route> {
 /// `POST /v1/billing/meter_events`, `POST /v2/billing/meter_events`
 fn report(ctx: &mut Ctx<'_>, event: Report) -> Result<Value> {
     let identifier = event.identifier.unwrap_or_else(|| ctx.account.ids.text(36));
-    let counted = event.counts.map(|counts| {
-        metering::record(
+    let counted = match event.counts {
+        Ok(counts) => Some(metering::record(
             ctx,
-            &counts.meter,
+            &event.meter,
             &counts.customer,
             event.timestamp,
             counts.value,
-        )
-    });
+        )),
+        Err(invalid) => {
+            metering::report_dropped(ctx, &event.meter, &identifier, invalid, ctx.now_millis);
+            None
+        }
+    };
     let received = Received {
         event_name: event.event_name.as_str().into(),
         counted,
@@ -82,10 +86,9 @@ fn report(ctx: &mut Ctx<'_>, event: Report) -> Result<Value> {
     }))
 }
 
-/// A time in RFC 3339, with milliseconds.
+/// A time as `/v2` writes it.
 fn written(at: i64) -> Value {
-    let time = DateTime::from_timestamp(at, 0);
-    json!(time.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true)))
+    rfc3339(at.saturating_mul(1000))
 }
 
 fn read_adjustment(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Adjustment> {

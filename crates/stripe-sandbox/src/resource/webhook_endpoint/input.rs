@@ -28,13 +28,20 @@ pub(crate) fn new(params: &Params<'_>, there: usize, now: i64) -> Result<Webhook
         metadata: params.metadata()?.apply(&Metadata::default())?,
         secret: String::new(),
         url,
+        thin: None,
     };
+    check_number(there)?;
+    Ok(endpoint)
+}
+
+/// Refuses one more endpoint if there are as many as there may be.
+pub(crate) fn check_number(there: usize) -> Result<()> {
     if there >= MAX_ENDPOINTS {
         return Err(Error::invalid(format!(
             "You have reached the maximum of {MAX_ENDPOINTS} test webhook endpoints."
         )));
     }
-    Ok(endpoint)
+    Ok(())
 }
 
 /// A new endpoint for a program that embeds the sandbox.
@@ -101,13 +108,13 @@ fn enabled_events(params: &Params<'_>) -> Result<Option<Vec<String>>> {
 }
 
 /// Reads a URL for events. Unlike Stripe, the sandbox accepts URLs of this machine.
-fn url(params: &Params<'_>) -> Result<Option<String>> {
+pub(crate) fn url(params: &Params<'_>) -> Result<Option<String>> {
     let Some(text) = params.string("url")? else {
         return Ok(None);
     };
     let refused = |message: &str| {
         let message = format!("Invalid URL: {message}");
-        Err(Error::malformed("url", message).code("url_invalid"))
+        Err(Error::malformed(params.name("url"), message).code("url_invalid"))
     };
     if !text.contains("://") {
         return refused("An explicit scheme (such as https) must be provided.");

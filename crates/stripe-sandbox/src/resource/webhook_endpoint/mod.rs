@@ -17,7 +17,7 @@ const URL: &str = "/v1/webhook_endpoints";
 const NAME: &str = "webhook endpoint";
 
 /// Stripe's limit of endpoints per account in test mode.
-const MAX_ENDPOINTS: usize = 16;
+pub(crate) const MAX_ENDPOINTS: usize = 16;
 
 /// An account's endpoints. They are shared, because deliveries read them while the account is busy.
 pub(crate) type Endpoints = Arc<Mutex<Table<WebhookEndpoint>>>;
@@ -26,18 +26,27 @@ pub(crate) type Endpoints = Arc<Mutex<Table<WebhookEndpoint>>>;
 #[derive(Clone, Debug)]
 pub(crate) struct WebhookEndpoint {
     pub(crate) id: Id,
-    created: i64,
+    pub(crate) created: i64,
     /// The version of the events for it, if it is not the account's.
     pub(crate) api_version: Option<ApiVersion>,
     /// Whether it receives the events of connected accounts instead of the account's own.
     pub(crate) connect: bool,
-    description: Option<String>,
+    pub(crate) description: Option<String>,
     pub(crate) disabled: bool,
-    enabled_events: Vec<String>,
-    metadata: Metadata,
+    pub(crate) enabled_events: Vec<String>,
+    pub(crate) metadata: Metadata,
     /// The secret of its signatures, `whsec_…`.
     pub(crate) secret: String,
     pub(crate) url: String,
+    /// What only an event destination of `/v2` has, which receives thin events.
+    pub(crate) thin: Option<Thin>,
+}
+
+/// See [`WebhookEndpoint::thin`].
+#[derive(Clone, Debug)]
+pub(crate) struct Thin {
+    pub(crate) name: String,
+    pub(crate) updated: i64,
 }
 
 impl Row for WebhookEndpoint {
@@ -47,19 +56,43 @@ impl Row for WebhookEndpoint {
 }
 
 impl WebhookEndpoint {
+    /// The endpoint as a destination of an account's events.
+    pub(crate) fn destination(
+        &self,
+        endpoints: &Endpoints,
+        account: &Id,
+        is_platforms: bool,
+    ) -> Destination {
+        Destination {
+            endpoint: self.id.clone(),
+            url: self.url.clone(),
+            endpoints: endpoints.clone(),
+            account: account.clone(),
+            version: self.api_version,
+            is_platforms,
+        }
+    }
+
     /// Gives a new endpoint its id and its secret.
     pub(crate) fn named(self, ids: &mut Ids) -> Self {
+        let id = match &self.thin {
+            Some(_) => ids.next("ed_test", 46),
+            None => ids.next("we", 24),
+        };
         Self {
-            id: ids.next("we", 24),
+            id,
             secret: format!("whsec_{}", ids.text(32)),
             ..self
         }
     }
 
-    /// Whether it is enabled and wants events of this type.
+    /// Whether it is enabled and wants events of this type. An event destination names each type.
     pub(crate) fn wants(&self, kind: &str) -> bool {
         let mut enabled = self.enabled_events.iter();
-        !self.disabled && enabled.any(|enabled| enabled == "*" || enabled == kind)
+        let has_thin_name = kind.starts_with("v1.") || kind.starts_with("v2.");
+        self.thin.is_some() == has_thin_name
+            && !self.disabled
+            && enabled.any(|enabled| enabled == "*" || enabled == kind)
     }
 }
 
@@ -84,4 +117,6 @@ pub(crate) struct Destination {
 pub(crate) struct Outgoing {
     pub(crate) event: Arc<Event>,
     pub(crate) to: Destination,
+    /// How long it waits before it is sent, in milliseconds.
+    pub(crate) wait: i64,
 }

@@ -60,7 +60,7 @@ fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
 /// `GET /v1/webhook_endpoints`
 fn list(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
     let endpoints = locked(&ctx.account.webhook_endpoints);
-    let rows = page.of_table(&endpoints, NAME, |_| true)?;
+    let rows = page.of_table(&endpoints, NAME, |endpoint| endpoint.thin.is_none())?;
     Ok(rows.to_json(URL, view::endpoint))
 }
 
@@ -89,5 +89,6 @@ fn find(ctx: &Ctx<'_>) -> Result<WebhookEndpoint> {
     let id = ctx.arg(0);
     let endpoints = locked(&ctx.account.webhook_endpoints);
     let endpoint = endpoints.get(&id).cloned();
+    let endpoint = endpoint.filter(|endpoint| endpoint.thin.is_none());
     endpoint.ok_or_else(|| Error::not_found(NAME, &id))
 }

@@ -3,6 +3,7 @@
 mod deliveries;
 mod endpoints;
 mod faults;
+mod thin;
 
 use std::time::Duration;
 

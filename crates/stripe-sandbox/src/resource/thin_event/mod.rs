@@ -1,0 +1,241 @@
+//! Thin events: they are sent without data, which is fetched by their id.
+//!
+//! A meter reports the events that it drops when it processes them, in one thin event for each ten seconds in which it
+//! drops any, at the end of these. (It makes none without an event name that it knows: only streams and files, which are
+//! not modelled, take events of unknown meters.)
+
+pub(crate) mod routes;
+
+use std::collections::VecDeque;
+
+use serde_json::{Value, json};
+
+use super::json::rfc3339;
+use super::meter;
+use crate::store::ids::Id;
+use crate::store::table::{Row, Table};
+
+/// The type of a meter's report.
+const METER_ERRORS: &str = "v1.billing.meter.error_report_triggered";
+
+/// The type of the event that tries a destination.
+const PING: &str = "v2.core.event_destination.ping";
+
+/// The types that the sandbox sends, or that its destinations can name.
+pub(crate) const KINDS: [&str; 3] = [METER_ERRORS, "v1.billing.meter.no_meter_found", PING];
+
+/// How long Stripe keeps events: 30 days, in milliseconds.
+const KEPT_FOR: i64 = 30 * 24 * 60 * 60 * 1000;
+
+/// The maximum number of events per account, which bounds the memory of large tests.
+const MAX_KEPT: usize = 10_000;
+
+/// The time that a report is of, in milliseconds.
+const WINDOW: i64 = 10_000;
+
+/// How many errors of a kind a report shows. Stripe does not say how many it shows.
+const MAX_SAMPLES: usize = 5;
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct ThinEvent {
+    pub(crate) id: Id,
+    pub(crate) kind: &'static str,
+    /// When it happens, in milliseconds. Before that, it cannot be fetched.
+    pub(crate) created: i64,
+    related: Related,
+    errors: Option<MeterErrors>,
+}
+
+/// The object that an event is about.
+#[derive(Debug)]
+struct Related {
+    id: Id,
+    object: &'static str,
+    url: String,
+}
+
+/// Why a meter drops an event.
+#[derive(Clone, Debug)]
+pub(crate) struct Invalid {
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+}
+
+/// The events that a meter has dropped in a time.
+#[derive(Debug)]
+pub(crate) struct MeterErrors {
+    start: i64,
+    kinds: Vec<ErrorKind>,
+}
+
+#[derive(Debug)]
+struct ErrorKind {
+    code: &'static str,
+    count: usize,
+    /// Identifiers and messages.
+    samples: Vec<(Box<str>, String)>,
+}
+
+impl Row for ThinEvent {
+    fn id(&self) -> &Id {
+        &self.id
+    }
+}
+
+impl ThinEvent {
+    /// The report of a meter.
+    pub(crate) fn of_meter(id: Id, meter: &Id, errors: MeterErrors) -> Self {
+        Self {
+            id,
+            kind: METER_ERRORS,
+            created: errors.start + WINDOW,
+            related: Related {
+                id: meter.clone(),
+                object: "billing.meter",
+                url: format!("{}/{meter}", meter::URL),
+            },
+            errors: Some(errors),
+        }
+    }
+
+    /// The event that tries a destination, in milliseconds.
+    pub(crate) fn ping(id: Id, destination: &Id, url: &str, created: i64) -> Self {
+        Self {
+            id,
+            kind: PING,
+            created,
+            related: Related {
+                id: destination.clone(),
+                object: "v2.core.event_destination",
+                url: format!("{url}/{destination}"),
+            },
+            errors: None,
+        }
+    }
+
+    /// What is sent.
+    pub(crate) fn notification(&self) -> Value {
+        json!({
+            "id": &*self.id,
+            "object": "v2.core.event",
+            "created": rfc3339(self.created),
+            "livemode": false,
+            "related_object": {
+                "id": &*self.related.id,
+                "type": self.related.object,
+                "url": self.related.url,
+            },
+            "type": self.kind,
+        })
+    }
+
+    /// What is fetched.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut event = self.notification();
+        if let Some(errors) = &self.errors {
+            event["data"] = errors.to_json();
+        }
+        event
+    }
+
+    pub(crate) fn is_about(&self, object: &str) -> bool {
+        &*self.related.id == object
+    }
+}
+
+impl MeterErrors {
+    /// No errors yet, in the window of a time.
+    pub(crate) fn at(millis: i64) -> Self {
+        Self {
+            start: millis - millis.rem_euclid(WINDOW),
+            kinds: Vec::new(),
+        }
+    }
+
+    /// Adds a dropped event.
+    pub(crate) fn add(&mut self, identifier: &str, invalid: Invalid) {
+        let known = self.kinds.iter().position(|kind| kind.code == invalid.code);
+        let index = known.unwrap_or_else(|| {
+            self.kinds.push(ErrorKind {
+                code: invalid.code,
+                count: 0,
+                samples: Vec::new(),
+            });
+            self.kinds.len() - 1
+        });
+        let kind = &mut self.kinds[index];
+        kind.count += 1;
+        if kind.samples.len() < MAX_SAMPLES {
+            kind.samples.push((identifier.into(), invalid.message));
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let count: usize = self.kinds.iter().map(|kind| kind.count).sum();
+        let summary = match count {
+            1 => "There is 1 invalid event".to_owned(),
+            count => format!("There are {count} invalid events"),
+        };
+        let kinds = self.kinds.iter().map(ErrorKind::to_json);
+        json!({
+            "developer_message_summary": summary,
+            "reason": {"error_count": count, "error_types": kinds.collect::<Vec<_>>()},
+            "validation_end": rfc3339(self.start + WINDOW),
+            "validation_start": rfc3339(self.start),
+        })
+    }
+}
+
+impl ErrorKind {
+    fn to_json(&self) -> Value {
+        let samples = self.samples.iter().map(|(identifier, message)| {
+            json!({"error_message": message, "request": {"identifier": identifier}})
+        });
+        json!({
+            "code": self.code,
+            "error_count": self.count,
+            "sample_errors": samples.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// An account's thin events.
+#[derive(Debug, Default)]
+pub(crate) struct ThinEvents {
+    pub(crate) table: Table<ThinEvent>,
+    order: VecDeque<Id>,
+}
+
+impl ThinEvents {
+    /// Adds an event and deletes those that are too old.
+    pub(crate) fn add(&mut self, event: ThinEvent, now: i64) {
+        self.order.push_back(event.id.clone());
+        self.table.insert(event);
+        while let Some(oldest) = self.order.front()
+            && (self.order.len() > MAX_KEPT || !self.is_kept(oldest, now))
+        {
+            self.table.remove(oldest);
+            self.order.pop_front();
+        }
+    }
+
+    fn is_kept(&self, id: &str, now: i64) -> bool {
+        let event = self.table.get(id);
+        event.is_some_and(|event| now - event.created <= KEPT_FOR)
+    }
+
+    /// The errors of a meter's report for a time, if there are any yet.
+    pub(crate) fn report_at(&mut self, meter: &Id, millis: i64) -> Option<&mut MeterErrors> {
+        let start = millis - millis.rem_euclid(WINDOW);
+        let newest = self.order.iter().rev();
+        let id = newest
+            .filter_map(|id| self.table.get(id))
+            .find(|event| {
+                let errors = event.errors.as_ref();
+                event.is_about(meter) && errors.is_some_and(|errors| errors.start == start)
+            })
+            .map(|event| event.id.clone())?;
+        self.table.get_mut(&id)?.errors.as_mut()
+    }
+}
