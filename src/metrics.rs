@@ -197,6 +197,8 @@ metrics! {
     ledger_parked: Gauge = "ledger_parked",
     /// Periods of which Stripe has billed another figure than the ledger has.
     ledger_differences: Counter = "ledger_differences",
+    /// Meter events that Stripe has accepted and dropped later, as far as it has reported them.
+    meter_errors: Counter = "meter_errors",
     /// Looks into caches, by cache and outcome.
     cache_lookups: Family<CacheLookup, Counter> = "cache_lookups",
 }

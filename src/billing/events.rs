@@ -42,7 +42,8 @@ struct Envelope {
     id: String,
     #[serde(rename = "type")]
     kind: String,
-    #[serde(default)]
+    /// A thin event has it as `context`.
+    #[serde(default, alias = "context")]
     account: Option<String>,
     #[serde(default)]
     livemode: Option<bool>,
@@ -119,6 +120,9 @@ mod tests {
         let bare =
             Event::read(br#"{"id":"evt_1","object":"v2.core.event","type":"v1.billing.meter.x"}"#);
         assert_eq!(bare.expect("an event").customer, None);
+        let thin = br#"{"id":"evt_1","object":"v2.core.event","context":"acct_1","type":"v1.x"}"#;
+        let thin = Event::read(thin).expect("an event");
+        assert_eq!(thin.account.as_deref(), Some("acct_1"));
         for broken in [&b"{}"[..], b"[]", b"", b"\"x\"", br#"{"id":1,"type":"x"}"#] {
             Event::read(broken).unwrap_err();
         }

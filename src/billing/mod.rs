@@ -26,6 +26,7 @@ mod products;
 mod schedules;
 mod setup_intents;
 mod subscriptions;
+mod thin_events;
 mod usage;
 mod webhooks;
 mod words;
@@ -68,6 +69,7 @@ pub use subscriptions::{
     AutomaticTax, ClearedItem, CustomerSubscription, Detail, Subscription, SubscriptionFilter,
     SubscriptionItem, SubscriptionStatus, SubscriptionUpdate,
 };
+pub use thin_events::{DroppedEvent, METER_ERRORS, MeterErrors};
 pub use usage::{RecordedUsage, UsageAction, UsagePeriod, UsageRecord, UsageRecordSummary};
 pub use webhooks::{EventTypes, WebhookEndpoint};
 pub use write::{Done, Write};

@@ -8,7 +8,9 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
 use super::memory::Memory;
-use super::{Domain, Error, Result, entitlement, generation, locks, meters, migration, org, usage};
+use super::{
+    Domain, Error, Result, entitlement, generation, ledger, locks, meters, migration, org, usage,
+};
 use crate::num::hex;
 use crate::stripe::{AccountCalls, Client};
 
@@ -38,6 +40,8 @@ pub(super) struct SharedState {
     pub(super) sent_events: usage::SentEvents,
     /// The names of its meters' events.
     pub(super) event_names: meters::EventNames,
+    /// The reports of its meters that were applied.
+    pub(super) reports_of_meters: ledger::Reports,
     /// Its calls to Stripe.
     calls: AccountCalls,
 }
@@ -58,6 +62,7 @@ impl SharedState {
             generation: generation::Known::default(),
             sent_events: usage::SentEvents::default(),
             event_names: meters::EventNames::default(),
+            reports_of_meters: ledger::Reports::default(),
             calls: AccountCalls::default(),
         }
     }

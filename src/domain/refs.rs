@@ -319,6 +319,11 @@ fn is_version(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
+/// Whether Tier has given something in Stripe this id or lookup key.
+pub(super) fn is_stripe_id_of_tier(id: &str) -> bool {
+    id.starts_with("tier__")
+}
+
 /// The original's names in Stripe, where `:` and `@` are not allowed. `-`, which the original did not have, is written
 /// out so that `a-b` and `a:b` differ (names have no `_`).
 fn stripe_id(name: &str) -> String {

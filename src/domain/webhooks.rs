@@ -2,7 +2,7 @@
 
 use super::{Domain, Error, Result};
 
-pub use crate::billing::{Event, EventTypes, WebhookEndpoint};
+pub use crate::billing::{Event, EventTypes, METER_ERRORS, WebhookEndpoint};
 
 impl Domain {
     /// Creates an endpoint that receives events of these types at `url`. Stripe returns the signing secret only in this
@@ -23,6 +23,28 @@ impl Domain {
         Ok(create.send().await?)
     }
 
+    /// Creates a destination at `url` for the reports of meters that have dropped events. Stripe returns its signing secret,
+    /// which is not that of the endpoint, only in this answer.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if one with that URL exists.
+    pub async fn create_event_destination(&self, url: &str) -> Result<WebhookEndpoint> {
+        let there = self.event_destinations().await?;
+        if let Some(there) = there.into_iter().find(|one| one.url == url) {
+            let id = there.id;
+            return Err(Error::Invalid(format!(
+                "there is an event destination at {url}, and Stripe tells its secret but once: delete it with \
+                 `tier webhook delete {id}`"
+            )));
+        }
+        Ok(self.billing().create_event_destination(url).await?)
+    }
+
+    /// The account's destinations for the reports of meters that have dropped events.
+    pub async fn event_destinations(&self) -> Result<Vec<WebhookEndpoint>> {
+        Ok(self.billing().event_destinations().await?)
+    }
+
     /// Every webhook endpoint of the account.
     pub async fn webhooks(&self) -> Result<Vec<WebhookEndpoint>> {
         Ok(self.billing().webhook_endpoints().await?)
@@ -40,8 +62,11 @@ impl Domain {
         Ok(page)
     }
 
-    /// Deletes a webhook endpoint.
+    /// Deletes a webhook endpoint, or an event destination.
     pub async fn delete_webhook(&self, id: &str) -> Result<()> {
+        if id.starts_with("ed_") {
+            return Ok(self.billing().delete_event_destination(id).await?);
+        }
         Ok(self.billing().delete_webhook_endpoint(id).await?)
     }
 }

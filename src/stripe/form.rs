@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use serde_json::{Map, Value};
 use telemetry::mask_secrets;
 
 /// Parameters in sending order.
@@ -91,6 +92,30 @@ impl Form {
         out.extend_pairs(self.iter());
         out.finish()
     }
+
+    /// The parameters as JSON texts in an object; `a[b]` is in an object `a`, and each `a[]` in an array.
+    pub(super) fn to_json(&self) -> Value {
+        let mut root = Map::new();
+        for (key, value) in self.iter() {
+            let value = Value::from(value);
+            match key.split_once('[') {
+                None => drop(root.insert(key.to_owned(), value)),
+                Some((name, "]")) => {
+                    let array = root.entry(name).or_insert_with(|| Value::Array(Vec::new()));
+                    if let Value::Array(elements) = array {
+                        elements.push(value);
+                    }
+                }
+                Some((name, inner)) => {
+                    let object = root
+                        .entry(name)
+                        .or_insert_with(|| Value::Object(Map::new()));
+                    object[inner.trim_end_matches(']')] = value;
+                }
+            }
+        }
+        Value::Object(root)
+    }
 }
 
 #[cfg(test)]
@@ -106,6 +131,20 @@ mod tests {
         assert_eq!(
             form.encode(),
             "metadata%5Btier.org%5D=org%3Aa%26b%3Dc+d&expand%5B%5D=data.price"
+        );
+    }
+
+    #[test]
+    fn json_has_objects_and_arrays() {
+        let mut form = Form::new();
+        form.push("name", "tier");
+        form.push("include[]", "a");
+        form.push("include[]", "b");
+        form.push("webhook_endpoint[url]", "https://tier.example");
+        assert_eq!(
+            form.to_json(),
+            serde_json::json!({"name": "tier", "include": ["a", "b"],
+                "webhook_endpoint": {"url": "https://tier.example"}})
         );
     }
 

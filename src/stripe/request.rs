@@ -356,9 +356,13 @@ impl Request {
             request = request.header(IDEMPOTENCY_KEY, key);
         }
         if in_body {
-            request = request
-                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(self.form.encode());
+            // Version 2 of the API takes JSON.
+            let (kind, body) = if self.endpoint.starts_with("/v2/") {
+                ("application/json", self.form.to_json().to_string())
+            } else {
+                ("application/x-www-form-urlencoded", self.form.encode())
+            };
+            request = request.header(header::CONTENT_TYPE, kind).body(body);
         }
         request
     }

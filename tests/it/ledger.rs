@@ -3,6 +3,7 @@
 mod batches;
 mod changes;
 mod crashes;
+mod dropped;
 mod levels;
 mod on_meters;
 mod outages;

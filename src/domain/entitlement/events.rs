@@ -74,6 +74,9 @@ impl Domain {
         if event.account != credentials.account || event.live != credentials.is_live() {
             return Ok(());
         }
+        if event.is_of_meter_errors() {
+            return self.check_dropped(&event.id).await;
+        }
         let told = Told {
             kind: event.kind.clone(),
             customer: event.customer.clone(),

@@ -252,6 +252,7 @@ impl Domain {
                 value => value.map(|value| value.unwrap_or(0)).map_err(Error::from),
             },
             Summed::Preview => self.shown_of_item(&read.org, item).await,
+            Summed::Period(meter) => self.counted_in_period(meter, read.period).await,
             Summed::Minute { meter, start } => self.counted_in_minute(meter, *start).await,
         };
         let value = match value {
@@ -261,6 +262,16 @@ impl Domain {
                 return Ok(Handled::Unanswered);
             }
         };
+        if let Summed::Period(_) = read.of {
+            let counted = Event::Counted {
+                total,
+                number,
+                value,
+            };
+            let usage = (&read.org, &read.feature, total);
+            self.submit_outcome(ledger, usage, counted).await?;
+            return Ok(Handled::Told);
+        }
         let summary = Event::Summary {
             total,
             number,

@@ -14,7 +14,7 @@ use crate::domain::usage::Used;
 use crate::domain::{Domain, Error, Failure, Result};
 use crate::ledger::Ledger;
 use crate::ledger::state::{Event, ItemUsed, MeterEvent, Move, Outcome, Total};
-use crate::ledger::values::{Item, Meter, Org, Time};
+use crate::ledger::values::{Item, Meter, Org, Period, Time};
 
 /// How long after the last event a change of plan waits for Stripe to process it. By then Stripe has dropped it, or
 /// somebody has corrected the total.
@@ -183,8 +183,14 @@ impl Domain {
         {
             return self.counted_in_minute(meter, whole_minutes(at)).await;
         }
-        let start = whole_minutes(total.period.start.seconds());
-        let end = whole_minutes(total.period.end.seconds() + MINUTE - 1);
+        self.counted_in_period(meter, total.period).await
+    }
+
+    /// What a meter has counted in a period, with the rest of the minute in which it begins: all events of a sum, or the
+    /// last level.
+    pub(super) async fn counted_in_period(&self, meter: &Meter, period: Period) -> Result<i64> {
+        let start = whole_minutes(period.start.seconds());
+        let end = whole_minutes(period.end.seconds() + MINUTE - 1);
         let counted = self
             .billing()
             .meter_total(&meter.id, &meter.customer, start, end);

@@ -115,6 +115,7 @@ pub(super) fn read(total: &Total, of: Summed) -> ReadSummary {
         total: total.id,
         number: total.delivery.number,
         org: total.org.clone(),
+        feature: total.feature.clone(),
         item: total.item.clone(),
         period: total.period,
         of,

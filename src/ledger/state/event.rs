@@ -78,6 +78,18 @@ pub enum Event {
         /// Where usage of the feature goes now.
         target: Target,
     },
+    /// Stripe has reported that it accepted events of a total's meter and dropped them, perhaps of this total. What the meter
+    /// has counted is read before another event is sent.
+    Dropped(TotalId),
+    /// Reports what a meter has counted of a total.
+    Counted {
+        /// The total.
+        total: TotalId,
+        /// The number of the last event when the read began.
+        number: u64,
+        /// The quantity in its period, with what others have sent.
+        value: i64,
+    },
     /// Sends parked usage again, on an operator's request.
     Retry(TotalId),
     /// Writes parked usage off, on an operator's request.
@@ -310,6 +322,8 @@ pub struct ReadSummary {
     pub number: u64,
     /// The org.
     pub org: Org,
+    /// The feature.
+    pub feature: Feature,
     /// The item.
     pub item: Item,
     /// The period.
@@ -332,6 +346,8 @@ pub enum Summed {
         /// The first second of the minute.
         start: i64,
     },
+    /// The events of a meter in the period. It is answered with [`Event::Counted`].
+    Period(Meter),
 }
 
 /// Why an event was refused. Nothing has changed.

@@ -2,7 +2,8 @@
 
 use super::super::values::{Aggregate, Feature, Item, Org, Time};
 use super::accept::GRACE;
-use super::{Answer, Parked, Refusal, ReservationState, State, Total, TotalId};
+use super::dropped::park_dropped;
+use super::{Answer, Refusal, ReservationState, State, Total, TotalId};
 
 /// The used quantity on one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,11 +133,8 @@ impl State {
         let dropped = expected.saturating_sub(billed).min(told);
         if total.meter.is_some() && total.aggregate == Aggregate::Sum && dropped > 0 {
             // Stripe has accepted events and dropped them later.
-            total.delivery.told = told - dropped;
-            total.parked = Some(Parked {
-                reason: "Stripe has accepted it, and has not billed it".into(),
-                since: now,
-            });
+            let reason = "Stripe has accepted it, and has not billed it";
+            park_dropped(&mut total, told - dropped, reason, now);
         } else {
             total.settled = Some(billed);
         }

@@ -7,7 +7,7 @@
 use super::super::values::{Aggregate, HOUR, MINUTE, Meter, Target, Time};
 use super::deliver::{REPEATABLE, URGENT, has_passed, read};
 use super::event::{MeterEvent, Move, Seal, Sealed, Summed};
-use super::total::{LARGEST_ON_METER, OpenSet, Parked, Total, TotalId, minute_of};
+use super::total::{Check, LARGEST_ON_METER, OpenSet, Parked, Total, TotalId, minute_of};
 use super::{Answer, Refusal, State};
 
 /// How long after a period's end its events still count. Stripe finalizes its invoice an hour after the end.
@@ -36,6 +36,8 @@ enum Step {
     Wait,
     /// To read whether Stripe has counted the last event.
     Decide,
+    /// To read what Stripe has counted of the total, because it has dropped events.
+    Compare,
     /// To move what no longer counts with the period.
     MoveLate,
     /// To continue the level in the next period.
@@ -57,6 +59,14 @@ impl Step {
         // The preview is that of the running period.
         if !total.adopted && now < total.period.end {
             return Self::Adopt;
+        }
+        // After that, settlement compares.
+        if total.delivery.check == Check::BeforeNext && now < counted_until(total) {
+            return if is_comparable(total, now) {
+                Self::Compare
+            } else {
+                Self::Wait
+            };
         }
         if total.needs_set() {
             return if now < counted_until(total) {
@@ -103,6 +113,7 @@ pub(super) fn is_due(total: &Total, seal: &Seal, now: Time) -> bool {
     let may_follow = has_passed(delivery.sent, GAP, now);
     match step {
         Step::Nothing | Step::Wait => false,
+        Step::Compare => true,
         Step::Adopt | Step::Send => {
             is_urgent || may_follow && has_passed(delivery.changed, seal.deliver_after, now)
         }
@@ -158,6 +169,9 @@ impl State {
                 let minute = Summed::Minute { meter, start };
                 sealed.summaries.push(read(&total, minute));
             }
+            Step::Compare => sealed
+                .summaries
+                .push(read(&total, Summed::Period(meter.clone()))),
             step @ (Step::MoveLate | Step::Continue) => sealed.moves.push(Move {
                 total: total.id,
                 org: total.org.clone(),

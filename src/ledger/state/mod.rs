@@ -9,6 +9,7 @@
 
 mod accept;
 mod deliver;
+mod dropped;
 mod event;
 mod figures;
 mod level;
@@ -189,6 +190,12 @@ impl State {
             } => self.summary(*total, *number, *value, now),
             Event::TooLate { total, next } => self.too_late(*total, next.as_ref(), now),
             Event::Continue { total, target } => self.continue_level(*total, target, now),
+            Event::Dropped(total) => self.dropped(*total, now),
+            Event::Counted {
+                total,
+                number,
+                value,
+            } => self.counted(*total, *number, *value, now),
             Event::Retry(total) => self.retry(*total, now),
             Event::WriteOff(total) => self.write_off(*total, now),
             Event::Settle { total, billed } => self.settle(*total, *billed, now),

@@ -2,6 +2,7 @@
 
 mod cases;
 mod delivery;
+mod dropped;
 mod meters;
 mod model;
 #[cfg(not(feature = "postgres"))]

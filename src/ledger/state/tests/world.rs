@@ -242,7 +242,7 @@ impl World {
             let aggregate = total.aggregate;
             let value = match &read.of {
                 Summed::Records => self.stripe.summary(&read.item, read.period, aggregate),
-                Summed::Preview => {
+                Summed::Preview | Summed::Period(_) => {
                     let meter = total.meter.as_ref().expect("it has one");
                     let period = read.period.start.seconds()..read.period.end.seconds();
                     self.meters.counted(meter, period, aggregate)
@@ -252,10 +252,19 @@ impl World {
                 }
             };
             let (total, number) = (read.total, read.number);
-            self.submit(&Event::Summary {
-                total,
-                number,
-                value,
+            let counted = matches!(read.of, Summed::Period(_));
+            self.submit(&if counted {
+                Event::Counted {
+                    total,
+                    number,
+                    value,
+                }
+            } else {
+                Event::Summary {
+                    total,
+                    number,
+                    value,
+                }
             });
         }
         for one in sealed.moves {

@@ -61,6 +61,8 @@ impl Concerned {
             | Event::Summary { total, .. }
             | Event::TooLate { total, .. }
             | Event::Continue { total, .. }
+            | Event::Dropped(total)
+            | Event::Counted { total, .. }
             | Event::Retry(total)
             | Event::WriteOff(total)
             | Event::Settle { total, .. } => self.totals.push(total.0.cast_signed()),

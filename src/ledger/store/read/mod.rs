@@ -197,6 +197,29 @@ impl Reader {
         )
     }
 
+    /// The unsettled totals of which a meter was sent something: those of that meter, or of these items.
+    pub fn sent_to_meter(
+        &self,
+        meter: Option<&str>,
+        items: &[&str],
+    ) -> Result<Vec<Total>, StoreError> {
+        let (column, values) = match &meter {
+            Some(meter) => ("meter", std::slice::from_ref(meter)),
+            None => ("item", items),
+        };
+        if values.is_empty() {
+            return Ok(Vec::new());
+        }
+        let places: Vec<String> = (1..=values.len()).map(|n| format!("${n}")).collect();
+        let values: Vec<Value> = values.iter().map(|one| text(one)).collect();
+        let condition = format!(
+            "{column} IN ({}) AND meter IS NOT NULL AND settled IS NULL AND parked_since IS NULL \
+             AND set_number > 0 ORDER BY id",
+            places.join(", ")
+        );
+        self.totals_where(&condition, &values)
+    }
+
     /// At most `most` delivered, unsettled totals whose periods ended before `before`, oldest first.
     pub fn unsettled(&self, before: Time, most: usize) -> Result<Vec<Total>, StoreError> {
         let before = before.millis();

@@ -1,0 +1,73 @@
+//! Events that Stripe has accepted and dropped later: its report names a few of them, and the meter tells how much it lacks.
+
+use super::super::values::{Aggregate, Time};
+use super::total::{Check, Parked, Total, TotalId};
+use super::{Answer, Refusal, State};
+
+impl State {
+    /// Has what the meter has counted of a total compared before anything else is sent for it.
+    pub(super) fn dropped(&mut self, id: TotalId, now: Time) -> Result<Answer, Refusal> {
+        let mut total = self.owned(id)?;
+        if total.meter.is_none() || total.delivery.number == 0 || !is_live(&total) {
+            return Ok(Answer::Ignored);
+        }
+        total.delivery.check = Check::BeforeNext;
+        self.keep(total, now);
+        Ok(Answer::Done)
+    }
+
+    /// Parks what the meter has not counted of a total. `value` was read when Stripe had had the time to process all of it.
+    pub(super) fn counted(
+        &mut self,
+        id: TotalId,
+        number: u64,
+        value: i64,
+        now: Time,
+    ) -> Result<Answer, Refusal> {
+        let mut total = self.owned(id)?;
+        let delivery = &mut total.delivery;
+        let is_asked = delivery.check == Check::BeforeNext && delivery.open.is_none();
+        if !is_asked || delivery.number != number || !is_live(&total) {
+            return Ok(Answer::Ignored);
+        }
+        total.delivery.check = Check::No;
+        let has = match total.aggregate {
+            Aggregate::Sum => value.saturating_sub(total.others).max(0),
+            Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => value,
+        };
+        let told = total.delivery.told;
+        let lacks = has < told || total.aggregate.is_level() && has != told;
+        // Settlement decides about what cannot be told apart from another item's.
+        if !lacks || self.shares_meter(&total) {
+            self.keep(total, now);
+            return Ok(Answer::Done);
+        }
+        let reason = "Stripe has accepted it, and has dropped it";
+        park_dropped(&mut total, has, reason, now);
+        let n = total.n - total.delivery.told;
+        self.keep(total, now);
+        Ok(Answer::Late { n, parked: true })
+    }
+
+    /// Whether another item of the feature has the total's meter in the same period.
+    fn shares_meter(&self, total: &Total) -> bool {
+        let mut others = self.totals_of(&total.org, &total.feature).into_iter();
+        others.any(|other| {
+            let is_same = other.meter == total.meter && other.period.start == total.period.start;
+            is_same && other.id != total.id
+        })
+    }
+}
+
+fn is_live(total: &Total) -> bool {
+    total.parked.is_none() && total.settled.is_none()
+}
+
+/// Parks what Stripe has accepted and does not bill. `has` is what it bills.
+pub(super) fn park_dropped(total: &mut Total, has: i64, reason: &str, now: Time) {
+    total.delivery.told = has;
+    total.parked = Some(Parked {
+        reason: reason.into(),
+        since: now,
+    });
+}
