@@ -17,7 +17,7 @@ use super::session::SANDBOX_KEY;
 use crate::api;
 use crate::background::Tasks;
 use crate::config::{self, ListenAddr, SANDBOX_ADDR};
-use crate::domain::{Domain, Memory};
+use crate::domain::{Domain, METER_ERRORS, Memory};
 use crate::server;
 use stripe_sandbox::{Options, Sandbox};
 
@@ -114,13 +114,15 @@ impl Embedded {
         self.pages.as_deref().unwrap_or(&self.url)
     }
 
-    /// Makes it deliver its events to the API at `listener`. Returns the signing secret.
-    pub(super) fn deliver_to(&self, listener: &TcpListener) -> anyhow::Result<SecretString> {
+    /// Makes it deliver its events, and its meters' errors, to the API at `listener`. Returns the signing secrets.
+    pub(super) fn deliver_to(&self, listener: &TcpListener) -> anyhow::Result<[SecretString; 2]> {
         let addr = ListenAddr::from(listener.local_addr()?);
         let url = format!("http://{}{}", addr.reachable(), api::WEBHOOK_PATH);
-        let secret = self.sandbox.webhook_endpoint(SANDBOX_KEY, &url, &["*"]);
+        let sandbox = &self.sandbox;
+        let secret = sandbox.webhook_endpoint(SANDBOX_KEY, &url, &["*"])?;
+        let thin = sandbox.event_destination(SANDBOX_KEY, &url, &METER_ERRORS)?;
         self.host.webhook.get_or_init(|| url);
-        Ok(secret?.into())
+        Ok([secret.into(), thin.into()])
     }
 
     /// Clears the server's memory whenever the sandbox is reset.

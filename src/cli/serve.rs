@@ -105,7 +105,7 @@ pub(super) async fn run_for(
         .as_ref()
         .filter(|_| tls.is_none() && !settings.cloud)
     {
-        webhook_secrets.push(sandbox.deliver_to(&listener)?);
+        webhook_secrets.extend(sandbox.deliver_to(&listener)?);
     }
     app.webhook = WebhookSecrets::new(webhook_secrets, Clock::system());
 

@@ -6,17 +6,18 @@ use url::Url;
 use super::error::usage;
 use super::{Context, output};
 use crate::api::WEBHOOK_PATH;
-use crate::domain::{EventTypes, WebhookEndpoint};
+use crate::domain::{Error, EventTypes, WebhookEndpoint};
 
 /// Arguments of `tier webhook`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  tier webhook create https://tier.example     prints the secret, for the server's STRIPE_WEBHOOK_SECRET
+  tier webhook create https://tier.example     prints the secrets, for the server's STRIPE_WEBHOOK_SECRET
   tier webhook list
   tier webhook delete we_1NcY3v
 
-The endpoint is made in the account of STRIPE_API_KEY, also where TIER_BASE_URL names a server.")]
+The endpoint is made in the account of STRIPE_API_KEY, also where TIER_BASE_URL names a server.
+An event destination is made with it, for usage on meters that Stripe drops. It has its own secret.")]
 pub(super) struct Webhook {
     #[command(subcommand)]
     what: What,
@@ -52,14 +53,21 @@ pub(super) async fn run(context: &Context, arguments: &Webhook) -> anyhow::Resul
             }
             let path = url.path().trim_end_matches('/').to_owned();
             url.set_path(if path.is_empty() { WEBHOOK_PATH } else { &path });
-            created(
-                context,
-                &domain
-                    .create_webhook(url.as_str(), EventTypes::Relevant)
-                    .await?,
-            )
+            let types = EventTypes::Relevant;
+            let endpoint = domain.create_webhook(url.as_str(), types).await?;
+            let destination = domain.create_event_destination(url.as_str()).await;
+            created(context, &endpoint, destination)
         }
-        What::List => list(context, &domain.webhooks().await?),
+        What::List => {
+            let mut all = domain.webhooks().await?;
+            match domain.event_destinations().await {
+                Ok(destinations) => all.extend(destinations),
+                Err(error) => output::note(format_args!(
+                    "the event destinations, which deliver meters' errors, cannot be listed: {error}"
+                )),
+            }
+            list(context, &all)
+        }
         What::Delete { id } => {
             domain.delete_webhook(id).await?;
             output::done(format_args!("deleted {id}"))
@@ -67,13 +75,41 @@ pub(super) async fn run(context: &Context, arguments: &Webhook) -> anyhow::Resul
     }
 }
 
-fn created(context: &Context, endpoint: &WebhookEndpoint) -> anyhow::Result<()> {
+/// An endpoint, with the destination of thin events at its URL.
+#[derive(serde::Serialize)]
+struct Created<'a> {
+    #[serde(flatten)]
+    endpoint: &'a WebhookEndpoint,
+    event_destination: Option<&'a WebhookEndpoint>,
+}
+
+fn created(
+    context: &Context,
+    endpoint: &WebhookEndpoint,
+    destination: Result<WebhookEndpoint, Error>,
+) -> anyhow::Result<()> {
+    let destination = match destination {
+        Ok(destination) => Some(destination),
+        Err(error) => {
+            output::note(format_args!(
+                "Stripe will not tell the server of usage on meters that it drops, which is found when a period is \
+                 settled: no event destination could be created: {error}"
+            ));
+            None
+        }
+    };
     if context.global.json {
-        return output::json(endpoint);
+        return output::json(&Created {
+            endpoint,
+            event_destination: destination.as_ref(),
+        });
     }
-    output::done(format_args!("{} delivers to {}", endpoint.id, endpoint.url))?;
-    let secret = endpoint.secret.as_deref().unwrap_or_default();
-    output::line(format_args!("STRIPE_WEBHOOK_SECRET={secret}"))
+    let all = || [endpoint].into_iter().chain(&destination);
+    for one in all() {
+        output::done(format_args!("{} delivers to {}", one.id, one.url))?;
+    }
+    let secrets: Vec<&str> = all().filter_map(|one| one.secret.as_deref()).collect();
+    output::line(format_args!("STRIPE_WEBHOOK_SECRET={}", secrets.join(",")))
 }
 
 fn list(context: &Context, endpoints: &[WebhookEndpoint]) -> anyhow::Result<()> {

@@ -173,8 +173,37 @@ impl Domain {
                 format!("{} has another API version than {}", other.id, CLASSIC.0),
                 format!("tier webhook delete {}, and create it again", other.id),
             ),
-            None => Finding::ok(check, format!("{} delivers to {}", first.id, first.url)),
+            None => match self.advice_on_meter_errors(check, path).await {
+                Some(advice) => advice,
+                None => Finding::ok(check, format!("{} delivers to {}", first.id, first.url)),
+            },
         }
+    }
+
+    /// What to do if the server does not learn of usage that meters have dropped.
+    async fn advice_on_meter_errors(&self, check: &str, path: &str) -> Option<Finding> {
+        if !matches!(self.generation().await, Ok(Generation::Meters)) {
+            return None;
+        }
+        let mut destinations = match self.event_destinations().await {
+            Ok(destinations) => destinations.into_iter(),
+            Err(error) => {
+                return Some(Finding::advice(
+                    check,
+                    format!("the event destinations cannot be read: {error}"),
+                    "nothing: what Stripe drops of meters is found when a period is settled",
+                ));
+            }
+        };
+        if destinations.any(|one| one.url.ends_with(path) && one.status == "enabled") {
+            return None;
+        }
+        Some(Finding::advice(
+            check,
+            "no event destination delivers meters' reports of dropped usage to a server of Tier's",
+            "delete the endpoint with tier webhook delete, and create it again, which also creates the destination: \
+             until then, what Stripe drops is found when a period is settled",
+        ))
     }
 
     async fn examine_generation(&self, probes: bool) -> Finding {
