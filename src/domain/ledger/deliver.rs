@@ -252,7 +252,11 @@ impl Domain {
                 value => value.map(|value| value.unwrap_or(0)).map_err(Error::from),
             },
             Summed::Preview => self.shown_of_item(&read.org, item).await,
-            Summed::Period(meter) => self.counted_in_period(meter, read.period).await,
+            Summed::Period(meter) => match self.counted_in_period(meter, read.period).await {
+                // Nothing more is billed to a deleted customer.
+                Err(Error::CustomerVanished { .. }) => Ok(0),
+                counted => counted,
+            },
             Summed::Minute { meter, start } => self.counted_in_minute(meter, *start).await,
         };
         let value = match value {

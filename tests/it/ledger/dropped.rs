@@ -192,6 +192,26 @@ async fn a_report_of_more_than_it_names_concerns_all_that_was_sent() {
     assert_eq!(parked, orgs.map(|org| (org.to_owned(), 3)));
 }
 
+/// Stripe accepts its events, and counts none.
+#[tokio::test]
+async fn usage_of_a_deleted_customer_is_parked() {
+    let (app, _server) = start().await;
+    app.report_n("calls", 10).await;
+    app.deliver_all().await;
+    app.report_n("calls", 7).await;
+    let org = app.get("/v1/whois?org=org:a").await.ok().json();
+    let customer = org["stripe_id"].as_str().expect("an id");
+    app.stripe_delete(&format!("/v1/customers/{customer}"))
+        .await;
+    deliver(&app, MINUTE).await;
+    app.advance(REPORTED);
+    app.sandbox().deliveries_settled().await;
+    assert_eq!(reported_errors(&app), 1);
+    deliver(&app, 6 * MINUTE).await;
+    let parked = parked(&app).await;
+    assert_eq!((parked[0].n, parked[0].total), (17, 17));
+}
+
 #[tokio::test]
 async fn reports_of_other_meters_and_forged_ones_change_nothing() {
     let (app, _server) = start().await;
