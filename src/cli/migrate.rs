@@ -1,5 +1,6 @@
 //! `tier migrate`: moves all orgs of a plan to another one.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -26,16 +27,22 @@ const PAGE: usize = 100;
 Each org that has the plan, or is to get it, is moved as by `tier subscribe`: its trial, coupon, quantities, other plans \
 and what is scheduled for it stay. A migration that was interrupted goes on with --id; no org is moved twice.
 
+--to-meters is for an account whose metered prices are billed by usage records, which Stripe's present API does not know. Each \
+of its plans on sale is pushed again with billing meters, as the next version, and each org gets a new subscription there \
+when its billing period ends. Plans without metered features stay.
+
 Examples:
   tier migrate --dry-run plan:pro@1 plan:pro@2     whose bill becomes what
   tier migrate plan:pro@1 plan:pro@2
   tier migrate --at period-end plan:pro@1 plan:pro@2
   tier migrate --org org:acme --org org:b plan:pro@1 plan:pro@2
+  tier migrate --to-meters --dry-run               what would move
+  tier migrate --to-meters                         at the end of each billing period
   tier migrate --id mig_0123456789abcdef           goes on")]
 pub(super) struct Migrate {
-    /// When: now, period-end, or a date like 2030-01-31 or 2030-01-31T12:00:00Z
-    #[arg(long, default_value = "now", value_parser = at)]
-    at: String,
+    /// When: now, period-end, or a date like 2030-01-31 or 2030-01-31T12:00:00Z [default: now, with --to-meters period-end]
+    #[arg(long, value_parser = at)]
+    at: Option<String>,
 
     /// Only this org; repeatable
     #[arg(long = "org", value_name = "ORG")]
@@ -45,19 +52,23 @@ pub(super) struct Migrate {
     #[arg(long)]
     dry_run: bool,
 
+    /// Move all orgs from usage records to billing meters
+    #[arg(long, conflicts_with_all = ["from", "to"])]
+    to_meters: bool,
+
     /// Continue an interrupted migration
-    #[arg(long, value_name = "ID", conflicts_with_all = ["at", "orgs", "dry_run", "from", "to"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["at", "orgs", "dry_run", "to_meters", "from", "to"])]
     id: Option<String>,
 
     #[command(flatten)]
     confirmation: Confirmation,
 
     /// The plan to move orgs from, as plan:NAME@VERSION
-    #[arg(required_unless_present = "id")]
+    #[arg(required_unless_present_any = ["id", "to_meters"])]
     from: Option<String>,
 
     /// The plan to move them to
-    #[arg(required_unless_present = "id")]
+    #[arg(required_unless_present_any = ["id", "to_meters"])]
     to: Option<String>,
 }
 
@@ -108,7 +119,14 @@ impl Migrate {
         if let Some(id) = &self.id {
             return json!({ "id": id });
         }
-        let mut request = json!({ "from": self.from, "to": self.to, "at": self.at });
+        let mut request = if self.to_meters {
+            json!({ "to_meters": true })
+        } else {
+            json!({ "from": self.from, "to": self.to })
+        };
+        if let Some(at) = &self.at {
+            request["at"] = json!(at);
+        }
         if !self.orgs.is_empty() {
             request["orgs"] = json!(self.orgs);
         }
@@ -117,12 +135,15 @@ impl Migrate {
 
     /// The question to the person.
     fn question(&self) -> String {
-        match (&self.id, &self.from, &self.to) {
-            (None, Some(from), Some(to)) => {
-                let whom = match self.orgs.len() {
-                    0 => "all orgs".to_owned(),
-                    named => output::plural(named, "org"),
-                };
+        let whom = match self.orgs.len() {
+            0 => "all orgs".to_owned(),
+            named => output::plural(named, "org"),
+        };
+        match (&self.from, &self.to) {
+            _ if self.to_meters => {
+                format!("Move {whom} from usage records to billing meters in the live account?")
+            }
+            (Some(from), Some(to)) => {
                 format!("Move {whom} from {from} to {to} in the live account?")
             }
             _ => "Continue the migration in the live account?".to_owned(),
@@ -196,9 +217,24 @@ async fn until_done(client: &Client, id: &str, total: usize) -> anyhow::Result<A
 /// Prints what would change for each org, and for all bills together.
 async fn show_plan(context: &Context, client: &Client, arguments: &Migrate) -> anyhow::Result<()> {
     let pages = plan(client, arguments.request());
-    let (moves, failed) = output::watched("asking Stripe", pages).await?;
+    let Planned {
+        moves,
+        failed,
+        plans,
+    } = output::watched("asking Stripe", pages).await?;
     if context.global.json {
-        return output::json(&json!({ "orgs": moves, "failed": failed }));
+        let mut all = json!({ "orgs": moves, "failed": failed });
+        if let Some(plans) = plans {
+            all["plans"] = plans;
+        }
+        return output::json(&all);
+    }
+    let plans: BTreeMap<String, String> = plans
+        .map(serde_json::from_value)
+        .transpose()?
+        .unwrap_or_default();
+    for (from, to) in plans {
+        output::line(format_args!("{from} becomes {to}"))?;
     }
     let moves: Vec<Move> = serde_json::from_value(moves.into())?;
     let failed: Vec<Failure> = serde_json::from_value(failed.into())?;
@@ -213,11 +249,22 @@ async fn show_plan(context: &Context, client: &Client, arguments: &Migrate) -> a
     output::line(summary)
 }
 
-/// The rows of all pages, and the orgs that cannot be moved.
-async fn plan(client: &Client, mut request: Value) -> anyhow::Result<(Vec<Value>, Vec<Value>)> {
+/// A dry run.
+#[derive(Default)]
+struct Planned {
+    /// The rows of all pages.
+    moves: Vec<Value>,
+    /// The orgs that cannot be moved.
+    failed: Vec<Value>,
+    /// The plans that are exchanged, if these were not named.
+    plans: Option<Value>,
+}
+
+/// Reads all pages.
+async fn plan(client: &Client, mut request: Value) -> anyhow::Result<Planned> {
     request["dry_run"] = json!(true);
     request["limit"] = json!(PAGE);
-    let (mut moves, mut failed) = (Vec::new(), Vec::new());
+    let mut planned = Planned::default();
     loop {
         let answer = client.post(PATH, &request).await?;
         let mut page: Value = answer.decode()?;
@@ -226,10 +273,11 @@ async fn plan(client: &Client, mut request: Value) -> anyhow::Result<(Vec<Value>
                 into.extend(rows);
             }
         };
-        take("orgs", &mut moves);
-        take("failed", &mut failed);
+        take("orgs", &mut planned.moves);
+        take("failed", &mut planned.failed);
+        planned.plans = page.get_mut("plans").map(Value::take);
         match page["next"].take() {
-            Value::Null => return Ok((moves, failed)),
+            Value::Null => return Ok(planned),
             next => request["after"] = next,
         }
     }

@@ -227,6 +227,32 @@ impl Catalog {
         self.expand(&[Reference::Plan(plan.clone())])
     }
 
+    /// All features, by name.
+    pub(super) fn all(&self) -> impl Iterator<Item = &PricedFeature> {
+        self.features.values()
+    }
+
+    /// Adds those copies of plans that were not created yet, with meters and without real prices.
+    pub(super) fn add_copies(&mut self, copies: &BTreeMap<PlanName, PlanName>) -> Result<()> {
+        for (plan, copy) in copies {
+            for feature in self.plan(plan)? {
+                let name = feature.name.feature().on(copy);
+                self.plans
+                    .entry(copy.clone())
+                    .or_default()
+                    .insert(name.clone());
+                let price_id = name.to_string();
+                self.features.entry(name.clone()).or_insert(PricedFeature {
+                    name,
+                    price_id,
+                    generation: feature.metered.then_some(Generation::Meters),
+                    ..feature
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// The versions of a plan, sorted.
     pub(super) fn versions(&self, name: &str) -> Vec<&PlanName> {
         let all = self.plans.keys();

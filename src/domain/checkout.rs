@@ -71,7 +71,7 @@ impl Purchase {
     fn new(
         features: &[PricedFeature],
         current: Option<&Subscription>,
-        unmetered: Generation,
+        generation: Generation,
         now: i64,
     ) -> Self {
         let state = current.map_or(CurrentState::Nothing, CurrentState::Subscribed);
@@ -87,10 +87,6 @@ impl Purchase {
         let own = own.filter(|(key, _)| !key.starts_with("tier."));
         let own = own.map(|(key, value)| (key.clone(), value.clone()));
         let mut metadata: Metadata = own.collect();
-        let metered = features.iter().find_map(|feature| feature.generation);
-        let generation = metered
-            .or_else(|| current.map(Subscription::generation))
-            .unwrap_or(unmetered);
         generation::mark(&mut metadata, generation);
         Self {
             items: items.collect(),
@@ -229,8 +225,11 @@ impl Domain {
         let current = found.current.filter(Subscription::grants);
         let now = self.now().await?;
         let metered = features.iter().find_map(|one| one.generation);
-        let unmetered = self.generation_of_new(metered).await?;
-        let purchase = Purchase::new(features, current.as_ref(), unmetered, now);
+        let generation = match metered.or_else(|| current.as_ref().map(Subscription::generation)) {
+            Some(generation) => generation,
+            None => self.generation_of_new().await?,
+        };
+        let purchase = Purchase::new(features, current.as_ref(), generation, now);
         let before = match key {
             // The org may have bought it already.
             Some(_) => Before::Unknown,

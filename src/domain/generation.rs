@@ -5,6 +5,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use chrono::SecondsFormat;
+
 use super::catalog::PricedFeature;
 use super::plan_change::{CurrentState, ResolvedPhase};
 use super::{Domain, Error, Result};
@@ -59,32 +61,32 @@ impl Schedule {
     }
 }
 
-/// Checks that the org can change to `features`. `later`: the first of them do not begin now.
+/// Checks that the org can change to `features`, from `later` (Unix seconds) or now.
 ///
 /// # Errors
 /// [`Error::Invalid`] if the features are of both generations, or if the org's subscription is of another one and the
-/// change does not begin now.
+/// change begins neither now nor at the end of its billing period.
 pub(super) fn check_generation<'a>(
     state: CurrentState<'_>,
     features: impl IntoIterator<Item = &'a PricedFeature>,
-    later: bool,
+    later: Option<i64>,
 ) -> Result<()> {
     let Some(asked) = generation_of(features)? else {
         return Ok(());
     };
-    let stays = match state {
-        CurrentState::Nothing => true,
-        CurrentState::NotStarted(schedule) => schedule.generation() == asked,
-        CurrentState::Subscribed(subscription) => subscription.generation() == asked || !later,
+    let CurrentState::Subscribed(subscription) = state else {
+        return Ok(());
     };
-    if stays {
+    let ends = subscription.current_period_end;
+    if subscription.generation() == asked || later.is_none_or(|later| later == ends) {
         return Ok(());
     }
-    Err(Error::Invalid(
+    let ends = chrono::DateTime::from_timestamp(ends, 0).unwrap_or_default();
+    let ends = ends.to_rfc3339_opts(SecondsFormat::Secs, true);
+    Err(Error::Invalid(format!(
         "the org's plan is billed by usage records and the new one by billing meters, or the other way round: such a \
-         change needs a new subscription, which can only begin now"
-            .to_owned(),
-    ))
+         change needs a new subscription, which can begin now or at the end of the billing period, {ends}"
+    )))
 }
 
 /// The generation of the metered features; none if no feature is metered.
@@ -218,15 +220,8 @@ impl Domain {
         }
     }
 
-    /// The generation of a new subscription: that of its metered features, or else of new plans when prices were last
-    /// read.
-    pub(super) async fn generation_of_new(
-        &self,
-        metered: Option<Generation>,
-    ) -> Result<Generation> {
-        if let Some(generation) = metered {
-            return Ok(generation);
-        }
+    /// The generation of new plans when prices were last read. A new subscription that sells nothing metered is of it.
+    pub(super) async fn generation_of_new(&self) -> Result<Generation> {
         if let GenerationSetting::Fixed(generation) = self.generation {
             return Ok(generation);
         }

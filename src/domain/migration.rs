@@ -11,12 +11,12 @@ mod progress;
 mod record;
 mod run;
 mod targets;
+mod to_meters;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalog::{Catalog, PricedFeature};
-use super::generation::generation_of;
-use super::refs::{FeatureName, FeaturePlan, OrgName, PlanName};
+use super::refs::{FeatureName, OrgName, PlanName};
 use super::{Domain, Error, Result};
 
 pub(super) use progress::Migrations;
@@ -33,14 +33,37 @@ const NOTED: usize = 15;
 /// A request to move orgs: which, to which plan, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migrate {
-    /// The plan to move orgs from.
-    pub from: PlanName,
-    /// The plan to move them to.
-    pub to: PlanName,
+    /// What they get, and in place of what.
+    pub exchange: Exchange,
     /// When to move each org.
     pub at: MigrateAt,
     /// The orgs to move. None: all that have the plan, or are scheduled to get it.
     pub orgs: Option<BTreeSet<OrgName>>,
+}
+
+/// What an org gets, and in place of what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exchange {
+    /// One plan in place of another.
+    Plan {
+        /// The plan that an org has.
+        from: PlanName,
+        /// The plan that it gets.
+        to: PlanName,
+    },
+    /// Plans with meters in place of equal ones that are billed by usage records: those by these. Orgs that have only
+    /// some features of a plan get these features.
+    ToMeters(BTreeMap<PlanName, PlanName>),
+}
+
+impl Exchange {
+    /// The plans, each with the one that replaces it.
+    fn plans(&self) -> Vec<(&PlanName, &PlanName)> {
+        match self {
+            Self::Plan { from, to } => vec![(from, to)],
+            Self::ToMeters(copies) => copies.iter().collect(),
+        }
+    }
 }
 
 /// When an org is moved.
@@ -101,6 +124,8 @@ pub struct MigrationPlan {
     pub failed: Vec<MigrationFailure>,
     /// The last org of the page, if there are more.
     pub next: Option<OrgName>,
+    /// What is exchanged.
+    pub exchange: Exchange,
 }
 
 /// The change that a migration would make to an org.
@@ -122,6 +147,8 @@ pub struct PlannedMove {
 struct Terms {
     catalog: Catalog,
     swap: Swap,
+    /// Whether the new plans have the same prices as the old ones.
+    is_equal: bool,
 }
 
 impl Domain {
@@ -214,71 +241,65 @@ impl Domain {
         after: Option<&OrgName>,
     ) -> Result<MigrationPlan> {
         let terms = self.check_migration(request).await?;
+        self.plan_with(&terms, request, limit, after).await
+    }
+
+    async fn plan_with(
+        &self,
+        terms: &Terms,
+        request: &Migrate,
+        limit: usize,
+        after: Option<&OrgName>,
+    ) -> Result<MigrationPlan> {
         let record = Record::new(String::new(), request.clone(), self.test_clock.as_deref());
-        let targets = self.migration_targets(&record, &terms).await?.orgs;
+        let targets = self.migration_targets(&record, terms).await?.orgs;
         let begin = after.map_or(0, |after| targets.partition_point(|one| one.org <= *after));
         let page = &targets[begin..targets.len().min(begin + limit)];
-        let (moves, failed) = self.preview_moves(page, request.at, &terms).await?;
+        let (moves, failed) = self.preview_moves(page, request.at, terms).await?;
         let last = page.last().filter(|_| begin + page.len() < targets.len());
         Ok(MigrationPlan {
             total: targets.len(),
             moves,
             failed,
             next: last.map(|last| last.org.clone()),
+            exchange: request.exchange.clone(),
         })
     }
 
     /// Checks a new request.
     async fn check_migration(&self, request: &Migrate) -> Result<Terms> {
-        if request.from == request.to {
+        if let Exchange::Plan { from, to } = &request.exchange
+            && from == to
+        {
             return Err(Error::Invalid(format!(
                 "from and to are the same plan: {:?}",
-                request.from.as_str()
+                from.as_str()
             )));
         }
-        if let MigrateAt::Time(at) = request.at
-            && at < self.now().await?
-        {
-            return Err(Error::Invalid("at must not be in the past".into()));
-        }
+        self.check_time(request).await?;
         self.check_migration_terms(request).await
+    }
+
+    async fn check_time(&self, request: &Migrate) -> Result<()> {
+        match request.at {
+            MigrateAt::Time(at) if at < self.now().await? => {
+                Err(Error::Invalid("at must not be in the past".into()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Checks what may have changed since a request was accepted.
     async fn check_migration_terms(&self, request: &Migrate) -> Result<Terms> {
         let terms = self.terms(request).await?;
-        let to = terms.catalog.plan(&request.to)?;
-        if to.iter().any(|feature| feature.archived) {
-            return Err(Error::PlanArchived(request.to.to_string()));
-        }
-        let from = terms.catalog.plan(&request.from)?;
-        generation_of(from.iter().chain(&to))?;
-        let currency = |plan: &[PricedFeature]| {
-            let first = plan.first();
-            first
-                .map(|feature| feature.billing.currency.clone())
-                .unwrap_or_default()
-        };
-        let (from, to) = (currency(&from), currency(&to));
-        if from != to {
-            return Err(Error::Invalid(format!(
-                "the currency of a subscription cannot change: from is in {from}, and to in {to}"
-            )));
-        }
+        terms.check(request)?;
         Ok(terms)
     }
 
+    /// The features of the plans.
     async fn terms(&self, request: &Migrate) -> Result<Terms> {
         let prices = self.billing().prices_with_tiers().await?;
-        let catalog = Catalog::new(prices);
-        let names = |plan: Vec<PricedFeature>| -> BTreeSet<FeaturePlan> {
-            plan.into_iter().map(|feature| feature.name).collect()
-        };
-        let swap = Swap {
-            from: names(catalog.plan(&request.from)?),
-            to: names(catalog.plan(&request.to)?),
-        };
-        Ok(Terms { catalog, swap })
+        Terms::new(Catalog::new(prices), &request.exchange)
     }
 
     /// The same account, on the test clock of a migration.
@@ -290,6 +311,66 @@ impl Domain {
                 ..self.clone()
             },
         }
+    }
+}
+
+impl Terms {
+    /// # Errors
+    /// [`Error::FeatureOrPlanNotFound`] if one of the plans is not in the catalog.
+    fn new(catalog: Catalog, exchange: &Exchange) -> Result<Self> {
+        let swap = match exchange {
+            Exchange::Plan { from, to } => {
+                let names = |plan: &PlanName| -> Result<BTreeSet<_>> {
+                    let features = catalog.plan(plan)?.into_iter();
+                    Ok(features.map(|feature| feature.name).collect())
+                };
+                Swap::whole(names(from)?, names(to)?)
+            }
+            Exchange::ToMeters(copies) => Swap::to_meters(&catalog, copies)?,
+        };
+        let is_equal = matches!(exchange, Exchange::ToMeters(_));
+        Ok(Self {
+            catalog,
+            swap,
+            is_equal,
+        })
+    }
+
+    /// Checks that the plans can be exchanged.
+    fn check(&self, request: &Migrate) -> Result<()> {
+        let plans = request.exchange.plans();
+        let mut plans = plans.into_iter();
+        plans.try_for_each(|(from, to)| self.check_plans(from, to, request.at))
+    }
+
+    fn check_plans(&self, from: &PlanName, to: &PlanName, at: MigrateAt) -> Result<()> {
+        let old = self.catalog.plan(from)?;
+        let new = self.catalog.plan(to)?;
+        if new.iter().any(|feature| feature.archived) {
+            return Err(Error::PlanArchived(to.to_string()));
+        }
+        let generation =
+            |plan: &[PricedFeature]| plan.iter().find_map(|feature| feature.generation);
+        let generations = generation(&old).zip(generation(&new));
+        if generations.is_some_and(|(old, new)| old != new) && matches!(at, MigrateAt::Time(_)) {
+            return Err(Error::Invalid(format!(
+                "{from} is billed by usage records and {to} by billing meters, or the other way round: at must be now or \
+                 period_end"
+            )));
+        }
+        let currency = |plan: &[PricedFeature]| {
+            let first = plan.first();
+            first
+                .map(|feature| feature.billing.currency.clone())
+                .unwrap_or_default()
+        };
+        let (old, new) = (currency(&old), currency(&new));
+        if old != new {
+            return Err(Error::Invalid(format!(
+                "the currency of a subscription cannot change: from is in {old}, and to in {new}"
+            )));
+        }
+        Ok(())
     }
 }
 

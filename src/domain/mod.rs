@@ -70,7 +70,7 @@ pub use ledger::{
 };
 pub use memory::Memory;
 pub use migration::{
-    Migrate, MigrateAt, MigrationFailure, MigrationPlan, MigrationState, PlannedMove,
+    Exchange, Migrate, MigrateAt, MigrationFailure, MigrationPlan, MigrationState, PlannedMove,
 };
 pub use org::{OrgAccount, OrgInfo, OrgInfoUpdate, PaymentMethods};
 pub use orgs::{

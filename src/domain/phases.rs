@@ -151,6 +151,12 @@ impl Domain {
                 timeline.precede(of_subscription(earlier, &schedules, &catalog));
             }
         }
+        if let (Some(current), Detail::History) = (&found.current, detail) {
+            let mut schedules = schedules.iter();
+            if let Some(successor) = schedules.find(|schedule| current.is_followed_by(schedule)) {
+                followed_by(&mut timeline.phases, successor, &catalog);
+            }
+        }
         if found.current.is_none() && detail == Detail::History {
             let mut not_started = schedules
                 .iter()
@@ -185,6 +191,14 @@ pub(super) fn phases_to_come(state: CurrentState<'_>, catalog: &Catalog, now: i6
     };
     phases.retain(|phase| phase.effective > now);
     phases
+}
+
+/// Replaces the end of a subscription by the phases of the schedule that follows it.
+pub(super) fn followed_by(phases: &mut Vec<Phase>, successor: &Schedule, catalog: &Catalog) {
+    let to_come = to_come(successor, catalog);
+    let starts = to_come.first().map(|first| first.effective);
+    phases.pop_if(|last| last.features.is_empty() && Some(last.effective) == starts);
+    phases.extend(to_come);
 }
 
 /// The phase in force of a subscription, and those to come.

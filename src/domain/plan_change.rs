@@ -20,6 +20,9 @@ use phases::{keep, mark_scheduled, period_end_of_long_phase, planned};
 /// How long Stripe lets a trial last: 730 days, in seconds.
 pub(super) const LONGEST_TRIAL: i64 = 730 * 24 * 60 * 60;
 
+/// In the metadata of a schedule's first phase: the id of the subscription of another generation that it follows.
+pub(super) const FOLLOWS: &str = "tier.follows";
+
 /// How many current and future phases Stripe lets a schedule have.
 const MAX_PHASES: usize = 10;
 
@@ -58,8 +61,8 @@ pub(super) struct Change<'a> {
     pub(super) automatic_tax: Option<bool>,
     /// The payment method of the subscription. None: no change.
     pub(super) payment_method: Option<&'a str>,
-    /// The generation of a new subscription that sells nothing metered.
-    pub(super) unmetered: Generation,
+    /// The generation of a first subscription that sells nothing metered. None: classic.
+    pub(super) unmetered: Option<Generation>,
     /// Unix seconds.
     pub(super) now: i64,
 }
@@ -128,19 +131,17 @@ pub(super) fn normalise(mut asked: Vec<ResolvedPhase>, now: i64) -> Result<Vec<R
     Ok(asked)
 }
 
-/// Decides what to do for a change.
+/// Decides what to do for a change. If the subscription is followed by another one, this is what ends it.
 pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Action {
     let current_plan = CurrentPlan::of(current_state, change.now);
-    let (phases, ends) = match change.asked.split_last() {
-        Some((last, before)) if last.features.is_empty() => (before, last.effective),
-        _ => (change.asked, None),
-    };
+    let (phases, ends) = phases_and_end(change);
     let Some(first) = phases.first() else {
         return end(current_state, &current_plan, change, ends);
     };
+    let new = generation(current_state, change);
     let plan = |start, kept: Option<NewPhase>, open_end| {
         let mut planned = planned(phases, ends, &current_plan, change.now, open_end);
-        if generation(current_state, change) == Generation::Meters {
+        if new == Generation::Meters {
             restart_periods(&mut planned, phases, current_state);
         }
         let begins = match &kept {
@@ -150,14 +151,7 @@ pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Act
         let phases = kept.into_iter().chain(planned).collect();
         NewSchedule {
             begins,
-            ..schedule(
-                current_state,
-                start,
-                phases,
-                ends.is_some(),
-                &current_plan,
-                change,
-            )
+            ..schedule(new, start, phases, ends.is_some(), &current_plan, change)
         }
     };
     match (current_state, first.effective) {
@@ -165,15 +159,20 @@ pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Act
         (CurrentState::Nothing, Some(at)) => {
             Action::Create(plan(ScheduleStart::At(at), None, None))
         }
-        (CurrentState::NotStarted(schedule), at) => Action::Replace(
-            schedule.id.clone(),
-            plan(at.map_or(ScheduleStart::Now, ScheduleStart::At), None, None),
-        ),
-        // A subscription stays of its generation. The new one supersedes it.
-        (CurrentState::Subscribed(subscription), None)
-            if subscription.generation() != generation(current_state, change) =>
-        {
-            Action::Create(plan(ScheduleStart::Now, None, None))
+        (CurrentState::NotStarted(schedule), at) => {
+            let plan = plan(at.map_or(ScheduleStart::Now, ScheduleStart::At), None, None);
+            if schedule.generation() == new {
+                Action::Replace(schedule.id.clone(), plan)
+            } else {
+                Action::Create(plan)
+            }
+        }
+        // A subscription stays of its generation. The new one supersedes it, or follows it.
+        (CurrentState::Subscribed(subscription), at) if subscription.generation() != new => {
+            match at {
+                None => Action::Create(plan(ScheduleStart::Now, None, None)),
+                Some(_) => end(current_state, &current_plan, change, at),
+            }
         }
         (CurrentState::Subscribed(subscription), None) => {
             let begins = ends_current_phase(subscription, &current_plan, first, change.now);
@@ -192,6 +191,48 @@ pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Act
                 plan(ScheduleStart::WithCurrentPhase, Some(kept), None),
             )
         }
+    }
+}
+
+/// The schedule of another generation that follows the org's subscription, which [`decide`] ends when it starts. None if
+/// the change needs none.
+pub(super) fn successor(
+    current_state: CurrentState<'_>,
+    change: Change<'_>,
+) -> Option<NewSchedule> {
+    let CurrentState::Subscribed(subscription) = current_state else {
+        return None;
+    };
+    let (phases, ends) = phases_and_end(change);
+    let starts = phases.first()?.effective?;
+    let new = generation(current_state, change);
+    if subscription.generation() == new {
+        return None;
+    }
+    let current_plan = CurrentPlan::of(current_state, change.now);
+    let mut planned = planned(phases, ends, &current_plan, change.now, None);
+    if new == Generation::Meters {
+        restart_periods(&mut planned, phases, current_state);
+    }
+    let first = planned.first_mut()?;
+    let predecessor = (FOLLOWS.to_owned(), subscription.id.clone());
+    first.metadata.extend([predecessor]);
+    let start = ScheduleStart::At(starts);
+    Some(schedule(
+        new,
+        start,
+        planned,
+        ends.is_some(),
+        &current_plan,
+        change,
+    ))
+}
+
+/// The phases that have features, and when the subscription is to end: none if it is not, or at once.
+fn phases_and_end(change: Change<'_>) -> (&[ResolvedPhase], Option<i64>) {
+    match change.asked.split_last() {
+        Some((last, before)) if last.features.is_empty() => (before, last.effective),
+        _ => (change.asked, None),
     }
 }
 
@@ -218,7 +259,7 @@ fn end(
             on_subscription(
                 subscription,
                 schedule(
-                    current_state,
+                    subscription.generation(),
                     ScheduleStart::WithCurrentPhase,
                     phases,
                     true,
@@ -232,14 +273,13 @@ fn end(
 
 /// A schedule of these phases. Settings that the change does not mention stay as they are.
 fn schedule(
-    current_state: CurrentState<'_>,
+    new: Generation,
     start: ScheduleStart,
     mut phases: Vec<NewPhase>,
     ends: bool,
     current_plan: &CurrentPlan,
     change: Change<'_>,
 ) -> NewSchedule {
-    let new = generation(current_state, change);
     mark_scheduled(&mut phases);
     for phase in &mut phases {
         generation::mark(&mut phase.metadata, new);
@@ -277,7 +317,7 @@ fn restart_periods(planned: &mut [NewPhase], asked: &[ResolvedPhase], state: Cur
 /// The generation after the change. Phases without metered features have that of the others, or stay as they are.
 fn generation(current_state: CurrentState<'_>, change: Change<'_>) -> Generation {
     generation::generation_of_phases(change.asked).unwrap_or_else(|| match current_state {
-        CurrentState::Nothing => change.unmetered,
+        CurrentState::Nothing => change.unmetered.unwrap_or(Generation::Classic),
         CurrentState::NotStarted(schedule) => schedule.generation(),
         CurrentState::Subscribed(subscription) => subscription.generation(),
     })

@@ -32,15 +32,20 @@ impl Domain {
 
     /// Reads the whole model, including archived plans.
     pub async fn pull_all(&self) -> Result<Pulled> {
-        let chosen = one_price_each(self.billing().prices_with_tiers().await?);
-        Ok(Pulled {
-            model: model(chosen.values().filter_map(PulledFeature::read)),
-            archived: archived_plans(&chosen),
-        })
+        Ok(Pulled::of(self.billing().prices_with_tiers().await?))
     }
 }
 
 impl Pulled {
+    /// The model of all prices.
+    pub(super) fn of(prices: Vec<Price>) -> Self {
+        let chosen = one_price_each(prices);
+        Self {
+            model: model(chosen.values().filter_map(PulledFeature::read)),
+            archived: archived_plans(&chosen),
+        }
+    }
+
     /// Like [`Model::to_json`], with the field `archived` of archived plans.
     pub fn to_json(&self) -> String {
         self.model.to_json_with(&self.archived)

@@ -21,7 +21,7 @@ mod refused;
 
 use super::migration::MIGRATIONS;
 use super::request_key::KEYS;
-use crate::billing::{Metadata, Schedule, Subscription, Write};
+use crate::billing::{Metadata, Schedule, SchedulePhase, Subscription, Write};
 
 pub(super) use attempts::{Attempts, Decisions, Refusal};
 pub(super) use refused::{RefusedWrites, refused_writes};
@@ -51,6 +51,15 @@ impl Revision {
     /// Writes into the metadata which migrations have moved the org.
     pub(super) fn note_migrations(&mut self, migrations: String) {
         self.migrations = Some(migrations);
+    }
+
+    /// The same decision for writes before the change itself, which do not say that the request is carried out.
+    pub(super) fn before_change(&self) -> Self {
+        Self {
+            request_keys: None,
+            migrations: None,
+            ..self.clone()
+        }
     }
 
     /// The clients' request keys to write into the metadata.
@@ -140,12 +149,15 @@ pub(super) fn is_marked(metadata: &Metadata) -> bool {
     metadata.contains_key(REVISION)
 }
 
+/// The revision that wrote a phase.
+pub(super) fn of_phase(phase: &SchedulePhase) -> u64 {
+    phase.metadata.as_ref().map_or(0, of)
+}
+
 fn of_schedule(schedule: &Schedule) -> u64 {
-    let phases = schedule.phases.iter();
-    let phases = phases.filter_map(|phase| phase.metadata.as_ref());
+    let phases = schedule.phases.iter().map(of_phase);
     phases
-        .chain([&schedule.metadata])
-        .map(of)
+        .chain([of(&schedule.metadata)])
         .max()
         .unwrap_or_default()
 }

@@ -11,10 +11,11 @@ mod payment;
 mod preparation;
 mod proration;
 mod sign_up;
+mod successor;
 mod transfer;
 mod usage_charge;
 
-pub(super) use change::MAX_SETTLEMENTS;
+pub(super) use change::{MAX_SETTLEMENTS, check_generations};
 pub(super) use customer_state::CustomerState;
 
 use super::org::OrgInfoUpdate;

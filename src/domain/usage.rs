@@ -125,7 +125,7 @@ impl Domain {
             return Ok(Read::unsubscribed(UsageSnapshot::default(), customer));
         };
         let has_others = !subscriptions.superseded.is_empty() || !subscriptions.others.is_empty();
-        let (used, carried) = if current.is_on_meters() {
+        let (mut used, carried) = if current.is_on_meters() {
             let (used, removed) = self.usage_on_meters(&current).await?;
             self.settle_levels_in_background(org, &current, &removed)
                 .await;
@@ -134,6 +134,10 @@ impl Domain {
             let used = self.complete_usage(customer, &current, lines?, has_others);
             (used.await?, self.carried_to_items(&current).await?)
         };
+        for level in self.levels_of_predecessor(&org.name, &current).await? {
+            let own = used.entry(level.to).or_default();
+            *own = if *own == 0 { level.n } else { *own };
+        }
         let usage = UsageSnapshot::new(&current, &used, &carried, plans);
         self.submit_others_usage(&in_ledger, &usage).await;
         Ok(Read {

@@ -6,6 +6,7 @@ mod orgs;
 mod push;
 mod random;
 mod refused;
+mod successor;
 
 use serde_json::{Value, json};
 use tier::billing::{CLASSIC, WITH_METERS};

@@ -4,6 +4,7 @@ mod crashes;
 mod later;
 mod money;
 mod refused;
+mod to_meters;
 mod together;
 
 use serde_json::{Value, json};

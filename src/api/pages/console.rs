@@ -14,7 +14,8 @@ use crate::api::{Role, Shared};
 use crate::domain::pricing::Model;
 use crate::domain::refs::PlanName;
 use crate::domain::{
-    self, ClockState, Domain, InvoicesQuery, Lane, Migrate, MigrateAt, OrgSearch, PricedPlan,
+    self, ClockState, Domain, Exchange, InvoicesQuery, Lane, Migrate, MigrateAt, OrgSearch,
+    PricedPlan,
 };
 use crate::web::{self, Change, Fragment, OrgView, OrgsView};
 
@@ -199,8 +200,10 @@ async fn change(domain: Domain, Org(org): Org, parameters: Parameters) -> Result
         ));
     };
     let request = Migrate {
-        from: from.clone(),
-        to: plan,
+        exchange: Exchange::Plan {
+            from: from.clone(),
+            to: plan,
+        },
         at,
         orgs: Some([org.clone()].into()),
     };

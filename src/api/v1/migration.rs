@@ -1,6 +1,6 @@
 //! Moves all orgs of a plan to another one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -16,10 +16,10 @@ use crate::api::json::Json;
 use crate::api::operation::{Access, Operation};
 use crate::api::values::Time;
 use crate::api::{Role, Shared};
-use crate::domain::refs::{FeatureName, OrgName};
+use crate::domain::refs::{FeatureName, OrgName, PlanName};
 use crate::domain::{
-    self, Domain, Lane, Migrate, MigrateAt, MigrationFailure, MigrationPlan, MigrationState,
-    PlannedMove,
+    self, Domain, Exchange, Lane, Migrate, MigrateAt, MigrationFailure, MigrationPlan,
+    MigrationState, PlannedMove,
 };
 
 pub(in crate::api) fn operations() -> [Operation; 2] {
@@ -52,17 +52,34 @@ async fn migrate(
         let message = format!("limit must be a number from 1 to {MAX_PAGE}, not {page}");
         return Err(Error::invalid(message));
     }
+    let (key, after) = (key.as_deref(), request.after.as_ref());
+    if request.to_meters {
+        if !request.from.is_empty() || !request.to.is_empty() {
+            return Err(Error::invalid(
+                "to_meters moves the orgs of all plans: from and to are not given with it",
+            ));
+        }
+        let at = request.at.0.unwrap_or(MigrateAt::PeriodEnd);
+        return Ok(Json(if request.dry_run {
+            let plan = domain.plan_to_meters(at, request.orgs, page, after);
+            plan.await?.into()
+        } else {
+            let begun = domain.migrate_to_meters(at, request.orgs, key);
+            begun.await?.into()
+        }));
+    }
     let asked = Migrate {
-        from: request.from.parse().map_err(domain::Error::from)?,
-        to: request.to.parse().map_err(domain::Error::from)?,
-        at: request.at.0,
+        exchange: Exchange::Plan {
+            from: request.from.parse().map_err(domain::Error::from)?,
+            to: request.to.parse().map_err(domain::Error::from)?,
+        },
+        at: request.at.0.unwrap_or_default(),
         orgs: request.orgs,
     };
     Ok(Json(if request.dry_run {
-        let after = request.after.as_ref();
         domain.plan_migration(&asked, page, after).await?.into()
     } else {
-        domain.migrate(&asked, key.as_deref()).await?.into()
+        domain.migrate(&asked, key).await?.into()
     }))
 }
 
@@ -92,7 +109,10 @@ pub(super) struct MigrateRequest {
     /// The plan to move them to.
     #[serde(default)]
     pub to: String,
-    /// When each org moves.
+    /// Whether to move the orgs of all plans that are billed by usage records to equal plans with meters.
+    #[serde(default)]
+    pub to_meters: bool,
+    /// When each org moves. By default now, and to meters at the end of its billing period.
     #[serde(default)]
     pub at: At,
     /// Only these orgs. Unset is all.
@@ -113,7 +133,8 @@ impl MigrateRequest {
     fn is_only_an_id(&self) -> bool {
         self.from.is_empty()
             && self.to.is_empty()
-            && self.at.0 == MigrateAt::Now
+            && !self.to_meters
+            && self.at.0.unwrap_or_default() == MigrateAt::Now
             && self.orgs.is_none()
             && !self.dry_run
             && self.limit.is_none()
@@ -128,28 +149,34 @@ impl Change for MigrateRequest {
 
     fn change(&self) -> Value {
         let at = match self.at.0 {
-            MigrateAt::Now => json!("now"),
-            MigrateAt::PeriodEnd => json!("period_end"),
-            MigrateAt::Time(at) => json!(Time(at)),
+            None if self.to_meters => json!("period_end"),
+            None | Some(MigrateAt::Now) => json!("now"),
+            Some(MigrateAt::PeriodEnd) => json!("period_end"),
+            Some(MigrateAt::Time(at)) => json!(Time(at)),
         };
-        json!({
+        let mut change = json!({
             "id": self.id, "from": self.from, "to": self.to, "at": at, "orgs": self.orgs,
             "dry_run": self.dry_run,
-        })
+        });
+        if self.to_meters {
+            change["to_meters"] = json!(true);
+        }
+        change
     }
 }
 
-/// `now`, `period_end` or a time.
+/// `now`, `period_end` or a time, if it is given.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct At(MigrateAt);
+pub(super) struct At(Option<MigrateAt>);
 
 impl<'de> Deserialize<'de> for At {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Some(text) = Option::<String>::deserialize(deserializer)? else {
             return Ok(Self::default());
         };
-        Ok(Self(match text.as_str() {
-            "" | "now" => MigrateAt::Now,
+        Ok(Self(Some(match text.as_str() {
+            "" => return Ok(Self::default()),
+            "now" => MigrateAt::Now,
             "period_end" => MigrateAt::PeriodEnd,
             time => match chrono::DateTime::parse_from_rfc3339(time) {
                 Ok(time) if time.timestamp() == Time::ZERO.0 => MigrateAt::Now,
@@ -159,7 +186,7 @@ impl<'de> Deserialize<'de> for At {
                     return Err(D::Error::invalid_value(Unexpected::Str(time), &expected));
                 }
             },
-        }))
+        })))
     }
 }
 
@@ -174,6 +201,8 @@ struct Migration {
     failed: Vec<Failure>,
     #[serde(skip_serializing_if = "Option::is_none")]
     orgs: Option<Vec<Move>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plans: Option<BTreeMap<PlanName, PlanName>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<OrgName>,
 }
@@ -207,6 +236,7 @@ impl From<MigrationState> for Migration {
             done: state.done,
             failed: state.failed.into_iter().map(Failure::from).collect(),
             orgs: None,
+            plans: None,
             next: None,
         }
     }
@@ -221,6 +251,10 @@ impl From<MigrationPlan> for Migration {
             done: 0,
             failed: plan.failed.into_iter().map(Failure::from).collect(),
             orgs: Some(plan.moves.into_iter().map(Move::from).collect()),
+            plans: match plan.exchange {
+                Exchange::ToMeters(copies) => Some(copies),
+                Exchange::Plan { .. } => None,
+            },
             next: plan.next,
         }
     }

@@ -20,8 +20,16 @@ pub(super) struct Stretch {
 /// The features that a migration removes, and those that replace them.
 #[derive(Clone, Debug)]
 pub(super) struct Swap {
-    pub(super) from: BTreeSet<FeaturePlan>,
-    pub(super) to: BTreeSet<FeaturePlan>,
+    /// Only all features of a part together are exchanged.
+    parts: Vec<Part>,
+    /// Features for which there are none. An org that has one of them cannot be moved.
+    irreplaceable: BTreeSet<FeaturePlan>,
+}
+
+#[derive(Clone, Debug)]
+struct Part {
+    from: BTreeSet<FeaturePlan>,
+    to: BTreeSet<FeaturePlan>,
 }
 
 /// The change of an org's phases.
@@ -56,15 +64,54 @@ impl Stretch {
 }
 
 impl Swap {
-    /// Whether a phase with these features has the plan.
+    /// Exchanges a whole plan.
+    pub(super) fn whole(from: BTreeSet<FeaturePlan>, to: BTreeSet<FeaturePlan>) -> Self {
+        Self {
+            parts: vec![Part { from, to }],
+            irreplaceable: BTreeSet::new(),
+        }
+    }
+
+    /// Exchanges each feature by itself.
+    pub(super) fn each(
+        features: impl IntoIterator<Item = (FeaturePlan, FeaturePlan)>,
+        irreplaceable: BTreeSet<FeaturePlan>,
+    ) -> Self {
+        let parts = features.into_iter().map(|(from, to)| Part {
+            from: [from].into(),
+            to: [to].into(),
+        });
+        Self {
+            parts: parts.collect(),
+            irreplaceable,
+        }
+    }
+
+    /// Whether a phase with these features changes.
     pub(super) fn applies_to(&self, features: &BTreeSet<FeaturePlan>) -> bool {
-        self.from.is_subset(features)
+        let mut parts = self.parts.iter();
+        parts.any(|part| part.from.is_subset(features))
+            || self.irreplaceable_of(features).next().is_some()
+    }
+
+    /// Those of the features that cannot be exchanged.
+    pub(super) fn irreplaceable_of<'a>(
+        &'a self,
+        features: &'a BTreeSet<FeaturePlan>,
+    ) -> impl Iterator<Item = &'a FeaturePlan> {
+        self.irreplaceable.intersection(features)
     }
 
     fn applied(&self, phase: &Stretch) -> Stretch {
-        let rest = phase.features.difference(&self.from);
+        let mut features = phase.features.clone();
+        for Part { from, to } in &self.parts {
+            if from.is_subset(&phase.features) {
+                features.retain(|feature| !from.contains(feature));
+                features.extend(to.iter().cloned());
+            }
+        }
         Stretch {
-            features: rest.chain(&self.to).cloned().collect(),
+            features,
             ..phase.clone()
         }
     }
@@ -141,10 +188,7 @@ mod tests {
     }
 
     fn swap() -> Swap {
-        Swap {
-            from: features("a@old b@old"),
-            to: features("a@new c@new"),
-        }
+        Swap::whole(features("a@old b@old"), features("a@new c@new"))
     }
 
     /// The requested phases, and the time of the first change.
@@ -170,6 +214,28 @@ mod tests {
         assert_eq!(course(&[stretch(None, "a@old")], NOW), None);
         assert_eq!(course(&[stretch(None, "a@new c@new")], NOW), None);
         assert_eq!(course(&[], NOW), None);
+    }
+
+    #[test]
+    fn each_feature_is_exchanged_by_itself() {
+        let named = |name: &str| features(name).pop_first().expect("a feature");
+        let pairs = ["a", "b"].map(|name| {
+            let of = |plan| named(&format!("{name}@{plan}"));
+            (of("old"), of("new"))
+        });
+        let swap = Swap::each(pairs, features("z@archived"));
+        for (has, gets) in [
+            ("a@old x@other", "a@new x@other"),
+            ("a@old b@old", "a@new b@new"),
+        ] {
+            let course = swap.course(&[stretch(None, has)], NOW, NOW);
+            let expected = vec![stretch(None, gets)];
+            assert_eq!(course.map(|course| course.phases), Some(expected));
+        }
+        assert_eq!(swap.course(&[stretch(None, "x@other")], NOW, NOW), None);
+        let cannot = features("z@archived x@other");
+        assert!(swap.applies_to(&cannot));
+        assert_eq!(swap.irreplaceable_of(&cannot).count(), 1);
     }
 
     #[test]

@@ -5,13 +5,13 @@ use super::progress::Outcome;
 use super::record::Record;
 use super::targets::Target;
 use super::{MigrateAt, Terms, noted_with};
-use crate::billing::{Generation, Schedule, Subscription, SubscriptionStatus};
+use crate::billing::{Schedule, Subscription, SubscriptionStatus};
 use crate::domain::org::ResolvedOrg;
-use crate::domain::phases::{from_now_on, to_come};
+use crate::domain::phases::{followed_by, from_now_on, to_come};
 use crate::domain::plan_change::{Change, CurrentPlan, CurrentState, ResolvedPhase, normalise};
 use crate::domain::refs::Reference;
 use crate::domain::revision::Decisions;
-use crate::domain::schedule::{CustomerState, MAX_SETTLEMENTS};
+use crate::domain::schedule::{CustomerState, MAX_SETTLEMENTS, check_generations};
 use crate::domain::{CallerState, Domain, Error, Lane, Result};
 
 impl Domain {
@@ -84,7 +84,7 @@ impl Domain {
                 automatic_tax: None,
                 payment_method: None,
                 appends: false,
-                unmetered: Generation::Classic,
+                unmetered: None,
                 now,
             };
             revision.note_migrations(noted_with(&state.migrations, &record.id));
@@ -109,12 +109,21 @@ impl Domain {
         let Some(course) = terms.course(state, at, now)? else {
             return Ok(None);
         };
+        for phase in &course.phases {
+            if let Some(feature) = terms.swap.irreplaceable_of(&phase.features).next() {
+                return Err(Error::Invalid(format!(
+                    "the org has {feature}, whose plan is archived and stays with usage records: move its orgs to \
+                     another plan, or put it back on sale"
+                )));
+            }
+        }
         let asked: Vec<ResolvedPhase> = course
             .phases
             .iter()
             .map(|phase| terms.resolve(phase))
             .collect::<Result<_>>()?;
         let asked = normalise(asked, now)?;
+        check_generations(state, &asked)?;
         let current_plan = CurrentPlan::of(state.current_state(), now);
         for phase in &asked {
             current_plan.check(&phase.features)?;
@@ -130,7 +139,9 @@ impl Terms {
         let course = match state.current_state() {
             CurrentState::Nothing => None,
             CurrentState::NotStarted(schedule) => self.course_of_waiting(schedule, at, now),
-            CurrentState::Subscribed(current) => self.course_of_subscribed(current, at, now),
+            CurrentState::Subscribed(current) => {
+                self.course_of_subscribed(current, state.successor(), at, now)
+            }
         };
         let current = state.current.as_ref();
         let is_pending = current.is_some_and(|one| one.status == SubscriptionStatus::Incomplete);
@@ -157,10 +168,15 @@ impl Terms {
     pub(super) fn course_of_subscribed(
         &self,
         subscription: &Subscription,
+        successor: Option<&Schedule>,
         at: MigrateAt,
         now: i64,
     ) -> Option<Course> {
-        let phases = Stretch::all(from_now_on(subscription, &self.catalog), true);
+        let mut phases = from_now_on(subscription, &self.catalog);
+        if let Some(successor) = successor {
+            followed_by(&mut phases, successor, &self.catalog);
+        }
+        let phases = Stretch::all(phases, true);
         let first = phases.first();
         let has_plan = first.is_some_and(|first| self.swap.applies_to(&first.features));
         // A future phase has no billing period to wait for.

@@ -69,7 +69,9 @@ impl Domain {
         };
         let invoice = self.billing().next_invoice(&subscription.id, None).await?;
         planned.next_bill_now = invoice.map(|invoice| invoice.total);
-        planned.next_bill = match terms.new_terms(subscription, &course, now) {
+        let is_equal = terms.is_equal && course.effective >= subscription.current_period_end;
+        let new = terms.new_terms(subscription, &course, now);
+        planned.next_bill = match new.filter(|_| !is_equal) {
             None => planned.next_bill_now,
             Some(new) => match self
                 .billing()

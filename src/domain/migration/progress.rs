@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::record::Record;
 use super::targets::Targets;
-use super::{MigrationFailure, MigrationState};
+use super::{Exchange, MigrationFailure, MigrationState};
 use crate::domain::refs::OrgName;
 use crate::domain::{Error, Result};
 
@@ -113,10 +113,13 @@ impl Progress {
         let is_named = record.request.orgs.is_some();
         let error = match outcome {
             Ok(Outcome::NotOnPlan) if is_named => {
-                let from = record.request.from.as_str();
-                Some(Error::Invalid(format!(
-                    "the org does not have the plan: {from:?}"
-                )))
+                let reason = match &record.request.exchange {
+                    Exchange::Plan { from, .. } => {
+                        format!("the org does not have the plan: {:?}", from.as_str())
+                    }
+                    Exchange::ToMeters(_) => "no plan of the org is billed by usage records".into(),
+                };
+                Some(Error::Invalid(reason))
             }
             // It was deleted, or got another plan, since it was listed.
             Err(Error::OrgNotFound) if !is_named => None,

@@ -1,6 +1,8 @@
 //! The record of a migration in Stripe, in the metadata of its own product.
 
-use super::{Migrate, MigrateAt, MigrationState};
+use super::{Exchange, Migrate, MigrateAt, MigrationState};
+use serde::Serialize;
+
 use crate::billing::{Metadata, NewProduct};
 use crate::domain::{Domain, Error, Result};
 
@@ -10,10 +12,10 @@ const PRODUCT: &str = "tier__migration-";
 /// The prefix of a migration's id.
 const PREFIX: &str = "mig_";
 
-/// How many characters of the list of orgs one metadata value holds.
+/// How many characters of a list one metadata value holds.
 const CHUNK: usize = 480;
 
-/// The maximum number of values for the list.
+/// The maximum number of values for the lists.
 const MAX_CHUNKS: usize = 40;
 
 const FROM: &str = "tier.from";
@@ -21,6 +23,8 @@ const TO: &str = "tier.to";
 const AT: &str = "tier.at";
 const CLOCK: &str = "tier.clock";
 const ORGS: &str = "tier.orgs";
+/// The plans that are exchanged for plans on meters, in place of `FROM` and `TO`.
+const COPIES: &str = "tier.copies";
 const TOTAL: &str = "tier.total";
 const DONE: &str = "tier.done";
 
@@ -59,33 +63,33 @@ impl Record {
     }
 
     fn metadata(&self) -> Result<Metadata> {
-        let Migrate { from, to, at, orgs } = &self.request;
+        let Migrate { exchange, at, orgs } = &self.request;
         let at = match at {
             MigrateAt::Now => "now".to_owned(),
             MigrateAt::PeriodEnd => "period_end".to_owned(),
             MigrateAt::Time(at) => at.to_string(),
         };
-        let mut metadata = Metadata::from([
-            (FROM.to_owned(), from.to_string()),
-            (TO.to_owned(), to.to_string()),
-            (AT.to_owned(), at),
-        ]);
+        let mut metadata = Metadata::from([(AT.to_owned(), at)]);
+        let mut chunks = 0;
+        match exchange {
+            Exchange::Plan { from, to } => {
+                metadata.insert(FROM.to_owned(), from.to_string());
+                metadata.insert(TO.to_owned(), to.to_string());
+            }
+            Exchange::ToMeters(copies) => chunks += add_list(&mut metadata, COPIES, copies),
+        }
         if let Some(clock) = &self.clock {
             metadata.insert(CLOCK.to_owned(), clock.clone());
         }
         if let Some(orgs) = orgs {
-            let text = serde_json::to_string(orgs).expect("names are text");
-            let text: Vec<char> = text.chars().collect();
-            let chunks = text.chunks(CHUNK);
-            if chunks.len() > MAX_CHUNKS {
-                return Err(Error::Invalid(format!(
-                    "too many orgs: their names together must not exceed {} characters; name fewer, or none for all",
-                    CHUNK * MAX_CHUNKS
-                )));
-            }
-            for (i, chunk) in chunks.enumerate() {
-                metadata.insert(format!("{ORGS}.{i:02}"), chunk.iter().collect());
-            }
+            chunks += add_list(&mut metadata, ORGS, orgs);
+        }
+        if chunks > MAX_CHUNKS {
+            return Err(Error::Invalid(format!(
+                "too many orgs or plans: their names together must not exceed {} characters; name fewer orgs, or none \
+                 for all",
+                CHUNK * MAX_CHUNKS
+            )));
         }
         Ok(metadata)
     }
@@ -97,21 +101,26 @@ impl Record {
             "period_end" => MigrateAt::PeriodEnd,
             time => MigrateAt::Time(time.parse().ok()?),
         };
-        let chunks = metadata.iter().filter(|(key, _)| key.starts_with(ORGS));
-        let orgs: String = chunks.map(|(_, chunk)| chunk.as_str()).collect();
-        let orgs = match orgs.as_str() {
-            "" => None,
-            orgs => Some(serde_json::from_str(orgs).ok()?),
+        let list = |name: &str| {
+            let chunks = metadata.iter().filter(|(key, _)| key.starts_with(name));
+            let text: String = chunks.map(|(_, chunk)| chunk.as_str()).collect();
+            Some(text).filter(|text| !text.is_empty())
+        };
+        let orgs = match list(ORGS) {
+            None => None,
+            Some(orgs) => Some(serde_json::from_str(&orgs).ok()?),
+        };
+        let exchange = match list(COPIES) {
+            None => Exchange::Plan {
+                from: metadata.get(FROM)?.parse().ok()?,
+                to: metadata.get(TO)?.parse().ok()?,
+            },
+            Some(copies) => Exchange::ToMeters(serde_json::from_str(&copies).ok()?),
         };
         let count = |key| metadata.get(key)?.parse::<usize>().ok();
         Some(Self {
             id: id.to_owned(),
-            request: Migrate {
-                from: metadata.get(FROM)?.parse().ok()?,
-                to: metadata.get(TO)?.parse().ok()?,
-                at,
-                orgs,
-            },
+            request: Migrate { exchange, at, orgs },
             clock: metadata.get(CLOCK).cloned(),
             ended: count(TOTAL).zip(count(DONE)),
         })
@@ -121,11 +130,14 @@ impl Record {
 impl Domain {
     /// Stores a record. Returns the existing one with its id, if there is one.
     pub(super) async fn keep_record(&self, record: &Record) -> Result<Option<Record>> {
-        let Migrate { from, to, .. } = &record.request;
+        let name = match &record.request.exchange {
+            Exchange::Plan { from, to } => format!("Migration from {from} to {to}"),
+            Exchange::ToMeters(_) => "Migration to billing meters".to_owned(),
+        };
         let id = product_id(&record.id).ok_or_else(|| unknown(&record.id))?;
         let create = self.billing().create_product(NewProduct {
             id: &id,
-            name: &format!("Migration from {from} to {to}"),
+            name: &name,
             active: false,
             metadata: &record.metadata()?,
         });
@@ -170,6 +182,18 @@ impl Domain {
     }
 }
 
+/// Adds a list in as many values as it needs. Returns their number.
+fn add_list(metadata: &mut Metadata, name: &str, list: &impl Serialize) -> usize {
+    let text = serde_json::to_string(list).expect("names are text");
+    let text: Vec<char> = text.chars().collect();
+    let chunks = text.chunks(CHUNK);
+    let count = chunks.len();
+    for (i, chunk) in chunks.enumerate() {
+        metadata.insert(format!("{name}.{i:02}"), chunk.iter().collect());
+    }
+    count
+}
+
 fn unknown(id: &str) -> Error {
     Error::Invalid(format!("no such migration: {id:?}"))
 }
@@ -191,17 +215,26 @@ mod tests {
         let orgs: std::collections::BTreeSet<OrgName> = (0..300)
             .map(|i| format!("org:\"ö\\ {i}").parse().expect("a name"))
             .collect();
-        for (at, orgs) in [
-            (MigrateAt::Now, None),
-            (MigrateAt::PeriodEnd, Some([].into())),
-            (MigrateAt::Time(1_700_000_000), Some(orgs)),
+        let plan = |name: &str| name.parse().expect("a plan");
+        let one = || Exchange::Plan {
+            from: plan("plan:a@1"),
+            to: plan("plan:a@2"),
+        };
+        let copies = (0..100).map(|i| {
+            let name = |version| plan(&format!("plan:p{i}@{version}"));
+            (name(1), name(2))
+        });
+        for (exchange, at, orgs) in [
+            (one(), MigrateAt::Now, None),
+            (one(), MigrateAt::PeriodEnd, Some([].into())),
+            (one(), MigrateAt::Time(1_700_000_000), Some(orgs.clone())),
+            (
+                Exchange::ToMeters(copies.collect()),
+                MigrateAt::PeriodEnd,
+                Some(orgs),
+            ),
         ] {
-            let request = Migrate {
-                from: "plan:a@1".parse().expect("a plan"),
-                to: "plan:a@2".parse().expect("a plan"),
-                at,
-                orgs,
-            };
+            let request = Migrate { exchange, at, orgs };
             let record = Record::new("mig_1".to_owned(), request, Some("clock_1"));
             let metadata = record.metadata().expect("it fits");
             assert!(metadata.values().all(|value| value.chars().count() <= 500));

@@ -116,7 +116,8 @@ impl Domain {
         };
         self.each_subscription(filter, |subscription, customer| {
             if let Some(rank) = subscription.rank().filter(|_| subscription.is_tiers()) {
-                let course = terms.course_of_subscribed(&subscription, record.request.at, now);
+                let course =
+                    terms.course_of_subscribed(&subscription, None, record.request.at, now);
                 let schedule = subscription.active_schedule();
                 let metadata = schedule.map(|schedule| &schedule.metadata);
                 let metadata = metadata.into_iter().chain([&subscription.metadata]);

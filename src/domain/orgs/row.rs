@@ -95,7 +95,7 @@ impl ListedOrg {
 
 impl Subscription {
     /// When it is scheduled to end, in Unix seconds: by itself, or with its schedule.
-    fn planned_end(&self) -> Option<i64> {
+    pub(in crate::domain) fn planned_end(&self) -> Option<i64> {
         let schedule = self.active_schedule();
         let ending = schedule.filter(|schedule| schedule.end_behavior == EndBehavior::Cancel);
         let last = ending.and_then(|schedule| schedule.phases.last());

@@ -92,7 +92,7 @@ fn decide(current_state: CurrentState<'_>, asked: &[ResolvedPhase], now: i64) ->
         appends: false,
         automatic_tax: None,
         payment_method: None,
-        unmetered: Generation::Classic,
+        unmetered: None,
         now,
     };
     super::decide(current_state, change)

@@ -114,6 +114,17 @@ impl Domain {
         }
     }
 
+    /// Whether an earlier push has claimed this name for this plan, with meters.
+    pub(in crate::domain) async fn is_claimed_for(
+        &self,
+        name: &PlanName,
+        plan: &Plan,
+    ) -> Result<bool> {
+        let claim = self.look_at_plan(name, plan, Generation::Meters).await?;
+        let is_same = matches!(claim.state, PlanState::Same);
+        Ok(is_same && claim.generation == Generation::Meters)
+    }
+
     /// Makes meters the generation of a claimed plan, because Stripe refuses classic prices.
     pub(super) async fn claim_for_meters(&self, name: &PlanName) -> Result<()> {
         let note = Metadata::from_iter([note(Generation::Meters)]);

@@ -10,7 +10,7 @@ use super::notes::check_metadata_room;
 use crate::billing::{Generation, NewSchedule, Schedule, ScheduleStart, Subscription};
 use crate::domain::generation::{check_generation, generation_of_phases};
 use crate::domain::org::ResolvedOrg;
-use crate::domain::plan_change::{self, Action, Change, CurrentPlan, ResolvedPhase};
+use crate::domain::plan_change::{self, Action, Change, CurrentPlan, CurrentState, ResolvedPhase};
 use crate::domain::request_key;
 use crate::domain::revision::{Decisions, Revision};
 use crate::domain::{Domain, Error, Failure, Result};
@@ -37,7 +37,9 @@ impl Domain {
             return Ok(());
         }
         check_archived(asked, Some(&state))?;
-        check_generations(&state, asked)?;
+        if !request.appends {
+            check_generations(&state, asked)?;
+        }
         let current_plan = CurrentPlan::of(state.current_state(), now);
         for phase in asked {
             current_plan.check(&phase.features)?;
@@ -64,7 +66,7 @@ impl Domain {
                 appends: request.appends,
                 automatic_tax: request.automatic_tax,
                 payment_method: method.as_deref(),
-                unmetered: self.generation_of_new(generation_of_phases(asked)).await?,
+                unmetered: None,
                 now,
             };
             let key = request.key.as_deref();
@@ -161,11 +163,30 @@ impl Domain {
                 .as_deref()
                 .map_or(change, |asked| Change { asked, ..change });
             check_generations(&state, change.asked)?;
+            let change = Change {
+                unmetered: self.generation_of_first(&state, change.asked).await?,
+                ..change
+            };
             let written = self.write(org, change, &state, &revision, is_made);
             match written.await {
                 Ok(()) => return Ok(()),
                 Err(failure) => self.before_next(&mut decisions, failure).await?,
             }
+        }
+    }
+
+    /// The generation of a first subscription that sells nothing metered.
+    async fn generation_of_first(
+        &self,
+        state: &CustomerState,
+        asked: &[ResolvedPhase],
+    ) -> Result<Option<Generation>> {
+        let begins = asked.iter().any(|phase| !phase.features.is_empty());
+        match state.current_state() {
+            CurrentState::Nothing if begins && generation_of_phases(asked).is_none() => {
+                self.generation_of_new().await.map(Some)
+            }
+            _ => Ok(None),
         }
     }
 
@@ -183,6 +204,8 @@ impl Domain {
         if plan_of(&action).is_some_and(cannot_begin_period) {
             return Err(self.too_soon().into());
         }
+        let successor = plan_change::successor(state.current_state(), change);
+        let is_followed = successor.is_some();
         let _blocked = self.block_reports(change, state, &action).await?;
         let transfer = self
             .prepare(org, change, state, &mut action, revision)
@@ -198,14 +221,27 @@ impl Domain {
         let cancels = matches!(action, Action::CancelSubscription(_));
         // The org's subscription stays beside a new one of another generation, until that is paid for.
         let moves = state.current.is_some() && matches!(action, Action::Create(_));
+        // Unless it is replaced, since the new one is of another generation.
+        let called_off = state.not_started.as_ref();
+        let called_off = called_off.filter(|_| matches!(action, Action::Create(_)));
         let plan = plan_of(&action);
         let on_meters = plan.is_some_and(|plan| plan.generation == Generation::Meters);
         let notes_time = plan.is_some_and(NewSchedule::notes_unused_time);
+        self.begin_succession(org, state, successor, cancels, revision)
+            .await?;
         let sent_at = self.account.clock.millis();
         let scheduled = self
             .carry_out_action(org, change, state, action, revision, is_made)
             .await?;
         *is_made = true;
+        if let Some(schedule) = called_off {
+            self.cancel_schedule(&schedule.id, None).await?;
+        }
+        if !cancels && (is_followed || !state.successors.is_empty()) {
+            let state = self.read_customer_state(customer).await?;
+            self.settle_succession(&state, is_followed, revision)
+                .await?;
+        }
         let changed = scheduled.as_ref().and_then(Schedule::driven);
         let changed = changed.filter(|_| !on_meters && !moves);
         let mut is_known = cancels || changed.is_some() || state.current.is_none() && !on_meters;
@@ -327,8 +363,11 @@ impl Domain {
 }
 
 /// Checks the generations of the requested phases.
-fn check_generations(state: &CustomerState, asked: &[ResolvedPhase]) -> Result<()> {
-    let later = asked.first().is_some_and(|first| first.effective.is_some());
+pub(in crate::domain) fn check_generations(
+    state: &CustomerState,
+    asked: &[ResolvedPhase],
+) -> Result<()> {
+    let later = asked.first().and_then(|first| first.effective);
     let features = asked.iter().flat_map(|phase| &phase.features);
     check_generation(state.current_state(), features, later)
 }

@@ -20,6 +20,8 @@ pub(in crate::domain) struct CustomerState {
     pub(in crate::domain) others: Vec<Subscription>,
     /// Ended subscriptions that still have something to settle.
     pub(in crate::domain) ended_unsettled: Vec<Subscription>,
+    /// Schedules that are to follow the org's subscription, newest first. At most one of them [does](Self::successor).
+    pub(super) successors: Vec<Schedule>,
     /// Other schedules that have not started, which a change cancels.
     pub(super) obsolete: Vec<Schedule>,
     /// The newest revision among all of these.
@@ -56,12 +58,17 @@ impl CustomerState {
         let current = self.current.as_ref();
         let mut items = current.iter().flat_map(|current| &current.items.data);
         let later = current.into_iter().flat_map(Subscription::phases_to_come);
-        let waiting = self
-            .not_started
-            .iter()
-            .flat_map(|schedule| &schedule.phases);
+        let waiting = self.not_started.iter().chain(self.successor());
+        let waiting = waiting.flat_map(|schedule| &schedule.phases);
         let mut planned = later.chain(waiting).flat_map(|phase| &phase.items);
         items.any(|item| item.price.id == price) || planned.any(|item| item.price.id() == price)
+    }
+
+    /// The schedule that follows the org's subscription.
+    pub(in crate::domain) fn successor(&self) -> Option<&Schedule> {
+        let current = self.current.as_ref()?;
+        let mut successors = self.successors.iter();
+        successors.find(|schedule| current.is_followed_by(schedule))
     }
 
     pub(in crate::domain) fn current_state(&self) -> CurrentState<'_> {
@@ -93,6 +100,11 @@ impl Domain {
         not_started.retain(Schedule::is_not_started);
         let begun = found.current.as_ref().and_then(|s| s.schedule.as_ref());
         not_started.retain(|schedule| begun.is_none_or(|begun| begun.id() != schedule.id));
+        let current = found.current.as_ref();
+        let is_successor =
+            |schedule: &Schedule| current.is_some_and(|current| current.is_marked_in(schedule));
+        let (successors, mut not_started): (Vec<_>, Vec<_>) =
+            not_started.into_iter().partition(is_successor);
         let obsolete = match found.current {
             Some(_) => not_started.split_off(0),
             None => not_started.split_off(not_started.len().min(1)),
@@ -103,6 +115,7 @@ impl Domain {
             superseded: found.superseded,
             others: found.others,
             ended_unsettled: found.ended_unsettled,
+            successors,
             obsolete,
             revision,
             request_keys,

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use super::customer_state::CustomerState;
 use super::proration::{PLANNED_END, UNUSED_TIME, UnusedTime};
+use super::successor::SUCCESSION;
 use super::usage_charge::UsageCharge;
 use crate::billing::{Metadata, NewPhase, Subscription, SubscriptionUpdate};
 use crate::domain::generation::GENERATION;
@@ -24,7 +25,7 @@ use crate::domain::{Domain, Error, Failure, Result};
 const MAX_PAIRS: usize = 50;
 
 /// The keys that a change may write, besides one figure for each metered feature.
-const NOTE_KEYS: [&str; 9] = [
+const NOTE_KEYS: [&str; 10] = [
     MARK.0,
     GENERATION,
     REVISION,
@@ -34,6 +35,7 @@ const NOTE_KEYS: [&str; 9] = [
     SETTLED,
     UNUSED_TIME,
     PLANNED_END,
+    SUCCESSION,
 ];
 
 /// Checks that the subscription's metadata has room for everything that a change to `asked` may note. Stripe drops or
@@ -88,6 +90,8 @@ impl Subscription {
             || (!over && !self.scheduled_changes().is_empty())
             || (!over && !Figure::pending_levels(self).is_empty())
             || (self.may_have_lost_credit() && has_metadata_room(self))
+            || self.has_open_succession()
+            || self.levels_come_from().is_some()
     }
 }
 
@@ -102,6 +106,15 @@ impl Domain {
         for subscription in state.ended_unsettled.iter().chain(&state.current) {
             self.settle_subscription(org, subscription, revision)
                 .await?;
+        }
+        let Some(current) = &state.current else {
+            return Ok(());
+        };
+        if current.has_open_succession() {
+            self.settle_succession(state, false, revision).await?;
+        }
+        if current.levels_come_from().is_some() {
+            self.take_over_levels(org, current, revision).await?;
         }
         Ok(())
     }

@@ -124,7 +124,7 @@ impl Domain {
                     .await?;
             }
         }
-        if let Some(schedule) = &state.not_started {
+        for schedule in state.not_started.iter().chain(state.successor()) {
             let own = schedule.default_settings.default_payment_method.as_deref();
             if applies(own) {
                 self.set_schedule_method(schedule, method, revision).await?;

@@ -2,7 +2,7 @@
 
 use super::Subscribe;
 use super::checks::check_archived;
-use crate::domain::generation::{generation_of, generation_of_phases};
+use crate::domain::generation::generation_of;
 use crate::domain::org::{OrgInfoUpdate, ResolvedOrg};
 use crate::domain::plan_change::{Change, CurrentPlan, ResolvedPhase};
 use crate::domain::refs::OrgName;
@@ -58,7 +58,7 @@ impl Domain {
             appends: request.appends,
             automatic_tax: request.automatic_tax,
             payment_method: method,
-            unmetered: self.generation_of_new(generation_of_phases(asked)).await?,
+            unmetered: None,
             now,
         };
         let key = request.key.as_deref();

@@ -247,6 +247,79 @@ async fn an_org_moves_from_usage_records_to_meters() {
     assert_eq!(ledger_metric(&app, "parked").await, 0);
 }
 
+/// A plan like the org's, in the other generation, that begins at the end of the first billing period.
+async fn follow(app: &WithLedger, generation: Generation) -> Value {
+    let other = app.app.beside(&Settings {
+        generation: GenerationSetting::Fixed(generation),
+        ..Settings::remembering()
+    });
+    let plan = json!({"plans": {"plan:pro@3": {"features": {
+        "feature:calls": {"tiers": [{"price": 3}]},
+        "feature:disk": {"aggregate": "perpetual", "tiers": [{"price": 2000}]},
+    }}}});
+    other.push(&plan).await;
+    json!({"org": "org:a", "phases": [
+        {"features": ["plan:pro@3"], "effective": "2023-02-01T00:00:00Z"}]})
+}
+
+#[tokio::test]
+async fn a_level_goes_on_in_the_plan_that_follows() {
+    for (app, generation, late) in [
+        (WithLedger::start().await, Generation::Meters, 1),
+        (WithLedger::on_meters().await, Generation::Classic, 0),
+    ] {
+        let change = follow(&app, generation).await;
+        app.report_n("calls", 10).await;
+        app.report_n("disk", 3).await;
+        app.deliver_all().await;
+        app.post_json("/v1/subscribe", &change).await.ok();
+        app.report_n("calls", 2).await;
+        app.deliver_all().await;
+        app.set_clock(START + 31 * 86_400 - 1);
+        // It cannot be recorded any more when Stripe is told, so the next period bills it.
+        app.report_n("calls", late).await;
+        app.set_clock(START + 31 * 86_400 + 1);
+        app.deliver_all().await;
+        app.report_n("calls", 5).await;
+        assert_eq!(app.used("feature:disk").await, 3, "{generation:?}");
+        app.deliver_all().await;
+        app.advance(30 * DAY);
+        app.settled().await;
+        app.deliver_all().await;
+        let expected = 12 * 2 + 3 * 1000 + (late + 5) * 3 + 3 * 2000;
+        assert_eq!(billed(&app).await, expected, "{generation:?}");
+        for metric in ["parked", "differences_total", "undelivered"] {
+            assert_eq!(
+                ledger_metric(&app, metric).await,
+                0,
+                "{metric}: {generation:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_level_from_before_there_was_a_ledger_goes_on() {
+    for is_read in [true, false] {
+        let app = WithLedger::start().await;
+        let change = follow(&app, Generation::Meters).await;
+        let without = app.app.beside(&Settings::remembering());
+        without.report("org:a", "feature:disk", 3).await;
+        app.post_json("/v1/subscribe", &change).await.ok();
+        app.set_clock(START + 31 * 86_400 + 1);
+        if is_read {
+            assert_eq!(app.used("feature:disk").await, 3);
+        }
+        app.report_n("calls", 2).await;
+        app.settled().await;
+        app.deliver_all().await;
+        assert_eq!(app.used("feature:disk").await, 3, "{is_read}");
+        app.advance(30 * DAY);
+        app.settled().await;
+        assert_eq!(billed(&app).await, 2 * 3 + 3 * 1000 + 3 * 2000, "{is_read}");
+    }
+}
+
 #[tokio::test]
 async fn a_refund_is_processed_before_the_plan_changes() {
     let settings = Settings {

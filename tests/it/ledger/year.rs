@@ -27,9 +27,21 @@ struct Month {
 /// What happens in the year, and when: in Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    Report { calls: i64, disk: i64 },
-    Move,
+    Report {
+        calls: i64,
+        disk: i64,
+    },
+    /// At the end of the billing period.
+    ScheduledMove,
     PeriodBegins,
+    Move,
+}
+
+/// When the org moves.
+#[derive(Clone, Copy, Debug)]
+enum When {
+    Now,
+    PeriodEnd,
 }
 
 /// A year, and when the org moves: the month, counted from 0, and the days into it.
@@ -47,12 +59,21 @@ fn later(from: i64, months: u32) -> i64 {
     later.expect("a time").timestamp()
 }
 
-/// The events in order. Reports are made at noon, and the org moves in the evening.
-fn events(months: &[Month], move_month: u32, move_days: i64) -> Vec<(i64, Event)> {
-    let moved = later(START, move_month) + move_days * DAY - DAY / 4;
-    let before = (1..=move_month).map(|month| later(START, month));
-    let after = (1..=MONTHS - move_month).map(|month| later(moved, month));
-    let end = later(moved, MONTHS - move_month);
+/// The events in order. Reports are made at noon, and the org is moved in the evening.
+fn events(months: &[Month], when: When, move_month: u32, move_days: i64) -> Vec<(i64, Event)> {
+    let asked = later(START, move_month) + move_days * DAY - DAY / 4;
+    // How many periods end with the old plan.
+    let (periods, moved, scheduled) = match when {
+        When::Now => (move_month, asked, None),
+        When::PeriodEnd => {
+            let periods = move_month + 1;
+            let scheduled = (asked, Event::ScheduledMove);
+            (periods, later(START, periods), Some(scheduled))
+        }
+    };
+    let before = (1..=periods).map(|month| later(START, month));
+    let after = (1..=MONTHS - periods).map(|month| later(moved, month));
+    let end = later(moved, MONTHS - periods);
     let reports = (0..).zip(months).map(|(month, one)| {
         let at = later(START, month) + one.days * DAY - DAY / 2;
         let Month { calls, disk, .. } = *one;
@@ -62,6 +83,7 @@ fn events(months: &[Month], move_month: u32, move_days: i64) -> Vec<(i64, Event)
     let mut events: Vec<_> = reports
         .chain(begins)
         .chain([(moved, Event::Move)])
+        .chain(scheduled)
         .collect();
     events.retain(|(at, _)| *at <= end);
     events.sort_unstable();
@@ -77,6 +99,7 @@ fn expected(events: &[(i64, Event)]) -> i64 {
                 level = *disk;
                 cents += calls * prices.0;
             }
+            Event::ScheduledMove => {}
             // The level is billed at the end of a period, by the plan in force.
             Event::Move => prices = AFTER,
             Event::PeriodBegins => cents += level * prices.1,
@@ -87,11 +110,20 @@ fn expected(events: &[(i64, Event)]) -> i64 {
 
 #[tokio::test]
 async fn an_org_that_moves_to_meters_pays_for_what_it_used() {
+    years_with_a_move(When::Now).await;
+}
+
+#[tokio::test]
+async fn an_org_that_moves_at_the_end_of_a_period_pays_for_what_it_used() {
+    years_with_a_move(When::PeriodEnd).await;
+}
+
+async fn years_with_a_move(when: When) {
     let mut runner = TestRunner::deterministic();
     for _ in 0..YEARS {
         let year = years().new_tree(&mut runner).expect("a year").current();
         let (months, move_month, move_days) = &year;
-        let events = events(months, *move_month, *move_days);
+        let events = events(months, when, *move_month, *move_days);
         let app = WithLedger::start().await;
         let meters = app.app.beside(&Settings {
             generation: GenerationSetting::Fixed(Generation::Meters),
@@ -110,8 +142,19 @@ async fn an_org_that_moves_to_meters_pays_for_what_it_used() {
                     let level = json!({"feature": "feature:disk", "n": disk, "clobber": true});
                     app.add(level).await.ok();
                 }
-                Event::Move => app.subscribe("org:a", &["plan:pro@3"]).await,
-                Event::PeriodBegins => {}
+                Event::Move if matches!(when, When::Now) => {
+                    app.subscribe("org:a", &["plan:pro@3"]).await;
+                }
+                Event::ScheduledMove => {
+                    let at = later(START, move_month + 1);
+                    let at = DateTime::from_timestamp(at, 0)
+                        .expect("a time")
+                        .to_rfc3339();
+                    let phase = json!({"features": ["plan:pro@3"], "effective": at});
+                    let request = json!({"org": "org:a", "phases": [phase]});
+                    app.post_json("/v1/subscribe", &request).await.ok();
+                }
+                Event::Move | Event::PeriodBegins => {}
             }
             app.settled().await;
             app.deliver_all().await;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::http::Method;
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Rule};
+use tier::domain::{Generation, GenerationSetting};
 use tokio::task::JoinSet;
 
 use super::{counts, customer, day, ended, model, plans, pro, subscribe, with};
@@ -23,15 +24,34 @@ struct Death {
 
 const ORGS: [&str; 3] = ["org:a", "org:trial", "org:later"];
 
+/// Where the orgs move: to a plan of the same generation, or to one on meters.
+#[derive(Clone, Copy, Debug)]
+enum To {
+    Same,
+    Meters,
+}
+
 /// Moves all orgs, and continues after the death if there is one. Returns what orgs are billed in the end, the number
 /// of calls, and whether the server died.
-async fn run(at: &str, death: Option<Death>) -> (Value, u64, bool) {
+async fn run(to: To, at: &str, death: Option<Death>) -> (Value, u64, bool) {
     let mortal = Settings {
         retries: usize::from(death.is_none()),
         ..Settings::default()
     };
     let app = TestApp::with(mortal).await;
-    app.push(&model()).await;
+    let mut classic = model();
+    if let To::Meters = to {
+        let plans = classic["plans"].as_object_mut().expect("plans");
+        let on_meters = plans.remove("plan:pro@2");
+        let meters = app.beside(&Settings {
+            generation: GenerationSetting::Fixed(Generation::Meters),
+            ..Settings::default()
+        });
+        meters
+            .push(&json!({"plans": {"plan:pro@2": on_meters}}))
+            .await;
+    }
+    app.push(&classic).await;
     subscribe(&app, ORGS[0], json!([{"features": ["plan:pro@1"]}])).await;
     app.report(ORGS[0], "feature:calls", 7).await;
     let trial = json!([{"features": ["plan:pro@1"], "trial": true}, {"features": ["plan:pro@1"], "effective": day(14)}]);
@@ -104,8 +124,12 @@ async fn run(at: &str, death: Option<Death>) -> (Value, u64, bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_server_completes_the_migration_wherever_one_dies() {
-    for at in ["now", "period_end"] {
-        let (expected, calls, _) = run(at, None).await;
+    for (to, at) in [
+        (To::Same, "now"),
+        (To::Same, "period_end"),
+        (To::Meters, "period_end"),
+    ] {
+        let (expected, calls, _) = run(to, at, None).await;
         let calls = u32::try_from(calls).expect("not so many");
         let deaths = (0..calls).flat_map(|call| [false, true].map(|after| Death { call, after }));
         let deaths: Vec<Death> = deaths.collect();
@@ -116,9 +140,9 @@ async fn another_server_completes_the_migration_wherever_one_dies() {
             workers.spawn(async move {
                 let next = || deaths.lock().expect("no worker panics with it").pop();
                 while let Some(death) = next() {
-                    let (billed, _, is_cut) = run(at, Some(death)).await;
-                    assert!(is_cut, "{at} {death:?}");
-                    assert_eq!(billed, *expected, "{at} {death:?}");
+                    let (billed, _, is_cut) = run(to, at, Some(death)).await;
+                    assert!(is_cut, "{to:?} {at} {death:?}");
+                    assert_eq!(billed, *expected, "{to:?} {at} {death:?}");
                 }
             });
         }

@@ -87,7 +87,7 @@ fn what_is_mentioned_changes() {
         appends: false,
         automatic_tax: Some(false),
         payment_method: Some("pm_new"),
-        unmetered: Generation::Classic,
+        unmetered: None,
         now: NOW,
     };
     let Action::Replace(_, plan) = super::super::decide(CurrentState::Subscribed(&sub), change)

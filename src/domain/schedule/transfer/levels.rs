@@ -9,7 +9,8 @@ use crate::domain::catalog::PricedFeature;
 use crate::domain::clock::CLOCK_SKEW;
 use crate::domain::ledger::MovedLevel;
 use crate::domain::org::ResolvedOrg;
-use crate::domain::refs::FeatureName;
+use crate::domain::plan_change::FOLLOWS;
+use crate::domain::refs::{FeatureName, OrgName};
 use crate::domain::revision::Revision;
 use crate::domain::usage::{Figure, Used};
 use crate::domain::{Domain, Failure, Result};
@@ -25,6 +26,26 @@ pub(super) fn target<'a>(
     let own = named.filter(|(name, item)| item.price.is_metered() && name.feature() == *feature);
     let first = own.min_by(|(a, _), (b, _)| a.cmp(b));
     first.map(|(_, item)| item)
+}
+
+/// A level that a subscription has left to the one that follows it.
+pub(in crate::domain) struct PredecessorLevel {
+    /// The item that had it.
+    from: String,
+    /// The item that has it now.
+    pub(in crate::domain) to: String,
+    /// Units.
+    pub(in crate::domain) n: i64,
+}
+
+impl Subscription {
+    /// The subscription whose perpetual levels this one has to take over.
+    pub(in crate::domain::schedule) fn levels_come_from(&self) -> Option<&str> {
+        let old = self.metadata.get(FOLLOWS).map(String::as_str);
+        let mut items = self.items.data.iter();
+        let is_needed = self.ended_at.is_none() && items.any(|item| item.price.is_perpetual());
+        old.filter(|old| is_needed && !old.is_empty())
+    }
 }
 
 impl Domain {
@@ -254,7 +275,7 @@ impl Domain {
             };
             let name = format!("supersede:{}:{}:level:{}", old.id, new.id, item.id);
             let key = revision.fixed(&name);
-            self.move_level(org, (old, item), (new, target), value, key)
+            self.move_level(org, Some((old, item)), (new, target), value, key)
                 .await?;
             if item.price.meter().is_some() {
                 // The end of the subscription waits until Stripe has processed it.
@@ -279,6 +300,69 @@ impl Domain {
         Ok(())
     }
 
+    /// Sets the perpetual levels of the subscription that this one follows, which has ended.
+    pub(in crate::domain::schedule) async fn take_over_levels(
+        &self,
+        org: &ResolvedOrg,
+        subscription: &Subscription,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        let levels = self.levels_of_predecessor(&org.name, subscription).await?;
+        for PredecessorLevel { from, to, n } in &levels {
+            let Some(target) = subscription.items.data.iter().find(|item| item.id == *to) else {
+                continue;
+            };
+            let name = format!("followed:{}:level:{from}", subscription.id);
+            let key = revision.fixed(&name);
+            // The old item keeps the level that it was billed with.
+            self.move_level(org, None, (subscription, target), *n, key)
+                .await?;
+        }
+        let done = Metadata::from([(FOLLOWS.to_owned(), String::new())]);
+        let step = format!("followed:{}", subscription.id);
+        self.note_on(&subscription.id, done, &step, revision).await
+    }
+
+    /// The perpetual levels of the subscription that this one follows, as long as they are not taken over.
+    pub(in crate::domain) async fn levels_of_predecessor(
+        &self,
+        org: &OrgName,
+        subscription: &Subscription,
+    ) -> Result<Vec<PredecessorLevel>, Failure> {
+        let Some(old) = subscription.levels_come_from() else {
+            return Ok(Vec::new());
+        };
+        let old = match self.billing().subscription(old).await {
+            Err(error) if error.is_missing() => return Ok(Vec::new()),
+            old => old?,
+        };
+        let known = self.ledger_before_read(org);
+        let mut levels = Vec::new();
+        for item in &old.items.data {
+            let feature = PricedFeature::of(&item.price).filter(PricedFeature::is_perpetual);
+            let target = feature.and_then(|one| target(subscription, &one.name.feature()));
+            let Some(target) = target.filter(|target| target.price.is_perpetual()) else {
+                continue;
+            };
+            let mut own = known.iter().rev();
+            let own = own.find(|one| one.item.as_str() == item.id && one.has_level);
+            let n = match own {
+                Some(own) => own.n,
+                // Only a ledger knows a level that a meter counts.
+                None if item.price.meter().is_some() => 0,
+                None => self.level_of(item).await?,
+            };
+            if n > 0 {
+                levels.push(PredecessorLevel {
+                    from: item.id.clone(),
+                    to: target.id.clone(),
+                    n,
+                });
+            }
+        }
+        Ok(levels)
+    }
+
     /// What was used of the items of a subscription that is about to end.
     async fn used_before_end(
         &self,
@@ -300,7 +384,7 @@ impl Domain {
     async fn move_level(
         &self,
         org: &ResolvedOrg,
-        from: (&Subscription, &SubscriptionItem),
+        from: Option<(&Subscription, &SubscriptionItem)>,
         to: (&Subscription, &SubscriptionItem),
         value: i64,
         key: String,
@@ -318,12 +402,7 @@ impl Domain {
             let set = self.set_level(item, value, None, key).await?;
             (value, set.timestamp)
         };
-        let level = MovedLevel {
-            to,
-            n,
-            at,
-            from: Some(from),
-        };
+        let level = MovedLevel { to, n, at, from };
         self.hand_level_to_ledger(&org.name, level).await?;
         Ok(())
     }

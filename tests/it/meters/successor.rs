@@ -1,0 +1,272 @@
+//! Changes between usage records and meters at the end of a billing period: the new subscription follows the old one.
+
+use serde_json::{Value, json};
+use stripe_sandbox::{Action, Rule};
+use tier::domain::{Generation, GenerationSetting};
+
+use super::orgs::{app as on_meters, used};
+use crate::harness::{DAY, START, Settings, TestApp};
+
+const ORG: &str = "org:a";
+/// The end of the first billing period.
+const PERIOD_END: &str = "2023-02-01T00:00:00Z";
+const MONTH: i64 = 31 * 86_400;
+
+/// An account with plans of both generations, and an org on a classic one.
+async fn app() -> TestApp {
+    let app = on_meters().await;
+    let classic = app.beside(&Settings {
+        generation: GenerationSetting::Fixed(Generation::Classic),
+        ..Settings::default()
+    });
+    let plan = |base: i64, price: i64| {
+        json!({ "features": {
+            "feature:base": { "base": base }, "feature:x": { "tiers": [{ "price": price }] },
+        } })
+    };
+    let old = json!({ "plans": { "plan:old@1": plan(500, 7), "plan:old@2": plan(700, 11) } });
+    classic.push(&old).await;
+    app.subscribe(ORG, &["plan:old@1"]).await;
+    app
+}
+
+/// A change to a plan, or to none, at a time.
+fn later(plan: &[&str], at: &str) -> Value {
+    json!({ "org": ORG, "phases": [{ "features": plan, "effective": at }] })
+}
+
+/// The plans of the org, with the time from which it has each.
+async fn phases(app: &TestApp) -> Vec<Value> {
+    let phases = app.get(&format!("/v1/phases?org={ORG}")).await.ok().json();
+    let phases = phases["phases"].as_array().expect("a list");
+    let of = |phase: &Value| json!([phase["effective"], phase["plans"]]);
+    phases.iter().map(of).collect()
+}
+
+/// The features on all invoices, with their quantities, and the sum of the totals in cents.
+async fn billed(app: &TestApp) -> (Vec<(String, i64)>, i64) {
+    let bills = app.bills(ORG).await;
+    let total = bills.iter().map(|(_, total)| total).sum();
+    (
+        bills.into_iter().flat_map(|(lines, _)| lines).collect(),
+        total,
+    )
+}
+
+async fn count(app: &TestApp, path: &str) -> usize {
+    let list = app.stripe_get(path).await;
+    list["data"].as_array().expect("a list").len()
+}
+
+/// The schedules that have not started, and the subscriptions that have not ended.
+async fn objects(app: &TestApp) -> (usize, usize) {
+    let schedules = count(app, "/v1/subscription_schedules?scheduled=true").await;
+    (schedules, count(app, "/v1/subscriptions").await)
+}
+
+#[tokio::test]
+async fn each_plan_bills_its_own_periods() {
+    let app = app().await;
+    app.report(ORG, "feature:x", 2).await;
+    app.post_json("/v1/subscribe", &later(&["plan:b@1"], PERIOD_END))
+        .await
+        .ok();
+    let expected = [
+        json!(["2023-01-01T00:00:00Z", ["plan:old@1"]]),
+        json!([PERIOD_END, ["plan:b@1"]]),
+    ];
+    assert_eq!(phases(&app).await, expected);
+    app.advance(DAY);
+    app.report(ORG, "feature:x", 3).await;
+    app.set_clock(START + MONTH + 1);
+    assert_eq!(used(&app.limits(ORG).await)[2], ("feature:x", 0));
+    assert_eq!(phases(&app).await, expected);
+    app.report(ORG, "feature:x", 5).await;
+    // And back.
+    app.post_json(
+        "/v1/subscribe",
+        &later(&["plan:old@1"], "2023-03-01T00:00:00Z"),
+    )
+    .await
+    .ok();
+    app.set_clock(START + 2 * MONTH);
+    app.report(ORG, "feature:x", 1).await;
+    app.set_clock(START + 3 * MONTH);
+    assert_eq!(objects(&app).await, (0, 1));
+    let (lines, total) = billed(&app).await;
+    let of = |feature: &str| -> Vec<i64> {
+        let lines = lines.iter().filter(|(name, _)| name == feature);
+        lines.map(|(_, quantity)| *quantity).collect()
+    };
+    assert_eq!(of("feature:x@plan:old@1"), [5, 1]);
+    assert_eq!(of("feature:x@plan:b@1"), [5]);
+    assert_eq!(total, (500 + 5 * 7) + (3000 + 5 * 2) + (500 + 7) + 500);
+}
+
+#[tokio::test]
+async fn a_later_change_replaces_what_was_to_follow() {
+    let change = |plan: &[&str]| json!({ "org": ORG, "phases": [{ "features": plan }] });
+    let none: [&str; 0] = [];
+    for (request, plan) in [
+        (change(&["plan:old@2"]), Some("plan:old@2")),
+        (change(&["plan:b@1"]), Some("plan:b@1")),
+        (change(&[]), None),
+        (later(&none, PERIOD_END), None),
+        (later(&["plan:a@1"], PERIOD_END), Some("plan:a@1")),
+        (later(&["plan:old@2"], PERIOD_END), Some("plan:old@2")),
+        (
+            later(&["plan:old@2"], "2023-01-20T00:00:00Z"),
+            Some("plan:old@2"),
+        ),
+    ] {
+        let app = app().await;
+        app.post_json(
+            "/v1/subscribe",
+            &later(&["plan:free@1", "feature:x@plan:b@1"], PERIOD_END),
+        )
+        .await
+        .ok();
+        assert_eq!(objects(&app).await, (1, 1));
+        app.advance(DAY);
+        app.post_json("/v1/subscribe", &request).await.ok();
+        let live = app.stripe_get("/v1/subscriptions").await;
+        let metadata = &live["data"][0]["metadata"];
+        assert!(
+            metadata["tier.succession"].is_null(),
+            "{request}: {metadata}"
+        );
+        app.set_clock(START + MONTH + 1);
+        let now = app.get(&format!("/v1/phase?org={ORG}")).await;
+        match plan {
+            Some(plan) => assert_eq!(now.ok().json()["plans"], json!([plan]), "{request}"),
+            None => drop(now.fails(404, "not_found")),
+        }
+        let live = usize::from(plan.is_some());
+        assert_eq!(objects(&app).await, (0, live), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_phase_is_added_after_what_follows() {
+    let app = app().await;
+    app.post_json("/v1/subscribe", &later(&["plan:b@1"], PERIOD_END))
+        .await
+        .ok();
+    let plan = "plan:a@1".parse().expect("a plan");
+    let april = START + 90 * 86_400;
+    let org = ORG.parse().expect("an org");
+    let appended = app.domain().append(&org, &plan, Some(april));
+    appended.await.expect("it is added");
+    let expected = [
+        json!(["2023-01-01T00:00:00Z", ["plan:old@1"]]),
+        json!([PERIOD_END, ["plan:b@1"]]),
+        json!(["2023-04-01T00:00:00Z", ["plan:a@1"]]),
+    ];
+    assert_eq!(phases(&app).await, expected);
+    assert_eq!(objects(&app).await, (1, 1));
+}
+
+#[tokio::test]
+async fn a_schedule_that_has_not_started_is_replaced_by_one_of_the_other_generation() {
+    for at in [None, Some("2023-01-20T00:00:00Z")] {
+        let app = app().await;
+        app.post_json(
+            "/v1/subscribe",
+            &json!({ "org": "org:b", "phases": [
+            { "features": ["plan:old@1"], "effective": "2023-01-10T00:00:00Z" }] }),
+        )
+        .await
+        .ok();
+        let phase = json!({ "features": ["plan:b@1"], "effective": at });
+        let change = json!({ "org": "org:b", "phases": [phase] });
+        app.post_json("/v1/subscribe", &change).await.ok();
+        app.set_clock(START + MONTH - 1);
+        let now = app.get("/v1/phase?org=org:b").await.ok().json();
+        assert_eq!(now["plans"], json!(["plan:b@1"]), "{at:?}");
+        assert_eq!(objects(&app).await, (0, 2), "{at:?}");
+    }
+}
+
+/// When a server dies: before or after which call takes effect.
+type Death = (u32, bool);
+
+/// No call reaches Stripe after the death.
+fn dies(app: &TestApp, (call, after): Death) {
+    let rule = |at| Rule::new("*", "/v1/*", Action::Drop).skipping(at);
+    let at = rule(call).times(1);
+    app.sandbox().add_fault(if after { at.after() } else { at });
+    app.sandbox().add_fault(rule(call));
+}
+
+/// Makes a change whose server dies; the caller repeats it, or nobody does. Returns the plan of the next period, the
+/// sum that was billed, the number of calls of the change, and whether the server died.
+async fn change(
+    before: Option<&Value>,
+    request: &Value,
+    death: Option<Death>,
+    repeats: bool,
+) -> (Value, i64, u32, bool) {
+    let app = app().await;
+    if let Some(before) = before {
+        app.post_json("/v1/subscribe", before).await.ok();
+    }
+    app.advance(DAY);
+    let mortal = app.beside(&Settings {
+        retries: usize::from(death.is_none()),
+        ..Settings::default()
+    });
+    mortal.limits(ORG).await;
+    mortal.settled().await;
+    app.forget_calls();
+    if let Some(death) = death {
+        dies(&app, death);
+    }
+    let send = async |app: &TestApp| {
+        let call = app.request(axum::http::Method::POST, "/v1/subscribe");
+        let call = call.body(request.to_string());
+        call.header("idempotency-key", "one").send().await
+    };
+    let answer = send(&mortal).await;
+    mortal.settled().await;
+    let calls = u32::try_from(app.stripe_calls()).expect("a number");
+    let is_cut = app.sandbox().fault_hits() > 0;
+    app.sandbox().clear_faults();
+    if repeats && answer.status != 200 {
+        send(&app).await.ok();
+    }
+    // A read finds what is left.
+    app.limits(ORG).await;
+    app.settled().await;
+    let known = phases(&app).await;
+    app.set_clock(START + MONTH + 2);
+    app.limits(ORG).await;
+    app.settled().await;
+    let plans = app.get(&format!("/v1/phase?org={ORG}")).await.ok().json()["plans"].clone();
+    let last = known.last().expect("a phase");
+    assert_eq!(plans, last[1], "{death:?}: {known:?}");
+    assert_eq!(objects(&app).await, (0, 1), "{death:?}");
+    (plans, billed(&app).await.1, calls, is_cut)
+}
+
+#[tokio::test]
+async fn a_change_is_whole_wherever_a_server_dies() {
+    let follows = later(&["plan:b@1"], PERIOD_END);
+    let replaces = json!({ "org": ORG, "phases": [{ "features": ["plan:old@2"] }] });
+    for (before, request) in [(None, &follows), (Some(&follows), &replaces)] {
+        let (plan, total, calls, _) = change(before, request, None, true).await;
+        let unchanged = match before {
+            None => json!(["plan:old@1"]),
+            Some(_) => json!(["plan:b@1"]),
+        };
+        for death in (0..calls).flat_map(|call| [(call, false), (call, true)]) {
+            let repeated = change(before, request, Some(death), true).await;
+            assert_eq!(
+                repeated,
+                (plan.clone(), total, repeated.2, true),
+                "{death:?}"
+            );
+            let (left, ..) = change(before, request, Some(death), false).await;
+            assert!(left == plan || left == unchanged, "{death:?}: {left}");
+        }
+    }
+}
