@@ -10,7 +10,7 @@ use chrono::SecondsFormat;
 use super::catalog::PricedFeature;
 use super::plan_change::{CurrentState, ResolvedPhase};
 use super::{Domain, Error, Result};
-use crate::billing::{Generation, Metadata, Price, Schedule, Subscription};
+use crate::billing::{Discount, Generation, Metadata, Price, Schedule, Subscription};
 
 /// Marks a subscription, and each phase of a schedule, whose prices have meters. A subscription without metered prices
 /// is of a generation too.
@@ -61,15 +61,18 @@ impl Schedule {
     }
 }
 
-/// Checks that the org can change to `features`, from `later` (Unix seconds) or now.
+/// Checks that the org can change to `features`, from `later` (Unix seconds) or now. `keeps_coupon`: the request names no
+/// other.
 ///
 /// # Errors
 /// [`Error::Invalid`] if the features are of both generations, or if the org's subscription is of another one and the
-/// change begins neither now nor at the end of its billing period.
+/// change begins neither now nor at the end of its billing period, or if what is unpaid or discounted could not go on as
+/// it is.
 pub(super) fn check_generation<'a>(
     state: CurrentState<'_>,
     features: impl IntoIterator<Item = &'a PricedFeature>,
     later: Option<i64>,
+    keeps_coupon: bool,
 ) -> Result<()> {
     let Some(asked) = generation_of(features)? else {
         return Ok(());
@@ -78,8 +81,11 @@ pub(super) fn check_generation<'a>(
         return Ok(());
     };
     let ends = subscription.current_period_end;
-    if subscription.generation() == asked || later.is_none_or(|later| later == ends) {
+    let Some(later) = later.filter(|_| subscription.generation() != asked) else {
         return Ok(());
+    };
+    if later == ends {
+        return check_successor(subscription, keeps_coupon);
     }
     let ends = chrono::DateTime::from_timestamp(ends, 0).unwrap_or_default();
     let ends = ends.to_rfc3339_opts(SecondsFormat::Secs, true);
@@ -87,6 +93,27 @@ pub(super) fn check_generation<'a>(
         "the org's plan is billed by usage records and the new one by billing meters, or the other way round: such a \
          change needs a new subscription, which can begin now or at the end of the billing period, {ends}"
     )))
+}
+
+/// Checks that another subscription can follow this one.
+fn check_successor(subscription: &Subscription, keeps_coupon: bool) -> Result<()> {
+    if !subscription.is_paid_for() {
+        return Err(Error::Invalid(
+            "an invoice of the org is unpaid: a new subscription can only follow one that is paid for".to_owned(),
+        ));
+    }
+    match &subscription.discount {
+        Some(Discount { coupon, end, .. })
+            if keeps_coupon && (end.is_some() || coupon.duration == "once") =>
+        {
+            Err(Error::Invalid(format!(
+                "the org's coupon {:?} is for a time, which would begin anew with the new subscription: name a coupon, or an \
+                 empty one, in the phase, or change the plan when it has ended",
+                coupon.id
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The generation of the metered features; none if no feature is metered.

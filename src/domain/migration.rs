@@ -168,7 +168,7 @@ impl Domain {
     ) -> Result<MigrationState> {
         let terms = self.check_migration(request).await?;
         let id = match key {
-            Some(key) => format!("mig_{}", self.key_digest(key)),
+            Some(key) => self.keyed_migration(key),
             None => format!("mig_{}", &uuid::Uuid::new_v4().simple().to_string()[..16]),
         };
         let record = Record::new(id, request.clone(), self.test_clock.as_deref());
@@ -178,6 +178,11 @@ impl Domain {
             Some(known) if known.request == record.request => self.go_on(known).await,
             Some(_) => Err(super::request_key::reused()),
         }
+    }
+
+    /// The id of the migration of a request with this key.
+    fn keyed_migration(&self, key: &str) -> String {
+        format!("mig_{}", self.key_digest(key))
     }
 
     /// Continues a migration, unless this process is running it or it has moved all its orgs.

@@ -215,8 +215,11 @@ pub(super) fn successor(
         restart_periods(&mut planned, phases, current_state);
     }
     let first = planned.first_mut()?;
+    let own = subscription.metadata.iter();
+    let own = own.filter(|(key, _)| !key.starts_with("tier."));
+    let own = own.map(|(key, value)| (key.clone(), value.clone()));
     let predecessor = (FOLLOWS.to_owned(), subscription.id.clone());
-    first.metadata.extend([predecessor]);
+    first.metadata.extend(own.chain([predecessor]));
     let start = ScheduleStart::At(starts);
     Some(schedule(
         new,

@@ -53,15 +53,6 @@ impl Revision {
         self.migrations = Some(migrations);
     }
 
-    /// The same decision for writes before the change itself, which do not say that the request is carried out.
-    pub(super) fn before_change(&self) -> Self {
-        Self {
-            request_keys: None,
-            migrations: None,
-            ..self.clone()
-        }
-    }
-
     /// The clients' request keys to write into the metadata.
     pub(super) fn request_keys(&self) -> Option<&str> {
         self.request_keys.as_deref()

@@ -134,7 +134,8 @@ impl Domain {
             let used = self.complete_usage(customer, &current, lines?, has_others);
             (used.await?, self.carried_to_items(&current).await?)
         };
-        for level in self.levels_of_predecessor(&org.name, &current).await? {
+        let levels = self.levels_of_predecessor(&org.name, &current).await?;
+        for level in levels.into_iter().flatten() {
             let own = used.entry(level.to).or_default();
             *own = if *own == 0 { level.n } else { *own };
         }

@@ -68,6 +68,7 @@ impl Domain {
                 continue;
             }
             if state.migrations.contains(&record.id) {
+                self.cancel_obsolete(&state).await?;
                 return Ok(if is_made {
                     Outcome::Moved
                 } else {

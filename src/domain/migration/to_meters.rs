@@ -10,7 +10,9 @@ use crate::domain::catalog::{Catalog, PricedFeature};
 use crate::domain::generation::GenerationSetting;
 use crate::domain::pricing::{Aggregate, Model, Plan};
 use crate::domain::pull::Pulled;
+use crate::domain::push::{PushOutcome, PushResult};
 use crate::domain::refs::{FeaturePlan, OrgName, PlanName};
+use crate::domain::request_key::reused;
 use crate::domain::{Domain, Error, Result};
 
 /// The plans on sale that are billed by usage records.
@@ -35,17 +37,22 @@ impl Domain {
         key: Option<&str>,
     ) -> Result<MigrationState> {
         let outcome = async {
+            if let Some(key) = key
+                && let Ok(known) = self.migration_record(&self.keyed_migration(key)).await
+            {
+                let asked = &known.request;
+                let is_same = matches!(asked.exchange, Exchange::ToMeters(_))
+                    && (asked.at, &asked.orgs) == (at, &orgs);
+                if !is_same {
+                    return Err(reused());
+                }
+                return self.go_on(known).await;
+            }
             let classic = self.classic_plans().await?;
             let on_meters = GenerationSetting::Fixed(Generation::Meters);
             let pushes = self.clone().with_generation(on_meters);
             let results = pushes.push(&classic.model, |_| {}).await?;
-            if let Some(failed) = results.iter().find(|result| !result.outcome.is_ok()) {
-                return Err(Error::Invalid(format!(
-                    "{} could not be created with a meter, and nobody was moved: {}",
-                    failed.feature,
-                    failed.outcome.reason()
-                )));
-            }
+            results.iter().try_for_each(check_copy)?;
             let request = Migrate {
                 exchange: Exchange::ToMeters(classic.copies),
                 at,
@@ -99,6 +106,11 @@ impl Domain {
             let sold = found.catalog.plan(name)?;
             if !archived.contains(name) && sold.iter().any(PricedFeature::is_classic) {
                 let plan = &model.plans[name];
+                if plan.features.len() != sold.len() {
+                    return Err(Error::Invalid(format!(
+                        "{name} has prices that Tier cannot push again: move its orgs with `tier migrate`, or archive it"
+                    )));
+                }
                 self.check_aggregates(name, plan)?;
                 let copy = self.copy_of(name, plan, &model, &found).await?;
                 let renamed = renamed(plan, name, &copy);
@@ -167,6 +179,26 @@ impl Domain {
     }
 }
 
+/// Checks that a feature of a copy exists, with a meter if it is metered.
+fn check_copy(result: &PushResult) -> Result<()> {
+    let feature = &result.feature;
+    let generation = result.price.as_ref().and_then(|price| price.generation);
+    match &result.outcome {
+        PushOutcome::Failed(reason) => Err(Error::Unavailable {
+            reason: format!(
+                "{feature} could not be created with a meter, and nobody was moved: {reason}"
+            ),
+            source: None,
+        }),
+        outcome if !outcome.is_ok() || generation == Some(Generation::Classic) => {
+            Err(Error::Invalid(format!(
+                "{feature} exists already, and not with a meter as it should be: archive its plan, and nobody was moved"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The version as a number. None if it is another text.
 fn number(name: &PlanName) -> Option<u64> {
     name.version().parse().ok()
@@ -208,7 +240,6 @@ impl Swap {
     ) -> Result<Self> {
         let mut pairs = Vec::new();
         for (from, to) in copies {
-            // A copy that lacks a feature is refused.
             catalog.plan(to)?;
             for feature in catalog.plan(from)? {
                 let copy = feature.name.feature().on(to);

@@ -34,6 +34,7 @@ impl Domain {
         let customer = &org.customer;
         let state = self.read_customer_state(customer).await?;
         if state.knows(request.key.as_deref()) {
+            self.cancel_obsolete(&state).await?;
             return Ok(());
         }
         check_archived(asked, Some(&state))?;
@@ -142,6 +143,7 @@ impl Domain {
                 ..change
             };
             if state.knows(key) {
+                self.cancel_obsolete(&state).await?;
                 return Ok(());
             }
             let mut revision = decisions.at(state.revision);
@@ -205,7 +207,6 @@ impl Domain {
             return Err(self.too_soon().into());
         }
         let successor = plan_change::successor(state.current_state(), change);
-        let is_followed = successor.is_some();
         let _blocked = self.block_reports(change, state, &action).await?;
         let transfer = self
             .prepare(org, change, state, &mut action, revision)
@@ -227,8 +228,10 @@ impl Domain {
         let plan = plan_of(&action);
         let on_meters = plan.is_some_and(|plan| plan.generation == Generation::Meters);
         let notes_time = plan.is_some_and(NewSchedule::notes_unused_time);
-        self.begin_succession(org, state, successor, cancels, revision)
-            .await?;
+        if !cancels {
+            self.begin_succession(org, state, successor.as_ref(), revision)
+                .await?;
+        }
         let sent_at = self.account.clock.millis();
         let scheduled = self
             .carry_out_action(org, change, state, action, revision, is_made)
@@ -237,9 +240,8 @@ impl Domain {
         if let Some(schedule) = called_off {
             self.cancel_schedule(&schedule.id, None).await?;
         }
-        if !cancels && (is_followed || !state.successors.is_empty()) {
-            let state = self.read_customer_state(customer).await?;
-            self.settle_succession(&state, is_followed, revision)
+        if !cancels && (successor.is_some() || !state.successors.is_empty()) {
+            self.end_succession(org, successor.as_ref(), revision)
                 .await?;
         }
         let changed = scheduled.as_ref().and_then(Schedule::driven);
@@ -270,6 +272,11 @@ impl Domain {
         }
         if cancels || !state.is_paid_for() {
             for schedule in &state.obsolete {
+                self.cancel_schedule(&schedule.id, None).await?;
+            }
+        }
+        if cancels {
+            for schedule in &state.successors {
                 self.cancel_schedule(&schedule.id, None).await?;
             }
         }
@@ -368,8 +375,9 @@ pub(in crate::domain) fn check_generations(
     asked: &[ResolvedPhase],
 ) -> Result<()> {
     let later = asked.first().and_then(|first| first.effective);
+    let keeps_coupon = asked.first().is_some_and(|first| first.coupon.is_none());
     let features = asked.iter().flat_map(|phase| &phase.features);
-    check_generation(state.current_state(), features, later)
+    check_generation(state.current_state(), features, later, keeps_coupon)
 }
 
 /// The schedule that an action makes.

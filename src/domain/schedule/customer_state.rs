@@ -41,7 +41,9 @@ impl CustomerState {
     /// Whether earlier changes still have something to settle.
     pub(in crate::domain) fn is_unsettled(&self) -> bool {
         let current = self.current.as_ref();
-        !self.ended_unsettled.is_empty() || current.is_some_and(Subscription::is_unsettled)
+        !self.ended_unsettled.is_empty()
+            || current.is_some_and(Subscription::is_unsettled)
+            || (current.is_none() && !self.obsolete.is_empty())
     }
 
     pub(super) fn is_paid_for(&self) -> bool {
@@ -88,7 +90,10 @@ impl Domain {
         // In this order, a schedule that starts in between is seen twice rather than not at all.
         let schedules = self.schedules(customer).await?;
         let found = self.subscriptions(customer, Detail::History).await?;
-        let revision = revision::newest([].iter(), schedules.iter()).max(found.revision);
+        // A change that creates a successor writes its revision to the subscription's own schedule.
+        let own = schedules.iter();
+        let own = own.filter(|one| !one.is_not_started() || one.follows().is_none());
+        let revision = revision::newest([].iter(), own).max(found.revision);
         let noted = |name| {
             let metadata = schedules.iter().map(|schedule| &schedule.metadata);
             request_key::noted(name, metadata)
@@ -103,12 +108,16 @@ impl Domain {
         let current = found.current.as_ref();
         let is_successor =
             |schedule: &Schedule| current.is_some_and(|current| current.is_marked_in(schedule));
-        let (successors, mut not_started): (Vec<_>, Vec<_>) =
+        let (successors, not_started): (Vec<_>, Vec<_>) =
             not_started.into_iter().partition(is_successor);
-        let obsolete = match found.current {
+        let is_over =
+            |schedule: &Schedule| found.ended.iter().any(|old| old.has_ended_before(schedule));
+        let (mut obsolete, mut not_started): (Vec<_>, Vec<_>) =
+            not_started.into_iter().partition(is_over);
+        obsolete.extend(match found.current {
             Some(_) => not_started.split_off(0),
             None => not_started.split_off(not_started.len().min(1)),
-        };
+        });
         Ok(CustomerState {
             current: found.current,
             not_started: not_started.pop(),

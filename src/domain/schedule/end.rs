@@ -29,7 +29,9 @@ impl Domain {
                 by: current.id.clone(),
             });
         };
-        for old in &state.superseded {
+        // Stripe ends by itself what the current one follows.
+        let superseded = state.superseded.iter();
+        for old in superseded.filter(|old| !current.is_about_to_replace(old, now)) {
             self.transfer_levels(org, old, current, revision).await?;
             self.end_subscription(org, old, now, revision).await?;
             audit(&old.id);
@@ -86,6 +88,19 @@ impl Domain {
             };
             self.settle_unused_time(&org.customer, &ended, unused_time, false, revision)
                 .await?;
+        }
+        Ok(())
+    }
+
+    /// Cancels schedules that an interrupted change has replaced, or whose predecessor has ended.
+    pub(in crate::domain) async fn cancel_obsolete(
+        &self,
+        state: &CustomerState,
+    ) -> Result<(), stripe::Error> {
+        if state.current.is_none() || state.is_paid_for() {
+            for schedule in &state.obsolete {
+                self.cancel_schedule(&schedule.id, None).await?;
+            }
         }
         Ok(())
     }

@@ -91,7 +91,7 @@ impl Subscription {
             || (!over && !Figure::pending_levels(self).is_empty())
             || (self.may_have_lost_credit() && has_metadata_room(self))
             || self.has_open_succession()
-            || self.levels_come_from().is_some()
+            || self.predecessor().is_some()
     }
 }
 
@@ -108,12 +108,13 @@ impl Domain {
                 .await?;
         }
         let Some(current) = &state.current else {
+            self.cancel_obsolete(state).await?;
             return Ok(());
         };
         if current.has_open_succession() {
-            self.settle_succession(state, false, revision).await?;
+            self.settle_abandoned_succession(state).await?;
         }
-        if current.levels_come_from().is_some() {
+        if current.predecessor().is_some() {
             self.take_over_levels(org, current, revision).await?;
         }
         Ok(())

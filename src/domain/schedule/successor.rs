@@ -3,32 +3,61 @@
 //! Stripe ends the one and starts the other in the same second, so no server needs to be there then. The successor is
 //! created first. Then the phases of the subscription's own schedule are replaced, which ends it, with the revision that
 //! the successor has too. A schedule with another revision does not follow it. A change that breaks off could leave such
-//! a schedule, so before it begins, the subscription gets a note. Whoever finds the note cancels what does not follow,
-//! and removes it.
+//! a schedule, so before it begins, the subscription gets a note. Whoever finds the note much later cancels what does not
+//! follow, and removes it. Neither the note nor the successor raises the revision: another change that is decided
+//! meanwhile uses the same key for the schedule's phases, and one of both is decided again.
 
 use super::customer_state::CustomerState;
-use crate::billing::{Metadata, NewSchedule, Schedule, Subscription};
+use crate::billing::{Metadata, NewSchedule, Schedule, Subscription, SubscriptionUpdate};
 use crate::domain::org::ResolvedOrg;
 use crate::domain::plan_change::FOLLOWS;
 use crate::domain::revision::{self, Revision};
 use crate::domain::{Domain, Error, Failure, Result};
 
-/// Notes on a subscription that a change of what follows it may not be complete.
+/// Notes on a subscription that a change of what follows it may not be complete, and since when, in Unix seconds.
 pub(super) const SUCCESSION: &str = "tier.succession";
+
+/// How old the note is when others complete the change, in seconds. By then, its request has been answered.
+const ABANDONED_AFTER: i64 = 20 * 60;
+
+/// How long before its end, in seconds, a subscription can get a successor. Stripe starts a schedule of the past at once.
+const LEAST_NOTICE: i64 = 10;
 
 impl Subscription {
     /// Whether a change of what follows it may not be complete.
     pub(super) fn has_open_succession(&self) -> bool {
-        let noted = self.metadata.get(SUCCESSION);
-        self.ended_at.is_none() && noted.is_some_and(|value| !value.is_empty())
+        self.ended_at.is_none() && self.succession_since().is_some()
+    }
+
+    fn succession_since(&self) -> Option<i64> {
+        self.metadata.get(SUCCESSION)?.parse().ok()
+    }
+
+    /// The subscription that it follows, until it has taken over what that leaves.
+    pub(super) fn predecessor(&self) -> Option<&str> {
+        let old = self.metadata.get(FOLLOWS).map(String::as_str);
+        old.filter(|old| self.ended_at.is_none() && !old.is_empty())
+    }
+
+    /// Whether `old` is about to be ended by Stripe, and this one follows it.
+    pub(super) fn is_about_to_replace(&self, old: &Subscription, now: i64) -> bool {
+        let follows = self.predecessor() == Some(old.id.as_str());
+        follows
+            && old
+                .planned_end()
+                .is_some_and(|end| end <= self.start_date && end <= now)
     }
 
     /// Whether a schedule is to follow it, by its mark, although it may not end in time.
     pub(super) fn is_marked_in(&self, schedule: &Schedule) -> bool {
-        let first = schedule.phases.first();
-        let metadata = first.and_then(|first| first.metadata.as_ref());
-        let marked = metadata.and_then(|metadata| metadata.get(FOLLOWS));
-        marked.is_some_and(|marked| *marked == self.id)
+        schedule.follows() == Some(self.id.as_str())
+    }
+
+    /// Whether it has ended long before the schedule that was to follow it.
+    pub(super) fn has_ended_before(&self, schedule: &Schedule) -> bool {
+        let starts = schedule.phases.first().map(|first| first.start_date);
+        let ended = self.ended_at.zip(starts);
+        self.is_marked_in(schedule) && ended.is_some_and(|(ended, starts)| ended < starts)
     }
 
     /// Whether a schedule follows it: it starts when this ends, and one decision has made both so.
@@ -44,70 +73,123 @@ impl Subscription {
     }
 }
 
+impl Schedule {
+    /// The subscription that it is to follow.
+    pub(super) fn follows(&self) -> Option<&str> {
+        let first = self.phases.first()?;
+        let marked = first.metadata.as_ref()?.get(FOLLOWS)?;
+        Some(marked.as_str())
+    }
+}
+
 impl Domain {
-    /// Before a change of what follows the subscription: notes it, and creates the new successor. A successor of an org
-    /// that cancels is canceled before the subscription ends.
+    /// Before a change of what follows the subscription: notes it, and creates the new successor.
     pub(super) async fn begin_succession(
         &self,
         org: &ResolvedOrg,
         state: &CustomerState,
-        successor: Option<NewSchedule>,
-        cancels: bool,
+        successor: Option<&NewSchedule>,
         revision: &Revision,
     ) -> Result<(), Failure> {
         let Some(current) = &state.current else {
             return Ok(());
         };
-        if cancels {
-            for schedule in &state.successors {
-                self.cancel_schedule(&schedule.id, None).await?;
-            }
-            return Ok(());
-        }
         if successor.is_none() && state.successors.is_empty() {
             return Ok(());
         }
-        let noted = Metadata::from([(SUCCESSION.to_owned(), "open".to_owned())]);
-        let before = revision.before_change();
-        self.note_on(&current.id, noted, "succession", &before)
-            .await?;
-        if let Some(mut successor) = successor {
-            for phase in &mut successor.phases {
-                revision.mark(&mut phase.metadata);
-            }
-            let create = self.billing().create_schedule(&org.customer, &successor);
-            self.decided(revision.once("successor", create)).await?;
+        let soon = self
+            .at_stripe(self.now().await?)
+            .saturating_add(LEAST_NOTICE);
+        if successor.is_some() && current.current_period_end <= soon {
+            return Err(Error::plan_is_changing().into());
+        }
+        if !current.has_open_succession() {
+            let since = self.account.clock.unix().to_string();
+            self.note_succession(&current.id, since).await?;
+        }
+        if let Some(successor) = successor {
+            self.create_successor(org, successor, "successor", revision)
+                .await?;
         }
         Ok(())
     }
 
-    /// Completes a change of what follows the subscription, from the state after it. `expects`: there must be a
-    /// successor.
-    ///
-    /// # Errors
-    /// [`Error::PlanChanging`] if another server has canceled the successor.
-    pub(super) async fn settle_succession(
+    /// Writes the note, without a revision.
+    async fn note_succession(&self, subscription: &str, since: String) -> Result<(), Failure> {
+        let update = SubscriptionUpdate {
+            metadata: Metadata::from([(SUCCESSION.to_owned(), since)]),
+            ..SubscriptionUpdate::default()
+        };
+        let note = self.billing().update_subscription(subscription, &update);
+        note.unread().send().await?;
+        Ok(())
+    }
+
+    async fn create_successor(
         &self,
-        state: &CustomerState,
-        expects: bool,
+        org: &ResolvedOrg,
+        successor: &NewSchedule,
+        step: &str,
         revision: &Revision,
     ) -> Result<(), Failure> {
+        let mut successor = successor.clone();
+        for phase in &mut successor.phases {
+            revision.mark(&mut phase.metadata);
+        }
+        let create = self.billing().create_schedule(&org.customer, &successor);
+        self.decided(revision.once(step, create)).await?;
+        Ok(())
+    }
+
+    /// After a change of what follows the subscription. If another server has canceled the successor meanwhile, it is
+    /// created again.
+    pub(super) async fn end_succession(
+        &self,
+        org: &ResolvedOrg,
+        successor: Option<&NewSchedule>,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        let mut state = self.read_customer_state(&org.customer).await?;
+        if let Some(successor) = successor
+            && state.current.is_some()
+            && state.successor().is_none()
+        {
+            self.create_successor(org, successor, "successor again", revision)
+                .await?;
+            state = self.read_customer_state(&org.customer).await?;
+        }
+        self.settle_succession(&state).await
+    }
+
+    /// Completes a change of what follows the subscription, if the request that began it has been answered.
+    pub(super) async fn settle_abandoned_succession(
+        &self,
+        state: &CustomerState,
+    ) -> Result<(), Failure> {
+        let since = state
+            .current
+            .as_ref()
+            .and_then(Subscription::succession_since);
+        let now = self.account.clock.unix();
+        if since.is_some_and(|since| (0..ABANDONED_AFTER).contains(&(now - since))) {
+            return Ok(());
+        }
+        self.settle_succession(state).await
+    }
+
+    /// Cancels the schedules that do not follow the subscription, and removes the note.
+    async fn settle_succession(&self, state: &CustomerState) -> Result<(), Failure> {
         let Some(current) = state.current.as_ref() else {
             return Ok(());
         };
         let successor = state.successor().map(|successor| successor.id.as_str());
-        if expects && successor.is_none() {
-            return Err(Error::plan_is_changing().into());
-        }
         for other in &state.successors {
             if Some(other.id.as_str()) != successor {
                 self.cancel_schedule(&other.id, None).await?;
             }
         }
         if current.has_open_succession() {
-            let settled = Metadata::from([(SUCCESSION.to_owned(), String::new())]);
-            let step = format!("succeeded:{}", current.id);
-            self.note_on(&current.id, settled, &step, revision).await?;
+            self.note_succession(&current.id, String::new()).await?;
         }
         Ok(())
     }

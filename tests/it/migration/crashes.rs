@@ -132,7 +132,9 @@ async fn another_server_completes_the_migration_wherever_one_dies() {
         let (expected, calls, _) = run(to, at, None).await;
         let calls = u32::try_from(calls).expect("not so many");
         let deaths = (0..calls).flat_map(|call| [false, true].map(|after| Death { call, after }));
-        let deaths: Vec<Death> = deaths.collect();
+        // Before a call, Stripe has what it has after the one before. One of the variants shows that.
+        let is_shown = |death: &Death| death.after || matches!(to, To::Same);
+        let deaths: Vec<Death> = deaths.filter(is_shown).collect();
         let (deaths, expected) = (Arc::new(Mutex::new(deaths)), Arc::new(expected));
         let mut workers = JoinSet::new();
         for _ in 0..WORKERS {

@@ -1,5 +1,6 @@
 //! `to_meters`: an account leaves usage records.
 
+use axum::http::Method;
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Rule};
 use tier::domain::{Generation, GenerationSetting};
@@ -156,6 +157,15 @@ async fn all_orgs_move_at_the_end_of_their_periods() {
             ("feature:seat", 1)
         ]
     );
+    // A repeated one is the same, although the old plans are no longer on sale.
+    let repeated = async |request: Value| {
+        let call = app.request(Method::POST, "/v1/migrate");
+        let call = call.body(request.to_string());
+        call.header("idempotency-key", "one").send().await
+    };
+    let request = json!({"to_meters": true, "orgs": ["org:pro"]});
+    let first = repeated(request.clone()).await.ok().json();
+    app.settled().await;
     // A second one finds the plans, and nobody to move.
     let again = to_meters(&app).await;
     assert_eq!(
@@ -164,6 +174,16 @@ async fn all_orgs_move_at_the_end_of_their_periods() {
     );
     let after = app.get("/v1/pull").await.ok().json();
     assert_eq!(after, pulled);
+    for plan in ["plan:pro@1", "plan:pro@2"] {
+        app.post_json("/v1/archive", &json!({"plan": plan}))
+            .await
+            .ok();
+    }
+    let second = repeated(request).await.ok().json();
+    assert_eq!(second["id"], first["id"]);
+    repeated(json!({"to_meters": true}))
+        .await
+        .fails(400, "invalid_request");
 }
 
 #[tokio::test]
@@ -173,7 +193,7 @@ async fn a_push_that_broke_off_is_completed() {
     app.sandbox().add_fault(fault);
     let request = json!({"to_meters": true});
     let broken = app.post_json("/v1/migrate", &request).await;
-    let message = broken.fails(400, "invalid_request").json()["message"].clone();
+    let message = broken.fails(502, "stripe_unavailable").json()["message"].clone();
     let message = message.as_str().expect("a text");
     assert!(message.contains("nobody was moved"), "{message}");
     app.sandbox().clear_faults();

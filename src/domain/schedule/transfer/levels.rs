@@ -38,16 +38,6 @@ pub(in crate::domain) struct PredecessorLevel {
     pub(in crate::domain) n: i64,
 }
 
-impl Subscription {
-    /// The subscription whose perpetual levels this one has to take over.
-    pub(in crate::domain::schedule) fn levels_come_from(&self) -> Option<&str> {
-        let old = self.metadata.get(FOLLOWS).map(String::as_str);
-        let mut items = self.items.data.iter();
-        let is_needed = self.ended_at.is_none() && items.any(|item| item.price.is_perpetual());
-        old.filter(|old| is_needed && !old.is_empty())
-    }
-}
-
 impl Domain {
     /// Clears the items whose level is transferred, and notes the level in the same call. It does nothing else, since
     /// the change may still be refused. With meters, the change itself notes the level, and what it makes Stripe bill is
@@ -307,7 +297,9 @@ impl Domain {
         subscription: &Subscription,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        let levels = self.levels_of_predecessor(&org.name, subscription).await?;
+        let Some(levels) = self.levels_of_predecessor(&org.name, subscription).await? else {
+            return Ok(());
+        };
         for PredecessorLevel { from, to, n } in &levels {
             let Some(target) = subscription.items.data.iter().find(|item| item.id == *to) else {
                 continue;
@@ -323,19 +315,23 @@ impl Domain {
         self.note_on(&subscription.id, done, &step, revision).await
     }
 
-    /// The perpetual levels of the subscription that this one follows, as long as they are not taken over.
+    /// The perpetual levels of the subscription that this one follows, as long as they are not taken over. None if Stripe
+    /// has yet to end it.
     pub(in crate::domain) async fn levels_of_predecessor(
         &self,
         org: &OrgName,
         subscription: &Subscription,
-    ) -> Result<Vec<PredecessorLevel>, Failure> {
-        let Some(old) = subscription.levels_come_from() else {
-            return Ok(Vec::new());
+    ) -> Result<Option<Vec<PredecessorLevel>>, Failure> {
+        let Some(old) = subscription.predecessor() else {
+            return Ok(Some(Vec::new()));
         };
         let old = match self.billing().subscription(old).await {
-            Err(error) if error.is_missing() => return Ok(Vec::new()),
+            Err(error) if error.is_missing() => return Ok(Some(Vec::new())),
             old => old?,
         };
+        if old.ended_at.is_none() {
+            return Ok(None);
+        }
         let known = self.ledger_before_read(org);
         let mut levels = Vec::new();
         for item in &old.items.data {
@@ -360,7 +356,7 @@ impl Domain {
                 });
             }
         }
-        Ok(levels)
+        Ok(Some(levels))
     }
 
     /// What was used of the items of a subscription that is about to end.
