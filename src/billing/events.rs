@@ -37,14 +37,21 @@ impl Billing<'_> {
     }
 }
 
+/// The object of a thin event. Others may have a context too, beside the account.
+const THIN: &str = "v2.core.event";
+
 #[derive(Deserialize)]
 struct Envelope {
     id: String,
     #[serde(rename = "type")]
     kind: String,
-    /// A thin event has it as `context`.
-    #[serde(default, alias = "context")]
+    #[serde(default)]
     account: Option<String>,
+    /// The account of a thin event.
+    #[serde(default)]
+    context: Option<String>,
+    #[serde(default)]
+    object: String,
     #[serde(default)]
     livemode: Option<bool>,
     #[serde(default)]
@@ -82,7 +89,11 @@ impl From<Envelope> for Event {
             customer: customer.map(str::to_owned),
             id: envelope.id,
             kind: envelope.kind,
-            account: envelope.account,
+            account: if envelope.object == THIN {
+                envelope.context
+            } else {
+                envelope.account
+            },
             live: envelope.livemode.unwrap_or(false),
         }
     }
@@ -123,6 +134,10 @@ mod tests {
         let thin = br#"{"id":"evt_1","object":"v2.core.event","context":"acct_1","type":"v1.x"}"#;
         let thin = Event::read(thin).expect("an event");
         assert_eq!(thin.account.as_deref(), Some("acct_1"));
+        let both =
+            br#"{"id":"evt_1","object":"event","account":"acct_2","context":"acct_1","type":"x"}"#;
+        let both = Event::read(both).expect("an event");
+        assert_eq!(both.account.as_deref(), Some("acct_2"));
         for broken in [&b"{}"[..], b"[]", b"", b"\"x\"", br#"{"id":1,"type":"x"}"#] {
             Event::read(broken).unwrap_err();
         }

@@ -140,8 +140,7 @@ pub(super) fn is_marked(metadata: &Metadata) -> bool {
     metadata.contains_key(REVISION)
 }
 
-/// The revision that wrote a phase.
-pub(super) fn of_phase(phase: &SchedulePhase) -> u64 {
+fn of_phase(phase: &SchedulePhase) -> u64 {
     phase.metadata.as_ref().map_or(0, of)
 }
 

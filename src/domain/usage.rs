@@ -134,7 +134,14 @@ impl Domain {
             let used = self.complete_usage(customer, &current, lines?, has_others);
             (used.await?, self.carried_to_items(&current).await?)
         };
-        let levels = self.levels_of_predecessor(&org.name, &current).await?;
+        let levels = match self.levels_of_predecessor(&org.name, &current).await {
+            Err(Failure::Stripe(error)) if error.is_definite() => {
+                let org = &org.name;
+                tracing::error!(%error, %org, "the levels of the earlier subscription are unknown");
+                None
+            }
+            levels => levels?,
+        };
         for level in levels.into_iter().flatten() {
             let own = used.entry(level.to).or_default();
             *own = if *own == 0 { level.n } else { *own };

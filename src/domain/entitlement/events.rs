@@ -24,7 +24,7 @@ struct Told {
 enum Affected {
     /// The event's customer is read again.
     Customer,
-    /// The event's customer is read again, and may have a second subscription that supersedes the first.
+    /// The event's customer is read again, since its subscriptions or schedules may have to be changed.
     Purchase,
     /// The event's customer is read again, and its Checkout page has expired.
     Expiry,
@@ -42,6 +42,8 @@ impl Affected {
             "customer.deleted" => Self::Gone,
             "checkout.session.expired" => Self::Expiry,
             "customer.subscription.created"
+            // What was to follow it is canceled.
+            | "customer.subscription.deleted"
             | "checkout.session.completed"
             | "checkout.session.async_payment_succeeded" => Self::Purchase,
             // No org has a new object in its plan yet.

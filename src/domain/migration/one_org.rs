@@ -68,7 +68,7 @@ impl Domain {
                 continue;
             }
             if state.migrations.contains(&record.id) {
-                self.cancel_obsolete(&state).await?;
+                self.complete_repeated(&state).await?;
                 return Ok(if is_made {
                     Outcome::Moved
                 } else {

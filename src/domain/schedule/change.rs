@@ -34,7 +34,7 @@ impl Domain {
         let customer = &org.customer;
         let state = self.read_customer_state(customer).await?;
         if state.knows(request.key.as_deref()) {
-            self.cancel_obsolete(&state).await?;
+            self.complete_repeated(&state).await?;
             return Ok(());
         }
         check_archived(asked, Some(&state))?;
@@ -143,7 +143,7 @@ impl Domain {
                 ..change
             };
             if state.knows(key) {
-                self.cancel_obsolete(&state).await?;
+                self.complete_repeated(&state).await?;
                 return Ok(());
             }
             let mut revision = decisions.at(state.revision);
@@ -206,7 +206,7 @@ impl Domain {
         if plan_of(&action).is_some_and(cannot_begin_period) {
             return Err(self.too_soon().into());
         }
-        let successor = plan_change::successor(state.current_state(), change);
+        let mut successor = plan_change::successor(state.current_state(), change);
         let _blocked = self.block_reports(change, state, &action).await?;
         let transfer = self
             .prepare(org, change, state, &mut action, revision)
@@ -229,7 +229,7 @@ impl Domain {
         let on_meters = plan.is_some_and(|plan| plan.generation == Generation::Meters);
         let notes_time = plan.is_some_and(NewSchedule::notes_unused_time);
         if !cancels {
-            self.begin_succession(org, state, successor.as_ref(), revision)
+            self.begin_succession(org, state, successor.as_mut(), &mut action, revision)
                 .await?;
         }
         let sent_at = self.account.clock.millis();

@@ -6,7 +6,7 @@ use crate::billing::{Metadata, Subscription, SubscriptionUpdate};
 use crate::domain::org::ResolvedOrg;
 use crate::domain::request_key;
 use crate::domain::revision::Revision;
-use crate::domain::{Domain, Failure, Result, Superseded};
+use crate::domain::{Domain, Error, Failure, Result, Superseded};
 use crate::stripe;
 
 impl Domain {
@@ -96,13 +96,22 @@ impl Domain {
     pub(in crate::domain) async fn cancel_obsolete(
         &self,
         state: &CustomerState,
-    ) -> Result<(), stripe::Error> {
+    ) -> Result<(), Failure> {
         if state.current.is_none() || state.is_paid_for() {
             for schedule in &state.obsolete {
                 self.cancel_schedule(&schedule.id, None).await?;
             }
         }
         Ok(())
+    }
+
+    /// Completes what the request that is repeated may not have completed.
+    pub(in crate::domain) async fn complete_repeated(&self, state: &CustomerState) -> Result<()> {
+        let completed = async {
+            self.cancel_obsolete(state).await?;
+            self.settle_succession(state).await
+        };
+        completed.await.map_err(Error::from)
     }
 
     /// Cancels a schedule that has not started.

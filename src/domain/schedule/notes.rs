@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::customer_state::CustomerState;
 use super::proration::{PLANNED_END, UNUSED_TIME, UnusedTime};
-use super::successor::SUCCESSION;
+use super::successor::{LINK, SUCCESSION};
 use super::usage_charge::UsageCharge;
 use crate::billing::{Metadata, NewPhase, Subscription, SubscriptionUpdate};
 use crate::domain::generation::GENERATION;
@@ -25,7 +25,7 @@ use crate::domain::{Domain, Error, Failure, Result};
 const MAX_PAIRS: usize = 50;
 
 /// The keys that a change may write, besides one figure for each metered feature.
-const NOTE_KEYS: [&str; 10] = [
+const NOTE_KEYS: [&str; 11] = [
     MARK.0,
     GENERATION,
     REVISION,
@@ -36,6 +36,7 @@ const NOTE_KEYS: [&str; 10] = [
     UNUSED_TIME,
     PLANNED_END,
     SUCCESSION,
+    LINK,
 ];
 
 /// Checks that the subscription's metadata has room for everything that a change to `asked` may note. Stripe drops or

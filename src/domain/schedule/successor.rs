@@ -1,21 +1,27 @@
 //! The schedule that follows an org's subscription: a change to another generation at the end of a billing period.
 //!
 //! Stripe ends the one and starts the other in the same second, so no server needs to be there then. The successor is
-//! created first. Then the phases of the subscription's own schedule are replaced, which ends it, with the revision that
-//! the successor has too. A schedule with another revision does not follow it. A change that breaks off could leave such
-//! a schedule, so before it begins, the subscription gets a note. Whoever finds the note much later cancels what does not
-//! follow, and removes it. Neither the note nor the successor raises the revision: another change that is decided
-//! meanwhile uses the same key for the schedule's phases, and one of both is decided again.
+//! created first. Then the phases of the subscription's own schedule are replaced, which ends it. Both carry the same
+//! link; a schedule with another link does not follow. A change that breaks off could leave such a schedule, so before it
+//! begins, the subscription gets a note. Whoever finds the note much later cancels what does not follow, and removes it.
+//! Neither the note nor the successor raises the revision: another change that is decided meanwhile uses the same key for
+//! the schedule's phases, and one of both is decided again.
 
 use super::customer_state::CustomerState;
-use crate::billing::{Metadata, NewSchedule, Schedule, Subscription, SubscriptionUpdate};
+use crate::billing::{
+    Metadata, NewSchedule, Schedule, SchedulePhase, Subscription, SubscriptionUpdate,
+};
 use crate::domain::org::ResolvedOrg;
-use crate::domain::plan_change::FOLLOWS;
-use crate::domain::revision::{self, Revision};
+use crate::domain::plan_change::{Action, FOLLOWS};
+use crate::domain::revision::Revision;
 use crate::domain::{Domain, Error, Failure, Result};
 
 /// Notes on a subscription that a change of what follows it may not be complete, and since when, in Unix seconds.
 pub(super) const SUCCESSION: &str = "tier.succession";
+
+/// In the metadata of the last phase of a subscription and of the first of the one that follows: the change that has linked
+/// them.
+pub(super) const LINK: &str = "tier.link";
 
 /// How old the note is when others complete the change, in seconds. By then, its request has been answered.
 const ABANDONED_AFTER: i64 = 20 * 60;
@@ -60,7 +66,7 @@ impl Subscription {
         self.is_marked_in(schedule) && ended.is_some_and(|(ended, starts)| ended < starts)
     }
 
-    /// Whether a schedule follows it: it starts when this ends, and one decision has made both so.
+    /// Whether a schedule follows it: it starts when this ends, and one change has made both so.
     pub(in crate::domain) fn is_followed_by(&self, schedule: &Schedule) -> bool {
         let own = self.active_schedule().and_then(|own| own.phases.last());
         let (Some(last), Some(first)) = (own, schedule.phases.first()) else {
@@ -69,7 +75,22 @@ impl Subscription {
         schedule.is_not_started()
             && self.is_marked_in(schedule)
             && self.planned_end() == Some(first.start_date)
-            && revision::of_phase(last) == revision::of_phase(first)
+            && link(last).is_some_and(|link| !link.is_empty())
+            && link(last) == link(first)
+    }
+}
+
+fn link(phase: &SchedulePhase) -> Option<&str> {
+    let metadata = phase.metadata.as_ref()?;
+    metadata.get(LINK).map(String::as_str)
+}
+
+/// Links the schedule that ends the subscription with what follows it. Without a link, nothing does.
+fn set_link(action: &mut Action, link: String) {
+    if let Action::Replace(_, plan) | Action::Adopt(_, plan) = action
+        && let Some(last) = plan.phases.last_mut()
+    {
+        last.metadata.insert(LINK.to_owned(), link);
     }
 }
 
@@ -88,7 +109,8 @@ impl Domain {
         &self,
         org: &ResolvedOrg,
         state: &CustomerState,
-        successor: Option<&NewSchedule>,
+        successor: Option<&mut NewSchedule>,
+        action: &mut Action,
         revision: &Revision,
     ) -> Result<(), Failure> {
         let Some(current) = &state.current else {
@@ -103,15 +125,23 @@ impl Domain {
         if successor.is_some() && current.current_period_end <= soon {
             return Err(Error::plan_is_changing().into());
         }
-        if !current.has_open_succession() {
-            let since = self.account.clock.unix().to_string();
-            self.note_succession(&current.id, since).await?;
+        let since = self.account.clock.unix();
+        self.note_succession(&current.id, since.to_string()).await?;
+        let Some(successor) = successor else {
+            set_link(action, String::new());
+            return Ok(());
+        };
+        // A later attempt creates another one, since this one may be canceled by then.
+        let step = format!("successor:{since}");
+        let link = revision.key(&step);
+        for phase in &mut successor.phases {
+            revision.mark(&mut phase.metadata);
         }
-        if let Some(successor) = successor {
-            self.create_successor(org, successor, "successor", revision)
-                .await?;
+        if let Some(first) = successor.phases.first_mut() {
+            first.metadata.insert(LINK.to_owned(), link.clone());
         }
-        Ok(())
+        set_link(action, link);
+        self.create_successor(org, successor, &step, revision).await
     }
 
     /// Writes the note, without a revision.
@@ -132,11 +162,7 @@ impl Domain {
         step: &str,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        let mut successor = successor.clone();
-        for phase in &mut successor.phases {
-            revision.mark(&mut phase.metadata);
-        }
-        let create = self.billing().create_schedule(&org.customer, &successor);
+        let create = self.billing().create_schedule(&org.customer, successor);
         self.decided(revision.once(step, create)).await?;
         Ok(())
     }
@@ -171,14 +197,14 @@ impl Domain {
             .as_ref()
             .and_then(Subscription::succession_since);
         let now = self.account.clock.unix();
-        if since.is_some_and(|since| (0..ABANDONED_AFTER).contains(&(now - since))) {
+        if since.is_some_and(|since| (now - since).abs() < ABANDONED_AFTER) {
             return Ok(());
         }
         self.settle_succession(state).await
     }
 
     /// Cancels the schedules that do not follow the subscription, and removes the note.
-    async fn settle_succession(&self, state: &CustomerState) -> Result<(), Failure> {
+    pub(super) async fn settle_succession(&self, state: &CustomerState) -> Result<(), Failure> {
         let Some(current) = state.current.as_ref() else {
             return Ok(());
         };

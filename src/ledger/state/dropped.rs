@@ -36,7 +36,11 @@ impl State {
             Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => value,
         };
         let told = total.delivery.told;
-        let lacks = has < told || total.aggregate.is_level() && has != told;
+        let lacks = match total.aggregate {
+            Aggregate::Sum | Aggregate::Max => has < told,
+            // Without a level, it may have moved to another item.
+            Aggregate::Last | Aggregate::Perpetual => told != 0 && has != told,
+        };
         // Settlement decides about what cannot be told apart from another item's.
         if !lacks || self.shares_meter(&total) {
             self.keep(total, now);

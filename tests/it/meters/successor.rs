@@ -261,6 +261,27 @@ async fn what_could_not_go_on_as_it_is_does_not_follow() {
     app.post_json("/v1/subscribe", &change).await.ok();
 }
 
+#[tokio::test]
+async fn a_cancellation_is_not_taken_for_what_a_broken_change_has_left() {
+    let app = app().await;
+    let fails = Rule::new(
+        "POST",
+        "/v1/subscription_schedules/*",
+        Action::Status(402, None),
+    );
+    app.sandbox().add_fault(fails);
+    let follows = later(&["plan:b@1"], PERIOD_END);
+    assert_ne!(app.post_json("/v1/subscribe", &follows).await.status, 200);
+    app.sandbox().clear_faults();
+    assert_eq!(objects(&app).await, (1, 1));
+    let none: [&str; 0] = [];
+    app.post_json("/v1/subscribe", &later(&none, PERIOD_END))
+        .await
+        .ok();
+    app.set_clock(START + MONTH + 1);
+    assert_eq!(objects(&app).await, (0, 0));
+}
+
 /// After which call a server dies. No later one reaches Stripe.
 fn dies(app: &TestApp, call: u32) {
     let rule = |at| Rule::new("*", "/v1/*", Action::Drop).skipping(at);
