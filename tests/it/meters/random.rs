@@ -148,6 +148,8 @@ async fn take(app: &TestApp, model: &mut Model, step: &Step) {
         Step::Fail(path, after) => {
             let mut rule = Rule::new("POST", path, Action::Status(500, None)).times(1);
             rule.when = if *after { When::After } else { When::Before };
+            // As many in a row as there are attempts would fail the request.
+            app.sandbox().clear_faults();
             app.sandbox().add_fault(rule);
         }
     }
