@@ -48,6 +48,8 @@ impl State {
         }
         let reason = "Stripe has accepted it, and has dropped it";
         park_dropped(&mut total, has, reason, now);
+        // Stripe gives no bound for its delay, and may count it yet: only a person has it sent again.
+        total.delivery.unsure = true;
         let n = total.n - total.delivery.told;
         self.keep(total, now);
         Ok(Answer::Late { n, parked: true })

@@ -52,6 +52,10 @@ fn what_the_meter_lacks_is_parked_and_sent_again() {
     let parked = world.disk.first().clone();
     assert_eq!((parked.n, parked.delivery.told), (22, 10));
     assert!(parked.parked.is_some());
+    // Stripe may only have been late, so another report does not send it again.
+    sent(&mut world, &target, 0);
+    let waits = world.disk.first();
+    assert!(waits.parked.is_some() && waits.delivery.told == 10);
     // It is reported again.
     assert_eq!(report_dropped(&mut world), Answer::Ignored);
     let retry = world.submit(&Event::Retry(parked.id));
