@@ -52,13 +52,13 @@ pub use invoices::{
     Charge, CollectionMethod, DiscountAmount, Invoice, InvoiceLine, InvoiceStatus, PaymentIntent,
     PaymentStatus, Period,
 };
-pub use meter_events::{MeterEvent, PreviewedUsage};
+pub use meter_events::MeterEvent;
 pub use meters::{Formula, Meter, NewMeter};
 pub use new_price::{NewAmount, NewPrice, NewTier, NewUsage, PriceProduct};
 pub use new_schedule::{NewPhase, NewPhaseItem, NewSchedule, PhaseEnd, ScheduleStart};
 pub use object::{Expandable, Metadata, Object};
 pub use permissions::{Access, PERMISSIONS, Permission};
-pub use previews::{NewTerms, PreviewedItem};
+pub use previews::{NewTerms, PreviewedItem, PreviewedUsage};
 pub use products::{NewProduct, Product};
 pub use schedules::{
     CustomerSchedule, EndBehavior, PhaseItem, Schedule, SchedulePhase, ScheduleSettings,

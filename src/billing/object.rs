@@ -39,6 +39,14 @@ impl<T> Expandable<T> {
             Self::Object(object) => Some(object),
         }
     }
+
+    /// Like [`object`](Self::object), by value.
+    pub fn into_object(self) -> Option<T> {
+        match self {
+            Self::Id(_) => None,
+            Self::Object(object) => Some(*object),
+        }
+    }
 }
 
 impl<T: Identified> Expandable<T> {

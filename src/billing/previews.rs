@@ -1,7 +1,16 @@
-//! Previews of invoices.
+//! Previews of a subscription's next invoice.
+//!
+//! Which call makes it depends on what the subscription's items are: `GET /v1/invoices/upcoming` knows usage records, and
+//! the versions with meters have `POST /v1/invoices/create_preview` in its place, whose answer is kept for three days and
+//! has lines of another shape.
 
-use super::{Billing, Invoice};
-use crate::stripe::{Error, Form};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive as _;
+use serde::Deserialize;
+
+use super::object::{Expandable, decimal, or_default};
+use super::{Billing, Generation, Invoice, InvoiceLine, Price, WITH_METERS};
+use crate::stripe::{Error, Form, Identified, Page, Request};
 
 /// Changed terms of a subscription, for a preview.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,11 +38,144 @@ pub enum PreviewedItem {
     },
 }
 
+/// Usage that the next invoice of a subscription bills.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviewedUsage {
+    /// The item. None: it was removed, and its usage is a pending invoice item.
+    pub item: Option<String>,
+    /// `price_…`.
+    pub price: String,
+    /// Units.
+    pub quantity: i64,
+}
+
+/// A preview of the versions that have meters.
+#[derive(Deserialize)]
+struct Preview {
+    /// `upcoming_in_…`.
+    id: String,
+    /// Cents, after discounts and with taxes.
+    total: i64,
+    /// At least the first ten lines.
+    lines: Page<Line>,
+}
+
+/// A preview with what is read of every invoice.
+#[derive(Deserialize)]
+struct WholePreview {
+    #[serde(flatten)]
+    invoice: Invoice,
+    #[serde(default, deserialize_with = "or_default")]
+    total_taxes: Vec<Tax>,
+}
+
+#[derive(Deserialize)]
+struct Tax {
+    amount: i64,
+}
+
+/// A line, in the shape of the versions that have meters. What its shape shares with older ones is read as theirs.
+#[derive(Deserialize)]
+struct Line {
+    #[serde(flatten)]
+    shared: InvoiceLine,
+    #[serde(default, deserialize_with = "or_default")]
+    parent: Parent,
+    #[serde(default, deserialize_with = "or_default")]
+    pricing: Pricing,
+    #[serde(default, deserialize_with = "decimal")]
+    quantity_decimal: Option<Decimal>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Parent {
+    #[serde(deserialize_with = "or_default")]
+    subscription_item_details: ItemDetails,
+    #[serde(deserialize_with = "or_default")]
+    invoice_item_details: ItemDetails,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ItemDetails {
+    subscription_item: Option<String>,
+    invoice_item: Option<String>,
+    proration: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Pricing {
+    price_details: Option<OfPrice>,
+}
+
+#[derive(Deserialize)]
+struct OfPrice {
+    price: Expandable<Price>,
+}
+
+impl Identified for Line {
+    fn id(&self) -> &str {
+        &self.shared.id
+    }
+}
+
+impl Line {
+    /// Whether it corrects an earlier charge.
+    fn corrects(&self) -> bool {
+        let Parent {
+            subscription_item_details: item,
+            invoice_item_details: pending,
+        } = &self.parent;
+        item.proration || pending.proration
+    }
+
+    fn quantity(&self) -> Option<i64> {
+        let exact = self.quantity_decimal.and_then(|exact| exact.to_i64());
+        exact.or(self.shared.quantity)
+    }
+
+    /// The usage that it bills. Lines of licensed prices are usage of one unit. None for a correction of an earlier
+    /// charge.
+    fn usage(self) -> Option<PreviewedUsage> {
+        let corrects = self.corrects();
+        let quantity = self.quantity().unwrap_or(0);
+        let price = self.pricing.price_details.filter(|_| !corrects)?;
+        Some(PreviewedUsage {
+            item: self.parent.subscription_item_details.subscription_item,
+            price: price.price.id().to_owned(),
+            quantity,
+        })
+    }
+}
+
+impl From<Line> for InvoiceLine {
+    fn from(line: Line) -> Self {
+        let (proration, quantity) = (line.corrects(), line.quantity());
+        let Parent {
+            subscription_item_details: item,
+            invoice_item_details: pending,
+        } = line.parent;
+        let price = line.pricing.price_details;
+        let price = price.and_then(|details| details.price.into_object());
+        Self {
+            subscription_item: item.subscription_item,
+            invoice_item: item.invoice_item.or(pending.invoice_item),
+            price,
+            quantity,
+            proration,
+            ..line.shared
+        }
+    }
+}
+
 impl NewTerms {
-    fn form(&self) -> Form {
+    /// The parameters, named `{name}items…{end}` and so on.
+    fn form(&self, name: &str, end: &str) -> Form {
         let mut form = Form::new();
         for (i, item) in self.items.iter().enumerate() {
-            let name = format!("subscription_items[{i}]");
+            let name = format!("{name}items{end}[{i}]");
             match item {
                 PreviewedItem::Added { price, quantity } => {
                     form.push(format!("{name}[price]"), price);
@@ -49,42 +191,112 @@ impl NewTerms {
             Some(_) => "create_prorations",
             None => "none",
         };
-        form.push("subscription_proration_behavior", behavior);
-        form.push_some("subscription_proration_date", self.prorated_from);
+        form.push(format!("{name}proration_behavior{end}"), behavior);
+        form.push_some(format!("{name}proration_date{end}"), self.prorated_from);
         form
     }
 }
 
 impl Billing<'_> {
-    /// A preview of a subscription's next invoice, with `terms` if given. None if there will be no invoice.
-    pub async fn next_invoice(
+    /// The total of a subscription's next invoice in cents, with `terms` if given. None if there will be no invoice.
+    pub async fn next_total(
         self,
         subscription: &str,
+        generation: Generation,
         terms: Option<&NewTerms>,
-    ) -> Result<Option<Invoice>, Error> {
-        let request = self.get("/v1/invoices/upcoming");
-        let mut request = request.param("subscription", subscription);
-        if let Some(terms) = terms {
-            request = request.form(terms.form());
-        }
-        match request.send().await {
-            Ok(invoice) => Ok(Some(invoice)),
-            Err(error) if error.is_no_upcoming_invoice() => Ok(None),
-            Err(error) => Err(error),
-        }
+    ) -> Result<Option<i64>, Error> {
+        Ok(match generation {
+            Generation::Classic => {
+                let form = terms.map(|terms| terms.form("subscription_", ""));
+                let request = self.upcoming(subscription).form(form.unwrap_or_default());
+                let next: Option<Invoice> = preview(request).await?;
+                next.map(|next| next.total)
+            }
+            Generation::Meters => {
+                let form = terms.map(|terms| terms.form("subscription_details[", "]"));
+                let request = self
+                    .create_preview(subscription)
+                    .form(form.unwrap_or_default());
+                let next: Option<Preview> = preview(request).await?;
+                next.map(|next| next.total)
+            }
+        })
     }
 
     /// The next invoice of a subscription with all its lines. None if there will be none.
-    pub async fn next_invoice_with_lines(
+    pub async fn next_invoice(
         self,
         subscription: &str,
+        generation: Generation,
     ) -> Result<Option<Invoice>, Error> {
-        let mut next = self.next_invoice(subscription, None).await?;
-        if let Some(invoice) = next.as_mut().filter(|invoice| invoice.lines.has_more) {
-            let lines = self.get("/v1/invoices/upcoming/lines");
-            let lines = lines.param("subscription", subscription);
-            invoice.lines.data = lines.list().await?;
+        match generation {
+            Generation::Classic => {
+                let request = self.upcoming(subscription);
+                let mut next: Option<Invoice> = preview(request).await?;
+                if let Some(invoice) = next.as_mut().filter(|invoice| invoice.lines.has_more) {
+                    let lines = self.get("/v1/invoices/upcoming/lines");
+                    let lines = lines.param("subscription", subscription);
+                    invoice.lines.data = lines.list().await?;
+                }
+                Ok(next)
+            }
+            Generation::Meters => {
+                let request = self.create_preview(subscription);
+                let Some(next): Option<WholePreview> = preview(request).await? else {
+                    return Ok(None);
+                };
+                let mut invoice = next.invoice;
+                // The lines name their prices by id. To expand them in the preview itself would be a level too deep.
+                let lines = self.lines_of_preview(&invoice.id);
+                let lines: Vec<Line> = lines
+                    .expand("data.pricing.price_details.price")
+                    .list()
+                    .await?;
+                invoice.lines.data = lines.into_iter().map(InvoiceLine::from).collect();
+                let taxes = next.total_taxes.iter().map(|tax| tax.amount);
+                invoice.tax = taxes.reduce(i64::saturating_add);
+                invoice.id = String::new();
+                Ok(Some(invoice))
+            }
         }
-        Ok(next)
+    }
+
+    /// What the next invoice of a subscription with meters bills, as far as Stripe has processed the events. Empty if
+    /// there will be no invoice.
+    pub async fn usage_to_bill(self, subscription: &str) -> Result<Vec<PreviewedUsage>, Error> {
+        let request = self.create_preview(subscription);
+        let Some(next): Option<Preview> = preview(request).await? else {
+            return Ok(Vec::new());
+        };
+        let lines: Vec<Line> = if next.lines.has_more {
+            self.lines_of_preview(&next.id).list().await?
+        } else {
+            next.lines.data
+        };
+        Ok(lines.into_iter().filter_map(Line::usage).collect())
+    }
+
+    fn upcoming(self, subscription: &str) -> Request {
+        let request = self.get("/v1/invoices/upcoming");
+        request.param("subscription", subscription)
+    }
+
+    fn create_preview(self, subscription: &str) -> Request {
+        let path = "/v1/invoices/create_preview";
+        let request = self.client.query(WITH_METERS, path);
+        request.param("subscription", subscription)
+    }
+
+    fn lines_of_preview(self, id: &str) -> Request {
+        self.client.get(WITH_METERS, ("/v1/invoices/*/lines", id))
+    }
+}
+
+/// Sends a request for a preview. None if there will be no invoice.
+async fn preview<T: serde::de::DeserializeOwned>(request: Request) -> Result<Option<T>, Error> {
+    match request.send().await {
+        Ok(next) => Ok(Some(next)),
+        Err(error) if error.is_no_upcoming_invoice() => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -71,7 +71,7 @@ impl Domain {
         let Some(subscription) = found.current else {
             return Ok(None);
         };
-        let next = self.billing().next_invoice_with_lines(&subscription.id);
-        Ok(next.await?)
+        let (id, generation) = (&subscription.id, subscription.generation());
+        Ok(self.billing().next_invoice(id, generation).await?)
     }
 }

@@ -19,7 +19,7 @@ use testing::time::until;
 use tier::admission::RequestSlots;
 use tier::api::{Accounts, App, WebhookSecrets, admin_router, router};
 use tier::billing::CLASSIC;
-use tier::domain::{Domain, LedgerHandle, LedgerSettings, MaxAge, Memory};
+use tier::domain::{Domain, Generation, LedgerHandle, LedgerSettings, MaxAge, Memory};
 use tier::metrics::Metrics;
 use tier::stripe::{Client, Credentials};
 
@@ -34,6 +34,9 @@ pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
 /// The Stripe key of every test, each of which has its own sandbox.
 pub(crate) const STRIPE_KEY: &str = "sk_test_tests";
+
+/// Both generations of metered prices, for what holds in each.
+pub(crate) const GENERATIONS: [Generation; 2] = [Generation::Classic, Generation::Meters];
 
 /// A server and its sandbox. Clones share both.
 #[derive(Clone)]

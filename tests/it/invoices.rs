@@ -2,11 +2,21 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{DAY, TestApp};
+use tier::domain::{Generation, GenerationSetting};
+
+use crate::harness::{DAY, GENERATIONS, Settings, TestApp};
 
 /// A plan with a seat, and calls of which two are included.
 async fn start() -> TestApp {
-    let app = TestApp::start().await;
+    start_on(Generation::Classic).await
+}
+
+async fn start_on(generation: Generation) -> TestApp {
+    let app = TestApp::with(Settings {
+        generation: GenerationSetting::Fixed(generation),
+        ..Settings::default()
+    });
+    let app = app.await;
     let calls = json!({"title": "Calls", "tiers": [{"upto": 2}, {"price": 50}]});
     let seat = json!({"title": "Seat", "base": 1000});
     app.push(&json!({"plans": {
@@ -54,27 +64,65 @@ async fn a_paid_invoice_and_the_next_one_to_the_byte() {
 
 #[tokio::test]
 async fn a_month_that_was_used_is_on_the_next_invoice_and_then_billed() {
-    let app = start().await;
-    subscribe(&app).await;
-    app.report("org:acme", "feature:calls", 5).await;
-    let next = invoices(&app, "&include=upcoming").await["upcoming"].clone();
-    assert_eq!(
-        (&next["total"], &next["remaining"]),
-        (&json!(1150), &json!(1150))
-    );
-    app.advance(31 * DAY);
-    let after = invoices(&app, "").await;
-    let billed = &after["invoices"][0];
-    assert_eq!(after.get("upcoming"), None, "it was not asked for");
-    assert_eq!(billed["lines"], next["lines"]);
-    assert_eq!(
-        (&billed["total"], &billed["paid"]),
-        (&json!(1150), &json!(1150))
-    );
-    assert_eq!(
-        (&billed["status"], &billed["remaining"]),
-        (&json!("paid"), &json!(0))
-    );
+    for generation in GENERATIONS {
+        let app = start_on(generation).await;
+        subscribe(&app).await;
+        app.report("org:acme", "feature:calls", 5).await;
+        app.forget_calls();
+        let next = invoices(&app, "&include=upcoming").await["upcoming"].clone();
+        let (old, new) = (
+            app.sent("GET /v1/invoices/upcoming").len(),
+            app.sent("POST /v1/invoices/create_preview").len(),
+        );
+        match generation {
+            Generation::Classic => assert_eq!((old, new), (1, 0)),
+            Generation::Meters => assert_eq!((old, new), (0, 1)),
+        }
+        assert_eq!(
+            (&next["total"], &next["remaining"]),
+            (&json!(1150), &json!(1150))
+        );
+        assert_eq!(next.get("id"), None, "it is not an invoice yet");
+        app.advance(31 * DAY);
+        let after = invoices(&app, "").await;
+        let billed = &after["invoices"][0];
+        assert_eq!(after.get("upcoming"), None, "it was not asked for");
+        assert_eq!(billed["lines"], next["lines"], "{generation:?}");
+        assert_eq!(
+            (&billed["total"], &billed["paid"]),
+            (&json!(1150), &json!(1150))
+        );
+        assert_eq!(
+            (&billed["status"], &billed["remaining"]),
+            (&json!("paid"), &json!(0))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_next_invoice_of_many_lines_is_whole() {
+    for generation in GENERATIONS {
+        let app = start_on(generation).await;
+        let seats = (0..13).map(|i| (format!("feature:seat{i}"), json!({"base": 100 + i})));
+        let seats: serde_json::Map<String, Value> = seats.collect();
+        let calls = json!({"tiers": [{"price": 1}]});
+        app.push(&json!({"plans": {
+            "plan:wide@1": {"features": seats}, "plan:calls@1": {"features": {"feature:used": calls}},
+        }}))
+        .await;
+        app.subscribe("org:acme", &["plan:wide@1", "plan:calls@1"])
+            .await;
+        app.report("org:acme", "feature:used", 3).await;
+        let next = invoices(&app, "&include=upcoming").await["upcoming"].clone();
+        let lines = next["lines"].as_array().expect("a list");
+        let features = lines.iter().filter_map(|line| line["feature"].as_str());
+        assert_eq!(features.count(), 14, "{generation:?}: {lines:?}");
+        let sum: i64 = lines
+            .iter()
+            .filter_map(|line| line["amount"].as_i64())
+            .sum();
+        assert_eq!(next["total"], json!(sum));
+    }
 }
 
 #[tokio::test]

@@ -9,11 +9,21 @@ mod together;
 
 use serde_json::{Value, json};
 
-use crate::harness::{DAY, START, TestApp};
+use tier::domain::{Generation, GenerationSetting};
+
+use crate::harness::{DAY, START, Settings, TestApp};
 
 /// A plan in two versions with different limits, and other plans.
 async fn start() -> TestApp {
-    let app = TestApp::start().await;
+    start_on(Generation::Classic).await
+}
+
+async fn start_on(generation: Generation) -> TestApp {
+    let app = TestApp::with(Settings {
+        generation: GenerationSetting::Fixed(generation),
+        ..Settings::default()
+    });
+    let app = app.await;
     app.push(&model()).await;
     app
 }

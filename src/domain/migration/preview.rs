@@ -67,18 +67,17 @@ impl Domain {
         let CurrentState::Subscribed(subscription) = state.current_state() else {
             return Ok(planned);
         };
-        let invoice = self.billing().next_invoice(&subscription.id, None).await?;
-        planned.next_bill_now = invoice.map(|invoice| invoice.total);
+        let next_bill = async |terms: Option<&NewTerms>| {
+            let (id, generation) = (&subscription.id, subscription.generation());
+            self.billing().next_total(id, generation, terms).await
+        };
+        planned.next_bill_now = next_bill(None).await?;
         let is_equal = terms.is_equal && course.effective >= subscription.current_period_end;
         let new = terms.new_terms(subscription, &course, now);
         planned.next_bill = match new.filter(|_| !is_equal) {
             None => planned.next_bill_now,
-            Some(new) => match self
-                .billing()
-                .next_invoice(&subscription.id, Some(&new))
-                .await
-            {
-                Ok(invoice) => invoice.map(|invoice| invoice.total),
+            Some(new) => match next_bill(Some(&new)).await {
+                Ok(total) => total,
                 // Stripe's preview does not include everything.
                 Err(error) if error.is_definite() => None,
                 Err(error) => return Err(error.into()),

@@ -13,10 +13,7 @@ use stripe_sandbox::{Action, Rule};
 use tier::domain::{Generation, GenerationSetting};
 
 use super::{schedule, subscriptions};
-use crate::harness::{DAY, Settings, TestApp};
-
-/// It holds in both.
-const GENERATIONS: [Generation; 2] = [Generation::Classic, Generation::Meters];
+use crate::harness::{DAY, GENERATIONS, Settings, TestApp};
 
 const BAD_CARD: &str = "pm_card_chargeCustomerFail";
 
