@@ -52,7 +52,7 @@ pub const DASHBOARD_URL: &str = "https://dashboard.stripe.com";
 pub struct Credentials {
     /// The secret or restricted API key.
     pub key: SecretString,
-    /// The connected account (`acct_…`) that calls act on, as `Stripe-Account`.
+    /// The connected account (`acct_…`) that calls act on, as `Stripe-Account`, or as `Stripe-Context` in version 2 of the API.
     pub account: Option<String>,
     /// The prefix of idempotency keys, before a `#`.
     pub key_prefix: Option<String>,

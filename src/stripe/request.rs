@@ -23,6 +23,7 @@ use telemetry::mask_secrets;
 
 const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
 const STRIPE_ACCOUNT: HeaderName = HeaderName::from_static("stripe-account");
+const STRIPE_CONTEXT: HeaderName = HeaderName::from_static("stripe-context");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The maximum size of an answer in bytes. A page of a hundred large objects has about one megabyte. A false Stripe
@@ -349,15 +350,21 @@ impl Request {
             .basic_auth(credentials.key.expose_secret(), None::<&str>)
             .header(STRIPE_VERSION, self.version.0)
             .headers(telemetry::trace_headers(&tracing::Span::current()));
+        let is_v2 = self.endpoint.starts_with("/v2/");
         if let Some(account) = &credentials.account {
-            request = request.header(STRIPE_ACCOUNT, account);
+            let name = if is_v2 {
+                STRIPE_CONTEXT
+            } else {
+                STRIPE_ACCOUNT
+            };
+            request = request.header(name, account);
         }
         if let Some(key) = &self.idempotency_key {
             request = request.header(IDEMPOTENCY_KEY, key);
         }
         if in_body {
             // Version 2 of the API takes JSON.
-            let (kind, body) = if self.endpoint.starts_with("/v2/") {
+            let (kind, body) = if is_v2 {
                 ("application/json", self.form.to_json().to_string())
             } else {
                 ("application/x-www-form-urlencoded", self.form.encode())

@@ -247,12 +247,14 @@ impl Sandbox {
     }
 }
 
-/// The account that the call acts on, and whether `Stripe-Account` named it.
+/// The account that the call acts on, and whether `Stripe-Context` or the older `Stripe-Account` named it.
 pub(crate) fn authenticate(sandbox: &Sandbox, call: &Call) -> Result<(Id, bool)> {
     let key = secret_key(call)?;
     let accounts = &sandbox.0.accounts;
     let own = accounts.id_of_key(&key);
-    let connected = call.header("stripe-account").unwrap_or_default();
+    let named = ["stripe-context", "stripe-account"];
+    let connected = named.into_iter().find_map(|name| call.header(name));
+    let connected = connected.unwrap_or_default();
     if connected.is_empty() || connected == &*own {
         sandbox.account(&own).show_key(|| shown(&key));
         return Ok((own, false));

@@ -176,7 +176,7 @@ pub(crate) struct Caller {
     pub(crate) request_id: Id,
     /// The account that the call acts on.
     pub(crate) account: Option<Id>,
-    /// Whether the call named it in `Stripe-Account`.
+    /// Whether the call named it in a header.
     pub(crate) connected: bool,
     /// The version of the answer.
     pub(crate) version: ApiVersion,

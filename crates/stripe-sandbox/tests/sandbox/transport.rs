@@ -65,6 +65,8 @@ async fn connected_accounts_are_made_used_and_deleted() {
     assert_eq!(customer.header("stripe-account"), id);
     assert!(api.ids("/v1/customers").await.is_empty());
     assert_eq!(connected.get("/v1/account").await.ok()["email"], "a@b.co");
+    let by_context = api.header("stripe-context", id);
+    assert_eq!(by_context.get("/v1/account").await.ok()["email"], "a@b.co");
     assert_eq!(api.ids("/v1/accounts").await, [id]);
     let gone = api.delete(&format!("/v1/accounts/{id}")).await.ok();
     assert_eq!(
