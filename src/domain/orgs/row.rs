@@ -62,7 +62,9 @@ impl ListedOrg {
             }),
             trial: subscription.is_trialing(),
             has_ended: !is_live,
-            cancel_at: subscription.planned_end().filter(|_| is_live),
+            cancel_at: subscription
+                .planned_end()
+                .filter(|_| is_live && !subscription.is_followed()),
         })
     }
 

@@ -66,6 +66,12 @@ impl Subscription {
         self.is_marked_in(schedule) && ended.is_some_and(|(ended, starts)| ended < starts)
     }
 
+    /// Whether a change has made another subscription follow it. What it shows of that need not be true any more.
+    pub(in crate::domain) fn is_followed(&self) -> bool {
+        let last = self.active_schedule().and_then(|own| own.phases.last());
+        last.and_then(link).is_some_and(|link| !link.is_empty())
+    }
+
     /// Whether a schedule follows it: it starts when this ends, and one change has made both so.
     pub(in crate::domain) fn is_followed_by(&self, schedule: &Schedule) -> bool {
         let own = self.active_schedule().and_then(|own| own.phases.last());
@@ -75,7 +81,7 @@ impl Subscription {
         schedule.is_not_started()
             && self.is_marked_in(schedule)
             && self.planned_end() == Some(first.start_date)
-            && link(last).is_some_and(|link| !link.is_empty())
+            && self.is_followed()
             && link(last) == link(first)
     }
 }

@@ -106,6 +106,24 @@ async fn each_plan_bills_its_own_periods() {
 }
 
 #[tokio::test]
+async fn an_org_that_moves_is_not_listed_as_one_that_ends() {
+    let app = app().await;
+    let ends = async || {
+        let listed = app.get("/v1/orgs").await.ok().json();
+        listed["orgs"][0].get("cancel_at").cloned()
+    };
+    for (plan, expected) in [
+        (&["plan:b@1"][..], None),
+        (&[], Some(json!(PERIOD_END))),
+        (&["plan:b@1"], None),
+    ] {
+        let change = later(plan, PERIOD_END);
+        app.post_json("/v1/subscribe", &change).await.ok();
+        assert_eq!(ends().await, expected, "{plan:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_later_change_replaces_what_was_to_follow() {
     let change = |plan: &[&str]| json!({ "org": ORG, "phases": [{ "features": plan }] });
     let none: [&str; 0] = [];
