@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tier::ledger::Notice;
 use tier::ledger::state::{Answer, Outcome, Refusal, Reserve, Seal, Sealed};
 
 use super::*;
@@ -126,9 +127,17 @@ async fn changes_are_found_that_show_late() {
     set_clock(&schema, &[], now().plus(-10 * MINUTE)).await;
     let accepted = submit(&ledgers[0], report("org:a", 5, None), behind(now())).await;
     accepted.expect("accepted");
+    let notice = Notice {
+        id: "evt_1".to_owned(),
+        text: "it has changed".to_owned(),
+    };
+    ledgers[0].tell(notice.clone()).await.expect("a server");
     set_clock(&schema, &[], now()).await;
-    ledgers[1].sync().await.expect("a server");
+    let told = ledgers[1].sync().await.expect("a server");
     assert_eq!(used(&ledgers[1], "org:a"), 5);
+    assert_eq!(told, [notice]);
+    let told = ledgers[1].sync().await.expect("a server");
+    assert_eq!(told, [], "once");
 }
 
 /// A set is repeated when its sender is certainly gone by the clock of the database, whatever those of the others show.

@@ -22,8 +22,8 @@ pub(super) const PAUSE: Duration = Duration::from_millis(500);
 /// How long the other end of a connection may be silent.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// How often the versions of all orgs are compared, and not only those of the last changes. A commit that waits for a standby
-/// may show long after the time of its changes, and a clock may be set back and forth.
+/// How often the versions of all orgs are compared, and not only those of the last changes, and older notices are looked for. A
+/// commit that waits for a standby may show long after the time of its changes, and a clock may be set back and forth.
 const WHOLE_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// Where a ledger is.

@@ -28,6 +28,8 @@ const CONFLICTS: u32 = 10;
 const LOSSES: u32 = 2;
 /// A transaction that does not wait for a standby commits at most that long after it has noted the time of its changes.
 const OVERLAP: i64 = 60_000;
+/// How much earlier notices are looked for when all versions are compared: one may have waited for a standby.
+const WHOLE_OVERLAP: i64 = 15 * 60_000;
 /// How many orgs are loaded in one statement.
 const ORGS: usize = 1_000;
 
@@ -187,11 +189,13 @@ impl Session {
         let since = now.millis() - OVERLAP;
         // At the start there is nothing that a notice could be about.
         if self.known_until > i64::MIN {
+            let earlier = if is_whole { WHOLE_OVERLAP } else { 0 };
+            let told_since = self.known_until - earlier;
             let client = self.link.client().await?;
-            let read = within(LONGEST, self.seen.read(client, self.known_until)).await;
+            let read = within(LONGEST, self.seen.read(client, told_since)).await;
             let notices = self.ended(read).await?;
             self.notices.extend(notices);
-            self.seen.forget_before(since - OVERLAP);
+            self.seen.forget_before(since - OVERLAP - WHOLE_OVERLAP);
         }
         let read_at = Instant::now();
         let mut figures = Figures::new();
