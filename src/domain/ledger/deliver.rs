@@ -204,9 +204,10 @@ impl Domain {
         ledger: &Ledger,
         (org, feature, total): (&Org, &Feature, TotalId),
         event: Event,
-    ) -> Result<()> {
+    ) -> Result<Option<Answer>> {
         let total = total.0;
-        match self.submit_one(ledger, event).await? {
+        let answer = self.submit_one(ledger, event).await?;
+        match answer {
             Some(Answer::Late { n, parked: true }) => {
                 tracing::error!(%org, %feature, total, n, "usage that Stripe refuses is parked");
             }
@@ -215,7 +216,7 @@ impl Domain {
             }
             _ => {}
         }
-        Ok(())
+        Ok(answer)
     }
 
     /// Where usage of a feature goes now; `None` if the org no longer has the feature. Boxed, because reading an
@@ -246,36 +247,21 @@ impl Domain {
     async fn read_for_ledger(&self, ledger: &Ledger, read: ReadSummary) -> Result<Handled> {
         let (total, number, item) = (read.total, read.number, &read.item);
         let value = match &read.of {
+            Summed::Period(meter) => return self.compare_with_meter(ledger, &read, meter).await,
             Summed::Records => match self.recorded_in(item.as_str(), read.period).await {
                 // The item is gone, so the set will be refused, which decides the outcome.
                 Err(error) if error.is_item_gone() => Ok(0),
                 value => value.map(|value| value.unwrap_or(0)).map_err(Error::from),
             },
             Summed::Preview => self.shown_of_item(&read.org, item).await,
-            Summed::Period(meter) => match self.counted_in_period(meter, read.period).await {
-                // Nothing more is billed to a deleted customer.
-                Err(Error::CustomerVanished { .. }) => Ok(0),
-                counted => counted,
-            },
-            Summed::Minute { meter, start } => self.counted_in_minute(meter, *start).await,
+            Summed::Minutes { meter, start, end } => {
+                self.counted_in_minutes(meter, *start, *end).await
+            }
         };
         let value = match value {
             Ok(value) => value,
-            Err(error) => {
-                tracing::debug!(%error, %item, "a summary was not read, and is read again");
-                return Ok(Handled::Unanswered);
-            }
+            Err(error) => return Ok(unread(&error, &read)),
         };
-        if let Summed::Period(_) = read.of {
-            let counted = Event::Counted {
-                total,
-                number,
-                value,
-            };
-            let usage = (&read.org, &read.feature, total);
-            self.submit_outcome(ledger, usage, counted).await?;
-            return Ok(Handled::Told);
-        }
         let summary = Event::Summary {
             total,
             number,
@@ -312,6 +298,12 @@ impl Domain {
         });
         Ok(of_period.map(|summary| summary.total_usage))
     }
+}
+
+/// What comes of a summary that could not be read.
+pub(super) fn unread(error: &Error, read: &ReadSummary) -> Handled {
+    tracing::debug!(%error, item = %read.item, "a summary was not read, and is read again");
+    Handled::Unanswered
 }
 
 /// Whether the content was refused permanently, rather than the key or the rate.

@@ -15,6 +15,7 @@ use crate::domain::{Domain, Error, Failure, Result};
 use crate::ledger::Ledger;
 use crate::ledger::state::{Event, ItemUsed, MeterEvent, Move, Outcome, Total};
 use crate::ledger::values::{Item, Meter, Org, Period, Time};
+use crate::stripe;
 
 /// How long after the last event a change of plan waits for Stripe to process it. By then Stripe has dropped it, or
 /// somebody has corrected the total.
@@ -52,10 +53,13 @@ impl Domain {
     /// If its outcome is unknown.
     async fn event_outcome(&self, event: &MeterEvent) -> Result<(Outcome, Handled)> {
         let name = match self.before_event(event).await {
-            Ok(Ok(name)) => name,
-            Ok(Err(refused)) => return Ok((refused, Handled::Refused)),
-            // A repetition is not checked, so what was never sent must not become one.
-            Err(error) if event.needs_item => {
+            Ok(Some(name)) => name,
+            Ok(None) => {
+                let is_new = event.is_new;
+                return Ok((Outcome::Gone { is_new }, Handled::Refused));
+            }
+            // What was certainly not sent must not become a repetition.
+            Err(error) if event.is_new => {
                 tracing::debug!(%error, org = %event.org, "an event is sent later");
                 return Ok((Outcome::Unsent, Handled::Unanswered));
             }
@@ -71,7 +75,7 @@ impl Domain {
         match self.send_event(&sent).await {
             Ok(_) => Ok((Outcome::Done, Handled::Told)),
             // An earlier attempt may have been counted, which the summary of its minute tells.
-            Err(Failure::Stripe(error)) if is_refusal(&error) && event.needs_item => {
+            Err(Failure::Stripe(error)) if is_refusal(&error) && event.is_new => {
                 let next = self.next_target(&event.org, &event.feature).await?;
                 let reason = error.to_string().into();
                 Ok((Outcome::Refused { reason, next }, Handled::Refused))
@@ -80,26 +84,26 @@ impl Domain {
         }
     }
 
-    /// The name of an event that can be sent, or the outcome of one whose item is gone: Stripe would accept it, and bill it
-    /// nowhere.
-    async fn before_event(&self, event: &MeterEvent) -> Result<Result<Arc<str>, Outcome>> {
-        if event.needs_item && !self.has_item(&event.org, &event.item).await? {
-            let reason = "the subscription item is gone".into();
-            let next = self.next_target(&event.org, &event.feature).await?;
-            return Ok(Err(Outcome::Refused { reason, next }));
+    /// The name of an event that can be sent. None if nothing bills it any more: Stripe would accept it.
+    async fn before_event(&self, event: &MeterEvent) -> Result<Option<Arc<str>>> {
+        if !self.is_billed(event).await? {
+            return Ok(None);
         }
-        self.event_name_of(&event.meter.id).await.map(Ok)
+        self.event_name_of(&event.meter.id).await.map(Some)
     }
 
-    /// Whether the org has the item. What is remembered only tells that it has. Boxed, because reading an org may cause a
-    /// change of plan, which delivers.
-    fn has_item<'a>(&'a self, org: &'a Org, item: &'a Item) -> BoxFuture<'a, Result<bool>> {
-        let has_it = async move {
-            let org: OrgName = org.as_str().parse()?;
-            let remembered = self.remembered_usage(&org).await?;
-            let mut items = remembered.iter().flat_map(|usage| usage.items());
-            if items.any(|own| *own.id == *item.as_str()) {
-                return Ok(true);
+    /// Whether the org has the item, or had it in a period whose invoice is a draft. What is remembered only tells that it
+    /// has. Boxed, because reading an org may cause a change of plan, which delivers.
+    fn is_billed<'a>(&'a self, event: &'a MeterEvent) -> BoxFuture<'a, Result<bool>> {
+        let is_billed = async move {
+            let org: OrgName = event.org.as_str().parse()?;
+            let is_late = self.delivery_time().await? >= event.period_end;
+            if !is_late {
+                let remembered = self.remembered_usage(&org).await?;
+                let mut items = remembered.iter().flat_map(|usage| usage.items());
+                if items.any(|own| *own.id == *event.item.as_str()) {
+                    return Ok(true);
+                }
             }
             let org = match self.resolve_org(&org).await {
                 Err(Error::OrgNotFound) => return Ok(false),
@@ -107,11 +111,18 @@ impl Domain {
             };
             let found = self.subscriptions(&org.customer, Detail::Items).await?;
             // A superseded subscription still bills its items.
-            let live = found.current.iter().chain(&found.superseded);
+            let mut live = found.current.iter().chain(&found.superseded);
+            if is_late {
+                // The last invoice of one that has ended with the period takes no more usage.
+                let end = event.period_end.seconds();
+                return Ok(live.any(|one| {
+                    one.start_date < end && one.planned_end().is_none_or(|its| its > end)
+                }));
+            }
             let mut items = live.chain(&found.others).flat_map(|one| &one.items.data);
-            Ok(items.any(|own| own.id == item.as_str()))
+            Ok(items.any(|own| own.id == event.item.as_str()))
         };
-        has_it.boxed()
+        is_billed.boxed()
     }
 
     /// Finds where usage goes now that is too late for its period, or a level whose period has ended.
@@ -128,7 +139,8 @@ impl Domain {
             (false, None) => return Ok(()),
         };
         let usage = (&one.org, &one.feature, total);
-        self.submit_outcome(ledger, usage, event).await
+        self.submit_outcome(ledger, usage, event).await?;
+        Ok(())
     }
 
     /// What the next invoice bills of an item. Boxed, because reading an org may cause a change of plan, which delivers.
@@ -150,10 +162,14 @@ impl Domain {
         shown.boxed()
     }
 
-    /// What a meter has counted in the minute that begins at `start`. If Stripe no longer shows it, no number that could
-    /// be right, so that a person decides.
-    pub(super) async fn counted_in_minute(&self, meter: &Meter, start: i64) -> Result<i64> {
-        let end = start + MINUTE;
+    /// What a meter has counted from `start` until before `end`, both the first second of a minute. If Stripe no longer shows
+    /// it, no number that could be right, so that a person decides.
+    pub(super) async fn counted_in_minutes(
+        &self,
+        meter: &Meter,
+        start: i64,
+        end: i64,
+    ) -> Result<i64> {
         let counted = self
             .billing()
             .meter_total(&meter.id, &meter.customer, start, end);
@@ -181,20 +197,44 @@ impl Domain {
             .timestamp
             .filter(|_| total.aggregate.is_level())
         {
-            return self.counted_in_minute(meter, whole_minutes(at)).await;
+            let start = whole_minutes(at);
+            return self.counted_in_minutes(meter, start, start + MINUTE).await;
         }
         self.counted_in_period(meter, total.period).await
+    }
+
+    /// Like [`counted_in_period`](Self::counted_in_period). None if Stripe will not tell.
+    pub(super) async fn told_of_period(
+        &self,
+        meter: &Meter,
+        period: Period,
+    ) -> Result<Option<i64>> {
+        let error = match self.total_of_period(meter, period).await {
+            Ok(counted) => return Ok(Some(counted)),
+            Err(error) => error,
+        };
+        let is_final = is_refusal(&error) || error.is_missing();
+        match error.into() {
+            // Nothing more is billed to a deleted customer.
+            Error::CustomerVanished { .. } => Ok(Some(0)),
+            _ if is_final => Ok(None),
+            error => Err(error),
+        }
     }
 
     /// What a meter has counted in a period, with the rest of the minute in which it begins: all events of a sum, or the
     /// last level.
     pub(super) async fn counted_in_period(&self, meter: &Meter, period: Period) -> Result<i64> {
+        Ok(self.total_of_period(meter, period).await?)
+    }
+
+    async fn total_of_period(&self, meter: &Meter, period: Period) -> Result<i64, stripe::Error> {
         let start = whole_minutes(period.start.seconds());
         let end = whole_minutes(period.end.seconds() + MINUTE - 1);
         let counted = self
             .billing()
             .meter_total(&meter.id, &meter.customer, start, end);
-        Ok(counted.await?)
+        counted.await
     }
 
     /// Waits until Stripe has processed the events of the org's items, so that it bills them with the plan that ends.

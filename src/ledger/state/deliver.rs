@@ -39,17 +39,17 @@ impl State {
         due.sort_unstable();
         let mut sealed = Sealed::default();
         for (_, _, id) in due.into_iter().take(seal.most) {
-            self.hand_out(id, seal.date, now, &mut sealed);
+            self.hand_out(id, seal, now, &mut sealed);
         }
         sealed
     }
 
-    fn hand_out(&mut self, id: TotalId, date: Time, now: Time, sealed: &mut Sealed) {
+    fn hand_out(&mut self, id: TotalId, seal: &Seal, now: Time, sealed: &mut Sealed) {
         let Some(mut total) = self.totals.get(&id).cloned() else {
             return;
         };
         if let Some(meter) = total.meter.clone() {
-            return self.hand_out_event(total, &meter, date, now, sealed);
+            return self.hand_out_event(total, &meter, seal, now, sealed);
         }
         total.delivery.sent = Some(now);
         if needs_summary(&total, now) {
@@ -57,7 +57,7 @@ impl State {
         } else {
             let open = total.delivery.open.unwrap_or_else(|| OpenSet {
                 n: total.n,
-                timestamp: timestamp(&total, date),
+                timestamp: timestamp(&total, seal.date),
                 since: now,
             });
             if total.delivery.open.is_none() {

@@ -16,12 +16,14 @@ impl State {
         Ok(Answer::Done)
     }
 
-    /// Parks what the meter has not counted of a total. `value` was read when Stripe had had the time to process all of it.
+    /// Parks what the meter has not counted of a total. `value` was read when Stripe had had the time to process all of it;
+    /// if it is missed, it must be read twice. None: it cannot be read, so the settlement decides.
     pub(super) fn counted(
         &mut self,
         id: TotalId,
         number: u64,
-        value: i64,
+        value: Option<i64>,
+        confirmed: bool,
         now: Time,
     ) -> Result<Answer, Refusal> {
         let mut total = self.owned(id)?;
@@ -31,11 +33,11 @@ impl State {
             return Ok(Answer::Ignored);
         }
         total.delivery.check = Check::No;
-        let has = match total.aggregate {
-            Aggregate::Sum => value.saturating_sub(total.others).max(0),
-            Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => value,
-        };
         let told = total.delivery.told;
+        let has = value.map_or(told, |value| match total.aggregate {
+            Aggregate::Sum => value.saturating_sub(total.others),
+            Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => value,
+        });
         let lacks = match total.aggregate {
             Aggregate::Sum | Aggregate::Max => has < told,
             // Without a level, it may have moved to another item.
@@ -46,6 +48,9 @@ impl State {
             self.keep(total, now);
             return Ok(Answer::Done);
         }
+        if !confirmed {
+            return Ok(Answer::Unconfirmed);
+        }
         let reason = "Stripe has accepted it, and has dropped it";
         park_dropped(&mut total, has, reason, now);
         // Stripe gives no bound for its delay, and may count it yet: only a person has it sent again.
@@ -55,12 +60,14 @@ impl State {
         Ok(Answer::Late { n, parked: true })
     }
 
-    /// Whether another item of the feature has the total's meter in the same period.
-    fn shares_meter(&self, total: &Total) -> bool {
+    /// Whether another item of the feature has the total's meter at the same time.
+    pub(super) fn shares_meter(&self, total: &Total) -> bool {
         let mut others = self.totals_of(&total.org, &total.feature).into_iter();
         others.any(|other| {
-            let is_same = other.meter == total.meter && other.period.start == total.period.start;
-            is_same && other.id != total.id
+            let is_other = other.id != total.id && other.meter == total.meter;
+            is_other
+                && other.period.start < total.period.end
+                && total.period.start < other.period.end
         })
     }
 }

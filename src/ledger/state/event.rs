@@ -87,8 +87,10 @@ pub enum Event {
         total: TotalId,
         /// The number of the last event when the read began.
         number: u64,
-        /// The quantity in its period, with what others have sent.
-        value: i64,
+        /// The quantity in its period, with what others have sent. `None`: Stripe does not tell.
+        value: Option<i64>,
+        /// Whether it was the same at an earlier reading, minutes ago: Stripe may have been late then.
+        confirmed: bool,
     },
     /// Sends parked usage again, on an operator's request.
     Retry(TotalId),
@@ -169,6 +171,11 @@ pub enum Outcome {
     Lost,
     /// It was not sent.
     Unsent,
+    /// The event was not sent, because nothing bills its item any more.
+    Gone {
+        /// Whether it was never sent. Otherwise it may have been counted before.
+        is_new: bool,
+    },
     /// Stripe keeps a 5xx under the set's key and will not run it again (`Idempotent-Replayed`). Whether the set was
     /// recorded is unknown, but it can no longer be recorded, so a newer set can follow.
     Ended,
@@ -215,6 +222,8 @@ pub enum Answer {
         /// The level that the ledger had delivered.
         told: i64,
     },
+    /// What a meter has counted is not what it was sent. It is read once more before anything is done about it.
+    Unconfirmed,
     /// Late usage was moved into the next period, or parked.
     Late {
         /// Units.
@@ -275,7 +284,8 @@ pub struct Set {
     pub key: String,
 }
 
-/// An event of a meter: a part of a sum, or a level. It is repeated unchanged, and Stripe counts it once.
+/// An event of a meter: a part of a sum, or a level. It is repeated unchanged, and Stripe counts it once. It must not be sent if
+/// nothing bills the item any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeterEvent {
     /// The total that it delivers.
@@ -290,8 +300,10 @@ pub struct MeterEvent {
     pub item: Item,
     /// The meter.
     pub meter: Meter,
-    /// Whether it must not be sent if the org no longer has the item: the period is running, and it was not sent before.
-    pub needs_item: bool,
+    /// Whether it was not handed out before.
+    pub is_new: bool,
+    /// When the period ends that is to bill it.
+    pub period_end: Time,
     /// Units; negative: units that are given back.
     pub value: i64,
     /// `timestamp`.
@@ -339,12 +351,14 @@ pub enum Summed {
     Records,
     /// The item's part of the next invoice.
     Preview,
-    /// The events of a meter in a minute.
-    Minute {
+    /// The events of a meter in whole minutes.
+    Minutes {
         /// The meter.
         meter: Meter,
-        /// The first second of the minute.
+        /// The first second of the first minute.
         start: i64,
+        /// The first second after the last one.
+        end: i64,
     },
     /// The events of a meter in the period. It is answered with [`Event::Counted`].
     Period(Meter),

@@ -100,7 +100,8 @@ pub(super) fn source<'a>(
     };
     let is_last = |total: &&&Total| {
         let is_over = total.item_start < target.since;
-        !is_over && (is_perpetual(total) || total.period.start == period.start)
+        let is_earlier = is_perpetual(total) && total.period.start < period.start;
+        !is_over && (is_earlier || total.period.start == period.start)
     };
     let newest = others.iter().rev().find(is_last).copied();
     newest.filter(|from| target.aggregate.is_level() && from.has_level())

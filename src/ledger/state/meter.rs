@@ -4,10 +4,12 @@
 //! unchanged: Stripe counts one event with its identifier within 24 hours. Nothing newer is sent for the total until its
 //! outcome is known. Once it can no longer be repeated, the summary of its minute tells whether Stripe has counted it.
 
-use super::super::values::{Aggregate, HOUR, MINUTE, Meter, Target, Time};
+use super::super::values::{Aggregate, HOUR, MINUTE, Meter, SECOND, Target, Time};
 use super::deliver::{REPEATABLE, URGENT, has_passed, read};
 use super::event::{MeterEvent, Move, Seal, Sealed, Summed};
-use super::total::{Check, LARGEST_ON_METER, OpenSet, Parked, Total, TotalId, minute_of};
+use super::total::{
+    Check, LARGEST_ON_METER, OpenSet, Parked, Total, TotalId, minute_of, told_after,
+};
 use super::{Answer, Refusal, State};
 
 /// How long after a period's end its events still count. Stripe finalizes its invoice an hour after the end.
@@ -68,6 +70,27 @@ impl Step {
                 Self::Wait
             };
         }
+        Self::without_comparison(total, now)
+    }
+
+    /// The step before a change of the org's plan, which no comparison holds up: it goes on afterwards.
+    fn before_plan_change(total: &Total, now: Time) -> Self {
+        match Self::of(total, now) {
+            Self::Compare | Self::Wait if total.delivery.open.is_none() => {
+                Self::without_comparison(total, now)
+            }
+            step => step,
+        }
+    }
+
+    fn for_seal(total: &Total, seal: &Seal, now: Time) -> Self {
+        match seal.org {
+            Some(_) => Self::before_plan_change(total, now),
+            None => Self::of(total, now),
+        }
+    }
+
+    fn without_comparison(total: &Total, now: Time) -> Self {
         if total.needs_set() {
             return if now < counted_until(total) {
                 Self::Send
@@ -102,7 +125,7 @@ pub(super) fn may_continue(total: &Total) -> bool {
 
 /// Whether the next step of a total with a meter is due.
 pub(super) fn is_due(total: &Total, seal: &Seal, now: Time) -> bool {
-    let step = Step::of(total, now);
+    let step = Step::for_seal(total, seal, now);
     if let Some(org) = &seal.org {
         // What belongs to another period now does not concern a change of plan.
         let concerns = !matches!(step, Step::Nothing | Step::MoveLate | Step::Continue);
@@ -140,6 +163,44 @@ pub(super) fn is_comparable(total: &Total, now: Time) -> bool {
     has_passed(total.delivery.sent, COMPARED_AFTER, now)
 }
 
+/// Which minutes tell whether an event was counted.
+struct Question {
+    /// Seconds.
+    start: i64,
+    end: i64,
+    /// What the meter has counted in them if it was, and if it was not.
+    with: i64,
+    without: i64,
+    /// Whether they are all from the beginning of the period.
+    is_of_period: bool,
+}
+
+impl Question {
+    fn of(total: &Total, open: OpenSet) -> Self {
+        let delivery = &total.delivery;
+        let start = minute_of(open.timestamp);
+        let in_minute = told_after(true, total.aggregate, delivery.in_minute, open.n);
+        let minute = Self {
+            start,
+            end: start + MINUTE / SECOND,
+            with: in_minute,
+            without: delivery.in_minute,
+            is_of_period: false,
+        };
+        if minute.with != minute.without {
+            return minute;
+        }
+        // A level of 0 that is alone in its minute. The last one up to there is that, or the one before.
+        Self {
+            start: minute_of(total.period.start.seconds()),
+            with: open.n,
+            without: delivery.told,
+            is_of_period: true,
+            ..minute
+        }
+    }
+}
+
 impl State {
     /// Whether a newer total has the level of a total already, which therefore does not continue.
     pub(super) fn has_continued(&self, total: &Total, now: Time) -> bool {
@@ -151,11 +212,11 @@ impl State {
         &mut self,
         mut total: Total,
         meter: &Meter,
-        date: Time,
+        seal: &Seal,
         now: Time,
         sealed: &mut Sealed,
     ) {
-        match Step::of(&total, now) {
+        match Step::for_seal(&total, seal, now) {
             Step::Nothing => return,
             Step::Wait => {
                 // An item or a period that is over does not hold up what follows.
@@ -164,10 +225,12 @@ impl State {
             }
             Step::Adopt => sealed.summaries.push(read(&total, Summed::Preview)),
             Step::Decide => {
-                let start = minute_of(total.delivery.timestamp.unwrap_or(0));
-                let meter = meter.clone();
-                let minute = Summed::Minute { meter, start };
-                sealed.summaries.push(read(&total, minute));
+                if let Some(open) = total.delivery.open {
+                    let Question { start, end, .. } = Question::of(&total, open);
+                    let meter = meter.clone();
+                    let minutes = Summed::Minutes { meter, start, end };
+                    sealed.summaries.push(read(&total, minutes));
+                }
             }
             Step::Compare => sealed
                 .summaries
@@ -185,10 +248,8 @@ impl State {
                 });
             }
             Step::Send => {
-                seal_event(&mut total, date, now);
-                sealed
-                    .events
-                    .extend(event(&total, meter, now < total.period.end));
+                seal_event(&mut total, seal.date, now);
+                sealed.events.extend(event(&total, meter, true));
             }
             Step::Repeat => sealed.events.extend(event(&total, meter, false)),
         }
@@ -196,7 +257,7 @@ impl State {
         self.keep(total, now);
     }
 
-    /// Applies the summary of the minute of an event that can no longer be repeated.
+    /// Applies the summary that tells whether an event was counted that can no longer be repeated.
     pub(super) fn decide(
         &mut self,
         mut total: Total,
@@ -204,21 +265,23 @@ impl State {
         value: i64,
         now: Time,
     ) -> Answer {
-        let before = total.delivery.in_minute;
-        let mut counted = total.clone();
-        counted.tell(open);
-        total.delivery.open = None;
-        total.delivery.sent = None;
-        if value == counted.delivery.in_minute && !self.shares_minute(&total, open) {
-            counted.delivery.open = None;
-            total = counted;
-        } else if value != before {
+        let question = Question::of(&total, open);
+        let is_shared = if question.is_of_period {
+            self.shares_meter(&total)
+        } else {
+            self.shares_minute(&total, open)
+        };
+        if value == question.with && !is_shared {
+            total.tell(open);
+        } else if value != question.without {
             total.delivery.unsure = true;
             total.parked = Some(Parked {
-                reason: "what the meter has counted in the minute of an event is neither with it nor without it".into(),
+                reason: "what the meter has counted when an event was sent is neither with it nor without it".into(),
                 since: now,
             });
         }
+        total.delivery.open = None;
+        total.delivery.sent = None;
         self.keep(total, now);
         Answer::Done
     }
@@ -257,7 +320,13 @@ impl State {
                 return Ok(Answer::Done);
             }
         }
-        let reason = "the period's invoice can no longer take it".into();
+        let is_gone = total.item_end.is_some_and(|end| end < total.period.end);
+        let reason = if is_gone {
+            "the subscription item is gone"
+        } else {
+            "the period's invoice can no longer take it"
+        };
+        let reason = reason.into();
         Ok(self.refused(total, &reason, next, now))
     }
 
@@ -316,7 +385,7 @@ fn timestamp(total: &Total, date: Time) -> i64 {
     wanted.max(earliest).min(last)
 }
 
-fn event(total: &Total, meter: &Meter, needs_item: bool) -> Option<MeterEvent> {
+fn event(total: &Total, meter: &Meter, is_new: bool) -> Option<MeterEvent> {
     let (open, number) = (total.delivery.open?, total.delivery.number);
     Some(MeterEvent {
         total: total.id,
@@ -325,10 +394,16 @@ fn event(total: &Total, meter: &Meter, needs_item: bool) -> Option<MeterEvent> {
         feature: total.feature.clone(),
         item: total.item.clone(),
         meter: meter.clone(),
-        needs_item,
+        is_new,
+        period_end: total.period.end,
         value: open.n,
         timestamp: open.timestamp,
         // The time tells it from one of a ledger that was lost.
-        identifier: format!("{}:{number}:{}", total.item, open.since.millis()),
+        identifier: format!(
+            "{}:{}:{number}:{}",
+            total.item,
+            total.period.start.seconds(),
+            open.since.millis()
+        ),
     })
 }

@@ -25,6 +25,17 @@ impl State {
                 self.keep(total, now);
                 return Ok(Answer::Done);
             }
+            Outcome::Gone { is_new } => {
+                if *is_new {
+                    delivery.open = None;
+                }
+                delivery.sent = None;
+                // The last invoice takes nothing, as the next one would.
+                let last = total.period.end.plus(-1);
+                total.item_end = Some(now.min(last));
+                self.keep(total, now);
+                return Ok(Answer::Done);
+            }
             Outcome::Done => {
                 if delivery.check == Check::AfterNext {
                     delivery.check = Check::BeforeNext;

@@ -79,6 +79,13 @@ async fn deliver(app: &TestApp, after: Duration) {
     app.domain().deliver().await.expect("a ledger");
 }
 
+/// Lets the server read twice what the meter has counted.
+async fn compare(app: &TestApp) {
+    for _ in 0..2 {
+        deliver(app, 5 * MINUTE).await;
+    }
+}
+
 async fn parked(app: &TestApp) -> Vec<ParkedUsage> {
     app.domain().parked().await.expect("a ledger")
 }
@@ -108,6 +115,7 @@ async fn what_stripe_reports_as_dropped_is_parked_in_its_period() {
     assert_eq!(app.sandbox().deliveries().delivered, 2);
     assert_eq!(reported_errors(&app), 1);
     deliver(&app, MINUTE).await;
+    deliver(&app, 5 * MINUTE).await;
     assert_eq!(
         parked(&app).await,
         [],
@@ -133,6 +141,27 @@ async fn what_stripe_reports_as_dropped_is_parked_in_its_period() {
     }
 }
 
+/// The meter's comparison goes on after the change.
+#[tokio::test]
+async fn a_change_of_plan_is_not_held_up_by_a_report() {
+    let (app, _server) = start().await;
+    app.report_n("calls", 10).await;
+    app.deliver_all().await;
+    app.report_n("calls", 7).await;
+    deliver(&app, MINUTE).await;
+    let meter = meter(&app).await;
+    deactivate(&app, &meter).await;
+    app.advance(REPORTED);
+    app.sandbox().deliveries_settled().await;
+    switch(&app, "/v1/billing/meters/*/reactivate", &meter).await;
+    // A change waits for what was sent within the last five minutes.
+    app.advance(5 * MINUTE);
+    app.subscribe("org:a", &["plan:pro@2"]).await;
+    compare(&app).await;
+    let parked = parked(&app).await;
+    assert_eq!((parked.len(), parked[0].n), (1, 7));
+}
+
 #[tokio::test]
 async fn a_report_that_cannot_be_fetched_is_sent_again() {
     let (app, _server) = start().await;
@@ -153,7 +182,7 @@ async fn a_report_that_cannot_be_fetched_is_sent_again() {
     app.sandbox().clear_faults();
     app.advance(30 * MINUTE);
     app.sandbox().deliveries_settled().await;
-    deliver(&app, SECOND).await;
+    compare(&app).await;
     let parked = parked(&app).await;
     assert_eq!((parked.len(), parked[0].n), (1, 10));
 }
@@ -182,7 +211,7 @@ async fn a_report_of_more_than_it_names_concerns_all_that_was_sent() {
     app.advance(REPORTED);
     app.sandbox().deliveries_settled().await;
     assert_eq!(reported_errors(&app), 7);
-    deliver(&app, 5 * MINUTE).await;
+    compare(&app).await;
     let mut parked: Vec<_> = parked(&app)
         .await
         .into_iter()
@@ -207,7 +236,7 @@ async fn usage_of_a_deleted_customer_is_parked() {
     app.advance(REPORTED);
     app.sandbox().deliveries_settled().await;
     assert_eq!(reported_errors(&app), 1);
-    deliver(&app, 6 * MINUTE).await;
+    compare(&app).await;
     let parked = parked(&app).await;
     assert_eq!((parked[0].n, parked[0].total), (17, 17));
 }

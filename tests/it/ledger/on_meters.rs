@@ -264,9 +264,9 @@ async fn follow(app: &WithLedger, generation: Generation) -> Value {
 
 #[tokio::test]
 async fn a_level_goes_on_in_the_plan_that_follows() {
-    for (app, generation, late) in [
-        (WithLedger::start().await, Generation::Meters, 1),
-        (WithLedger::on_meters().await, Generation::Classic, 0),
+    for (app, generation) in [
+        (WithLedger::start().await, Generation::Meters),
+        (WithLedger::on_meters().await, Generation::Classic),
     ] {
         let change = follow(&app, generation).await;
         app.report_n("calls", 10).await;
@@ -277,7 +277,7 @@ async fn a_level_goes_on_in_the_plan_that_follows() {
         app.deliver_all().await;
         app.set_clock(START + 31 * 86_400 - 1);
         // It cannot be recorded any more when Stripe is told, so the next period bills it.
-        app.report_n("calls", late).await;
+        app.report_n("calls", 1).await;
         app.set_clock(START + 31 * 86_400 + 1);
         app.deliver_all().await;
         app.report_n("calls", 5).await;
@@ -286,7 +286,7 @@ async fn a_level_goes_on_in_the_plan_that_follows() {
         app.advance(30 * DAY);
         app.settled().await;
         app.deliver_all().await;
-        let expected = 12 * 2 + 3 * 1000 + (late + 5) * 3 + 3 * 2000;
+        let expected = 12 * 2 + 3 * 1000 + (1 + 5) * 3 + 3 * 2000;
         assert_eq!(billed(&app).await, expected, "{generation:?}");
         for metric in ["parked", "differences_total", "undelivered"] {
             assert_eq!(
@@ -440,4 +440,37 @@ async fn a_level_that_has_moved_is_not_compared_with_its_last_event() {
     assert_eq!((left.n, left.delivery.told), (0, 0));
     let counted = app.domain().counted_by_meter(left).await;
     assert_eq!(left.mismatch(counted.expect("a meter")), None);
+}
+
+/// Its last invoice takes no more usage, and there is no other.
+#[tokio::test]
+async fn usage_that_no_plan_bills_any_more_is_parked() {
+    let app = WithLedger::on_meters().await;
+    app.report_n("calls", 4).await;
+    app.deliver_all().await;
+    let end = json!({"org": "org:a", "phases": [{"features": ["plan:pro@1"]},
+        {"features": [], "effective": "2023-02-01T00:00:00Z"}]});
+    app.post_json("/v1/subscribe", &end).await.ok();
+    app.set_clock(START + 31 * 86_400 - 1);
+    app.report_n("calls", 3).await;
+    app.set_clock(START + 31 * 86_400 + 1);
+    app.deliver_all().await;
+    let parked = app.domain().parked().await.expect("a ledger");
+    assert_eq!((parked.len(), parked[0].n, parked[0].total), (1, 3, 7));
+    app.advance(DAY);
+    assert_eq!(billed(&app).await, 4 * 2);
+}
+
+/// The invoice of the ended period takes it while it is a draft.
+#[tokio::test]
+async fn late_usage_of_a_plan_that_goes_on_is_of_its_period() {
+    let app = WithLedger::on_meters().await;
+    app.set_clock(START + 31 * 86_400 - 1);
+    app.report_n("calls", 3).await;
+    app.set_clock(START + 31 * 86_400 + 1);
+    app.deliver_all().await;
+    app.subscribe("org:a", &["plan:pro@2"]).await;
+    app.advance(DAY);
+    assert_eq!(billed(&app).await, 3 * 2);
+    assert_eq!(ledger_metric(&app, "parked").await, 0);
 }

@@ -301,6 +301,22 @@ fn only_a_perpetual_level_outlasts_its_period() {
     }
 }
 
+#[test]
+fn a_level_reported_late_for_the_period_before_leaves_the_newer_one() {
+    let mut world = World::new();
+    world.now = START.plus(PERIOD);
+    let target = target("feature:p", Aggregate::Perpetual, "si_1", 1);
+    let mut ahead = add(&target, 3);
+    ahead.at = Some(world.now.plus(MINUTE));
+    accept(&mut world, ahead).expect("usage");
+    let mut late = add(&target, 1);
+    late.at = Some(world.now.plus(-MINUTE));
+    accept(&mut world, late).expect("usage");
+    assert_eq!(used(&world, &target), 3);
+    let before = total_of(&world, "si_1", 0);
+    assert_eq!(before.n, 1);
+}
+
 fn reserve(id: &str, n: i64, ttl: i64) -> Event {
     Event::Reserve(Reserve {
         id: id.into(),

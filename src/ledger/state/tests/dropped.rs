@@ -1,30 +1,8 @@
 //! Events that Stripe accepts and drops later.
 
+use super::events::{on_meter, sent};
 use super::world::{Fault, World};
 use super::*;
-
-fn on_meter(aggregate: Aggregate) -> Target {
-    let meter = Meter {
-        id: "mtr_1".into(),
-        customer: "cus_1".into(),
-    };
-    Target {
-        meter: Some(meter),
-        ..target("feature:s", aggregate, "si_1", 0)
-    }
-}
-
-/// Reports units, and lets the sender send them.
-fn sent(world: &mut World, target: &Target, n: i64) {
-    let report = add(target, n);
-    world.targets.insert(target.feature.clone(), target.clone());
-    let answer = world.submit(&Event::Report(report)).expect("a disk");
-    answer.expect("usage that is accepted");
-    for _ in 0..2 {
-        world.advance(MINUTE);
-        world.deliver(None, Fault::None);
-    }
-}
 
 fn report_dropped(world: &mut World) -> Answer {
     let dropped = Event::Dropped(world.disk.first().id);
@@ -32,14 +10,17 @@ fn report_dropped(world: &mut World) -> Answer {
     answer.expect("the total is there")
 }
 
+/// Lets the meter be read twice.
 fn compare(world: &mut World) {
-    world.advance(5 * MINUTE);
-    world.deliver(None, Fault::None);
+    for _ in 0..2 {
+        world.advance(5 * MINUTE);
+        world.deliver(None, Fault::None);
+    }
 }
 
 #[test]
 fn what_the_meter_lacks_is_parked_and_sent_again() {
-    let target = on_meter(Aggregate::Sum);
+    let target = on_meter(Aggregate::Sum, 0);
     let mut world = World::new();
     sent(&mut world, &target, 10);
     sent(&mut world, &target, 7);
@@ -73,7 +54,7 @@ fn what_the_meter_lacks_is_parked_and_sent_again() {
 #[test]
 fn a_level_that_the_meter_lacks_is_parked() {
     for (level, later) in [(5, 3), (3, 5)] {
-        let target = on_meter(Aggregate::Last);
+        let target = on_meter(Aggregate::Last, 0);
         let mut world = World::new();
         sent(&mut world, &target, level);
         sent(&mut world, &target, later);
@@ -94,13 +75,14 @@ fn other_totals_go_on() {
     sent(&mut world, &classic, 10);
     assert_eq!(report_dropped(&mut world), Answer::Ignored);
     let mut world = World::new();
-    let target = on_meter(Aggregate::Sum);
+    let target = on_meter(Aggregate::Sum, 0);
     sent(&mut world, &target, 10);
     let total = world.disk.first().clone();
     let counted = |number| Event::Counted {
         total: total.id,
         number,
-        value: 3,
+        value: Some(3),
+        confirmed: true,
     };
     let number = total.delivery.number;
     let unasked = world.submit(&counted(number)).expect("a disk");
@@ -112,4 +94,63 @@ fn other_totals_go_on() {
     let total = world.disk.first();
     assert_eq!((total.delivery.told, total.delivery.check), (10, Check::No));
     assert!(total.parked.is_none());
+}
+
+/// Stripe may only have been late.
+#[test]
+fn what_comes_between_two_readings_is_not_missed() {
+    let target = on_meter(Aggregate::Sum, 0);
+    let mut world = World::new();
+    sent(&mut world, &target, 10);
+    sent(&mut world, &target, 7);
+    world.meters.drop_last();
+    report_dropped(&mut world);
+    world.advance(5 * MINUTE);
+    world.deliver(None, Fault::None);
+    world.meters.process_all();
+    compare(&mut world);
+    let total = world.disk.first();
+    assert_eq!((total.delivery.told, total.parked.as_ref()), (17, None));
+    assert_eq!(total.delivery.check, Check::No);
+}
+
+#[test]
+fn a_change_of_plan_waits_for_no_comparison() {
+    let target = on_meter(Aggregate::Sum, 0);
+    let mut world = World::new();
+    sent(&mut world, &target, 10);
+    sent(&mut world, &target, 7);
+    world.meters.drop_last();
+    report_dropped(&mut world);
+    sent(&mut world, &target, 5);
+    assert_eq!(world.disk.first().delivery.told, 17, "it waits");
+    let org = Some(target.org.clone());
+    world.deliver(org.clone(), Fault::None);
+    assert_eq!(world.disk.first().delivery.told, 22);
+    assert!(world.seal(org).is_empty(), "nothing is left to do");
+    // The comparison goes on afterwards.
+    compare(&mut world);
+    let total = world.disk.first();
+    assert_eq!((total.n, total.delivery.told), (22, 15));
+    assert!(total.parked.is_some());
+}
+
+#[test]
+fn a_meter_that_cannot_be_read_holds_up_nothing() {
+    for aggregate in [Aggregate::Sum, Aggregate::Last] {
+        let target = on_meter(aggregate, 0);
+        let mut world = World::new();
+        sent(&mut world, &target, 10);
+        report_dropped(&mut world);
+        let total = world.disk.first().clone();
+        let unread = Event::Counted {
+            total: total.id,
+            number: total.delivery.number,
+            value: None,
+            confirmed: false,
+        };
+        assert_eq!(world.submit(&unread), Some(Ok(Answer::Done)));
+        sent(&mut world, &target, 5);
+        assert!(!world.disk.first().is_undelivered());
+    }
 }

@@ -11,6 +11,8 @@ const KEPT_FOR: i64 = 24 * HOUR;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Meters {
     received: Vec<(MeterEvent, Time)>,
+    /// The identifiers of those that are not counted.
+    dropped: HashSet<String>,
     /// Meters of removed items, and when those were removed.
     pub(super) removed: HashMap<Arc<str>, Time>,
 }
@@ -23,7 +25,7 @@ impl Meters {
             all.find(|(known, at)| known.identifier == event.identifier && now < at.plus(KEPT_FOR));
         if let Some((known, _)) = known {
             let first = |event: &MeterEvent| MeterEvent {
-                needs_item: false,
+                is_new: false,
                 ..event.clone()
             };
             assert_eq!(first(known), first(event), "a repetition differs");
@@ -33,9 +35,19 @@ impl Meters {
         if fails.is_some() { 500 } else { 200 }
     }
 
-    /// Drops the event that was received last.
-    pub(super) fn drop_last(&mut self) {
-        self.received.pop().expect("an event");
+    /// Drops the event that was received last, if the ledger has sent it, and returns its total. A repetition is ignored.
+    pub(super) fn drop_last(&mut self) -> Option<TotalId> {
+        let (last, _) = self.received.last()?;
+        if last.number == 0 {
+            return None;
+        }
+        self.dropped.insert(last.identifier.clone());
+        Some(last.total)
+    }
+
+    /// Counts what seemed to be dropped.
+    pub(super) fn process_all(&mut self) {
+        self.dropped.clear();
     }
 
     /// What a meter has counted of the events whose timestamps, in seconds, are in a range.
@@ -67,7 +79,10 @@ impl Meters {
         is_in: impl Fn(&MeterEvent, Time) -> bool,
     ) -> i64 {
         let own = self.received.iter();
-        let own = own.filter(|(event, at)| event.meter == *meter && is_in(event, *at));
+        let own = own.filter(|(event, at)| {
+            let is_dropped = self.dropped.contains(&event.identifier);
+            event.meter == *meter && !is_dropped && is_in(event, *at)
+        });
         let own = own.map(|(event, _)| event);
         if aggregate == Aggregate::Sum {
             return own.map(|event| event.value).sum();

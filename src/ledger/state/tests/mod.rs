@@ -3,6 +3,7 @@
 mod cases;
 mod delivery;
 mod dropped;
+mod events;
 mod meters;
 mod model;
 #[cfg(not(feature = "postgres"))]

@@ -39,6 +39,10 @@ pub(super) enum Op {
     },
     Crash,
     DiskFails,
+    /// Stripe drops the event that it received last, and reports that.
+    Drop,
+    /// An operator has what is parked as dropped sent again.
+    Retry,
 }
 
 fn fault() -> impl Strategy<Value = Fault> {
@@ -77,5 +81,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         1 => (0..4_usize, any::<bool>()).prop_map(|(feature, moves)| Op::Change { feature, moves }),
         1 => Just(Op::Crash),
         1 => Just(Op::DiskFails),
+        1 => Just(Op::Drop),
+        1 => Just(Op::Retry),
     ]
 }

@@ -95,6 +95,8 @@ pub(super) struct World {
     pub(super) under_way: Vec<(Call, Time)>,
     /// Where usage of each feature goes now.
     pub(super) targets: HashMap<Feature, Target>,
+    /// What was read of meters that had less than they were sent.
+    first_readings: HashMap<TotalId, (u64, i64)>,
 }
 
 /// A request to Stripe.
@@ -130,6 +132,7 @@ impl World {
             disk_fails: false,
             under_way: Vec::new(),
             targets: HashMap::new(),
+            first_readings: HashMap::new(),
         }
     }
 
@@ -247,24 +250,19 @@ impl World {
                     let period = read.period.start.seconds()..read.period.end.seconds();
                     self.meters.counted(meter, period, aggregate)
                 }
-                Summed::Minute { meter, start } => {
-                    self.meters.counted(meter, *start..*start + 60, aggregate)
+                Summed::Minutes { meter, start, end } => {
+                    self.meters.counted(meter, *start..*end, aggregate)
                 }
             };
             let (total, number) = (read.total, read.number);
-            let counted = matches!(read.of, Summed::Period(_));
-            self.submit(&if counted {
-                Event::Counted {
-                    total,
-                    number,
-                    value,
-                }
-            } else {
-                Event::Summary {
-                    total,
-                    number,
-                    value,
-                }
+            if let Summed::Period(_) = read.of {
+                self.compare(total, number, value);
+                continue;
+            }
+            self.submit(&Event::Summary {
+                total,
+                number,
+                value,
             });
         }
         for one in sealed.moves {
@@ -283,14 +281,61 @@ impl World {
         }
     }
 
+    /// Submits what a meter has counted of a total, which must be read twice if it is too little.
+    fn compare(&mut self, total: TotalId, number: u64, value: i64) {
+        let first = self.first_readings.remove(&total);
+        let counted = Event::Counted {
+            total,
+            number,
+            value: Some(value),
+            confirmed: first == Some((number, value)),
+        };
+        if self.submit(&counted) == Some(Ok(Answer::Unconfirmed)) {
+            self.first_readings.insert(total, (number, value));
+        }
+    }
+
     fn send(&mut self, call: &Call, fault: Fault) {
+        let outcome = match (fault, self.gone(call)) {
+            (Fault::Dies, Some(_)) => return self.crash(),
+            (_, Some(gone)) => gone,
+            (fault, None) => match self.answer(call, fault) {
+                Some(outcome) => outcome,
+                None => return self.crash(),
+            },
+        };
+        let (total, number) = match call {
+            Call::Set(set) => (set.total, set.number),
+            Call::Event(event) => (event.total, event.number),
+        };
+        let answered = Event::Answered {
+            total,
+            number,
+            outcome,
+        };
+        self.submit(&answered);
+    }
+
+    /// The outcome of an event that is not sent, because its item was removed.
+    fn gone(&self, call: &Call) -> Option<Outcome> {
+        match call {
+            Call::Event(event) if self.meters.removed.contains_key(&event.meter.id) => {
+                let is_new = event.is_new;
+                Some(Outcome::Gone { is_new })
+            }
+            _ => None,
+        }
+    }
+
+    /// Sends a call. None: the process dies before it has the answer.
+    fn answer(&mut self, call: &Call, fault: Fault) -> Option<Outcome> {
         let is_same = |other: &Call| match (other, call) {
             (Call::Set(one), Call::Set(two)) => one.key == two.key,
             (Call::Event(one), Call::Event(two)) => one.identifier == two.identifier,
             _ => false,
         };
         let is_under_way = self.under_way.iter().any(|(other, _)| is_same(other));
-        let outcome = match fault {
+        Some(match fault {
             // Stripe answers 409 while the first request runs.
             _ if is_under_way => Outcome::Lost,
             Fault::Slow => {
@@ -305,19 +350,9 @@ impl World {
             }
             Fault::Dies => {
                 self.run(call, None);
-                return self.crash();
+                return None;
             }
-        };
-        let (total, number) = match call {
-            Call::Set(set) => (set.total, set.number),
-            Call::Event(event) => (event.total, event.number),
-        };
-        let answered = Event::Answered {
-            total,
-            number,
-            outcome,
-        };
-        self.submit(&answered);
+        })
     }
 
     fn run(&mut self, call: &Call, fails: Option<bool>) -> Outcome {

@@ -1,0 +1,114 @@
+//! Single cases of events of meters.
+
+use super::world::{Fault, World};
+use super::*;
+
+/// A target whose item is billed by a meter.
+pub(super) fn on_meter(aggregate: Aggregate, number: i64) -> Target {
+    let meter = Meter {
+        id: "mtr_1".into(),
+        customer: "cus_1".into(),
+    };
+    Target {
+        meter: Some(meter),
+        ..target("feature:s", aggregate, "si_1", number)
+    }
+}
+
+/// Reports units, without delivering them.
+pub(super) fn report(world: &mut World, target: &Target, n: i64) {
+    world.targets.insert(target.feature.clone(), target.clone());
+    let report = Event::Report(add(target, n));
+    let answer = world.submit(&report).expect("a disk");
+    answer.expect("usage that is accepted");
+}
+
+fn deliver(world: &mut World, after: i64, fault: Fault) {
+    world.advance(after);
+    world.deliver(None, fault);
+}
+
+/// Reports units, and lets the sender send them.
+pub(super) fn sent(world: &mut World, target: &Target, n: i64) {
+    report(world, target, n);
+    for _ in 0..2 {
+        deliver(world, MINUTE, Fault::None);
+    }
+}
+
+/// Its minute has nothing, whether it was counted or not.
+#[test]
+fn a_level_of_zero_is_sent_again_after_its_outcome_is_lost() {
+    for arrives in [true, false] {
+        let target = on_meter(Aggregate::Last, 0);
+        let mut world = World::new();
+        sent(&mut world, &target, 5);
+        report(&mut world, &target, 0);
+        deliver(&mut world, MINUTE, Fault::Slow);
+        if arrives {
+            world.arrive();
+        }
+        for _ in 0..3 {
+            deliver(&mut world, 21 * HOUR, Fault::None);
+        }
+        let total = world.disk.first();
+        assert!(!total.is_undelivered() && total.parked.is_none());
+        let meter = target.meter.expect("it has one");
+        let billed = world.meters.billed(&meter, period(0), Aggregate::Last);
+        assert_eq!(billed, 0, "{arrives}");
+    }
+}
+
+#[test]
+fn events_of_two_periods_are_never_taken_for_one() {
+    let (before, after) = (on_meter(Aggregate::Sum, 0), on_meter(Aggregate::Sum, 1));
+    let mut world = World::new();
+    report(&mut world, &before, 3);
+    deliver(&mut world, MINUTE, Fault::None);
+    assert_eq!(world.disk.first().delivery.number, 0, "it is only read");
+    world.advance(PERIOD - HOUR);
+    report(&mut world, &after, 4);
+    deliver(&mut world, MINUTE, Fault::None);
+    let meter = after.meter.expect("it has one");
+    for (number, n) in [(0, 3), (1, 4)] {
+        let billed = world.meters.billed(&meter, period(number), Aggregate::Sum);
+        assert_eq!(billed, n, "period {number}");
+    }
+}
+
+/// Whether it was sent is known only if it was handed out once.
+#[test]
+fn an_event_of_an_item_that_is_gone_is_billed_where_its_feature_goes() {
+    for is_handed_out in [false, true] {
+        let target = on_meter(Aggregate::Sum, 0);
+        let mut world = World::new();
+        sent(&mut world, &target, 10);
+        report(&mut world, &target, 7);
+        if is_handed_out {
+            world.advance(MINUTE);
+            let sealed = world.seal(None);
+            assert_eq!(sealed.events.len(), 1);
+        }
+        let now = world.now;
+        world.meters.removed.insert("mtr_1".into(), now);
+        let next = Target {
+            item: "si_2".into(),
+            meter: None,
+            item_start: now,
+            ..target.clone()
+        };
+        world.targets.insert(next.feature.clone(), next.clone());
+        let hours = if is_handed_out { 3 } else { 0 };
+        for wait in [MINUTE, hours * HOUR, MINUTE, MINUTE, MINUTE] {
+            deliver(&mut world, wait, Fault::None);
+        }
+        let old = world.disk.first().clone();
+        assert_eq!((old.n, old.delivery.told, old.parked), (10, 10, None));
+        let of_next = world.disk.totals.values();
+        let of_next: Vec<i64> = of_next
+            .filter(|total| total.item == next.item)
+            .map(|total| total.delivery.told)
+            .collect();
+        assert_eq!(of_next, [7]);
+    }
+}
