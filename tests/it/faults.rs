@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
+use tier::domain::{Generation, GenerationSetting};
 
-use crate::harness::{Answer, Settings, TestApp};
+use crate::harness::{Answer, GENERATIONS, Settings, TestApp};
 use testing::time::{TIMEOUT, until};
 
 use table::{Callers, ENDPOINTS, Endpoint, FAULTS, Fault};
@@ -25,6 +26,7 @@ const AT_ONCE: usize = 30;
 struct Cell<'a> {
     stripe: &'a TestApp,
     key: String,
+    generation: Generation,
     fault: Fault,
     lasting: bool,
     callers: Callers,
@@ -35,14 +37,16 @@ struct Cell<'a> {
 impl<'a> Cell<'a> {
     async fn new(
         stripe: &'a TestApp,
+        generation: Generation,
         (callers, lasting): (Callers, bool),
         (endpoint, fault): (Endpoint, Fault),
     ) -> Self {
         let name = endpoint.name.replace(' ', "");
-        let key = format!("sk_test_{fault:?}{name}{lasting}{callers:?}");
+        let key = format!("sk_test_{fault:?}{name}{lasting}{callers:?}{generation:?}");
         let mut cell = Self {
             stripe,
             key,
+            generation,
             fault,
             lasting,
             callers,
@@ -71,6 +75,7 @@ impl<'a> Cell<'a> {
     fn server(&self, settings: Settings) -> TestApp {
         self.stripe.beside(&Settings {
             stripe_key: self.key.clone(),
+            generation: GenerationSetting::Fixed(self.generation),
             ..settings
         })
     }
@@ -136,7 +141,8 @@ impl<'a> Cell<'a> {
     /// succeeds.
     async fn run(&self) -> String {
         let cell = format!(
-            "{} × {}, {}, {:?}",
+            "{:?}: {} × {}, {}, {:?}",
+            self.generation,
             self.endpoint.name,
             self.fault.name(),
             if self.lasting { "lasting" } else { "once" },
@@ -324,12 +330,15 @@ async fn every_fault_on_every_endpoint_is_reported_and_nothing_is_lost_or_double
         ..Settings::default()
     })
     .await;
-    for (callers, lasting) in table::SITUATIONS {
+    let each = |generation| table::SITUATIONS.map(|situation| (generation, situation));
+    for (generation, (callers, lasting)) in GENERATIONS.into_iter().flat_map(each) {
         let mut table = format!("\n{:>16}", if lasting { "lasting" } else { "once" });
         for fault in FAULTS {
             write!(table, " {:>11}", fault.name()).expect("a String takes everything");
         }
-        let rows = ENDPOINTS.iter().filter(|row| callers.ask_for(row));
+        let rows = ENDPOINTS
+            .iter()
+            .filter(|row| callers.ask_for(row) && row.is_of(generation));
         let rows: Vec<_> = rows.copied().collect();
         let cells: Vec<_> = rows
             .iter()
@@ -337,7 +346,8 @@ async fn every_fault_on_every_endpoint_is_reported_and_nothing_is_lost_or_double
             .map(|place| {
                 let stripe = &stripe;
                 async move {
-                    let cell = Cell::new(stripe, (callers, lasting), place).await;
+                    let situation = (callers, lasting);
+                    let cell = Cell::new(stripe, generation, situation, place).await;
                     cell.run().await
                 }
             })
@@ -349,6 +359,6 @@ async fn every_fault_on_every_endpoint_is_reported_and_nothing_is_lost_or_double
                 write!(table, " {cell:>11}").expect("a String takes everything");
             }
         }
-        println!("\n{callers:?}{table}");
+        println!("\n{generation:?}, {callers:?}{table}");
     }
 }

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use stripe_sandbox::{Action, Rule};
+use tier::domain::Generation;
+
+use crate::harness::GENERATIONS;
 
 /// A delay that lasts until the fault is cleared. No attempt takes that long.
 const DELAY: Duration = Duration::from_secs(600);
@@ -122,6 +125,8 @@ pub(super) struct Endpoint {
     pub(super) keyed: bool,
     /// Whether exactly 7 units are used in the end, however often it is sent.
     pub(super) counts_once: bool,
+    /// The generations of metered prices that it is tried with. What does not depend on them is tried with one.
+    generations: &'static [Generation],
 }
 
 impl Endpoint {
@@ -139,6 +144,26 @@ impl Endpoint {
             keyed: true,
             ..self
         }
+    }
+
+    /// The same, with both generations.
+    const fn in_both(self) -> Self {
+        Self {
+            generations: &GENERATIONS,
+            ..self
+        }
+    }
+
+    /// The same, with meters only.
+    const fn on_meters(self) -> Self {
+        Self {
+            generations: &[Generation::Meters],
+            ..self
+        }
+    }
+
+    pub(super) fn is_of(&self, generation: Generation) -> bool {
+        self.generations.contains(&generation)
     }
 
     /// A report that counts once, however often it is sent.
@@ -160,6 +185,7 @@ const fn read(name: &'static str, path: &'static str) -> Endpoint {
         calls_path: "*",
         keyed: false,
         counts_once: false,
+        generations: &[Generation::Classic],
     }
 }
 
@@ -173,6 +199,7 @@ const fn write(name: &'static str, path: &'static str, body: &'static str) -> En
         calls_path: "*",
         keyed: false,
         counts_once: false,
+        generations: &[Generation::Classic],
     }
 }
 
@@ -187,36 +214,45 @@ const PUSH: &str =
 const REPORT: &str = r#"{"org":"org:there","feature":"feature:f","n":7}"#;
 const CLOBBER: &str = r#"{"org":"org:there","feature":"feature:f","n":7,"clobber":true}"#;
 
-pub(super) const ENDPOINTS: [Endpoint; 25] = [
+pub(super) const ENDPOINTS: [Endpoint; 26] = [
     read("whoami", "/v1/whoami"),
     read("whois", "/v1/whois?org=org:there"),
     read("whois info", "/v1/whois?org=org:there&include=info"),
-    read("limits", "/v1/limits?org=org:there"),
+    read("limits", "/v1/limits?org=org:there").in_both(),
     read("phase", "/v1/phase?org=org:there"),
     read("phases", "/v1/phases?org=org:there"),
     read("payment methods", "/v1/payment_methods?org=org:there"),
-    read("invoices", "/v1/invoices?org=org:there&include=upcoming"),
+    read("invoices", "/v1/invoices?org=org:there&include=upcoming").in_both(),
     read("pull", "/v1/pull"),
     read("clock", "/v1/clock?id=CLOCK"),
-    write("report", "/v1/report", REPORT),
-    write("keyed report", "/v1/report", REPORT).keyed().once(),
+    write("report", "/v1/report", REPORT).in_both(),
+    write("keyed report", "/v1/report", REPORT)
+        .keyed()
+        .once()
+        .in_both(),
     write("its record", "/v1/report", REPORT)
         .at("/v1/subscription_items/*")
         .keyed()
         .once(),
+    write("its event", "/v1/report", REPORT)
+        .at("/v1/billing/meter_events")
+        .keyed()
+        .once()
+        .on_meters(),
+    // A meter's sum is only set by a ledger.
     write("clobber", "/v1/report", CLOBBER).once(),
-    write("subscribe", "/v1/subscribe", SUBSCRIBE),
+    write("subscribe", "/v1/subscribe", SUBSCRIBE).in_both(),
     write("its schedule", "/v1/subscribe", SUBSCRIBE).at("/v1/subscription_schedules"),
-    write("change of plan", "/v1/subscribe", CHANGE),
+    write("change of plan", "/v1/subscribe", CHANGE).in_both(),
     write("keyed change", "/v1/subscribe", CHANGE).keyed(),
     Endpoint {
         calls: "DELETE",
-        ..write("cancel", "/v1/subscribe", CANCEL)
+        ..write("cancel", "/v1/subscribe", CANCEL).in_both()
     },
-    write("checkout", "/v1/checkout", CHECKOUT),
+    write("checkout", "/v1/checkout", CHECKOUT).in_both(),
     write("keyed checkout", "/v1/checkout", CHECKOUT).keyed(),
     write("its session", "/v1/checkout", CHECKOUT).at("/v1/checkout/sessions"),
-    write("push", "/v1/push", PUSH),
+    write("push", "/v1/push", PUSH).in_both(),
     write("its prices", "/v1/push", PUSH).at("/v1/prices"),
     write(
         "make clock",
