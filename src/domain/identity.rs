@@ -42,8 +42,6 @@ pub(super) struct SharedState {
     pub(super) event_names: meters::EventNames,
     /// The reports of its meters that were applied.
     pub(super) reports_of_meters: ledger::Reports,
-    /// What was read of meters that may have dropped events.
-    pub(super) first_readings: ledger::FirstReadings,
     /// Its calls to Stripe.
     calls: AccountCalls,
 }
@@ -65,7 +63,6 @@ impl SharedState {
             sent_events: usage::SentEvents::default(),
             event_names: meters::EventNames::default(),
             reports_of_meters: ledger::Reports::default(),
-            first_readings: ledger::FirstReadings::default(),
             calls: AccountCalls::default(),
         }
     }

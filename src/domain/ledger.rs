@@ -31,7 +31,7 @@ use crate::ledger::{
 pub use accept::OrgReport;
 pub(super) use change::MovedLevel;
 pub use deliver::Delivered;
-pub(super) use dropped::{FirstReadings, Reports};
+pub(super) use dropped::Reports;
 pub use history::{UsageBy, UsageQuery, UsageSpan};
 pub use parked::{ParkedDecision, ParkedUsage};
 pub use reserve::{Granted, Reservation, Reserved};

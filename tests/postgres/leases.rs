@@ -169,7 +169,8 @@ async fn a_ledger_of_the_first_version_becomes_one_of_the_latest() {
         .expect("no panic");
     schema.execute(
         "DROP TABLE leases, notices; ALTER TABLE orgs DROP COLUMN plan; \
-         ALTER TABLE totals DROP COLUMN meter, DROP COLUMN customer, DROP COLUMN in_minute; \
+         ALTER TABLE totals DROP COLUMN meter, DROP COLUMN customer, DROP COLUMN in_minute, \
+         DROP COLUMN attempts, DROP COLUMN compared, DROP COLUMN compared_value; \
          CREATE TABLE sealed_batches (total BIGINT); \
          UPDATE ledger_version SET version = 1",
     );

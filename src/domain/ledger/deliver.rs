@@ -204,10 +204,9 @@ impl Domain {
         ledger: &Ledger,
         (org, feature, total): (&Org, &Feature, TotalId),
         event: Event,
-    ) -> Result<Option<Answer>> {
+    ) -> Result<()> {
         let total = total.0;
-        let answer = self.submit_one(ledger, event).await?;
-        match answer {
+        match self.submit_one(ledger, event).await? {
             Some(Answer::Late { n, parked: true }) => {
                 tracing::error!(%org, %feature, total, n, "usage that Stripe refuses is parked");
             }
@@ -216,7 +215,7 @@ impl Domain {
             }
             _ => {}
         }
-        Ok(answer)
+        Ok(())
     }
 
     /// Where usage of a feature goes now; `None` if the org no longer has the feature. Boxed, because reading an

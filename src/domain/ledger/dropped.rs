@@ -3,8 +3,8 @@
 //! Stripe's report names some of them. Which units are lost is not left to it: what the meter has counted is compared with
 //! the ledger, soon in place of when the period is settled, and what it lacks is parked.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 
 use super::LedgerHandle;
 use super::deliver::{Handled, unread};
@@ -12,7 +12,7 @@ use crate::billing::{DroppedEvent, MeterErrors};
 use crate::domain::refs::is_stripe_id_of_tier;
 use crate::domain::{Domain, Error, Result};
 use crate::ledger::Ledger;
-use crate::ledger::state::{Answer, Event, ReadSummary, Total, TotalId};
+use crate::ledger::state::{Event, ReadSummary, Total};
 use crate::ledger::values::{Meter, Time};
 
 /// How many reports are remembered, since Stripe may send one again.
@@ -46,20 +46,8 @@ impl Reports {
     }
 }
 
-/// What was read first of the totals whose meters seem to have dropped some of them: the number of the last event, and what
-/// the meter had counted.
-#[derive(Debug, Default)]
-pub(in crate::domain) struct FirstReadings(Mutex<HashMap<TotalId, (u64, i64)>>);
-
-impl FirstReadings {
-    fn all(&self) -> MutexGuard<'_, HashMap<TotalId, (u64, i64)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Domain {
-    /// Compares a total with what its meter has counted, which is read twice before it is believed that some was dropped:
-    /// Stripe gives no bound for the time in which it processes an event.
+    /// Compares a total with what its meter has counted.
     pub(super) async fn compare_with_meter(
         &self,
         ledger: &Ledger,
@@ -70,20 +58,13 @@ impl Domain {
             Ok(value) => value,
             Err(error) => return Ok(unread(&error, read)),
         };
-        let shared = self.shared().await?;
-        let first = shared.first_readings.all().remove(&read.total);
         let counted = Event::Counted {
             total: read.total,
             number: read.number,
             value,
-            confirmed: first.is_some() && first == value.map(|value| (read.number, value)),
         };
         let usage = (&read.org, &read.feature, read.total);
-        let answer = self.submit_outcome(ledger, usage, counted).await?;
-        if let (Some(Answer::Unconfirmed), Some(value)) = (answer, value) {
-            let mut readings = shared.first_readings.all();
-            readings.insert(read.total, (read.number, value));
-        }
+        self.submit_outcome(ledger, usage, counted).await?;
         Ok(Handled::Told)
     }
 

@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::deliver::{Handled, is_refusal};
-use crate::billing;
+use crate::billing::{self, Subscription};
 use crate::domain::entitlement::UsageSnapshot;
 use crate::domain::refs::OrgName;
 use crate::domain::subscription::Detail;
@@ -54,16 +54,11 @@ impl Domain {
     async fn event_outcome(&self, event: &MeterEvent) -> Result<(Outcome, Handled)> {
         let name = match self.before_event(event).await {
             Ok(Some(name)) => name,
-            Ok(None) => {
-                let is_new = event.is_new;
-                return Ok((Outcome::Gone { is_new }, Handled::Refused));
-            }
-            // What was certainly not sent must not become a repetition.
-            Err(error) if event.is_new => {
+            Ok(None) => return Ok((self.gone(event).await?, Handled::Refused)),
+            Err(error) => {
                 tracing::debug!(%error, org = %event.org, "an event is sent later");
                 return Ok((Outcome::Unsent, Handled::Unanswered));
             }
-            Err(error) => return Err(error),
         };
         let sent = billing::MeterEvent {
             name: &name,
@@ -82,6 +77,18 @@ impl Domain {
             }
             Err(failure) => Err(failure.into()),
         }
+    }
+
+    /// The outcome of an event that nothing bills any more. In its period it goes at once to where its feature is billed now,
+    /// before another change of plan.
+    async fn gone(&self, event: &MeterEvent) -> Result<Outcome> {
+        let is_late = self.delivery_time().await? >= event.period_end;
+        if is_late || !event.is_new {
+            return Ok(Outcome::Gone);
+        }
+        let reason = "the subscription item is gone".into();
+        let next = self.next_target(&event.org, &event.feature).await?;
+        Ok(Outcome::Refused { reason, next })
     }
 
     /// The name of an event that can be sent. None if nothing bills it any more: Stripe would accept it.
@@ -109,15 +116,17 @@ impl Domain {
                 Err(Error::OrgNotFound) => return Ok(false),
                 org => org?,
             };
-            let found = self.subscriptions(&org.customer, Detail::Items).await?;
+            let detail = if is_late {
+                Detail::Schedule
+            } else {
+                Detail::Items
+            };
+            let found = self.subscriptions(&org.customer, detail).await?;
             // A superseded subscription still bills its items.
             let mut live = found.current.iter().chain(&found.superseded);
             if is_late {
-                // The last invoice of one that has ended with the period takes no more usage.
                 let end = event.period_end.seconds();
-                return Ok(live.any(|one| {
-                    one.start_date < end && one.planned_end().is_none_or(|its| its > end)
-                }));
+                return Ok(live.any(|one| takes_usage_before(one, end)));
             }
             let mut items = live.chain(&found.others).flat_map(|one| &one.items.data);
             Ok(items.any(|own| own.id == event.item.as_str()))
@@ -139,8 +148,7 @@ impl Domain {
             (false, None) => return Ok(()),
         };
         let usage = (&one.org, &one.feature, total);
-        self.submit_outcome(ledger, usage, event).await?;
-        Ok(())
+        self.submit_outcome(ledger, usage, event).await
     }
 
     /// What the next invoice bills of an item. Boxed, because reading an org may cause a change of plan, which delivers.
@@ -284,4 +292,16 @@ impl Domain {
 /// The first second of the minute that a second is in.
 fn whole_minutes(second: i64) -> i64 {
     second - second.rem_euclid(MINUTE)
+}
+
+/// Whether a subscription goes on after one of its periods, so that the invoice of that period takes usage for a while. The last
+/// invoice of one that ends with the period does not.
+fn takes_usage_before(subscription: &Subscription, end: i64) -> bool {
+    let is_its_end = [
+        subscription.current_period_start,
+        subscription.current_period_end,
+    ]
+    .contains(&end);
+    let goes_on = subscription.planned_end().is_none_or(|its| its > end);
+    subscription.start_date < end && is_its_end && goes_on
 }

@@ -11,7 +11,10 @@ impl State {
         if total.meter.is_none() || total.delivery.number == 0 || !is_live(&total) {
             return Ok(Answer::Ignored);
         }
-        total.delivery.check = Check::BeforeNext;
+        if total.delivery.check != Check::BeforeNext {
+            total.delivery.check = Check::BeforeNext;
+            total.delivery.compared = None;
+        }
         self.keep(total, now);
         Ok(Answer::Done)
     }
@@ -23,7 +26,6 @@ impl State {
         id: TotalId,
         number: u64,
         value: Option<i64>,
-        confirmed: bool,
         now: Time,
     ) -> Result<Answer, Refusal> {
         let mut total = self.owned(id)?;
@@ -32,10 +34,9 @@ impl State {
         if !is_asked || delivery.number != number || !is_live(&total) {
             return Ok(Answer::Ignored);
         }
-        total.delivery.check = Check::No;
         let told = total.delivery.told;
         let has = value.map_or(told, |value| match total.aggregate {
-            Aggregate::Sum => value.saturating_sub(total.others),
+            Aggregate::Sum => value.saturating_sub(total.others).max(0),
             Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => value,
         });
         let lacks = match total.aggregate {
@@ -44,12 +45,20 @@ impl State {
             Aggregate::Last | Aggregate::Perpetual => told != 0 && has != told,
         };
         // Settlement decides about what cannot be told apart from another item's.
-        if !lacks || self.shares_meter(&total) {
+        let is_lost = lacks && !self.shares_meter(&total);
+        if is_lost
+            && let Some(compared) = &mut total.delivery.compared
+            && compared.value != value
+        {
+            compared.value = value;
             self.keep(total, now);
             return Ok(Answer::Done);
         }
-        if !confirmed {
-            return Ok(Answer::Unconfirmed);
+        total.delivery.check = Check::No;
+        total.delivery.compared = None;
+        if !is_lost {
+            self.keep(total, now);
+            return Ok(Answer::Done);
         }
         let reason = "Stripe has accepted it, and has dropped it";
         park_dropped(&mut total, has, reason, now);

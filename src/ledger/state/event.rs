@@ -89,8 +89,6 @@ pub enum Event {
         number: u64,
         /// The quantity in its period, with what others have sent. `None`: Stripe does not tell.
         value: Option<i64>,
-        /// Whether it was the same at an earlier reading, minutes ago: Stripe may have been late then.
-        confirmed: bool,
     },
     /// Sends parked usage again, on an operator's request.
     Retry(TotalId),
@@ -169,17 +167,14 @@ pub enum Outcome {
     Done,
     /// There is no definite answer: no response, 409, 429 or 5xx. The set or event is repeated.
     Lost,
-    /// It was not sent.
+    /// The event was not sent now.
     Unsent,
-    /// The event was not sent, because nothing bills its item any more.
-    Gone {
-        /// Whether it was never sent. Otherwise it may have been counted before.
-        is_new: bool,
-    },
+    /// The event was not sent now, because nothing bills its item any more.
+    Gone,
     /// Stripe keeps a 5xx under the set's key and will not run it again (`Idempotent-Replayed`). Whether the set was
     /// recorded is unknown, but it can no longer be recorded, so a newer set can follow.
     Ended,
-    /// Stripe refuses it permanently.
+    /// Stripe refuses it permanently. An event that was handed out before may have been counted nevertheless.
     Refused {
         /// Stripe's reason.
         reason: Arc<str>,
@@ -222,8 +217,6 @@ pub enum Answer {
         /// The level that the ledger had delivered.
         told: i64,
     },
-    /// What a meter has counted is not what it was sent. It is read once more before anything is done about it.
-    Unconfirmed,
     /// Late usage was moved into the next period, or parked.
     Late {
         /// Units.

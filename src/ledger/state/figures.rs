@@ -3,7 +3,7 @@
 use super::super::values::{Aggregate, Feature, Item, Org, Time};
 use super::accept::GRACE;
 use super::dropped::park_dropped;
-use super::{Answer, Check, Delivery, Refusal, ReservationState, State, Total, TotalId};
+use super::{Answer, Refusal, ReservationState, State, Total, TotalId};
 
 /// The used quantity on one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl ItemUsed {
                 Aggregate::Last | Aggregate::Perpetual => told,
             },
             period_start: total.period.start,
-            sent_to_meter: total.meter.as_ref().and(last_event(&total.delivery)),
+            sent_to_meter: total.meter.as_ref().and(total.delivery.sent),
         }
     }
 }
@@ -158,14 +158,5 @@ fn used_of(totals: &[&Total], start: Time) -> i64 {
         Aggregate::Max => in_period().map(|total| total.billable()).max().unwrap_or(0),
         Aggregate::Last => in_period().next_back().map_or(0, |total| total.n),
         Aggregate::Perpetual => newest.n,
-    }
-}
-
-/// When the last event was sent. What is handed out during a comparison is readings, too.
-fn last_event(delivery: &Delivery) -> Option<Time> {
-    let event = delivery.timestamp.map(Time::from_seconds);
-    match delivery.check {
-        Check::BeforeNext => delivery.sent.min(event),
-        Check::No | Check::AfterNext => delivery.sent,
     }
 }

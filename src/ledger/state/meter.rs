@@ -8,7 +8,7 @@ use super::super::values::{Aggregate, HOUR, MINUTE, Meter, SECOND, Target, Time}
 use super::deliver::{REPEATABLE, URGENT, has_passed, read};
 use super::event::{MeterEvent, Move, Seal, Sealed, Summed};
 use super::total::{
-    Check, LARGEST_ON_METER, OpenSet, Parked, Total, TotalId, minute_of, told_after,
+    Check, Comparison, LARGEST_ON_METER, OpenSet, Parked, Total, TotalId, minute_of, told_after,
 };
 use super::{Answer, Refusal, State};
 
@@ -64,19 +64,17 @@ impl Step {
         }
         // After that, settlement compares.
         if total.delivery.check == Check::BeforeNext && now < counted_until(total) {
-            return if is_comparable(total, now) {
-                Self::Compare
-            } else {
-                Self::Wait
-            };
+            let compared = total.delivery.compared.map(|compared| compared.at);
+            let is_due = is_comparable(total, now) && has_passed(compared, COMPARED_AFTER, now);
+            return if is_due { Self::Compare } else { Self::Wait };
         }
         Self::without_comparison(total, now)
     }
 
-    /// The step before a change of the org's plan, which no comparison holds up: it goes on afterwards.
+    /// The step before a change of the org's plan. If there is nothing to send, no comparison holds it up.
     fn before_plan_change(total: &Total, now: Time) -> Self {
         match Self::of(total, now) {
-            Self::Compare | Self::Wait if total.delivery.open.is_none() => {
+            Self::Compare | Self::Wait if !total.is_undelivered() => {
                 Self::without_comparison(total, now)
             }
             step => step,
@@ -232,9 +230,13 @@ impl State {
                     sealed.summaries.push(read(&total, minutes));
                 }
             }
-            Step::Compare => sealed
-                .summaries
-                .push(read(&total, Summed::Period(meter.clone()))),
+            Step::Compare => {
+                let period = Summed::Period(meter.clone());
+                sealed.summaries.push(read(&total, period));
+                let value = total.delivery.compared.and_then(|compared| compared.value);
+                total.delivery.compared = Some(Comparison { at: now, value });
+                return self.keep(total, now);
+            }
             step @ (Step::MoveLate | Step::Continue) => sealed.moves.push(Move {
                 total: total.id,
                 org: total.org.clone(),
@@ -249,9 +251,12 @@ impl State {
             }
             Step::Send => {
                 seal_event(&mut total, seal.date, now);
-                sealed.events.extend(event(&total, meter, true));
+                sealed.events.extend(event(&total, meter));
             }
-            Step::Repeat => sealed.events.extend(event(&total, meter, false)),
+            Step::Repeat => {
+                total.delivery.attempts = total.delivery.attempts.max(1) + 1;
+                sealed.events.extend(event(&total, meter));
+            }
         }
         total.delivery.sent = Some(now);
         self.keep(total, now);
@@ -363,6 +368,8 @@ fn seal_event(total: &mut Total, date: Time, now: Time) {
         delivery.in_minute = 0;
     }
     delivery.number += 1;
+    delivery.attempts = 1;
+    delivery.compared = None;
     delivery.timestamp = Some(timestamp);
     delivery.open = Some(OpenSet {
         n: n.clamp(-LARGEST_ON_METER, LARGEST_ON_METER),
@@ -385,7 +392,7 @@ fn timestamp(total: &Total, date: Time) -> i64 {
     wanted.max(earliest).min(last)
 }
 
-fn event(total: &Total, meter: &Meter, is_new: bool) -> Option<MeterEvent> {
+fn event(total: &Total, meter: &Meter) -> Option<MeterEvent> {
     let (open, number) = (total.delivery.open?, total.delivery.number);
     Some(MeterEvent {
         total: total.id,
@@ -394,7 +401,7 @@ fn event(total: &Total, meter: &Meter, is_new: bool) -> Option<MeterEvent> {
         feature: total.feature.clone(),
         item: total.item.clone(),
         meter: meter.clone(),
-        is_new,
+        is_new: total.delivery.attempts == 1,
         period_end: total.period.end,
         value: open.n,
         timestamp: open.timestamp,

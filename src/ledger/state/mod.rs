@@ -38,8 +38,8 @@ pub use event::{
 pub use figures::{ItemUsed, Used};
 pub use reserve::{Reservation, ReservationState};
 pub use total::{
-    Check, Delivery, Entry, EntryId, EntryKind, Figure, Key, LARGEST, LARGEST_ON_METER, Mismatch,
-    OpenSet, Parked, Total, TotalId,
+    Check, Comparison, Delivery, Entry, EntryId, EntryKind, Figure, Key, LARGEST, LARGEST_ON_METER,
+    Mismatch, OpenSet, Parked, Total, TotalId,
 };
 
 use super::transactor::{Answers, Request};
@@ -195,8 +195,7 @@ impl State {
                 total,
                 number,
                 value,
-                confirmed,
-            } => self.counted(*total, *number, *value, *confirmed, now),
+            } => self.counted(*total, *number, *value, now),
             Event::Retry(total) => self.retry(*total, now),
             Event::WriteOff(total) => self.write_off(*total, now),
             Event::Settle { total, billed } => self.settle(*total, *billed, now),

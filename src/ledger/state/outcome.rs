@@ -18,19 +18,24 @@ impl State {
         let Some(open) = delivery.open.filter(|_| delivery.number == number) else {
             return Ok(Answer::Ignored);
         };
+        // Another round has handed the event out too, and may have sent it.
+        let may_be_sent = total.meter.is_some() && delivery.attempts != 1;
         match outcome {
             Outcome::Lost => return Ok(Answer::Done),
+            Outcome::Unsent | Outcome::Refused { .. } if may_be_sent => return Ok(Answer::Done),
             Outcome::Unsent => {
                 delivery.open = None;
                 self.keep(total, now);
                 return Ok(Answer::Done);
             }
-            Outcome::Gone { is_new } => {
-                if *is_new {
+            // What is late is not repeated, and decided when its period no longer takes it.
+            Outcome::Gone if may_be_sent && now >= total.period.end => return Ok(Answer::Done),
+            Outcome::Gone => {
+                if !may_be_sent {
                     delivery.open = None;
+                    delivery.sent = None;
                 }
-                delivery.sent = None;
-                // The last invoice takes nothing, as the next one would.
+                // With an end within the period, nothing counts with it later.
                 let last = total.period.end.plus(-1);
                 total.item_end = Some(now.min(last));
                 self.keep(total, now);

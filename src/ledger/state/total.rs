@@ -70,6 +70,19 @@ pub struct Delivery {
     pub changed: Option<Time>,
     /// When a set or a summary was last handed out.
     pub sent: Option<Time>,
+    /// With a meter: how often the last event was handed out. 0: it is of a version that did not count.
+    pub attempts: u64,
+    /// With a meter: the last comparison, while one is asked for.
+    pub compared: Option<Comparison>,
+}
+
+/// A comparison with what a meter has counted of a total.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// When it was begun.
+    pub at: Time,
+    /// What the meter had counted when that was last read, if that was too little.
+    pub value: Option<i64>,
 }
 
 /// A stored set or event without a definite answer.

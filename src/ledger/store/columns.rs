@@ -8,9 +8,9 @@ use super::StoreError;
 
 /// A type that is stored as a row of a table.
 pub(super) trait Record: Sized {
-    /// How many of its last columns were added to tables whose rows had a digest. The digest of a row without values in
-    /// them is that of the other columns, so that older rows stay as they are.
-    const ADDED: usize = 0;
+    /// How many of its last columns each change has added to tables whose rows had a digest. The digest of a row without
+    /// values in the last of them is that of the columns before, so that older rows stay as they are.
+    const ADDED: &'static [usize] = &[];
 
     /// Its columns, without the digest.
     fn values(&self) -> Vec<Value>;
@@ -28,9 +28,15 @@ pub(super) fn to_row<R: Record>(record: &R) -> Vec<Value> {
 
 /// The columns that the digest of a record is of.
 fn digested<R: Record>(values: &[Value]) -> &[Value] {
-    let (first, added) = values.split_at(values.len().saturating_sub(R::ADDED));
-    let is_older = added.iter().all(|value| *value == Value::Null);
-    if is_older { first } else { values }
+    let mut digested = values;
+    for count in R::ADDED.iter().rev() {
+        let (first, added) = digested.split_at(digested.len().saturating_sub(*count));
+        if added.iter().any(|value| *value != Value::Null) {
+            break;
+        }
+        digested = first;
+    }
+    digested
 }
 
 /// Decodes a row, after checking the digest in its last column.

@@ -3,7 +3,7 @@
 use rusqlite::types::Value;
 
 use super::super::state::{
-    Check, Delivery, Entry, EntryId, EntryKind, Key, OpenSet, Parked, Reservation,
+    Check, Comparison, Delivery, Entry, EntryId, EntryKind, Key, OpenSet, Parked, Reservation,
     ReservationState, Total, TotalId,
 };
 use super::super::values::{Aggregate, Meter, Period};
@@ -14,7 +14,8 @@ use super::columns::{
 /// The columns of `totals` without the digest, in the order of the values.
 pub(super) const TOTAL: &str = "id, org, feature, item, aggregate, period_start, period_end, item_start, item_end, n, \
      level_at, others, adopted, set_timestamp, moved, set_number, open_n, open_timestamp, open_since, told, unsure, \
-     check_summary, changed, sent, parked_reason, parked_since, settled, meter, customer, in_minute";
+     check_summary, changed, sent, parked_reason, parked_since, settled, meter, customer, in_minute, attempts, \
+     compared, compared_value";
 /// The columns of `entries`.
 pub(super) const ENTRY: &str = "id, total, accepted, at, kind, n, after_n, key, key_org, key_body";
 /// The columns of `reservations`.
@@ -65,10 +66,16 @@ impl Record for Total {
                 .as_ref()
                 .map_or(Value::Null, |meter| text(&meter.customer)),
             optional(self.meter.as_ref().map(|_| delivery.in_minute)),
+            match delivery.attempts {
+                0 => Value::Null,
+                attempts => number(attempts),
+            },
+            optional_time(delivery.compared.map(|compared| compared.at)),
+            optional(delivery.compared.and_then(|compared| compared.value)),
         ]
     }
 
-    const ADDED: usize = 3;
+    const ADDED: &'static [usize] = &[3, 3];
 
     fn from_values(columns: &mut Columns) -> Result<Self, BadColumn> {
         let mut total = Self {
@@ -111,6 +118,10 @@ impl Record for Total {
             }
             _ => return Err(BadColumn),
         }
+        let attempts = columns.optional()?.unwrap_or(0);
+        total.delivery.attempts = attempts.try_into().map_err(|_| BadColumn)?;
+        let (at, value) = (columns.optional_time()?, columns.optional()?);
+        total.delivery.compared = at.map(|at| Comparison { at, value });
         Ok(total)
     }
 }
@@ -143,6 +154,8 @@ fn delivery(columns: &mut Columns) -> Result<Delivery, BadColumn> {
         },
         changed: columns.optional_time()?,
         sent: columns.optional_time()?,
+        attempts: 0,
+        compared: None,
     })
 }
 
@@ -228,5 +241,65 @@ impl Record for Reservation {
                 _ => return Err(BadColumn),
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::columns::{digest, from_values, to_row};
+    use super::*;
+    use crate::ledger::values::Time;
+
+    fn total(meter: Option<Meter>, compared: Option<Comparison>) -> Total {
+        let start = Time::from_seconds(1_700_000_000);
+        Total {
+            id: TotalId(1),
+            org: "org:a".into(),
+            feature: "feature:x".into(),
+            item: "si_1".into(),
+            delivery: Delivery {
+                attempts: u64::from(compared.is_some()),
+                compared,
+                ..Delivery::default()
+            },
+            meter,
+            aggregate: Aggregate::Sum,
+            period: Period {
+                start,
+                end: start.plus(1),
+            },
+            item_start: start,
+            item_end: None,
+            n: 1,
+            level_at: None,
+            others: 0,
+            adopted: true,
+            parked: None,
+            settled: None,
+        }
+    }
+
+    /// The rows of earlier versions had fewer columns, and their digests stay.
+    #[test]
+    fn the_digest_is_of_the_columns_that_have_values() {
+        let meter = Meter {
+            id: "mtr_1".into(),
+            customer: "cus_1".into(),
+        };
+        let compared = Comparison {
+            at: Time::from_seconds(1_700_000_000),
+            value: None,
+        };
+        for (total, columns) in [
+            (total(None, None), 27),
+            (total(Some(meter.clone()), None), 30),
+            (total(Some(meter), Some(compared)), 33),
+        ] {
+            let row = to_row(&total);
+            assert_eq!(row.len(), 34);
+            let last = Value::Integer(digest(&row[..columns]));
+            assert_eq!(row.last(), Some(&last), "{columns}");
+            assert_eq!(from_values::<Total>(row).ok(), Some(total));
+        }
     }
 }

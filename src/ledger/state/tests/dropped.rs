@@ -1,6 +1,6 @@
 //! Events that Stripe accepts and drops later.
 
-use super::events::{on_meter, sent};
+use super::events::{on_meter, report, sent};
 use super::world::{Fault, World};
 use super::*;
 
@@ -82,7 +82,6 @@ fn other_totals_go_on() {
         total: total.id,
         number,
         value: Some(3),
-        confirmed: true,
     };
     let number = total.delivery.number;
     let unasked = world.submit(&counted(number)).expect("a disk");
@@ -114,25 +113,35 @@ fn what_comes_between_two_readings_is_not_missed() {
     assert_eq!(total.delivery.check, Check::No);
 }
 
+/// What is to be sent waits, as it would without a change of plan.
 #[test]
-fn a_change_of_plan_waits_for_no_comparison() {
-    let target = on_meter(Aggregate::Sum, 0);
-    let mut world = World::new();
-    sent(&mut world, &target, 10);
-    sent(&mut world, &target, 7);
-    world.meters.drop_last();
-    report_dropped(&mut world);
-    sent(&mut world, &target, 5);
-    assert_eq!(world.disk.first().delivery.told, 17, "it waits");
-    let org = Some(target.org.clone());
-    world.deliver(org.clone(), Fault::None);
-    assert_eq!(world.disk.first().delivery.told, 22);
-    assert!(world.seal(org).is_empty(), "nothing is left to do");
-    // The comparison goes on afterwards.
-    compare(&mut world);
-    let total = world.disk.first();
-    assert_eq!((total.n, total.delivery.told), (22, 15));
-    assert!(total.parked.is_some());
+fn a_change_of_plan_waits_for_a_comparison_only_if_there_is_something_to_send() {
+    for reports in [false, true] {
+        let target = on_meter(Aggregate::Sum, 0);
+        let mut world = World::new();
+        sent(&mut world, &target, 10);
+        sent(&mut world, &target, 7);
+        world.meters.drop_last();
+        report_dropped(&mut world);
+        let org = Some(target.org.clone());
+        for _ in 0..3 {
+            // The org goes on.
+            if reports {
+                report(&mut world, &target, 1);
+            }
+            assert_eq!(world.seal(org.clone()).waiting > 0, reports);
+            world.advance(MINUTE);
+        }
+        for _ in 0..10 {
+            world.advance(MINUTE);
+            world.deliver(org.clone(), Fault::None);
+            world.deliver(None, Fault::None);
+        }
+        let total = world.disk.first();
+        assert_eq!(total.delivery.told, 10, "{reports}");
+        assert!(total.parked.is_some());
+        assert!(world.seal(org).is_empty(), "nothing holds it up");
+    }
 }
 
 #[test]
@@ -147,7 +156,6 @@ fn a_meter_that_cannot_be_read_holds_up_nothing() {
             total: total.id,
             number: total.delivery.number,
             value: None,
-            confirmed: false,
         };
         assert_eq!(world.submit(&unread), Some(Ok(Answer::Done)));
         sent(&mut world, &target, 5);

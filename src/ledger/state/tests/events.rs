@@ -112,3 +112,47 @@ fn an_event_of_an_item_that_is_gone_is_billed_where_its_feature_goes() {
         assert_eq!(of_next, [7]);
     }
 }
+
+/// The sender and a change of plan may have the same event.
+#[test]
+fn what_two_rounds_have_is_unsent_only_if_neither_has_sent_it() {
+    for outcome in [
+        Outcome::Unsent,
+        Outcome::Gone,
+        Outcome::Refused {
+            reason: "it is gone".into(),
+            next: None,
+        },
+    ] {
+        let target = on_meter(Aggregate::Sum, 0);
+        let mut world = World::new();
+        sent(&mut world, &target, 10);
+        report(&mut world, &target, 7);
+        world.advance(MINUTE);
+        let first = world.seal(None).events.remove(0);
+        let second = world.seal(Some(target.org.clone())).events.remove(0);
+        assert_eq!(first.identifier, second.identifier);
+        assert_eq!((first.is_new, second.is_new), (true, false));
+        let now = world.now;
+        world.meters.receive(&second, None, now);
+        for outcome in [outcome.clone(), Outcome::Done] {
+            let answered = Event::Answered {
+                total: first.total,
+                number: first.number,
+                outcome,
+            };
+            world
+                .submit(&answered)
+                .expect("a disk")
+                .expect("it is there");
+        }
+        for _ in 0..3 {
+            deliver(&mut world, MINUTE, Fault::None);
+        }
+        let total = world.disk.first().clone();
+        assert_eq!((total.delivery.told, total.parked), (17, None));
+        let meter = target.meter.expect("it has one");
+        let billed = world.meters.billed(&meter, period(0), Aggregate::Sum);
+        assert_eq!(billed, 17, "{outcome:?}");
+    }
+}

@@ -35,14 +35,18 @@ impl Meters {
         if fails.is_some() { 500 } else { 200 }
     }
 
-    /// Drops the event that was received last, if the ledger has sent it, and returns its total. A repetition is ignored.
-    pub(super) fn drop_last(&mut self) -> Option<TotalId> {
+    /// Drops the event that was received last, if the ledger has sent it, and returns its total and value. A repetition is
+    /// ignored.
+    pub(super) fn drop_last(&mut self) -> Option<(TotalId, i64)> {
         let (last, _) = self.received.last()?;
-        if last.number == 0 {
-            return None;
-        }
-        self.dropped.insert(last.identifier.clone());
-        Some(last.total)
+        let is_new = last.number != 0 && self.dropped.insert(last.identifier.clone());
+        is_new.then_some((last.total, last.value))
+    }
+
+    /// Whether units of a total were taken back.
+    pub(super) fn has_refunds(&self, total: TotalId) -> bool {
+        let mut own = self.received.iter();
+        own.any(|(event, _)| event.total == total && event.value < 0)
     }
 
     /// Counts what seemed to be dropped.

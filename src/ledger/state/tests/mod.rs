@@ -9,6 +9,7 @@ mod model;
 #[cfg(not(feature = "postgres"))]
 mod no_database;
 mod ops;
+mod reservations;
 mod stripe;
 mod world;
 

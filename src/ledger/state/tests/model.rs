@@ -1,7 +1,7 @@
 //! Random lists of events, faults and crashes, compared with a small model: totals equal the accepted usage, and in the
 //! end Stripe has the totals.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
 
@@ -36,8 +36,8 @@ struct Run {
     items: [(u32, i64); 4],
     /// How many entries the model has seen.
     seen: usize,
-    /// The totals of which Stripe has dropped events.
-    dropped: HashSet<TotalId>,
+    /// The totals of which Stripe has dropped events, and the units of refunds among these.
+    dropped: HashMap<TotalId, i64>,
 }
 
 impl Run {
@@ -359,10 +359,10 @@ impl Run {
     }
 
     fn drop_event(&mut self) {
-        let Some(total) = self.world.meters.drop_last() else {
+        let Some((total, value)) = self.world.meters.drop_last() else {
             return;
         };
-        self.dropped.insert(total);
+        *self.dropped.entry(total).or_default() += value.min(0).abs();
         // Stripe repeats a report that could not be stored.
         while self.world.submit(&Event::Dropped(total)).is_none() {}
     }
@@ -373,7 +373,7 @@ impl Run {
             // Whether the others have been counted is not known.
             total.parked.is_some()
                 && total.delivery.open.is_none()
-                && self.dropped.contains(&total.id)
+                && self.dropped.contains_key(&total.id)
         });
         if let Some(id) = dropped.map(|total| total.id) {
             self.world.submit(&Event::Retry(id));
@@ -381,12 +381,19 @@ impl Run {
     }
 
     /// Whether the settlement finds what Stripe has dropped of a total: it was not compared before, or cannot be told apart
-    /// from what others have recorded or from a level that has moved.
+    /// from what others have recorded, from a refund, or from a level that has moved.
     fn is_decided_later(&self, total: &Total, billed: i64) -> bool {
-        let may_be_others = billed > total.n;
+        let Some(refunds) = self.dropped.get(&total.id) else {
+            return false;
+        };
+        let may_be_others = match total.aggregate {
+            Aggregate::Sum => billed > total.n && billed - total.n <= *refunds,
+            _ => billed > total.n,
+        };
+        let has_refunds = self.world.meters.has_refunds(total.id) && billed < total.n;
         let may_have_moved = total.aggregate.is_level() && total.n == 0;
         let is_compared = total.delivery.check != Check::BeforeNext;
-        self.dropped.contains(&total.id) && (may_be_others || may_have_moved || !is_compared)
+        may_be_others || has_refunds || may_have_moved || !is_compared
     }
 }
 
@@ -407,7 +414,7 @@ fn run(on_meters: bool, ops: &[Op]) {
         model: Model::default(),
         items: [(0, 0); 4],
         seen: 0,
-        dropped: HashSet::new(),
+        dropped: HashMap::new(),
     };
     for op in ops {
         run.step(op);

@@ -95,8 +95,6 @@ pub(super) struct World {
     pub(super) under_way: Vec<(Call, Time)>,
     /// Where usage of each feature goes now.
     pub(super) targets: HashMap<Feature, Target>,
-    /// What was read of meters that had less than they were sent.
-    first_readings: HashMap<TotalId, (u64, i64)>,
 }
 
 /// A request to Stripe.
@@ -132,7 +130,6 @@ impl World {
             disk_fails: false,
             under_way: Vec::new(),
             targets: HashMap::new(),
-            first_readings: HashMap::new(),
         }
     }
 
@@ -255,14 +252,19 @@ impl World {
                 }
             };
             let (total, number) = (read.total, read.number);
-            if let Summed::Period(_) = read.of {
-                self.compare(total, number, value);
-                continue;
-            }
-            self.submit(&Event::Summary {
-                total,
-                number,
-                value,
+            self.submit(&if let Summed::Period(_) = read.of {
+                let value = Some(value);
+                Event::Counted {
+                    total,
+                    number,
+                    value,
+                }
+            } else {
+                Event::Summary {
+                    total,
+                    number,
+                    value,
+                }
             });
         }
         for one in sealed.moves {
@@ -278,20 +280,6 @@ impl World {
         let sets = sealed.sets.into_iter().map(Call::Set);
         for call in sets.chain(sealed.events.into_iter().map(Call::Event)) {
             self.send(&call, fault);
-        }
-    }
-
-    /// Submits what a meter has counted of a total, which must be read twice if it is too little.
-    fn compare(&mut self, total: TotalId, number: u64, value: i64) {
-        let first = self.first_readings.remove(&total);
-        let counted = Event::Counted {
-            total,
-            number,
-            value: Some(value),
-            confirmed: first == Some((number, value)),
-        };
-        if self.submit(&counted) == Some(Ok(Answer::Unconfirmed)) {
-            self.first_readings.insert(total, (number, value));
         }
     }
 
@@ -320,8 +308,7 @@ impl World {
     fn gone(&self, call: &Call) -> Option<Outcome> {
         match call {
             Call::Event(event) if self.meters.removed.contains_key(&event.meter.id) => {
-                let is_new = event.is_new;
-                Some(Outcome::Gone { is_new })
+                Some(Outcome::Gone)
             }
             _ => None,
         }

@@ -6,12 +6,13 @@ use super::super::StoreError;
 use super::failure::Failure;
 
 /// Each makes a ledger of the version before it one of the next. They are never changed and never undone.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
+    include_str!("migrations/0006.sql"),
 ];
 
 /// The latest version.

@@ -7,7 +7,7 @@ use super::super::columns::{digest, is_sound};
 use super::StoreError;
 
 /// Each makes a ledger of the version before it one of the next. They are never changed and never undone.
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration::of(include_str!("migrations/0001.sql")),
     Migration::of(include_str!("migrations/0002.sql")),
     Migration::of(include_str!("migrations/0003.sql")),
@@ -31,6 +31,7 @@ const MIGRATIONS: [Migration; 5] = [
         ],
     },
     Migration::of(include_str!("migrations/0005.sql")),
+    Migration::of(include_str!("migrations/0006.sql")),
 ];
 
 /// The latest version.

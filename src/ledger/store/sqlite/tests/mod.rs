@@ -195,7 +195,7 @@ fn a_file_belongs_to_one_account_and_has_a_known_version() {
         newer,
         StoreError::Newer {
             found: 99,
-            known: 5
+            known: 6
         }
     ));
     let newer = read(&path).expect_err("newer");
