@@ -1,7 +1,7 @@
 //! What a key may do.
 //!
 //! Stripe does not list the permissions of a restricted key. So each is tried by a call that changes nothing: a list of
-//! one object, or a write to an object that does not exist.
+//! one object, a write to an object that does not exist, or one that lacks what it needs.
 
 use super::{Billing, CLASSIC, Price, WITH_METERS};
 use crate::stripe::{ApiVersion, Error};
@@ -57,7 +57,7 @@ const fn permission(
 }
 
 /// Every permission that Tier needs.
-pub const PERMISSIONS: [Permission; 13] = [
+pub const PERMISSIONS: [Permission; 15] = [
     permission(
         "Customers",
         "orgs",
@@ -82,6 +82,12 @@ pub const PERMISSIONS: [Permission; 13] = [
         "subscribe, limits and report",
         Some("/v1/subscriptions"),
         Some("/v1/subscription_schedules/*"),
+    ),
+    permission(
+        "Usage Records",
+        "report",
+        None,
+        Some("/v1/subscription_items/*/usage_records"),
     ),
     permission(
         "Invoices",
@@ -120,6 +126,15 @@ pub const PERMISSIONS: [Permission; 13] = [
             "plans on billing meters",
             Some("/v1/billing/meters"),
             Some("/v1/billing/meters/*"),
+        )
+    },
+    Permission {
+        version: WITH_METERS,
+        ..permission(
+            "Billing Meter Events",
+            "report, with plans on billing meters",
+            None,
+            Some("/v1/billing/meter_events"),
         )
     },
     permission(

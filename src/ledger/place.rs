@@ -140,6 +140,10 @@ impl Readers {
     }
 }
 
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(clippy::unused_async, reason = "a database is awaited, a file is not")
+)]
 impl Unclaimed {
     /// The ledger's account, if an API key with that digest is known to belong to it.
     pub async fn account_of_key(self, digest: &str) -> (Self, Result<Option<String>, StoreError>) {

@@ -120,6 +120,8 @@ impl Drop for PlanChange {
 /// A program without PostgreSQL has no leases.
 #[cfg(not(feature = "postgres"))]
 mod alone {
+    use std::future::Ready;
+
     use super::super::store::StoreError;
     use super::super::values::{Org, PlanNumber};
 
@@ -130,7 +132,7 @@ mod alone {
     pub(super) enum Lease {}
 
     impl Leases {
-        pub(super) async fn take(&self, _: &str) -> Result<Lease, StoreError> {
+        pub(super) fn take(&self, _: &str) -> Ready<Result<Lease, StoreError>> {
             match *self {}
         }
     }
@@ -140,11 +142,11 @@ mod alone {
             match *self {}
         }
 
-        pub(super) async fn begin_plan_change(&self, _: &Org) -> Result<PlanNumber, StoreError> {
+        pub(super) fn begin_plan_change(&self, _: &Org) -> Ready<Result<PlanNumber, StoreError>> {
             match *self {}
         }
 
-        pub(super) async fn end_plan_change(&self, _: &Org) -> Result<PlanNumber, StoreError> {
+        pub(super) fn end_plan_change(&self, _: &Org) -> Ready<Result<PlanNumber, StoreError>> {
             match *self {}
         }
     }

@@ -49,17 +49,21 @@ async fn a_key_that_may_do_everything_needs_a_webhook() {
 #[tokio::test]
 async fn what_a_restricted_key_lacks_is_named() {
     let place = Place::pushed().await;
-    let refusal = Action::Status(403, None);
-    let rule = Rule::new("POST", "/v1/prices/*", refusal);
-    place.sandbox().sandbox().add_fault(rule);
-    let refusal = Action::Status(403, None);
-    let rule = Rule::new("GET", "/v1/events", refusal);
-    place.sandbox().sandbox().add_fault(rule);
+    for (method, path) in [
+        ("POST", "/v1/prices/*"),
+        ("POST", "/v1/billing/meter_events"),
+        ("GET", "/v1/events"),
+    ] {
+        let refusal = Action::Status(403, None);
+        let rule = Rule::new(method, path, refusal);
+        place.sandbox().sandbox().add_fault(rule);
+    }
     let run = place.tier(&["doctor", "--json"]).end().await;
     assert_eq!(run.code, Some(1));
     let found = json(&run.stdout);
     let expected = [
         "wrong Prices (write)",
+        "wrong Billing Meter Events (write)",
         "wrong Events (read)",
         "advice webhooks",
     ];
