@@ -19,7 +19,9 @@ use testing::time::until;
 use tier::admission::RequestSlots;
 use tier::api::{Accounts, App, WebhookSecrets, admin_router, router};
 use tier::billing::CLASSIC;
-use tier::domain::{Domain, Generation, LedgerHandle, LedgerSettings, MaxAge, Memory};
+use tier::domain::{
+    Domain, Generation, GenerationSetting, LedgerHandle, LedgerSettings, MaxAge, Memory,
+};
 use tier::metrics::Metrics;
 use tier::stripe::{Client, Credentials};
 
@@ -53,6 +55,15 @@ impl TestApp {
     /// Starts one with the default settings of tests.
     pub(crate) async fn start() -> Self {
         Self::with(Settings::default()).await
+    }
+
+    /// Starts one that creates metered prices of this generation.
+    pub(crate) async fn of(generation: Generation) -> Self {
+        Self::with(Settings {
+            generation: GenerationSetting::Fixed(generation),
+            ..Settings::default()
+        })
+        .await
     }
 
     /// Starts one with these settings.

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use tier::domain::{Generation, GenerationSetting};
+use tier::domain::Generation;
 
-use crate::harness::{DAY, GENERATIONS, Settings, TestApp};
+use crate::harness::{DAY, GENERATIONS, TestApp};
 
 /// A plan with a seat, and calls of which two are included.
 async fn start() -> TestApp {
@@ -12,11 +12,7 @@ async fn start() -> TestApp {
 }
 
 async fn start_on(generation: Generation) -> TestApp {
-    let app = TestApp::with(Settings {
-        generation: GenerationSetting::Fixed(generation),
-        ..Settings::default()
-    });
-    let app = app.await;
+    let app = TestApp::of(generation).await;
     let calls = json!({"title": "Calls", "tiers": [{"upto": 2}, {"price": 50}]});
     let seat = json!({"title": "Seat", "base": 1000});
     app.push(&json!({"plans": {

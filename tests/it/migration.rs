@@ -9,9 +9,9 @@ mod together;
 
 use serde_json::{Value, json};
 
-use tier::domain::{Generation, GenerationSetting};
+use tier::domain::Generation;
 
-use crate::harness::{DAY, START, Settings, TestApp};
+use crate::harness::{DAY, START, TestApp};
 
 /// A plan in two versions with different limits, and other plans.
 async fn start() -> TestApp {
@@ -19,11 +19,7 @@ async fn start() -> TestApp {
 }
 
 async fn start_on(generation: Generation) -> TestApp {
-    let app = TestApp::with(Settings {
-        generation: GenerationSetting::Fixed(generation),
-        ..Settings::default()
-    });
-    let app = app.await;
+    let app = TestApp::of(generation).await;
     app.push(&model()).await;
     app
 }

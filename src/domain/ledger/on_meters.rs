@@ -54,7 +54,7 @@ impl Domain {
     async fn event_outcome(&self, event: &MeterEvent) -> Result<(Outcome, Handled)> {
         let name = match self.before_event(event).await {
             Ok(Some(name)) => name,
-            Ok(None) => return Ok((self.gone(event).await?, Handled::Refused)),
+            Ok(None) => return Ok(self.gone(event).await),
             Err(error) => {
                 tracing::debug!(%error, org = %event.org, "an event is sent later");
                 return Ok((Outcome::Unsent, Handled::Unanswered));
@@ -71,24 +71,35 @@ impl Domain {
             Ok(_) => Ok((Outcome::Done, Handled::Told)),
             // An earlier attempt may have been counted, which the summary of its minute tells.
             Err(Failure::Stripe(error)) if is_refusal(&error) && event.is_new => {
-                let next = self.next_target(&event.org, &event.feature).await?;
-                let reason = error.to_string().into();
-                Ok((Outcome::Refused { reason, next }, Handled::Refused))
+                Ok(self.refused(event, &error.to_string()).await)
             }
             Err(failure) => Err(failure.into()),
         }
     }
 
-    /// The outcome of an event that nothing bills any more. In its period it goes at once to where its feature is billed now,
-    /// before another change of plan.
-    async fn gone(&self, event: &MeterEvent) -> Result<Outcome> {
-        let is_late = self.delivery_time().await? >= event.period_end;
-        if is_late || !event.is_new {
-            return Ok(Outcome::Gone);
+    /// The outcome of an event that nothing bills any more.
+    async fn gone(&self, event: &MeterEvent) -> (Outcome, Handled) {
+        match self.delivery_time().await {
+            // In its period it goes at once to where its feature is billed now, before another change of plan.
+            Ok(now) if event.is_new && now < event.period_end => {
+                self.refused(event, "the subscription item is gone").await
+            }
+            _ => (Outcome::Gone, Handled::Refused),
         }
-        let reason = "the subscription item is gone".into();
-        let next = self.next_target(&event.org, &event.feature).await?;
-        Ok(Outcome::Refused { reason, next })
+    }
+
+    /// The outcome of an event that is refused. It is sent again if it is not known where its usage goes now.
+    async fn refused(&self, event: &MeterEvent, reason: &str) -> (Outcome, Handled) {
+        match self.next_target(&event.org, &event.feature).await {
+            Ok(next) => {
+                let reason = reason.into();
+                (Outcome::Refused { reason, next }, Handled::Refused)
+            }
+            Err(error) => {
+                tracing::debug!(%error, org = %event.org, "where usage goes now is asked again");
+                (Outcome::Unsent, Handled::Unanswered)
+            }
+        }
     }
 
     /// The name of an event that can be sent. None if nothing bills it any more: Stripe would accept it.

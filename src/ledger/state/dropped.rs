@@ -11,10 +11,7 @@ impl State {
         if total.meter.is_none() || total.delivery.number == 0 || !is_live(&total) {
             return Ok(Answer::Ignored);
         }
-        if total.delivery.check != Check::BeforeNext {
-            total.delivery.check = Check::BeforeNext;
-            total.delivery.compared = None;
-        }
+        total.delivery.check = Check::BeforeNext;
         self.keep(total, now);
         Ok(Answer::Done)
     }
@@ -30,7 +27,7 @@ impl State {
     ) -> Result<Answer, Refusal> {
         let mut total = self.owned(id)?;
         let delivery = &mut total.delivery;
-        let is_asked = delivery.check == Check::BeforeNext && delivery.open.is_none();
+        let is_asked = delivery.compared.is_some() && delivery.open.is_none();
         if !is_asked || delivery.number != number || !is_live(&total) {
             return Ok(Answer::Ignored);
         }
@@ -55,7 +52,6 @@ impl State {
             return Ok(Answer::Done);
         }
         total.delivery.check = Check::No;
-        total.delivery.compared = None;
         if !is_lost {
             self.keep(total, now);
             return Ok(Answer::Done);

@@ -2,13 +2,14 @@
 //!
 //! An event carries a part of a sum, or a level. It is numbered and stored before it is handed out, and repeated
 //! unchanged: Stripe counts one event with its identifier within 24 hours. Nothing newer is sent for the total until its
-//! outcome is known. Once it can no longer be repeated, the summary of its minute tells whether Stripe has counted it.
+//! outcome is known. Once it can no longer be repeated, it is [decided](super::decide) whether Stripe has counted it.
 
-use super::super::values::{Aggregate, HOUR, MINUTE, Meter, SECOND, Target, Time};
+use super::super::values::{Aggregate, HOUR, MINUTE, Meter, Target, Time};
+use super::decide::Question;
 use super::deliver::{REPEATABLE, URGENT, has_passed, read};
 use super::event::{MeterEvent, Move, Seal, Sealed, Summed};
 use super::total::{
-    Check, Comparison, LARGEST_ON_METER, OpenSet, Parked, Total, TotalId, minute_of, told_after,
+    Check, Comparison, LARGEST_ON_METER, OpenSet, Parked, Total, TotalId, minute_of,
 };
 use super::{Answer, Refusal, State};
 
@@ -72,7 +73,7 @@ impl Step {
     }
 
     /// The step before a change of the org's plan. If there is nothing to send, no comparison holds it up.
-    fn before_plan_change(total: &Total, now: Time) -> Self {
+    fn for_plan_change(total: &Total, now: Time) -> Self {
         match Self::of(total, now) {
             Self::Compare | Self::Wait if !total.is_undelivered() => {
                 Self::without_comparison(total, now)
@@ -83,7 +84,7 @@ impl Step {
 
     fn for_seal(total: &Total, seal: &Seal, now: Time) -> Self {
         match seal.org {
-            Some(_) => Self::before_plan_change(total, now),
+            Some(_) => Self::for_plan_change(total, now),
             None => Self::of(total, now),
         }
     }
@@ -126,7 +127,11 @@ pub(super) fn is_due(total: &Total, seal: &Seal, now: Time) -> bool {
     let step = Step::for_seal(total, seal, now);
     if let Some(org) = &seal.org {
         // What belongs to another period now does not concern a change of plan.
-        let concerns = !matches!(step, Step::Nothing | Step::MoveLate | Step::Continue);
+        let concerns = match step {
+            Step::Nothing | Step::MoveLate | Step::Continue => false,
+            Step::Repeat => now < total.period.end,
+            _ => true,
+        };
         return total.org == *org && concerns;
     }
     let delivery = &total.delivery;
@@ -159,44 +164,6 @@ pub(super) fn is_decidable(total: &Total, open: OpenSet, now: Time) -> bool {
 /// Whether Stripe has had the time to process all events of the total.
 pub(super) fn is_comparable(total: &Total, now: Time) -> bool {
     has_passed(total.delivery.sent, COMPARED_AFTER, now)
-}
-
-/// Which minutes tell whether an event was counted.
-struct Question {
-    /// Seconds.
-    start: i64,
-    end: i64,
-    /// What the meter has counted in them if it was, and if it was not.
-    with: i64,
-    without: i64,
-    /// Whether they are all from the beginning of the period.
-    is_of_period: bool,
-}
-
-impl Question {
-    fn of(total: &Total, open: OpenSet) -> Self {
-        let delivery = &total.delivery;
-        let start = minute_of(open.timestamp);
-        let in_minute = told_after(true, total.aggregate, delivery.in_minute, open.n);
-        let minute = Self {
-            start,
-            end: start + MINUTE / SECOND,
-            with: in_minute,
-            without: delivery.in_minute,
-            is_of_period: false,
-        };
-        if minute.with != minute.without {
-            return minute;
-        }
-        // A level of 0 that is alone in its minute. The last one up to there is that, or the one before.
-        Self {
-            start: minute_of(total.period.start.seconds()),
-            with: open.n,
-            without: delivery.told,
-            is_of_period: true,
-            ..minute
-        }
-    }
 }
 
 impl State {
@@ -260,49 +227,6 @@ impl State {
         }
         total.delivery.sent = Some(now);
         self.keep(total, now);
-    }
-
-    /// Applies the summary that tells whether an event was counted that can no longer be repeated.
-    pub(super) fn decide(
-        &mut self,
-        mut total: Total,
-        open: OpenSet,
-        value: i64,
-        now: Time,
-    ) -> Answer {
-        let question = Question::of(&total, open);
-        let is_shared = if question.is_of_period {
-            self.shares_meter(&total)
-        } else {
-            self.shares_minute(&total, open)
-        };
-        if value == question.with && !is_shared {
-            total.tell(open);
-        } else if value != question.without {
-            total.delivery.unsure = true;
-            total.parked = Some(Parked {
-                reason: "what the meter has counted when an event was sent is neither with it nor without it".into(),
-                since: now,
-            });
-        }
-        total.delivery.open = None;
-        total.delivery.sent = None;
-        self.keep(total, now);
-        Answer::Done
-    }
-
-    /// Whether the minute of the event may have events of another total: of the period before or after, or of another item
-    /// with the same price.
-    fn shares_minute(&self, total: &Total, open: OpenSet) -> bool {
-        let minute = minute_of(open.timestamp);
-        let others = self.totals_of(&total.org, &total.feature).into_iter();
-        let mut others = others.filter(|other| other.id != total.id && other.meter == total.meter);
-        others.any(|other| {
-            let start = other.period.start.max(other.item_start);
-            let is_last = other.delivery.timestamp.map(minute_of) == Some(minute);
-            let may_be_first = other.delivery.number > 0 && minute_of(start.seconds()) == minute;
-            is_last || may_be_first
-        })
     }
 
     /// Moves what no longer counts with the period to where usage of the feature goes now, or parks it.
@@ -369,7 +293,6 @@ fn seal_event(total: &mut Total, date: Time, now: Time) {
     }
     delivery.number += 1;
     delivery.attempts = 1;
-    delivery.compared = None;
     delivery.timestamp = Some(timestamp);
     delivery.open = Some(OpenSet {
         n: n.clamp(-LARGEST_ON_METER, LARGEST_ON_METER),

@@ -8,6 +8,7 @@
 //! the store alone; [`State::recall`] loads those that a batch of events names.
 
 mod accept;
+mod decide;
 mod deliver;
 mod dropped;
 mod event;
@@ -329,6 +330,9 @@ impl State {
     fn keep(&mut self, mut total: Total, now: Time) {
         let changed = total.delivery.changed.or(Some(now));
         total.delivery.changed = changed.filter(|_| total.needs_set());
+        if total.delivery.check != Check::BeforeNext {
+            total.delivery.compared = None;
+        }
         self.undelivered.insert(total.id);
         self.totals.put(total.id, total);
     }

@@ -18,7 +18,7 @@ impl State {
         let Some(open) = delivery.open.filter(|_| delivery.number == number) else {
             return Ok(Answer::Ignored);
         };
-        // Another round has handed the event out too, and may have sent it.
+        // It was handed out more than once, or by a version that did not count: one that had it before may have sent it.
         let may_be_sent = total.meter.is_some() && delivery.attempts != 1;
         match outcome {
             Outcome::Lost => return Ok(Answer::Done),
@@ -28,7 +28,7 @@ impl State {
                 self.keep(total, now);
                 return Ok(Answer::Done);
             }
-            // What is late is not repeated, and decided when its period no longer takes it.
+            // What is late is decided when its period no longer takes it.
             Outcome::Gone if may_be_sent && now >= total.period.end => return Ok(Answer::Done),
             Outcome::Gone => {
                 if !may_be_sent {

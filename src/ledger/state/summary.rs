@@ -59,7 +59,9 @@ impl State {
         if !total.adopted {
             return self.adopt_on_meter(total, value, now);
         }
-        if total.aggregate != Aggregate::Sum || !meter::is_comparable(&total, now) {
+        // A comparison must not take what was dropped for less of others.
+        let is_compared = total.delivery.check == Check::BeforeNext;
+        if total.aggregate != Aggregate::Sum || is_compared || !meter::is_comparable(&total, now) {
             return Ok(Answer::Ignored);
         }
         let answer = compare(&mut total, value);

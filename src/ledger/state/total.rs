@@ -68,7 +68,7 @@ pub struct Delivery {
     pub check: Check,
     /// When the total first differed from the delivered quantity.
     pub changed: Option<Time>,
-    /// When a set or a summary was last handed out.
+    /// When a set, or a summary that is no comparison, was last handed out.
     pub sent: Option<Time>,
     /// With a meter: how often the last event was handed out. 0: it is of a version that did not count.
     pub attempts: u64,

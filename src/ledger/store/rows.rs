@@ -118,10 +118,15 @@ impl Record for Total {
             }
             _ => return Err(BadColumn),
         }
-        let attempts = columns.optional()?.unwrap_or(0);
-        total.delivery.attempts = attempts.try_into().map_err(|_| BadColumn)?;
-        let (at, value) = (columns.optional_time()?, columns.optional()?);
-        total.delivery.compared = at.map(|at| Comparison { at, value });
+        total.delivery.attempts = match columns.optional()? {
+            None => 0,
+            Some(attempts) => attempts.try_into().map_err(|_| BadColumn)?,
+        };
+        total.delivery.compared = match (columns.optional_time()?, columns.optional()?) {
+            (None, None) => None,
+            (Some(at), value) => Some(Comparison { at, value }),
+            (None, Some(_)) => return Err(BadColumn),
+        };
         Ok(total)
     }
 }

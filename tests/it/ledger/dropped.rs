@@ -98,20 +98,26 @@ fn reported_errors(app: &TestApp) -> u64 {
     count.expect("it is counted").parse().expect("a number")
 }
 
+/// Reports 17 units, of which the meter drops 7 and reports that. Returns the meter.
+async fn seven_dropped(app: &WithLedger) -> String {
+    app.report_n("calls", 10).await;
+    app.deliver_all().await;
+    app.report_n("calls", 7).await;
+    deliver(app, MINUTE).await;
+    let meter = meter(app).await;
+    deactivate(app, &meter).await;
+    app.advance(REPORTED);
+    app.sandbox().deliveries_settled().await;
+    meter
+}
+
 #[tokio::test]
 async fn what_stripe_reports_as_dropped_is_parked_in_its_period() {
     let (app, _server) = start().await;
     // Stripe may send the report twice.
     let twice = Rule::webhook("v1.billing.meter.*", Action::Double);
     app.sandbox().add_fault(twice);
-    app.report_n("calls", 10).await;
-    app.deliver_all().await;
-    app.report_n("calls", 7).await;
-    deliver(&app, MINUTE).await;
-    let meter = meter(&app).await;
-    deactivate(&app, &meter).await;
-    app.advance(REPORTED);
-    app.sandbox().deliveries_settled().await;
+    let meter = seven_dropped(&app).await;
     assert_eq!(app.sandbox().deliveries().delivered, 2);
     assert_eq!(reported_errors(&app), 1);
     deliver(&app, MINUTE).await;
@@ -145,14 +151,7 @@ async fn what_stripe_reports_as_dropped_is_parked_in_its_period() {
 #[tokio::test]
 async fn a_change_of_plan_is_not_held_up_by_a_report() {
     let (app, _server) = start().await;
-    app.report_n("calls", 10).await;
-    app.deliver_all().await;
-    app.report_n("calls", 7).await;
-    deliver(&app, MINUTE).await;
-    let meter = meter(&app).await;
-    deactivate(&app, &meter).await;
-    app.advance(REPORTED);
-    app.sandbox().deliveries_settled().await;
+    let meter = seven_dropped(&app).await;
     switch(&app, "/v1/billing/meters/*/reactivate", &meter).await;
     // A change waits for what was sent within the last five minutes.
     app.advance(5 * MINUTE);

@@ -18,14 +18,20 @@ fn compare(world: &mut World) {
     }
 }
 
-#[test]
-fn what_the_meter_lacks_is_parked_and_sent_again() {
+/// Of 17 sent units the meter has dropped 7, and reported that.
+fn seven_dropped() -> (World, Target) {
     let target = on_meter(Aggregate::Sum, 0);
     let mut world = World::new();
     sent(&mut world, &target, 10);
     sent(&mut world, &target, 7);
     world.meters.drop_last();
     assert_eq!(report_dropped(&mut world), Answer::Done);
+    (world, target)
+}
+
+#[test]
+fn what_the_meter_lacks_is_parked_and_sent_again() {
+    let (mut world, target) = seven_dropped();
     // Nothing is sent before the comparison.
     sent(&mut world, &target, 5);
     assert_eq!(world.disk.first().delivery.told, 17);
@@ -98,12 +104,7 @@ fn other_totals_go_on() {
 /// Stripe may only have been late.
 #[test]
 fn what_comes_between_two_readings_is_not_missed() {
-    let target = on_meter(Aggregate::Sum, 0);
-    let mut world = World::new();
-    sent(&mut world, &target, 10);
-    sent(&mut world, &target, 7);
-    world.meters.drop_last();
-    report_dropped(&mut world);
+    let (mut world, _) = seven_dropped();
     world.advance(5 * MINUTE);
     world.deliver(None, Fault::None);
     world.meters.process_all();
@@ -113,16 +114,27 @@ fn what_comes_between_two_readings_is_not_missed() {
     assert_eq!(total.delivery.check, Check::No);
 }
 
+/// It would be taken for less of what others have sent.
+#[test]
+fn a_summary_during_a_comparison_is_ignored() {
+    let (mut world, _) = seven_dropped();
+    world.advance(6 * MINUTE);
+    let total = world.disk.first();
+    let summary = Event::Summary {
+        total: total.id,
+        number: total.delivery.number,
+        value: 10,
+    };
+    assert_eq!(world.submit(&summary), Some(Ok(Answer::Ignored)));
+    compare(&mut world);
+    assert!(world.disk.first().parked.is_some());
+}
+
 /// What is to be sent waits, as it would without a change of plan.
 #[test]
 fn a_change_of_plan_waits_for_a_comparison_only_if_there_is_something_to_send() {
     for reports in [false, true] {
-        let target = on_meter(Aggregate::Sum, 0);
-        let mut world = World::new();
-        sent(&mut world, &target, 10);
-        sent(&mut world, &target, 7);
-        world.meters.drop_last();
-        report_dropped(&mut world);
+        let (mut world, target) = seven_dropped();
         let org = Some(target.org.clone());
         for _ in 0..3 {
             // The org goes on.
@@ -151,6 +163,8 @@ fn a_meter_that_cannot_be_read_holds_up_nothing() {
         let mut world = World::new();
         sent(&mut world, &target, 10);
         report_dropped(&mut world);
+        world.advance(5 * MINUTE);
+        assert_eq!(world.seal(None).summaries.len(), 1);
         let total = world.disk.first().clone();
         let unread = Event::Counted {
             total: total.id,

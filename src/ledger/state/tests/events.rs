@@ -156,3 +156,42 @@ fn what_two_rounds_have_is_unsent_only_if_neither_has_sent_it() {
         assert_eq!(billed, 17, "{outcome:?}");
     }
 }
+
+/// It is decided when its period takes no more, and then moves.
+#[test]
+fn a_late_event_of_an_ended_subscription_holds_up_no_change_of_plan() {
+    let target = on_meter(Aggregate::Sum, 0);
+    let mut world = World::new();
+    sent(&mut world, &target, 10);
+    world.advance(PERIOD - 2 * HOUR);
+    report(&mut world, &target, 7);
+    deliver(&mut world, MINUTE, Fault::None);
+    world.now = period(0).end.plus(-SECOND);
+    report(&mut world, &target, 5);
+    deliver(&mut world, 0, Fault::Fails(false));
+    world.now = period(0).end.plus(MINUTE);
+    let now = world.now;
+    world.meters.removed.insert("mtr_1".into(), now);
+    let next = Target {
+        item: "si_2".into(),
+        meter: None,
+        item_start: now,
+        since: now,
+        ..on_meter(Aggregate::Sum, 1)
+    };
+    world.targets.insert(next.feature.clone(), next.clone());
+    deliver(&mut world, 0, Fault::None);
+    let org = Some(target.org.clone());
+    assert!(world.seal(org).is_empty());
+    for _ in 0..9 {
+        deliver(&mut world, 30 * MINUTE, Fault::None);
+    }
+    let old = world.disk.first().clone();
+    assert_eq!((old.n, old.delivery.told, old.parked), (17, 17, None));
+    let moved = world
+        .disk
+        .totals
+        .values()
+        .find(|total| total.item == next.item);
+    assert_eq!(moved.map(|total| total.delivery.told), Some(5));
+}

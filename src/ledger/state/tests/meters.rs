@@ -43,10 +43,11 @@ impl Meters {
         is_new.then_some((last.total, last.value))
     }
 
-    /// Whether units of a total were taken back.
-    pub(super) fn has_refunds(&self, total: TotalId) -> bool {
-        let mut own = self.received.iter();
-        own.any(|(event, _)| event.total == total && event.value < 0)
+    /// How many units of a total were taken back.
+    pub(super) fn refunds(&self, total: TotalId) -> i64 {
+        let own = self.received.iter();
+        let own = own.filter(|(event, _)| event.total == total && event.value < 0);
+        own.map(|(event, _)| -event.value).sum()
     }
 
     /// Counts what seemed to be dropped.
