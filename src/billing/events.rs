@@ -30,6 +30,18 @@ impl Billing<'_> {
         Ok(page.data.into_iter().next())
     }
 
+    /// An event between two times (Unix seconds) that Stripe could not deliver to each endpoint that wants it, yet or at all.
+    pub async fn undelivered_event(self, since: i64, until: i64) -> Result<Option<Event>, Error> {
+        let request = self
+            .get("/v1/events")
+            .param("delivery_success", false)
+            .param("created[gte]", since)
+            .param("created[lte]", until)
+            .param("limit", 1);
+        let page: Page<Event> = request.send().await?;
+        Ok(page.data.into_iter().next())
+    }
+
     /// The page of events that directly follow `event`, newest first.
     pub async fn events_after(self, event: &str) -> Result<Page<Event>, Error> {
         let request = self.get("/v1/events").param("limit", 100);

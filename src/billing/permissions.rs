@@ -99,7 +99,7 @@ pub const PERMISSIONS: [Permission; 15] = [
         "Credit notes",
         "credits of a change of plan",
         Some("/v1/credit_notes"),
-        None,
+        Some("/v1/credit_notes/*/void"),
     ),
     permission(
         "Checkout Sessions",
@@ -111,7 +111,7 @@ pub const PERMISSIONS: [Permission; 15] = [
         "Setup Intents",
         "the payment form",
         Some("/v1/setup_intents"),
-        None,
+        Some("/v1/setup_intents/*/cancel"),
     ),
     permission(
         "Payment Methods",

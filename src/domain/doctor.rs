@@ -5,6 +5,12 @@ use serde::Serialize;
 use super::{Domain, Error, Result};
 use crate::billing::{Access, CLASSIC, Generation, PERMISSIONS, Permission};
 
+/// How old an event is, in seconds, that should have arrived.
+const DELIVERED_AFTER: i64 = 10 * 60;
+
+/// A day, in seconds.
+const DAY: i64 = 24 * 60 * 60;
+
 /// How far this clock may be from Stripe's, in seconds. Usage must be at most 5 minutes ahead.
 const MAX_SKEW: i64 = 60;
 
@@ -164,20 +170,41 @@ impl Domain {
             );
         }
         let expected = Some(CLASSIC.0);
-        match ours
+        if let Some(other) = ours
             .iter()
             .find(|one| one.api_version.as_deref() != expected)
         {
-            Some(other) => Finding::advice(
+            return Finding::advice(
                 check,
                 format!("{} has another API version than {}", other.id, CLASSIC.0),
                 format!("tier webhook delete {}, and create it again", other.id),
-            ),
-            None => match self.advice_on_meter_errors(check, path).await {
-                Some(advice) => advice,
-                None => Finding::ok(check, format!("{} delivers to {}", first.id, first.url)),
-            },
+            );
         }
+        let mut advice = self.advice_on_meter_errors(check, path).await;
+        if advice.is_none() {
+            advice = self.advice_on_deliveries(check).await;
+        }
+        let delivers = || Finding::ok(check, format!("{} delivers to {}", first.id, first.url));
+        advice.unwrap_or_else(delivers)
+    }
+
+    /// What to do if events of the last day have not arrived. Stripe does not tell at which endpoint.
+    async fn advice_on_deliveries(&self, check: &str) -> Option<Finding> {
+        let now = self.at_stripe(self.account.clock.unix());
+        let undelivered = self
+            .billing()
+            .undelivered_event(now - DAY, now - DELIVERED_AFTER);
+        // Whether events may be read is a check of its own.
+        let event = undelivered.await.ok()??;
+        Some(Finding::advice(
+            check,
+            format!(
+                "{} ({}) has not arrived at each endpoint that wants it",
+                event.id, event.kind
+            ),
+            "look at the endpoint's deliveries in Stripe's dashboard: the server must answer at that address, with the secret of that \
+             endpoint in STRIPE_WEBHOOK_SECRET",
+        ))
     }
 
     /// What to do if the server does not learn of usage that meters have dropped.

@@ -1,9 +1,11 @@
 //! `tier doctor`: the checks of the key and the account.
 
+use clock::Clock;
 use serde_json::Value;
 use stripe_sandbox::{Action, Options, Rule};
 
-use super::{Place, json};
+use super::{PRICING, Place, json};
+use crate::harness::START;
 
 /// The findings that are not ok, as `verdict check`.
 fn faults(findings: &Value) -> Vec<String> {
@@ -75,6 +77,45 @@ async fn what_a_restricted_key_lacks_is_named() {
     assert!(
         said.contains("needed for push, pull and every change of plan"),
         "{said}"
+    );
+}
+
+/// Nobody listens where its events go, and its clock is years from ours.
+#[tokio::test]
+async fn events_that_do_not_arrive_and_a_wrong_clock_are_found() {
+    let clock = Clock::manual(START);
+    let options = Options {
+        clock: clock.clone(),
+        ..Options::default()
+    };
+    let place = Place::with(options).await;
+    let endpoint = ["webhook", "create", "http://127.0.0.1:1"];
+    place.tier(&endpoint).ok().await;
+    let faults = async || {
+        let run = place.tier(&["doctor", "--json"]).end().await;
+        faults(&json(&run.stdout))
+    };
+    assert_eq!(faults().await, ["wrong clock"]);
+    place.write("pricing.json", PRICING);
+    place.tier(&["push", "pricing.json"]).ok().await;
+    let subscribe = ["subscribe", "org:acme", "plan:free@1"];
+    place.tier(&subscribe).ok().await;
+    assert_eq!(faults().await, ["wrong clock"], "they may be on their way");
+    clock.set(START + 20 * 60);
+    assert_eq!(faults().await, ["wrong clock", "advice webhooks"]);
+}
+
+#[tokio::test]
+async fn a_search_that_stripe_does_not_have_is_told() {
+    let place = Place::pushed().await;
+    let gone = Action::Status(400, None);
+    let rule = Rule::new("GET", "/v1/customers/search", gone);
+    place.sandbox().sandbox().add_fault(rule);
+    let found = json(&place.tier(&["doctor", "--json"]).end().await.stdout);
+    let faults = faults(&found);
+    assert!(
+        faults.iter().any(|fault| fault.ends_with(" search")),
+        "{faults:?}"
     );
 }
 
