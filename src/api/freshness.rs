@@ -18,6 +18,7 @@ impl<T: IntoResponse> IntoResponse for Answered<T> {
             Source::Stripe => "stripe",
             Source::Memory => "memory",
             Source::Ledger => "ledger",
+            Source::Sent => "sent",
         };
         headers.insert(TIER_SOURCE, HeaderValue::from_static(source));
         let stale = self.stale.map(|stale| match stale {

@@ -141,7 +141,7 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<(
     let metered = with_meters(&pushed.results);
     if metered > 0 {
         output::note(format_args!(
-            "{} got a price with a billing meter: a server with --ledger cannot report to it",
+            "{} got a price with a billing meter, to which Tier sends the usage",
             output::plural(metered, "feature")
         ));
     }

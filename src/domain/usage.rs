@@ -17,7 +17,7 @@ mod writes;
 
 use std::sync::Arc;
 
-use super::entitlement::{Answered, Counted, Read, Terms, UsageSnapshot};
+use super::entitlement::{Answered, Counted, Read, Source, Terms, UsageSnapshot};
 use super::org::ResolvedOrg;
 use super::refs::{FeatureName, OrgName};
 use super::subscription::Detail;
@@ -79,7 +79,15 @@ impl Domain {
             return self.limits_with_ledger(ledger, org).await;
         }
         let known = self.known::<UsageSnapshot>(org).await?;
-        Ok(known.map(|usage| usage.rows()))
+        let is_sent = known.value.has_meters() && {
+            let sent = &self.shared().await?.sent_events;
+            sent.are_in(&known.value)
+        };
+        let mut answered = known.map(|usage| usage.rows());
+        if is_sent {
+            answered.source = Source::Sent;
+        }
+        Ok(answered)
     }
 
     pub(super) async fn read_usage(&self, org: &OrgName) -> Result<Read<UsageSnapshot>> {
@@ -170,7 +178,9 @@ impl Domain {
             return outcomes.pop().unwrap_or(Ok(()));
         }
         if report.n < 0 {
-            return Err(Error::Invalid("n must not be negative".into()));
+            return Err(Error::Invalid(
+                "n must not be negative: only a server with --ledger takes usage back".into(),
+            ));
         }
         let shared = self.shared().await?;
         let mut reporting = self.reporting(&shared, org).await?;

@@ -188,7 +188,7 @@ async fn reports_that_are_refused() {
     {
         "status": 400,
         "code": "invalid_request",
-        "message": "n must not be negative"
+        "message": "n must not be negative: only a server with --ledger takes usage back"
     }
     "#);
     assert_eq!(app.stripe_calls(), 0);

@@ -134,7 +134,7 @@ impl From<domain::PushResult> for PushResult {
         let is_new = result.outcome == PushOutcome::Created;
         let metered = || {
             format!(
-                "{} has a price with a billing meter: a server with --ledger cannot report to it",
+                "{} is billed by a billing meter, to which Tier sends its usage",
                 result.feature
             )
         };

@@ -35,6 +35,8 @@ pub enum Source {
     Memory,
     /// Memory, with usage from the ledger.
     Ledger,
+    /// Either of the first two, with events that this process has sent to meters and that Stripe has not shown yet.
+    Sent,
 }
 
 /// Why an answer is older than the usual maximum.

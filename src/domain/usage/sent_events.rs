@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Used;
 use crate::billing::{Subscription, SubscriptionItem};
+use crate::domain::entitlement::UsageSnapshot;
 
 /// How long after the last event what was sent counts although Stripe does not show it. By then Stripe has dropped it,
 /// or somebody has corrected the total.
@@ -125,6 +126,19 @@ impl SentEvents {
         own.any(|item| {
             let sent = items.get(&item.id);
             sent.is_some_and(|sent| sent.is_of(subscription) && sent.is_open)
+        })
+    }
+
+    /// Whether what is used of these items has events in it that Stripe has not shown yet.
+    pub(super) fn are_in(&self, usage: &UsageSnapshot) -> bool {
+        let items = self.items();
+        let mut own = usage.items().iter();
+        own.any(|item| {
+            let sent = items.get(&*item.id);
+            sent.is_some_and(|sent| {
+                let is_counted = sent.period == usage.period().start && sent.last.elapsed() < KEPT;
+                sent.is_open && is_counted
+            })
         })
     }
 

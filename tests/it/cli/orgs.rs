@@ -80,7 +80,8 @@ async fn usage_can_be_reported_for_another_time() {
         .tier(&["report", "org:acme", "feature:convert", "-1"])
         .fault()
         .await;
-    assert_eq!(negative, "tier: n must not be negative (invalid_request)\n");
+    let told = "tier: n must not be negative: only a server with --ledger takes usage back (invalid_request)\n";
+    assert_eq!(negative, told);
 }
 
 #[tokio::test]

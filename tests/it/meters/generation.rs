@@ -283,7 +283,7 @@ async fn an_answer_says_which_generation() {
     assert_eq!(of(&app).await.as_deref(), Some("meters"));
     assert_eq!(of(&app.twin()).await.as_deref(), Some("classic"));
     let pushed = app.post_json("/v1/push", &abc("1")).await.ok().json();
-    let warning = "feature:b@plan:a@1 has a price with a billing meter: a server with --ledger cannot report to it";
+    let warning = "feature:b@plan:a@1 is billed by a billing meter, to which Tier sends its usage";
     let results = pushed["results"].as_array().unwrap();
     let says = |result: &Value| (result["generation"].clone(), result["warnings"].clone());
     assert_eq!(says(&results[0]), (Value::Null, Value::Null));

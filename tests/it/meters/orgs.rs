@@ -250,12 +250,19 @@ async fn events_count_before_stripe_has_processed_them() {
     app.report("org:a", "feature:seats", 2).await;
     let shown = |limits: &[(String, i64, i64)]| [used(limits)[2].1, used(limits)[4].1];
     assert_eq!(shown(&app.limits("org:a").await), [2, 8]);
+    let source = async || {
+        let fresh = [("cache-control", "no-cache")];
+        let limits = app.get_with("/v1/limits?org=org:a", &fresh).await.ok();
+        limits.header("tier-source").to_owned()
+    };
+    assert_eq!(source().await, "sent");
     // A plan is not changed before Stripe can bill everything with the old one.
     let body = json!({ "org": "org:a", "phases": [{ "features": ["plan:b@1"] }] });
     let refused = app.post_json("/v1/subscribe", &body).await;
     refused.fails(503, "stripe_unavailable");
     assert_eq!(shown(&app.limits("org:a").await), [2, 8]);
     app.advance(6 * MINUTE);
+    assert_eq!(source().await, "stripe");
     app.subscribe("org:a", &["plan:b@1"]).await;
     assert_eq!(shown_of_b(&app.limits("org:a").await), [2, 8]);
 }

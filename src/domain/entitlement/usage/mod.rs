@@ -215,6 +215,11 @@ impl UsageSnapshot {
         })
     }
 
+    /// Whether a meter counts usage of one of its items.
+    pub(in crate::domain) fn has_meters(&self) -> bool {
+        self.items.iter().any(|item| item.sold.meter.is_some())
+    }
+
     /// The billing period in which it was read.
     pub(in crate::domain) fn period(&self) -> BillingPeriod {
         self.period

@@ -651,7 +651,7 @@ describe('report', () => {
       'invalid_request',
       WITH_LEDGER
         ? 'usage of feature:convert cannot be lowered below 0 in this period'
-        : 'n must not be negative'
+        : 'n must not be negative: only a server with --ledger takes usage back'
     )
     await assert.rejects(tier.report(org, 'feature:convert', 1.5), {
       status: 400,
