@@ -12,6 +12,8 @@ With `--generation meters`, plans have billing meters, and Stripe is sent events
 
 With `--ledger URL`, a database of PostgreSQL without a ledger, `--replicas N` servers share it, the clients go from one to the
 other, and one of them is killed at a time. With `--database-kill` and `--database-start`, two commands, the database is killed too.
+With `--hang SECONDS` a server is stopped in the middle of what it does, once in five kills, and goes on that much later: the others
+have taken over its leases by then.
 
 It prints these figures, and ends with an error if anything is lost or doubled.
 """
@@ -23,6 +25,7 @@ import json
 import os
 import random
 import re
+import signal
 import socket
 import subprocess
 import tempfile
@@ -231,7 +234,7 @@ class Replicas:
 
     def __init__(self, servers, options):
         self.servers, self.options, self.random = servers, options, random.Random(options.seed)
-        self.kills = 0
+        self.kills, self.hanging = 0, {}
 
     @property
     def port(self):
@@ -253,13 +256,30 @@ class Replicas:
                 if server.process.process.poll() is not None:
                     server.restart(until_it_listens)
             return
-        self.random.choice(self.servers).restart(until_it_listens)
+        awake = [server for server in self.servers if not self.hangs(server)]
+        if self.options.hang and self.kills % 5 == 2 and len(awake) > 2:
+            return self.hang(self.random.choice(awake))
+        self.random.choice(awake).restart(until_it_listens)
+
+    def hangs(self, server):
+        return server in self.hanging and self.hanging[server].is_alive()
+
+    def hang(self, server):
+        """Stops a server for a while."""
+        pid = server.process.process.pid
+        os.kill(pid, signal.SIGSTOP)
+        self.hanging[server] = threading.Timer(self.options.hang, os.kill, (pid, signal.SIGCONT))
+        self.hanging[server].start()
 
     def kill(self):
         for server in self.servers:
             server.kill()
 
     def revive(self):
+        for timer in self.hanging.values():
+            timer.join()
+        if self.hanging:
+            print(f"{len(self.hanging)} servers hung for {self.options.hang:.0f} s, and went on")
         for server in self.servers:
             if server.process.process.poll() is not None:
                 server.restart(True)
@@ -440,6 +460,7 @@ def main():
     options.add_argument("--replicas", type=int, default=1, help="how many servers share it (1)")
     options.add_argument("--database-kill", metavar="COMMAND", help="kills the database, once in five kills")
     options.add_argument("--database-start", metavar="COMMAND", help="starts it again")
+    options.add_argument("--hang", type=float, default=0, metavar="SECONDS", help="how long a server hangs, once in five kills (0: never)")
     options.add_argument("--tier", default=os.environ.get("TIER_BIN", "target/debug/tier"), help="the binary")
     options.add_argument("--orgs", type=int, default=60)
     options.add_argument("--clients", type=int, default=12)

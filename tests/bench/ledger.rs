@@ -1,21 +1,24 @@
 //! What the ledger acknowledges, every report of it on disk: reports a second without HTTP.
 //!
-//! `cargo bench --bench ledger [-- FOLDER]` writes a ledger of its own for each line, in FOLDER or where temporary files are.
+//! `cargo bench --bench ledger [-- PLACE]` writes a ledger of its own for each line: in a folder, or where temporary files are;
+//! or, with the feature `postgres`, in a database that a `postgres://` URL names (`tests/bench/run replicas` starts one).
 //! Half of the reports have idempotency keys, over 5,000 orgs. Keys are random, or ascend with time, as ULIDs do.
 
-use std::path::{Path, PathBuf};
+use std::any::Any;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tier::ledger::Ledger;
 use tier::ledger::state::{Change, Event, Key, Report};
-use tier::ledger::store::sqlite::Sqlite;
 use tier::ledger::values::{Aggregate, Period, PlanNumber, Target, Time};
+use tier::ledger::{Ledger, Place, Writer};
 
 const ORGS: u64 = 5_000;
 const TIME: Duration = Duration::from_secs(5);
+/// The period is long, since a database has a clock of its own.
 const START: Time = Time::from_seconds(1_700_006_400);
+const YEARS: i64 = 20 * 365 * 86_400_000;
 
 #[derive(Clone, Copy)]
 enum Keys {
@@ -39,7 +42,7 @@ fn report(number: u64, keys: Keys) -> Event {
             aggregate: Aggregate::Sum,
             period: Period {
                 start: START,
-                end: START.plus(30 * 86_400_000),
+                end: START.plus(YEARS),
             },
             previous: None,
             item_start: START,
@@ -56,11 +59,29 @@ fn report(number: u64, keys: Keys) -> Event {
     })
 }
 
+/// A new ledger, which is removed with the last value.
+async fn open(place: &str) -> (Ledger, Writer, Box<dyn Any>) {
+    let (place, kept) = new_place(place);
+    let ledger = place.open().expect("a place").claim("acct_bench", "a key");
+    let (ledger, writer) = ledger.await.expect("a ledger");
+    (ledger, writer, kept)
+}
+
+fn new_place(place: &str) -> (Place, Box<dyn Any>) {
+    #[cfg(feature = "postgres")]
+    if place.starts_with("postgres://") {
+        let schema = testing::postgres::Schema::create(place);
+        let place = Place::named(Path::new(schema.url())).expect("a URL");
+        return (place, Box::new(schema));
+    }
+    let folder = tempfile::tempdir_in(Path::new(place)).expect("a folder");
+    let file = folder.path().join("tier.db");
+    (Place::File(file), Box::new(folder))
+}
+
 /// Reports from `writers` tasks at once, each waiting for its answer, in requests of `size` reports.
-async fn run(folder: &Path, writers: u64, size: u64, keys: Keys) -> u64 {
-    let folder = tempfile::tempdir_in(folder).expect("a folder");
-    let store = Sqlite::open(&folder.path().join("tier.db"), "acct_bench").expect("a ledger");
-    let (ledger, writer) = Ledger::start(store).expect("a ledger");
+async fn run(place: &str, writers: u64, size: u64, keys: Keys) -> u64 {
+    let (ledger, writer, _kept) = open(place).await;
     let numbers = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
@@ -89,12 +110,12 @@ async fn run(folder: &Path, writers: u64, size: u64, keys: Keys) -> u64 {
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "the figures are the output")]
 async fn main() {
-    let folder = std::env::args().skip(1).find(|text| !text.starts_with('-'));
-    let folder = folder.map_or_else(std::env::temp_dir, PathBuf::from);
+    let place = std::env::args().skip(1).find(|text| !text.starts_with('-'));
+    let place = place.unwrap_or_else(|| std::env::temp_dir().display().to_string());
     println!("writers  reports a request  keys       acknowledged/s");
     for (writers, size) in [(1, 1), (64, 1), (256, 1), (4, 1_000)] {
         for (name, keys) in [("random", Keys::Random), ("ascending", Keys::Ascending)] {
-            let rate = run(&folder, writers, size, keys).await;
+            let rate = run(&place, writers, size, keys).await;
             println!("{writers:>7}  {size:>17}  {name:<9}  {rate:>14}");
         }
     }

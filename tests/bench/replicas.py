@@ -8,6 +8,8 @@ locks; then each gets those of orgs of its own. Checks: `GET /v1/limits`, from m
 
 Recovery: a client repeats a report until it is acknowledged. Printed is the longest time without an acknowledgment at a server while
 another one is killed, until a killed one that is started again acknowledges, and after PostgreSQL was killed and is back.
+
+Between the two, the same reports without HTTP, one by one and in requests of a thousand.
 """
 
 import argparse
@@ -181,6 +183,14 @@ def restart(database):
     raise SystemExit("PostgreSQL does not start again")
 
 
+def without_http(profile, url):
+    """What the database acknowledges for one process without HTTP, as `cargo bench --bench ledger` prints it."""
+    print("\nwithout HTTP, one process:", flush=True)
+    features = ["--features", "postgres", "--bench", "ledger"]
+    subprocess.run(["cargo", "bench", "--quiet", "--locked", "--profile", profile, *features, "--", url], check=True)
+    print()
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--programs", required=True, help="the folder of PostgreSQL's programs")
@@ -223,6 +233,7 @@ def main():
             measure(f"checks, servers: {count}", servers[:count], [check] * count, parts, options.seconds)
         for server in servers:
             server.stop()
+        without_http(options.profile, url)
         recovery(database, make, options.rounds)
     finally:
         for process in [sandbox, *(server.process for server in servers)]:

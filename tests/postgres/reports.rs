@@ -66,6 +66,40 @@ async fn a_key_counts_once_at_whatever_process() {
     }
 }
 
+/// Two servers that set the total at once: the later one counts, and no report between them is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_that_processes_set_follow_each_other() {
+    let schema = schema();
+    let ledgers = processes(schema.url(), 2);
+    let changes = (0..200).map(|number: i64| {
+        let ledger = &ledgers[usize::from(number % 2 == 0)];
+        let mut event = report("org:a", 1, None);
+        if let Event::Report(report) = &mut event
+            && number % 4 < 2
+        {
+            report.change = Change::SetTotal(1_000 * number);
+        }
+        async move {
+            let answers = ledger.submit(vec![event], fixed(now())).await;
+            answers.expect("a server")[0].clone().expect("accepted");
+        }
+    });
+    join_all(changes).await;
+    let entries = "SELECT kind = 'clobber', n, after_n FROM entries ORDER BY id";
+    let entries = schema.query(entries, &[]);
+    assert_eq!(entries.len(), 200);
+    let mut total = 0;
+    for row in &entries {
+        let (sets, n, after): (bool, i64, i64) = (row.get(0), row.get(1), row.get(2));
+        total = if sets { n } else { total + n };
+        assert_eq!(after, total);
+    }
+    for ledger in &ledgers {
+        ledger.sync().await.expect("a server");
+        assert_eq!(used(ledger, "org:a"), total);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_belongs_to_one_account_and_has_a_known_version() {
     let schema = schema();
