@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use super::LedgerHandle;
-use super::deliver::{Handled, unread};
+use super::deliver::{Handled, is_refusal, unread};
 use crate::billing::{DroppedEvent, MeterErrors};
 use crate::domain::refs::is_stripe_id_of_tier;
 use crate::domain::{Domain, Error, Result};
@@ -54,9 +54,17 @@ impl Domain {
         read: &ReadSummary,
         meter: &Meter,
     ) -> Result<Handled> {
-        let value = match self.told_of_period(meter, read.period).await {
-            Ok(value) => value,
-            Err(error) => return Ok(unread(&error, read)),
+        let value = match self.counted_in_period(meter, read.period).await {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let is_final = is_refusal(&error) || error.is_missing();
+                match error.into() {
+                    // Nothing more is billed to a deleted customer.
+                    Error::CustomerVanished { .. } => Some(0),
+                    _ if is_final => None,
+                    error => return Ok(unread(&error, read)),
+                }
+            }
         };
         let counted = Event::Counted {
             total: read.total,

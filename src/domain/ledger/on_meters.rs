@@ -55,10 +55,7 @@ impl Domain {
         let name = match self.before_event(event).await {
             Ok(Some(name)) => name,
             Ok(None) => return Ok(self.gone(event).await),
-            Err(error) => {
-                tracing::debug!(%error, org = %event.org, "an event is sent later");
-                return Ok((Outcome::Unsent, Handled::Unanswered));
-            }
+            Err(error) => return Ok(unsent(event, &error)),
         };
         let sent = billing::MeterEvent {
             name: &name,
@@ -84,7 +81,8 @@ impl Domain {
             Ok(now) if event.is_new && now < event.period_end => {
                 self.refused(event, "the subscription item is gone").await
             }
-            _ => (Outcome::Gone, Handled::Refused),
+            Ok(_) => (Outcome::Gone, Handled::Refused),
+            Err(error) => unsent(event, &error),
         }
     }
 
@@ -95,10 +93,7 @@ impl Domain {
                 let reason = reason.into();
                 (Outcome::Refused { reason, next }, Handled::Refused)
             }
-            Err(error) => {
-                tracing::debug!(%error, org = %event.org, "where usage goes now is asked again");
-                (Outcome::Unsent, Handled::Unanswered)
-            }
+            Err(error) => unsent(event, &error),
         }
     }
 
@@ -219,35 +214,16 @@ impl Domain {
             let start = whole_minutes(at);
             return self.counted_in_minutes(meter, start, start + MINUTE).await;
         }
-        self.counted_in_period(meter, total.period).await
-    }
-
-    /// Like [`counted_in_period`](Self::counted_in_period). None if Stripe will not tell.
-    pub(super) async fn told_of_period(
-        &self,
-        meter: &Meter,
-        period: Period,
-    ) -> Result<Option<i64>> {
-        let error = match self.total_of_period(meter, period).await {
-            Ok(counted) => return Ok(Some(counted)),
-            Err(error) => error,
-        };
-        let is_final = is_refusal(&error) || error.is_missing();
-        match error.into() {
-            // Nothing more is billed to a deleted customer.
-            Error::CustomerVanished { .. } => Ok(Some(0)),
-            _ if is_final => Ok(None),
-            error => Err(error),
-        }
+        Ok(self.counted_in_period(meter, total.period).await?)
     }
 
     /// What a meter has counted in a period, with the rest of the minute in which it begins: all events of a sum, or the
     /// last level.
-    pub(super) async fn counted_in_period(&self, meter: &Meter, period: Period) -> Result<i64> {
-        Ok(self.total_of_period(meter, period).await?)
-    }
-
-    async fn total_of_period(&self, meter: &Meter, period: Period) -> Result<i64, stripe::Error> {
+    pub(super) async fn counted_in_period(
+        &self,
+        meter: &Meter,
+        period: Period,
+    ) -> Result<i64, stripe::Error> {
         let start = whole_minutes(period.start.seconds());
         let end = whole_minutes(period.end.seconds() + MINUTE - 1);
         let counted = self
@@ -298,6 +274,12 @@ impl Domain {
         }
         Ok(())
     }
+}
+
+/// What comes of an event that is sent later, because something could not be asked before it.
+fn unsent(event: &MeterEvent, error: &Error) -> (Outcome, Handled) {
+    tracing::debug!(%error, org = %event.org, "an event is sent later");
+    (Outcome::Unsent, Handled::Unanswered)
 }
 
 /// The first second of the minute that a second is in.

@@ -36,6 +36,15 @@ pub(super) fn sent(world: &mut World, target: &Target, n: i64) {
     }
 }
 
+/// 10 units were sent, and 7 are to be sent.
+fn seven_waiting() -> (World, Target) {
+    let target = on_meter(Aggregate::Sum, 0);
+    let mut world = World::new();
+    sent(&mut world, &target, 10);
+    report(&mut world, &target, 7);
+    (world, target)
+}
+
 /// Its minute has nothing, whether it was counted or not.
 #[test]
 fn a_level_of_zero_is_sent_again_after_its_outcome_is_lost() {
@@ -80,10 +89,7 @@ fn events_of_two_periods_are_never_taken_for_one() {
 #[test]
 fn an_event_of_an_item_that_is_gone_is_billed_where_its_feature_goes() {
     for is_handed_out in [false, true] {
-        let target = on_meter(Aggregate::Sum, 0);
-        let mut world = World::new();
-        sent(&mut world, &target, 10);
-        report(&mut world, &target, 7);
+        let (mut world, target) = seven_waiting();
         if is_handed_out {
             world.advance(MINUTE);
             let sealed = world.seal(None);
@@ -124,10 +130,7 @@ fn what_two_rounds_have_is_unsent_only_if_neither_has_sent_it() {
             next: None,
         },
     ] {
-        let target = on_meter(Aggregate::Sum, 0);
-        let mut world = World::new();
-        sent(&mut world, &target, 10);
-        report(&mut world, &target, 7);
+        let (mut world, target) = seven_waiting();
         world.advance(MINUTE);
         let first = world.seal(None).events.remove(0);
         let second = world.seal(Some(target.org.clone())).events.remove(0);

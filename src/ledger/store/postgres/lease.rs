@@ -6,8 +6,9 @@
 //! for it, so it stops before the database gives the lease to another process, however far apart their clocks are.
 //!
 //! Leases are committed as everything else. A database that fails over and loses commits may lose leases with them, and one
-//! whose clock jumps ahead ends them too early; one whose clock is set back lets those of dead processes last as much longer. So does a machine that sleeps, whose clock does not count that. What must not
-//! happen twice is therefore checked in a transaction too.
+//! whose clock jumps ahead ends them too early; if its clock is set back, those of dead processes last that much longer. A
+//! machine that sleeps, and whose clock does not count that, takes its leases for longer than they are. What must not happen
+//! twice is therefore checked in a transaction too.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
