@@ -20,25 +20,31 @@ struct Account {
     email: String,
     created: String,
     url: String,
+    /// A server of the original, in Go, does not tell.
+    #[serde(default)]
+    generation: Option<String>,
 }
 
 /// Prints the account that commands use.
 pub(super) async fn whoami(context: &Context) -> anyhow::Result<()> {
     let client = context.client().await?;
-    let answer = client.get("/v1/whoami", &[]).await?;
+    let include = [("include", "generation")];
+    let answer = client.get("/v1/whoami", &include).await?;
     if context.global.json {
         return output::bytes(&answer.body);
     }
     let account: Account = answer.decode()?;
-    for (label, value) in [
+    let fields = [
         ("ID:", account.id),
         ("KeySource:", account.key_source),
         ("Isolated:", account.isolated.to_string()),
         ("Email:", account.email),
         ("Created:", account.created),
         ("URL:", account.url),
-    ] {
-        let line = format!("{label:<11}{}", output::printable(&value));
+    ];
+    let generation = account.generation.map(|one| ("Generation:", one));
+    for (label, value) in fields.into_iter().chain(generation) {
+        let line = format!("{label:<10} {}", output::printable(&value));
         output::line(line.trim_end())?;
     }
     Ok(())

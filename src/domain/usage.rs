@@ -112,11 +112,16 @@ impl Domain {
         let customer = &org.customer;
         let in_ledger = self.ledger_before_read(&org.name);
         let plan = self.plan_number(&org.name);
+        let remembered = self.remembered_usage(&org.name).await?;
+        let had_meters = remembered.is_some_and(|usage| usage.has_meters());
         // A rate limit or a busy org is reported at once. Other errors matter only if the lines are needed.
         let lines = async {
+            if had_meters {
+                return Ok(None);
+            }
             match self.upcoming_usage(customer, None).await {
                 Err(error @ Error::RateLimited { .. }) => Err(error),
-                lines => Ok(lines),
+                lines => Ok(Some(lines)),
             }
         };
         // The remembered value must expire when a phase ends.
@@ -139,7 +144,11 @@ impl Domain {
                 .await;
             (used, removed)
         } else {
-            let used = self.complete_usage(customer, &current, lines?, has_others);
+            let lines = match lines {
+                Some(lines) => lines?,
+                None => self.upcoming_usage(customer, None).await?,
+            };
+            let used = self.complete_usage(customer, &current, lines, has_others);
             (used.await?, self.carried_to_items(&current).await?)
         };
         let levels = match self.levels_of_predecessor(&org.name, &current).await {

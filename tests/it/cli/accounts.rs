@@ -16,7 +16,7 @@ async fn whoami_shows_the_account_and_the_source_of_its_key() {
     let id = place.sandbox().sandbox().account_id(KEY);
     let text = place.tier(&["whoami"]).ok().await;
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 6, "{text}");
+    assert_eq!(lines.len(), 7, "{text}");
     assert_eq!(lines[0], format!("ID:        {id}"));
     assert_eq!(lines[1], "KeySource: STRIPE_API_KEY");
     assert_eq!(lines[2], "Isolated:  false");
@@ -28,8 +28,12 @@ async fn whoami_shows_the_account_and_the_source_of_its_key() {
         lines[5],
         format!("URL:       https://dashboard.stripe.com/{id}")
     );
+    assert_eq!(lines[6], "Generation: classic");
     let machine = json(&place.tier(&["whoami", "--json"]).ok().await);
-    assert_eq!(machine["id"], id);
+    assert_eq!(
+        (&machine["id"], &machine["generation"]),
+        (&object!(id), &object!("classic"))
+    );
 }
 
 #[tokio::test]

@@ -3,9 +3,11 @@
 use clock::Clock;
 use serde_json::Value;
 use stripe_sandbox::{Action, Options, Rule};
+use tier::billing::{CLASSIC, WITH_METERS};
 
-use super::{PRICING, Place, json};
+use super::{KEY, PRICING, Place, json};
 use crate::harness::START;
+use crate::shop;
 
 /// The findings that are not ok, as `verdict check`.
 fn faults(findings: &Value) -> Vec<String> {
@@ -141,4 +143,63 @@ async fn a_key_that_does_not_work_is_an_error() {
     let place = Place::offline();
     let told = place.tier(&["doctor"]).fault().await;
     assert!(told.contains("Stripe is unavailable"), "{told}");
+}
+
+/// Each fault of an endpoint is told with what to do about it.
+#[tokio::test]
+async fn an_endpoint_that_is_off_or_of_another_version_is_told() {
+    let place = Place::pushed().await;
+    let create = ["webhook", "create", "--json", "https://tier.example"];
+    let created = json(&place.tier(&create).ok().await);
+    let id = created["id"].as_str().expect("an id");
+    let webhooks = async || {
+        let run = place.tier(&["doctor", "--json"]).end().await;
+        let findings = json(&run.stdout);
+        let mut findings = findings.as_array().expect("a list").iter();
+        let found = findings.find(|one| one["check"] == "webhooks").cloned();
+        let found = found.expect("the check");
+        let part = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+        (run.code, part("verdict"), part("found"), part("remedy"))
+    };
+    assert_eq!(webhooks().await.1, "ok");
+
+    let stripe = shop::client(place.sandbox(), KEY, 0);
+    let path = ("/v1/webhook_endpoints/*", id);
+    let off = stripe.post(CLASSIC, path).param("disabled", "true");
+    let _: Value = off.send().await.expect("an answer");
+    let (code, verdict, found, remedy) = webhooks().await;
+    assert_eq!((code, &*verdict), (Some(1), "wrong"));
+    assert!(found.ends_with("is disabled"), "{found}");
+    assert!(remedy.starts_with("enable it"), "{remedy}");
+
+    place.tier(&["webhook", "delete", id]).ok().await;
+    let url = created["url"].as_str().expect("a URL");
+    let later = stripe.post(CLASSIC, "/v1/webhook_endpoints");
+    let later = later
+        .param("url", url)
+        .param("enabled_events[]", "*")
+        .param("api_version", WITH_METERS.0);
+    let _: Value = later.send().await.expect("an answer");
+    let (code, verdict, found, remedy) = webhooks().await;
+    assert_eq!((code, &*verdict), (Some(0), "advice"));
+    assert!(found.contains("another API version"), "{found}");
+    assert!(remedy.starts_with("tier webhook delete we_"), "{remedy}");
+}
+
+/// What meters drop is reported to event destinations.
+#[tokio::test]
+async fn an_account_on_meters_needs_an_event_destination() {
+    let place = Place::pushed().await;
+    let create = ["webhook", "create", "--json", "https://tier.example"];
+    let created = json(&place.tier(&create).ok().await);
+    let destination = created["event_destination"]["id"].as_str().expect("an id");
+    let doctor = async |generation: &str| {
+        let run = place.tier(&["doctor", "--json"]);
+        let run = run.env("TIER_STRIPE_GENERATION", generation);
+        faults(&json(&run.ok().await))
+    };
+    assert_eq!(doctor("meters").await, [""; 0]);
+    place.tier(&["webhook", "delete", destination]).ok().await;
+    assert_eq!(doctor("meters").await, ["advice webhooks"]);
+    assert_eq!(doctor("classic").await, [""; 0]);
 }

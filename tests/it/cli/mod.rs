@@ -11,10 +11,10 @@ mod keys;
 mod ledger;
 mod links;
 mod listen;
+mod meters;
 mod models;
 mod orgs;
 mod plans;
-
 mod servers;
 mod terminal;
 mod usage;

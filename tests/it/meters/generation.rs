@@ -242,8 +242,8 @@ async fn classic_prices_are_not_replaced_against_the_setting() {
     let shop = account_with_meters_only().await.making(Generation::Classic);
     insta::assert_snapshot!(shop.pushed(&abc("1")).await, @r#"
     ok feature:a@plan:a@1 priced created
-    failed feature:b@plan:a@1 - Starting with Stripe version `2025-03-31.basil`, metered prices must be backed by meters.
-    failed feature:c@plan:a@1 - Starting with Stripe version `2025-03-31.basil`, metered prices must be backed by meters.
+    failed feature:b@plan:a@1 - the account takes only metered prices with a billing meter: push with --stripe-generation meters, or set TIER_STRIPE_GENERATION=meters; a plan that already has prices without one needs a new version
+    failed feature:c@plan:a@1 - the account takes only metered prices with a billing meter: push with --stripe-generation meters, or set TIER_STRIPE_GENERATION=meters; a plan that already has prices without one needs a new version
     "#);
     assert!(shop.meters().await.is_empty());
     // Without that setting, the same plan gets meters.

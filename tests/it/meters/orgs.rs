@@ -314,3 +314,27 @@ async fn usage_of_an_earlier_time_counts_before_it_is_processed() {
     app.report("org:a", "feature:x", 1).await;
     assert_eq!(used(&app.limits("org:a").await)[2], ("feature:x", 5));
 }
+
+/// An org on meters has no usage records to ask for.
+#[tokio::test]
+async fn a_remembered_org_is_read_again_without_its_upcoming_invoice() {
+    let app = with(Settings::remembering()).await;
+    app.subscribe("org:a", &["plan:a@1"]).await;
+    let upcoming = async || {
+        app.sandbox().clear_requests();
+        app.limits("org:a").await;
+        let calls = app.sandbox().requests(None);
+        assert!(!calls.is_empty(), "Stripe was asked");
+        let lines = calls
+            .iter()
+            .filter(|call| call.endpoint.contains("/upcoming"));
+        lines.count()
+    };
+    assert_eq!(upcoming().await, 1, "nothing is known of it yet");
+    app.advance(2 * MINUTE);
+    assert_eq!(upcoming().await, 0);
+    let other = ["plan:free@1"];
+    app.subscribe("org:a", &other).await;
+    app.advance(2 * MINUTE);
+    assert_eq!(app.limits("org:a").await.len(), 1);
+}
