@@ -192,7 +192,8 @@ impl Domain {
             ));
         }
         let shared = self.shared().await?;
-        let mut reporting = self.reporting(&shared, org).await?;
+        let _plan_stays = self.before_report(org).await?;
+        let mut reporting = self.reporting(&shared, org);
         let remembered = reporting
             .as_ref()
             .and_then(|reporting| reporting.usage.as_deref());

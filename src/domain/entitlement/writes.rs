@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedRwLockReadGuard;
-
 use super::store::{Before, ChangeWrite, Purchase, UsageWrite};
 use super::{Remembered, UsageSnapshot};
+use crate::domain::Domain;
 use crate::domain::identity::SharedState;
 use crate::domain::refs::OrgName;
-use crate::domain::{Domain, Result};
 
 /// How long a Checkout page stays open, in milliseconds.
 const CHECKOUT_OPEN_FOR: i64 = 24 * 60 * 60 * 1000;
@@ -25,25 +23,21 @@ impl Domain {
         Some(store.begin_change((shared.number, org.clone()), caller))
     }
 
-    /// Begins a report of usage, which ends when the second value is dropped.
-    pub(in crate::domain) async fn reporting(
+    /// Begins a report of usage, which ends when the value is dropped. The org's plan cannot change meanwhile.
+    pub(in crate::domain) fn reporting(
         &self,
         shared: &SharedState,
         org: &OrgName,
-    ) -> Result<Option<Reporting>> {
-        let Some(store) = self.entitlements(shared) else {
-            return Ok(None);
-        };
-        let open = self.share(&shared.reports, org.as_str()).await?;
+    ) -> Option<Reporting> {
+        let store = self.entitlements(shared)?;
         let key = (shared.number, org.clone());
-        Ok(Some(Reporting {
+        Some(Reporting {
             usage: match self.remembered::<UsageSnapshot>(store, &key) {
                 Remembered::Fresh(entry) | Remembered::Ageing(entry) => Some(entry.value),
                 Remembered::Old(_) | Remembered::Nothing => None,
             },
             write: store.begin_usage(key),
-            _open: open,
-        }))
+        })
     }
 
     /// Notes that a Checkout page of the org is open.
@@ -66,5 +60,4 @@ pub(in crate::domain) struct Reporting {
     /// The remembered limits and usage, if any.
     pub(in crate::domain) usage: Option<Arc<UsageSnapshot>>,
     pub(in crate::domain) write: UsageWrite,
-    _open: OwnedRwLockReadGuard<()>,
 }

@@ -266,7 +266,7 @@ impl Domain {
             if own.is_empty() {
                 continue;
             }
-            let is_processed = |shown: &Used| {
+            let is_processed = |shown: &Used, _| {
                 own.iter()
                     .all(|(item, sent)| shown.get(&item.id).copied().unwrap_or(0) == sent.recorded)
             };

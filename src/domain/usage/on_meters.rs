@@ -30,7 +30,8 @@ const ATTEMPTS: u32 = 5;
 const LOOKS: u32 = 8;
 
 impl Domain {
-    /// Reports an event for the item that the org has now. Reports with the same `identifier` count once.
+    /// Reports an event for the item that the org has now, whose plan must not change meanwhile. Reports with the same
+    /// `identifier` count once.
     pub(super) async fn report_event(
         &self,
         org: &ResolvedOrg,
@@ -38,7 +39,6 @@ impl Domain {
         identifier: &str,
         remembered: Option<&UsageSnapshot>,
     ) -> Result<Counted, Failure> {
-        let _plan_stays = self.before_report(&org.name).await?;
         let found = self.metered_item(&org.customer, &report.feature).await?;
         let (subscription, item) = found;
         let Some(meter) = item.price.meter() else {
@@ -220,25 +220,27 @@ impl Domain {
         if !sent.has_any(subscription) {
             return Ok(());
         }
-        self.await_shown(subscription, |shown| !sent.are_open(subscription, shown))
-            .await
+        let are_shown = |shown: &Used, is_last: bool| !sent.are_open(subscription, shown, is_last);
+        self.await_shown(subscription, are_shown).await
     }
 
-    /// Waits until the totals that Stripe shows for the subscription's items are as expected.
+    /// Waits until the totals that Stripe shows for the subscription's items are as expected, of which `is_expected` is
+    /// also told whether they are the last ones that it is asked about.
     ///
     /// # Errors
     /// [`Error::Unprocessed`] if it takes too long.
     pub(in crate::domain) async fn await_shown(
         &self,
         subscription: &Subscription,
-        is_expected: impl Fn(&Used) -> bool,
+        is_expected: impl Fn(&Used, bool) -> bool,
     ) -> Result<()> {
         for look in 0..LOOKS {
             if look > 0 {
                 let wait = self.stripe().first_wait().max(Duration::from_millis(20));
                 tokio::time::sleep(wait * (1 << look.min(6))).await;
             }
-            if is_expected(&self.shown_by_item(subscription).await?) {
+            let shown = self.shown_by_item(subscription).await?;
+            if is_expected(&shown, look + 1 == LOOKS) {
                 return Ok(());
             }
         }

@@ -1,6 +1,6 @@
 //! Events that were sent to billing meters, until Stripe has processed them. Stripe gives no bound for that.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,14 +19,19 @@ const MANY: usize = 10_000;
 #[derive(Debug, Default)]
 pub(in crate::domain) struct SentEvents(Mutex<HashMap<String, Sent>>);
 
+/// How many earlier levels of an item are known.
+const EARLIER_LEVELS: usize = 16;
+
 /// What was sent for an item in a period.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Sent {
     /// When the period began, in Unix seconds.
     period: i64,
     /// The total with all events.
     total: i64,
     is_level: bool,
+    /// The levels before this one, which Stripe may still show, newest last.
+    earlier: VecDeque<i64>,
     /// Whether Stripe has not shown this total yet.
     is_open: bool,
     last: Instant,
@@ -41,6 +46,11 @@ impl Sent {
             } else {
                 shown >= self.total
             }
+    }
+
+    /// Whether the level that Stripe shows is one that another server has sent.
+    fn is_of_others(&self, shown: i64) -> bool {
+        self.is_level && shown != self.total && !self.earlier.contains(&shown)
     }
 
     fn is_of(&self, subscription: &Subscription) -> bool {
@@ -71,6 +81,15 @@ impl SentEvents {
         let known = items.get(&item.id).filter(|sent| sent.is_of(subscription));
         let before = known.map_or(before, |sent| sent.total);
         let is_level = item.price.is_level();
+        let mut earlier = VecDeque::new();
+        if is_level {
+            let open = known.filter(|sent| sent.is_open);
+            earlier = open.map_or_else(VecDeque::new, |sent| sent.earlier.clone());
+            if earlier.len() == EARLIER_LEVELS {
+                earlier.pop_front();
+            }
+            earlier.push_back(before);
+        }
         let sent = Sent {
             period: subscription.current_period_start,
             total: if is_level {
@@ -79,6 +98,7 @@ impl SentEvents {
                 before.saturating_add(n)
             },
             is_level,
+            earlier,
             is_open: true,
             last: Instant::now(),
         };
@@ -103,19 +123,30 @@ impl SentEvents {
                 if sent.is_in(shown) {
                     (sent.is_open, sent.total) = (false, shown);
                 }
-                sent.total
+                if sent.is_of_others(shown) {
+                    shown
+                } else {
+                    sent.total
+                }
             }
         }
     }
 
-    /// Whether Stripe may not have processed all events of the subscription, of whose items it shows `shown`.
-    pub(super) fn are_open(&self, subscription: &Subscription, shown: &Used) -> bool {
+    /// Whether Stripe may not have processed all events of the subscription, of whose items it shows `shown`. A level of
+    /// another server's may have taken the place of ours, which `accepts_others` takes for processed.
+    pub(super) fn are_open(
+        &self,
+        subscription: &Subscription,
+        shown: &Used,
+        accepts_others: bool,
+    ) -> bool {
         let items = self.items();
         let mut own = subscription.items.data.iter();
         own.any(|item| {
             let total = shown.get(&item.id).copied().unwrap_or(0);
             let sent = items.get(&item.id);
-            sent.is_some_and(|sent| sent.is_of(subscription) && !sent.is_in(total))
+            sent.filter(|sent| sent.is_of(subscription) && !sent.is_in(total))
+                .is_some_and(|sent| !(accepts_others && sent.is_of_others(total)))
         })
     }
 
@@ -174,10 +205,10 @@ mod tests {
         sent.add(&of, item, 7, 3);
         // The total is known now, so the caller's is not used.
         sent.add(&of, item, 0, 2);
-        assert!(sent.knows(&of, item) && sent.are_open(&of, &used(10)));
+        assert!(sent.knows(&of, item) && sent.are_open(&of, &used(10), false));
         assert_eq!(sent.complete(&of, item, 7), 12);
         assert_eq!(sent.complete(&of, item, 10), 12);
-        assert!(!sent.are_open(&of, &used(12)) && sent.has_any(&of));
+        assert!(!sent.are_open(&of, &used(12), false) && sent.has_any(&of));
         // Others have reported 8.
         assert_eq!(sent.complete(&of, item, 20), 20);
         assert!(!sent.has_any(&of));
@@ -193,8 +224,14 @@ mod tests {
         let item = &of.items.data[0];
         sent.add(&of, item, 9, 4);
         assert_eq!(sent.complete(&of, item, 9), 4);
-        assert!(sent.are_open(&of, &used(9)));
-        assert_eq!(sent.complete(&of, item, 4), 4);
+        assert!(sent.are_open(&of, &used(9), true));
+        sent.add(&of, item, 0, 5);
+        assert_eq!(sent.complete(&of, item, 4), 5, "it has processed the first");
+        assert!(sent.are_open(&of, &used(4), true));
+        assert_eq!(sent.complete(&of, item, 30), 30, "another server's");
+        assert!(sent.are_open(&of, &used(30), false));
+        assert!(!sent.are_open(&of, &used(30), true));
+        assert_eq!(sent.complete(&of, item, 5), 5);
         assert_eq!(sent.complete(&of, item, 30), 30, "another server's");
     }
 

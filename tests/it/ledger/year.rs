@@ -1,4 +1,6 @@
-//! A year in which the org moves from usage records to meters: nothing is billed twice, and nothing is dropped.
+//! A year in which orgs move from usage records to meters: nothing is billed twice, and nothing is dropped.
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Months};
 use proptest::prelude::*;
@@ -7,11 +9,18 @@ use proptest::test_runner::TestRunner;
 use serde_json::json;
 use tier::domain::{Generation, GenerationSetting};
 
-use super::{START, Settings, WithLedger, billed, ledger_metric};
+use super::{START, Settings, TestApp, WithLedger, billed, ledger_metric};
 
 const YEARS: usize = 4;
+/// The orgs, and when they subscribe.
+const ORGS: [(&str, i64); 3] = [
+    ("org:a", START),
+    ("org:b", START + HOUR),
+    ("org:c", START + 2 * HOUR),
+];
+const HOUR: i64 = 60 * 60;
 const MONTHS: u32 = 12;
-const DAY: i64 = 24 * 60 * 60;
+const DAY: i64 = 24 * HOUR;
 /// The prices of the plans, in cents: of a call, and of a unit of the level in each month.
 const BEFORE: (i64, i64) = (2, 1000);
 const AFTER: (i64, i64) = (3, 2000);
@@ -37,19 +46,40 @@ enum Event {
     Move,
 }
 
-/// When the org moves.
+/// When an org moves, once that is asked for.
 #[derive(Clone, Copy, Debug)]
 enum When {
     Now,
     PeriodEnd,
 }
 
-/// A year, and when the org moves: the month, counted from 0, and the days into it.
-fn years() -> impl Strategy<Value = (Vec<Month>, u32, i64)> {
+/// The year of an org.
+#[derive(Clone, Debug)]
+struct Year {
+    /// When it begins.
+    start: i64,
+    months: Vec<Month>,
+    when: When,
+    /// Counted from 0.
+    move_month: u32,
+    /// The days into that month.
+    move_days: i64,
+}
+
+fn year(start: i64) -> impl Strategy<Value = Year> {
     let month = (1..27_i64, 0..400_i64, 1..20_i64);
     let month = month.prop_map(|(days, calls, disk)| Month { days, calls, disk });
     let months = prop::collection::vec(month, MONTHS as usize);
-    (months, 0..MONTHS - 1, 1..27_i64)
+    let when = prop_oneof![Just(When::Now), Just(When::PeriodEnd)];
+    (months, when, 0..MONTHS - 1, 1..27_i64).prop_map(
+        move |(months, when, move_month, move_days)| Year {
+            start,
+            months,
+            when,
+            move_month,
+            move_days,
+        },
+    )
 }
 
 /// `months` after `from`, both in Unix seconds.
@@ -59,23 +89,29 @@ fn later(from: i64, months: u32) -> i64 {
     later.expect("a time").timestamp()
 }
 
-/// The events in order. Reports are made at noon, and the org is moved in the evening.
-fn events(months: &[Month], when: When, move_month: u32, move_days: i64) -> Vec<(i64, Event)> {
-    let asked = later(START, move_month) + move_days * DAY - DAY / 4;
+/// The events of an org in order. Reports are made at noon, and the org is moved in the evening.
+fn events(year: &Year) -> Vec<(i64, Event)> {
+    let Year {
+        start,
+        months,
+        move_month,
+        ..
+    } = year;
+    let asked = later(*start, *move_month) + year.move_days * DAY - DAY / 4;
     // How many periods end with the old plan.
-    let (periods, moved, scheduled) = match when {
-        When::Now => (move_month, asked, None),
+    let (periods, moved, scheduled) = match year.when {
+        When::Now => (*move_month, asked, None),
         When::PeriodEnd => {
             let periods = move_month + 1;
             let scheduled = (asked, Event::ScheduledMove);
-            (periods, later(START, periods), Some(scheduled))
+            (periods, later(*start, periods), Some(scheduled))
         }
     };
-    let before = (1..=periods).map(|month| later(START, month));
+    let before = (1..=periods).map(|month| later(*start, month));
     let after = (1..=MONTHS - periods).map(|month| later(moved, month));
     let end = later(moved, MONTHS - periods);
     let reports = (0..).zip(months).map(|(month, one)| {
-        let at = later(START, month) + one.days * DAY - DAY / 2;
+        let at = later(*start, month) + one.days * DAY - DAY / 2;
         let Month { calls, disk, .. } = *one;
         (at, Event::Report { calls, disk })
     });
@@ -90,7 +126,7 @@ fn events(months: &[Month], when: When, move_month: u32, move_days: i64) -> Vec<
     events
 }
 
-/// The sum of all invoices, in cents.
+/// The sum of an org's invoices, in cents.
 fn expected(events: &[(i64, Event)]) -> i64 {
     let (mut level, mut cents, mut prices) = (0, 0, BEFORE);
     for (_, event) in events {
@@ -108,23 +144,49 @@ fn expected(events: &[(i64, Event)]) -> i64 {
     cents
 }
 
-#[tokio::test]
-async fn an_org_that_moves_to_meters_pays_for_what_it_used() {
-    years_with_a_move(When::Now).await;
+/// The orgs' events by their time.
+fn together(years: &[Year]) -> BTreeMap<i64, Vec<(&'static str, &Year, Event)>> {
+    let mut all = BTreeMap::<_, Vec<_>>::new();
+    for ((org, _), year) in ORGS.into_iter().zip(years) {
+        for (at, event) in events(year) {
+            all.entry(at).or_default().push((org, year, event));
+        }
+    }
+    all
+}
+
+async fn happens(app: &TestApp, org: &str, year: &Year, event: Event) {
+    match event {
+        Event::Report { calls, disk } => {
+            app.report(org, "feature:calls", calls).await;
+            let level = json!({"org": org, "feature": "feature:disk", "n": disk, "clobber": true});
+            app.post_json("/v1/report", &level).await.ok();
+        }
+        Event::Move if matches!(year.when, When::Now) => app.subscribe(org, &["plan:pro@3"]).await,
+        Event::ScheduledMove => {
+            let at = later(year.start, year.move_month + 1);
+            let at = DateTime::from_timestamp(at, 0)
+                .expect("a time")
+                .to_rfc3339();
+            let phase = json!({"features": ["plan:pro@3"], "effective": at});
+            let request = json!({"org": org, "phases": [phase]});
+            app.post_json("/v1/subscribe", &request).await.ok();
+        }
+        Event::Move | Event::PeriodBegins => {}
+    }
 }
 
 #[tokio::test]
-async fn an_org_that_moves_at_the_end_of_a_period_pays_for_what_it_used() {
-    years_with_a_move(When::PeriodEnd).await;
-}
-
-async fn years_with_a_move(when: When) {
+async fn orgs_that_move_to_meters_pay_for_what_they_used() {
     let mut runner = TestRunner::deterministic();
     for _ in 0..YEARS {
-        let year = years().new_tree(&mut runner).expect("a year").current();
-        let (months, move_month, move_days) = &year;
-        let events = events(months, when, *move_month, *move_days);
+        let years = ORGS.map(|(_, start)| year(start));
+        let years = years.new_tree(&mut runner).expect("years").current();
         let app = WithLedger::start().await;
+        for (org, at) in &ORGS[1..] {
+            app.set_clock(*at);
+            app.subscribe(org, &["plan:pro@1"]).await;
+        }
         let meters = app.app.beside(&Settings {
             generation: GenerationSetting::Fixed(Generation::Meters),
             ..Settings::remembering()
@@ -134,34 +196,18 @@ async fn years_with_a_move(when: When) {
             "feature:disk": {"aggregate": "perpetual", "tiers": [{"price": AFTER.1}]},
         }}}});
         meters.push(&plan).await;
-        for (at, event) in &events {
-            app.set_clock(*at);
-            match event {
-                Event::Report { calls, disk } => {
-                    app.report_n("calls", *calls).await;
-                    let level = json!({"feature": "feature:disk", "n": disk, "clobber": true});
-                    app.add(level).await.ok();
-                }
-                Event::Move if matches!(when, When::Now) => {
-                    app.subscribe("org:a", &["plan:pro@3"]).await;
-                }
-                Event::ScheduledMove => {
-                    let at = later(START, move_month + 1);
-                    let at = DateTime::from_timestamp(at, 0)
-                        .expect("a time")
-                        .to_rfc3339();
-                    let phase = json!({"features": ["plan:pro@3"], "effective": at});
-                    let request = json!({"org": "org:a", "phases": [phase]});
-                    app.post_json("/v1/subscribe", &request).await.ok();
-                }
-                Event::Move | Event::PeriodBegins => {}
+        for (at, events) in together(&years) {
+            app.set_clock(at);
+            for (org, year, event) in events {
+                happens(&app, org, year, event).await;
             }
             app.settled().await;
             app.deliver_all().await;
         }
-        assert_eq!(billed(&app).await, expected(&events), "{year:?}");
+        let all = years.iter().map(|year| expected(&events(year)));
+        assert_eq!(billed(&app).await, all.sum::<i64>(), "{years:?}");
         for metric in ["differences_total", "parked", "undelivered"] {
-            assert_eq!(ledger_metric(&app, metric).await, 0, "{metric}: {year:?}");
+            assert_eq!(ledger_metric(&app, metric).await, 0, "{metric}: {years:?}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::model::Org;
 use super::ops::{HOUR, ORGS, Request, SERVERS};
-use super::run::{Outcome, Run, Usage};
+use super::run::{Outcome, Run};
 use super::seen::{self, Seen};
 use crate::owed::owed;
 use tier::metrics::Format;
@@ -47,7 +47,7 @@ impl Run<'_> {
         } else {
             seen.usage(self.world).await?
         };
-        let on_meters = self.world.usage() == Usage::Meters;
+        let on_meters = self.world.usage().is_on_meters();
         let known = &mut self.orgs[usize::from(org)];
         keep(&mut known.states, |state| {
             seen::compare_usage(&usage, state, on_meters)

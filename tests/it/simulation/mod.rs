@@ -1,7 +1,7 @@
 //! Random lists of operations against two servers over one Stripe, held to a model that shares no code with them.
 //!
 //! Every fifth list runs against one server with a ledger, which also takes usage back, reserves it, and dies; every
-//! second of them with plans on meters. What is billed is what the totals say.
+//! second of them with plans on meters, and so does every third of the others. What is billed is what the totals say.
 //!
 //! A list runs on a Stripe account of its own. After every operation one server is asked for the limits of the orgs that
 //! it touched, the other one for their phase, and Stripe for their subscriptions: what was acknowledged is there,
@@ -55,6 +55,9 @@ const THREADS: u32 = 2;
 /// One list in so many is one of a server with a ledger, unless `SIMULATION_LEDGER_EVERY` says otherwise.
 const LEDGER_EVERY: u32 = 5;
 
+/// One list in so many of those without a ledger is on meters.
+const METERS_EVERY: u64 = 3;
+
 fn setting(name: &str) -> Option<u64> {
     std::env::var_os(name)?.to_str()?.parse().ok()
 }
@@ -104,7 +107,7 @@ fn run_lists(seed: u64, lists: u32, thread: u32, ran: &AtomicUsize) {
     let runtime = run::runtime();
     let draft = INVOICE_DRAFTS[thread as usize % INVOICE_DRAFTS.len()];
     let start = |usage| runtime.block_on(run::World::start(draft, usage));
-    let world = start(Usage::Records);
+    let stateless = [start(Usage::Records), start(Usage::Events)];
     let with_ledger = [start(Usage::Ledger), start(Usage::Meters)];
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -121,7 +124,8 @@ fn run_lists(seed: u64, lists: u32, thread: u32, ran: &AtomicUsize) {
             (&with_ledger[on_meters], list.expect("a list").current())
         } else {
             let list = lists_of_ops.new_tree(&mut runner);
-            (&world, list.expect("a list").current())
+            let on_meters = usize::from(number.is_multiple_of(METERS_EVERY));
+            (&stateless[on_meters], list.expect("a list").current())
         };
         ran.fetch_add(list.len(), Ordering::Relaxed);
         let run = |list: &[Op]| runtime.block_on(world.run(list));

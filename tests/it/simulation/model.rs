@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ops::{Combination, FEATURES, HOUR, Request, Reservation};
 use super::plans::{Combine, SOLD, bare, features, price, terms};
+use super::run::Usage;
 
 const DAY_SECONDS: i64 = 24 * HOUR;
 
@@ -45,8 +46,8 @@ struct Held {
 /// What should be true of one org.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Org {
-    /// Whether its usage is in a ledger.
-    has_ledger: bool,
+    /// Where its usage goes.
+    usage: Usage,
     /// What is reserved, also what has ended by itself.
     held: Vec<Held>,
     /// What was committed of reservations; none: they were given back.
@@ -90,9 +91,9 @@ pub(super) enum Verdict {
 
 impl Org {
     /// One that nobody knows yet.
-    pub(super) fn new(has_ledger: bool) -> Self {
+    pub(super) fn new(usage: Usage) -> Self {
         Self {
-            has_ledger,
+            usage,
             ..Self::default()
         }
     }
@@ -183,7 +184,7 @@ impl Org {
 
     /// This second is the first one of the plan in force: usage that items which stay have of it is free if that is a trial.
     fn charge_again(&mut self, now: i64) {
-        if self.has_ledger {
+        if self.usage.has_ledger() {
             // It was recorded before.
             return;
         }
@@ -323,7 +324,11 @@ impl Org {
         if sold.peek().is_none() {
             return Err(Verdict::NotFound);
         }
-        sold.find(|full| terms(full).1 != Combine::Licensed)
+        let metered = sold.find(|full| terms(full).1 != Combine::Licensed);
+        // A meter knows neither of these: they need a ledger.
+        let is_unknown = |full: &&str| matches!(terms(full).1, Combine::Max | Combine::Perpetual);
+        metered
+            .filter(|full| self.usage != Usage::Events || !is_unknown(full))
             .ok_or(Verdict::Invalid)
     }
 
@@ -359,7 +364,7 @@ impl Org {
         if !sums {
             let ledger = self.ledgers.entry(full).or_default();
             let mut at = now;
-            if self.has_ledger {
+            if self.usage.has_ledger() {
                 // It takes the place of what was reported, also for a time to come, and is no report beside it.
                 at = at.max(ledger.keys().next_back().copied().unwrap_or(now));
                 ledger.retain(|at, _| *at < period.start);
@@ -371,8 +376,11 @@ impl Org {
             Some(total) => total.range(period.start..).map(|(_, n)| *n).sum(),
             None => self.used(full, period.start),
         };
+        if self.usage == Usage::Events {
+            return Verdict::Invalid;
+        }
         let missing = n - used;
-        let most = if self.has_ledger {
+        let most = if self.usage.has_ledger() {
             self.used(full, period.start)
         } else {
             0
@@ -460,8 +468,8 @@ impl Org {
         let noted = self.ledgers.entry(full).or_default();
         let noted = noted.entry(now).or_default();
         *noted = match terms(full).1 {
-            Combine::Max if self.has_ledger => n.max(*noted),
-            Combine::Last | Combine::Perpetual if self.has_ledger => n,
+            Combine::Max if self.usage != Usage::Records => n.max(*noted),
+            Combine::Last | Combine::Perpetual if self.usage != Usage::Records => n,
             // Stripe adds up what is recorded in one second.
             _ => *noted + n,
         };

@@ -1,8 +1,9 @@
 //! Lists that failed once, shortened. Each stays.
 
+mod events;
 mod on_meters;
 
-use super::ops::Fault::{DropAfter, TooMany};
+use super::ops::Fault::{CutBody, DropAfter, Garbage, TooMany};
 use super::ops::Op::{self, Advance, Ask, AtOnce, Away, Buy, Deliver, Die, Fault, HangUp, Restart};
 use super::ops::Request;
 use super::ops::Request::{

@@ -31,14 +31,27 @@ pub(super) struct World {
 }
 
 /// Where usage of a world's servers goes.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Usage {
     /// To usage records, without a ledger.
+    #[default]
     Records,
+    /// To meters, without a ledger.
+    Events,
     /// To a ledger, which delivers it to usage records.
     Ledger,
     /// To a ledger, which delivers it to meters.
     Meters,
+}
+
+impl Usage {
+    pub(super) fn has_ledger(self) -> bool {
+        matches!(self, Self::Ledger | Self::Meters)
+    }
+
+    pub(super) fn is_on_meters(self) -> bool {
+        matches!(self, Self::Events | Self::Meters)
+    }
 }
 
 /// One list under way.
@@ -94,12 +107,12 @@ impl World {
     pub(super) async fn start(invoice_draft: Duration, usage: Usage) -> Self {
         // Fails if another test was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let has_ledger = usage != Usage::Records;
+        let has_ledger = usage.has_ledger();
         let settings = Settings {
             invoice_draft: match usage {
                 // Their events count until shortly before the invoice is final.
                 Usage::Meters => HOUR_LONG,
-                Usage::Records | Usage::Ledger => invoice_draft,
+                Usage::Records | Usage::Events | Usage::Ledger => invoice_draft,
             },
             ..settings(usage)
         };
@@ -119,7 +132,7 @@ impl World {
     }
 
     pub(super) fn has_ledger(&self) -> bool {
-        self.ledgers.is_some()
+        self.usage.has_ledger()
     }
 
     pub(super) fn usage(&self) -> Usage {
@@ -180,7 +193,7 @@ impl World {
         server.post("/v1/push", plans::PRICING).await.ok();
         drop(server);
         let unknown = Known {
-            states: vec![Org::new(self.has_ledger())],
+            states: vec![Org::new(self.usage)],
             period: Period {
                 start: START,
                 end: i64::MAX,
@@ -211,12 +224,14 @@ impl World {
 
 /// How a server is set up. With a ledger, usage is accepted while Stripe is away.
 fn settings(usage: Usage) -> Settings {
-    let has_ledger = usage != Usage::Records;
+    let has_ledger = usage.has_ledger();
+    let generation = if usage.is_on_meters() {
+        Generation::Meters
+    } else {
+        Generation::Classic
+    };
     Settings {
-        generation: match usage {
-            Usage::Meters => GenerationSetting::Fixed(Generation::Meters),
-            Usage::Records | Usage::Ledger => GenerationSetting::Fixed(Generation::Classic),
-        },
+        generation: GenerationSetting::Fixed(generation),
         retries: 4,
         first_wait: Duration::from_micros(10),
         // Reports find their item in memory, where it may be one that another server's change has ended.

@@ -1,0 +1,101 @@
+//! The same for two servers without a ledger whose plans are on meters.
+
+use super::*;
+
+fn replay(list: &[Op]) {
+    replay_on(Usage::Events, list);
+}
+
+/// The server that sent the first level, and saw Stripe's next answer with the other server's, still showed its own.
+#[test]
+fn a_level_that_the_other_server_has_set_since() {
+    replay(&[
+        ask(
+            1,
+            Subscribe {
+                to: 2,
+                trial: false,
+            },
+        ),
+        HangUp {
+            at: 1,
+            org: 1,
+            request: Clobber { feature: 3, n: 22 },
+            calls: 6,
+            again: None,
+        },
+        ask(
+            1,
+            Report {
+                feature: 3,
+                n: 4,
+                keyed: true,
+            },
+        ),
+    ]);
+}
+
+/// The report locked the org's plan twice, and the change of plan waited between the two: for ten seconds, neither went
+/// on. What comes before them sets their pace.
+#[test]
+fn a_change_that_comes_between_two_steps_of_a_report() {
+    let subscribe = Subscribe { to: 4, trial: true };
+    let left = |org, request| HangUp {
+        at: 0,
+        org,
+        request,
+        calls: 11,
+        again: Some(0),
+    };
+    let keyed = |feature, n| Report {
+        feature,
+        n,
+        keyed: true,
+    };
+    replay(&[
+        Ask {
+            at: 1,
+            org: 2,
+            request: subscribe,
+        },
+        Fault {
+            fault: CutBody,
+            calls: 9,
+        },
+        left(
+            1,
+            Subscribe {
+                to: 4,
+                trial: false,
+            },
+        ),
+        left(2, Cancel),
+        ask(0, keyed(4, 9)),
+        ask(0, TrialThenPaid { to: 2, hours: 5 }),
+        Buy {
+            at: 0,
+            org: 0,
+            to: 2,
+        },
+        Fault {
+            fault: Garbage,
+            calls: 9,
+        },
+        ask(0, keyed(1, 0)),
+        ask(1, keyed(4, 7)),
+        ask(
+            0,
+            Report {
+                feature: 2,
+                n: 0,
+                keyed: false,
+            },
+        ),
+        AtOnce {
+            at: [0, 0],
+            orgs: [1, 1],
+            requests: [Schedule { to: 4, hours: 48 }, keyed(0, 16)],
+            hang_up: Some(6),
+        },
+    ]);
+}
