@@ -263,3 +263,34 @@ async fn a_plan_of_another_interval_begins_a_period() {
     app.subscribe("org:now", &["plan:a@1"]).await;
     assert_eq!(period("org:now").await, days("2023-01-21", "2023-02-21"));
 }
+
+/// Stripe bills nothing of a trial, and tells nothing of what its items have used once they are gone.
+#[tokio::test]
+async fn what_was_used_in_a_trial_counts_after_a_change() {
+    let app = app().await;
+    let trial = async |plan: &str| {
+        let phase = json!({"features": [plan], "trial": true});
+        let request = json!({"org": "org:a", "phases": [phase]});
+        app.post_json("/v1/subscribe", &request).await.ok();
+        app.advance(MINUTE);
+    };
+    let used_x = async || {
+        let limits = app.limits("org:a").await;
+        let row = used(&limits)
+            .into_iter()
+            .find(|(name, _)| *name == "feature:x");
+        row.expect("it is granted").1
+    };
+    trial("plan:a@1").await;
+    app.report("org:a", "feature:x", 6).await;
+    trial("plan:b@1").await;
+    assert_eq!(used_x().await, 6);
+    app.report("org:a", "feature:x", 2).await;
+    trial("plan:a@1").await;
+    assert_eq!(used_x().await, 8);
+    // What is paid for begins at nothing.
+    app.subscribe("org:a", &["plan:a@1"]).await;
+    assert_eq!(used_x().await, 0);
+    app.report("org:a", "feature:x", 1).await;
+    assert_eq!(used_x().await, 1);
+}

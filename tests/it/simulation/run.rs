@@ -245,7 +245,18 @@ fn settings(usage: Usage) -> Settings {
 }
 
 impl Run<'_> {
+    /// Lets a second pass. Events know no more of their time, and count for each subscription of theirs.
+    fn tick(&mut self) {
+        self.now += 1;
+        self.world.server(0).set_clock(self.now);
+        let states = self.orgs.iter_mut().flat_map(|org| &mut org.states);
+        states.for_each(|state| state.advance(self.now));
+    }
+
     async fn step(&mut self, op: Op) -> Outcome {
+        if self.world.usage() == Usage::Events {
+            self.tick();
+        }
         match op {
             Op::Ask { at, org, request } => self.ask(at, org, request).await?,
             Op::AtOnce {
