@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::http::fault::Faults;
 use crate::http::limit::Limits;
 use crate::http::record::{Record, Request};
+use crate::http::routes;
 use crate::http::rule::Rule;
 use crate::resource::event::Event;
 use crate::resource::{event_destination, webhook_endpoint};
@@ -126,6 +127,12 @@ impl Sandbox {
     /// The account that belongs to a secret key.
     pub fn account_id(&self, key: &str) -> String {
         self.0.accounts.id_of_key(key).to_string()
+    }
+
+    /// The endpoints that the sandbox has in a version, such as `GET /v1/customers/:id`. If two match a call, it is the
+    /// first's.
+    pub fn endpoints(&self, version: ApiVersion) -> Vec<String> {
+        routes::names(version)
     }
 
     /// The last calls, at most 1,000, oldest first; of one account, or of all.

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::sandbox::Sandbox;
 use crate::store::ids::Id;
+use crate::version::{ApiVersion, UnknownVersion};
 
 /// Answers a call to a control. `account` is the caller's account, if a key was sent.
 pub(crate) fn answer(
@@ -35,6 +36,12 @@ pub(crate) fn answer(
         ("GET", "/_sandbox/requests") => {
             params.finish()?;
             Ok(json!({"requests": sandbox.requests(id), "counts": sandbox.counts(id)}))
+        }
+        ("GET", "/_sandbox/endpoints") => {
+            let version = api_version(params)?;
+            params.finish()?;
+            let version = version.unwrap_or(sandbox.0.options.api_version);
+            Ok(json!({"endpoints": sandbox.endpoints(version)}))
         }
         ("DELETE", "/_sandbox/requests") => {
             params.finish()?;
@@ -62,10 +69,17 @@ pub(crate) fn answer(
             Ok(json!({"webhooks": sandbox.deliveries()}))
         }
         _ => Err(Error::invalid(format!(
-            "Unrecognized control ({method}: {path}). There are: POST /_sandbox/reset, /_sandbox/advance and /_sandbox/next_payment, GET and DELETE /_sandbox/requests, GET, POST and DELETE /_sandbox/faults, GET /_sandbox/webhooks."
+            "Unrecognized control ({method}: {path}). There are: POST /_sandbox/reset, /_sandbox/advance and /_sandbox/next_payment, GET and DELETE /_sandbox/requests, GET /_sandbox/endpoints, GET, POST and DELETE /_sandbox/faults, GET /_sandbox/webhooks."
         ))
         .status(404)),
     }
+}
+
+fn api_version(params: &Params<'_>) -> Result<Option<ApiVersion>> {
+    let given = params.string("api_version")?.map(str::parse);
+    given.transpose().map_err(|error: UnknownVersion| {
+        Error::malformed("api_version", format!("Invalid api_version: {error}."))
+    })
 }
 
 /// Reads a rule from a form: `method` and `path` of calls, or the type of a `webhook`'s events; `action`; `skip`; `count` or

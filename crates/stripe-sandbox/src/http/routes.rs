@@ -21,6 +21,15 @@ pub(crate) fn find(
         .find_map(|route| Some((route, path_params(route.path, path)?)))
 }
 
+/// The routes of a version by name, such as `GET /v1/customers/:id`. If two match a call, it is the first's.
+pub(crate) fn names(version: ApiVersion) -> Vec<String> {
+    let routes = ROUTES.iter();
+    routes
+        .filter(|route| route.available.includes(version))
+        .map(Route::endpoint)
+        .collect()
+}
+
 /// The values of a pattern's path parameters, if the path matches.
 pub(crate) fn path_params(pattern: &str, path: &str) -> Option<Vec<String>> {
     let mut path_params = Vec::new();

@@ -1,4 +1,7 @@
-//! Endpoints: those that the sandbox does not model have another error than those that Stripe does not have.
+//! Endpoints: which there are, and that those that the sandbox does not model have another error than those that Stripe
+//! does not have.
+
+use stripe_sandbox::ApiVersion;
 
 use super::Api;
 
@@ -67,4 +70,34 @@ async fn a_product_without_prices_is_deleted() {
     let (message, _, _) = api.delete(&path).await.refused(400);
     assert!(message.contains("has one or more user-created prices"));
     api.get(&path).await.ok();
+}
+
+#[tokio::test]
+async fn the_endpoints_of_a_version_are_listed() {
+    let api = Api::start().await;
+    let path = "/_sandbox/endpoints";
+    for (version, records, meters) in [
+        (ApiVersion::V2022_11_15, true, false),
+        (ApiVersion::V2026_10_28, false, true),
+    ] {
+        let query = format!("{path}?api_version={version}");
+        let listed = api.get(&query).await.ok()["endpoints"].clone();
+        let listed: Vec<String> = serde_json::from_value(listed).expect("names");
+        assert_eq!(listed, api.sandbox().endpoints(version));
+        let has = |name: &str| listed.iter().any(|one| one == name);
+        assert!(has("GET /v1/customers/:id"));
+        assert!(!has("POST /v1/quotes"));
+        let usage = "POST /v1/subscription_items/:id/usage_records";
+        assert_eq!(
+            (has(usage), has("POST /v1/billing/meters")),
+            (records, meters)
+        );
+    }
+    let by_default = api.get(path).await.ok()["endpoints"].clone();
+    let default = api.sandbox().endpoints(ApiVersion::default());
+    assert_eq!(by_default, serde_json::json!(default));
+    let unknown = format!("{path}?api_version=2024-01-01");
+    let (message, _, param) = api.get(&unknown).await.refused(400);
+    assert!(message.contains("2022-11-15 and 2026-10-28.endive"));
+    assert_eq!(param, "api_version");
 }
