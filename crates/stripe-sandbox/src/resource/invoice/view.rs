@@ -8,7 +8,7 @@ use super::{Invoice, InvoiceLine, Status, TaxStatus, view};
 use crate::error::Result;
 use crate::resource::json::{merged, nested};
 use crate::resource::price::Price;
-use crate::resource::price::view::{amounts, plan};
+use crate::resource::price::view::{amounts, plan_if_recurring};
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::page::Page;
@@ -201,8 +201,7 @@ pub(crate) fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> 
         "livemode": false,
         "metadata": metadata,
         "period": {"end": line.line.period.1, "start": line.line.period.0},
-        // A one-time price has no plan.
-        "plan": price.filter(|price| price.recurring.is_some()).map(plan),
+        "plan": price.and_then(plan_if_recurring),
         "price": price.map(Price::to_json),
         "proration": line.line.proration,
         "proration_details": {"credited_items": credited},

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::{CreditedLines, InvoiceItem};
 use crate::resource::invoice::view::whole;
-use crate::resource::price::view::amounts;
+use crate::resource::price::Price;
+use crate::resource::price::view::{amounts, plan_if_recurring};
 use crate::store::account::Account;
 
 impl CreditedLines {
@@ -16,7 +17,7 @@ impl CreditedLines {
 
 impl InvoiceItem {
     pub(crate) fn to_json(&self, account: &Account) -> Value {
-        let price = self.price.as_ref();
+        let price = self.price.as_ref().map(|id| account.price(id));
         let (unit_amount, unit_amount_decimal) = amounts(Some(self.line.rate));
         let mut object = json!({
             "id": &*self.id,
@@ -32,7 +33,8 @@ impl InvoiceItem {
             "livemode": false,
             "metadata": self.metadata.to_json(),
             "period": {"end": self.line.period.1, "start": self.line.period.0},
-            "price": price.map(|id| account.price(id).to_json()),
+            "plan": price.and_then(plan_if_recurring),
+            "price": price.map(Price::to_json),
             "proration": self.line.proration,
             "quantity": whole(self.line.quantity),
             "subscription": self.subscription.as_deref(),

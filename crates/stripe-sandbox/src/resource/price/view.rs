@@ -114,6 +114,11 @@ fn transform_json(transform: Divide) -> Value {
     json!({"divide_by": transform.by, "round": transform.round.as_str()})
 }
 
+/// The plan of a price; a one-time price has none.
+pub(crate) fn plan_if_recurring(price: &Price) -> Option<Value> {
+    price.recurring.as_ref().map(|_| plan(price))
+}
+
 /// A recurring price in its older form, which items still have.
 pub(crate) fn plan(price: &Price) -> Value {
     let (scheme, mode, unit) = match &price.amount {

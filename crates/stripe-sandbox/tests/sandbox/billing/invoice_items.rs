@@ -62,6 +62,11 @@ async fn the_next_invoice_takes_them() {
         (&first["description"], &first["subscription"]),
         (&json!("Setup"), &json!(id))
     );
+    // A one-time price has no plan.
+    assert_eq!(
+        (&first["price"]["id"], first.get("plan")),
+        (&json!(once), Some(&Value::Null))
+    );
     let path = format!("/v1/invoices/upcoming?subscription={id}");
     let upcoming = world.api.get(&path).await.ok();
     world.advance_to(START + 31 * DAY).await;
@@ -210,7 +215,12 @@ async fn pending_prorations_begin_with_the_credit() {
             (&one["subscription"], &one["subscription_item"]),
             (&json!(id), &json!(item))
         );
-        assert_eq!(one["price"]["id"], price.as_str());
+        for kind in ["plan", "price"] {
+            assert_eq!(
+                (&one[kind]["object"], &one[kind]["id"]),
+                (&json!(kind), &json!(price))
+            );
+        }
     }
 }
 
