@@ -1,37 +1,66 @@
 // Writes live answers down as TypeScript literals of the types that Stripe's client declares. Then `tsc` finds
-// every field that is missing, misnamed or of another type.
+// every field that is missing, misnamed or of another type. Fails if no answer of an endpoint was written down.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { start } from './sandbox.mjs';
-import { billing } from './literals-billing.mjs';
-import { catalogue } from './literals-catalogue.mjs';
-import { later } from './literals-later.mjs';
+import { accounts } from './literals/accounts.mjs';
+import { catalogue } from './literals/catalogue.mjs';
+import { checkout } from './literals/checkout.mjs';
+import { clocks } from './literals/clocks.mjs';
+import { customers } from './literals/customers.mjs';
+import { earlier } from './literals/earlier.mjs';
+import { invoices } from './literals/invoices.mjs';
+import { later } from './literals/later.mjs';
+import { Noted } from './literals/noted.mjs';
+import { payments } from './literals/payments.mjs';
+import { subscriptions } from './literals/subscriptions.mjs';
+import { webhooks } from './literals/webhooks.mjs';
+
+/** What is asked for alike in both versions. */
+const topics = { accounts, catalogue, checkout, clocks, customers, invoices, payments, subscriptions, webhooks };
+
+// What is sent where the client's types say otherwise: charges have refunds only if these are expanded.
+const WIRE = `type Wire<T> = T extends (infer U)[] ? Wire<U>[] : T extends Stripe.Charge ? { [K in keyof T as Exclude<K, 'refunds'>]: Wire<T[K]> } & { refunds?: Wire<T['refunds']> } : T extends object ? { [K in keyof T]: Wire<T[K]> } : T;`;
+
+// The later client makes decimals of texts, and its types leave out the number of a list's elements.
+const LATER_WIRE = `type Wire<T> = T extends Stripe.Decimal ? string : T extends (infer U)[] ? Wire<U>[] : T extends { object: 'list' } ? { [K in keyof T]: Wire<T[K]> } & { total_count?: number } : T extends object ? { [K in keyof T]: Wire<T[K]> } : T;`;
 
 const sandbox = await start();
-const literals = [];
-const laterLiterals = [];
 
-/** Notes an answer as a literal of the type. */
-function note(type, answer) {
-  // The client adds `lastResponse`, which JSON leaves out.
-  literals.push(`export const literal${literals.length}: ${type} = ${JSON.stringify(answer, null, 2)};`);
+/** Notes the answers of a version to its client. Each topic has an account of its own. */
+async function noted(version, client, topics) {
+  const noted = new Noted(await sandbox.endpoints(version));
+  for (const [name, topic] of Object.entries(topics)) {
+    const key = `sk_test_${version}_${name}`;
+    const stripe = client(key);
+    await topic(stripe, noted.by(stripe), sandbox.stripe(key));
+  }
+  for (const endpoint of noted.unnoted) {
+    process.exitCode = 1;
+    console.error(`sdk: no answer of ${endpoint} in ${version}: call it in tests/sdk/literals/, and note the answer`);
+  }
+  return noted.answers;
 }
 
-/** Likewise, of the types of the later client. */
-function noteLater(type, answer) {
-  laterLiterals.push(`export const literal${laterLiterals.length}: Wire<${type}> = ${JSON.stringify(answer, null, 2)};`);
+/** Writes answers to a module of generated/, as literals of the types of a client. `wire` declares `Wire`. */
+function write(module, client, wire, answers) {
+  const literals = answers.map(
+    // The client adds `lastResponse`, which JSON leaves out.
+    ([type, answer], n) => `export const literal${n}: Wire<${type}> = ${JSON.stringify(answer, null, 2)};`,
+  );
+  const text = [`import type Stripe from '${client}';`, wire, ...literals].join('\n\n');
+  writeFileSync(`generated/${module}.ts`, `${text}\n`);
 }
 
 try {
-  await catalogue(sandbox.stripe('sk_test_catalogue'), note);
-  await billing(sandbox.stripe('sk_test_billing'), note);
-  await later(sandbox.later('sk_test_later'), noteLater);
+  const answers = await noted('2022-11-15', sandbox.stripe, { ...topics, earlier });
+  const laterAnswers = await noted('2026-10-28.endive', sandbox.later, { ...topics, later });
+  // What an earlier run wrote would be checked, too.
+  rmSync('generated', { recursive: true, force: true });
+  mkdirSync('generated');
+  write('earlier', 'stripe', WIRE, answers);
+  write('later', 'stripe-later', LATER_WIRE, laterAnswers);
+  console.log(`${answers.length} literals, and ${laterAnswers.length} of the later version`);
 } finally {
   await sandbox.stop();
 }
-mkdirSync('generated', { recursive: true });
-writeFileSync('generated/literals.ts', `import type Stripe from 'stripe';\n\n${literals.join('\n\n')}\n`);
-// The client makes decimals of texts, and its types leave out the number of a list's elements.
-const wire = `type Wire<T> = T extends Stripe.Decimal ? string : T extends (infer U)[] ? Wire<U>[] : T extends { object: 'list' } ? { [K in keyof T]: Wire<T[K]> } & { total_count?: number } : T extends object ? { [K in keyof T]: Wire<T[K]> } : T;`;
-writeFileSync('generated/later.ts', `import type Stripe from 'stripe-later';\n\n${wire}\n\n${laterLiterals.join('\n\n')}\n`);
-console.log(`${literals.length} literals, and ${laterLiterals.length} of the later version`);

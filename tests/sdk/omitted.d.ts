@@ -9,6 +9,16 @@ declare module 'stripe' {
       total_count?: number;
     }
 
+    interface Charge {
+      /** From before payment methods; always null. */
+      order?: null;
+    }
+
+    interface CreditNote {
+      /** When it was issued, in Unix seconds. */
+      effective_at?: number | null;
+    }
+
     interface Invoice {
       /** When it was finalized, in Unix seconds. */
       effective_at?: number | null;

@@ -9,6 +9,16 @@ import Later from 'stripe-later';
 /** The command that starts the sandbox; `run` sets it. */
 const command = process.env.TIER_SANDBOX;
 
+/** When most test clocks begin, in Unix seconds. */
+export const NEW_YEARS_EVE = Date.UTC(2019, 11, 31) / 1000;
+export const DAY = 86400;
+
+/** What gives a new customer a card that pays. */
+export const WITH_CARD = {
+  payment_method: 'pm_card_visa',
+  invoice_settings: { default_payment_method: 'pm_card_visa' },
+};
+
 /** A sandbox of its own for a test file: `stripe(key)` and `later(key)` make clients, `stop()` ends it. */
 export async function start() {
   const [program, ...args] = command.split(' ');
@@ -22,8 +32,9 @@ export async function start() {
     });
   });
   child.removeAllListeners('exit');
+  const url = `http://${address.host}:${address.port}`;
   return {
-    url: `http://${address.host}:${address.port}`,
+    url,
     stripe: (key = 'sk_test_sdk', options = {}) =>
       new Stripe(key, {
         apiVersion: '2022-11-15',
@@ -36,12 +47,25 @@ export async function start() {
     /** A client of 2026-10-28.endive. */
     later: (key = 'sk_test_later', options = {}) =>
       new Later(key, { ...address, protocol: 'http', maxNetworkRetries: 0, telemetry: false, ...options }),
+    /** The endpoints that the sandbox has in a version. */
+    async endpoints(version) {
+      const answer = await fetch(`${url}/_sandbox/endpoints?api_version=${version}`);
+      return (await answer.json()).endpoints;
+    },
     async stop() {
       const exit = once(child, 'exit');
       child.kill();
       await exit;
     },
   };
+}
+
+/** A GET of an endpoint for which the client has no method. */
+export function get(stripe, fullPath) {
+  if (stripe.rawRequest) return stripe.rawRequest('GET', fullPath);
+  const { StripeResource } = Stripe;
+  const Resource = StripeResource.extend({ get: StripeResource.method({ method: 'GET', fullPath }) });
+  return new Resource(stripe).get();
 }
 
 /** What a promise is rejected with; a promise that is kept is an error. */

@@ -2,10 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { all, refused, start } from '../sandbox.mjs';
-
-const NEW_YEARS_EVE = Date.UTC(2019, 11, 31) / 1000;
-const DAY = 86400;
+import { DAY, NEW_YEARS_EVE, WITH_CARD, all, refused, start } from '../sandbox.mjs';
 
 let sandbox, stripe;
 before(async () => {
@@ -17,11 +14,7 @@ after(() => sandbox.stop());
 /** A customer on a clock of its own, with a card. */
 async function customer() {
   const clock = await stripe.testHelpers.testClocks.create({ frozen_time: NEW_YEARS_EVE });
-  const made = await stripe.customers.create({
-    test_clock: clock.id,
-    payment_method: 'pm_card_visa',
-    invoice_settings: { default_payment_method: 'pm_card_visa' },
-  });
+  const made = await stripe.customers.create({ test_clock: clock.id, ...WITH_CARD });
   const advance = (to) => stripe.testHelpers.testClocks.advance(clock.id, { frozen_time: to });
   return { id: made.id, clock: clock.id, advance };
 }

@@ -1,70 +1,15 @@
-// Answers of 2026-10-28.endive, to the client that speaks it.
+// Answers that only 2026-10-28.endive gives, or asks for in its own way: meters, event destinations, previews.
 
-const NEW_YEARS_EVE = Date.UTC(2019, 11, 31) / 1000;
-const DAY = 86400;
+import { DAY, NEW_YEARS_EVE, WITH_CARD } from '../sandbox.mjs';
+import { promotionCodes } from './catalogue.mjs';
 
 /** Notes every shape that the version has. */
 export async function later(stripe, note) {
-  await catalogue(stripe, note);
-  await people(stripe, note);
-  await billing(stripe, note);
-}
-
-async function catalogue(stripe, note) {
   note('Stripe.Account', await stripe.accounts.retrieveCurrent());
-  const product = await stripe.products.create({ id: 'p', name: 'P', description: 'D', unit_label: 'call', images: ['https://example.com/p.png'] });
-  note('Stripe.Product', product);
-  const plain = await stripe.prices.create({ product: 'p', currency: 'usd', unit_amount: 5 });
-  note('Stripe.Price', plain);
-  note('Stripe.Product', await stripe.products.update('p', { default_price: plain.id, expand: ['default_price.product'] }));
-  note('Stripe.ApiList<Stripe.Product>', await stripe.products.list());
-  note('Stripe.Coupon', await stripe.coupons.create({ id: 'ten', percent_off: 12.5, duration: 'forever', name: 'Ten' }));
-  note('Stripe.Coupon', await stripe.coupons.create({ id: 'five', amount_off: 500, currency: 'usd', duration: 'repeating', duration_in_months: 3 }));
-  note('Stripe.DeletedCoupon', await stripe.coupons.del('five'));
-  const code = await stripe.promotionCodes.create({ promotion: { type: 'coupon', coupon: 'ten' }, expand: ['promotion.coupon'] });
-  note('Stripe.PromotionCode', code);
-  note('Stripe.ApiList<Stripe.PromotionCode>', await stripe.promotionCodes.list());
-  note('Stripe.WebhookEndpoint', await stripe.webhookEndpoints.create({ url: 'https://example.com', enabled_events: ['*'], api_version: '2026-10-28.endive', description: 'D' }));
-}
-
-async function people(stripe, note) {
-  const full = await stripe.customers.create({
-    email: 'jane@example.com',
-    name: 'Jane',
-    payment_method: 'pm_card_visa',
-    invoice_settings: { default_payment_method: 'pm_card_visa', footer: 'F' },
-    address: { line1: '1', city: 'C', country: 'DE' },
-    metadata: { object: 'subscription' },
-  });
-  note('Stripe.Customer', full);
-  note('Stripe.Customer', await stripe.customers.update(full.id, {
-    tax_exempt: 'reverse',
-    expand: ['invoice_settings.default_payment_method.customer', 'tax', 'sources', 'tax_ids', 'subscriptions'],
-  }));
-  note('Stripe.ApiList<Stripe.Customer>', await stripe.customers.list());
-  note('Stripe.ApiSearchResult<Stripe.Customer>', await stripe.customers.search({ query: "email:'jane@example.com'" }));
-  note('Stripe.CustomerBalanceTransaction', await stripe.customers.createBalanceTransaction(full.id, { amount: -500, currency: 'usd' }));
-  const cards = await stripe.customers.listPaymentMethods(full.id, { expand: ['data.customer'] });
-  note('Stripe.ApiList<Stripe.PaymentMethod>', cards);
-  const setup = await stripe.setupIntents.create({ customer: full.id, allowed_payment_method_types: ['card'] });
-  note('Stripe.SetupIntent', setup);
-  note('Stripe.SetupIntent', await stripe.setupIntents.confirm(setup.id, { payment_method: 'pm_card_amex', expand: ['customer', 'payment_method'] }));
-  const intent = await stripe.paymentIntents.create({ customer: full.id, amount: 700, currency: 'usd', payment_method: cards.data[0].id, confirm: true, off_session: true, expand: ['latest_charge', 'customer'] });
-  note('Stripe.PaymentIntent', intent);
-  note('Stripe.Charge', await stripe.charges.retrieve(intent.latest_charge.id, { expand: ['balance_transaction', 'payment_intent'] }));
-  note('Stripe.Refund', await stripe.refunds.create({ payment_intent: intent.id, amount: 100, expand: ['charge'] }));
-  note('Stripe.DeletedCustomer', await stripe.customers.del(full.id));
-}
-
-async function billing(stripe, note) {
+  await discounts(stripe, note);
   const meters = await usage(stripe, note);
   const clock = await stripe.testHelpers.testClocks.create({ frozen_time: NEW_YEARS_EVE });
-  note('Stripe.TestHelpers.TestClock', clock);
-  const customer = await stripe.customers.create({
-    test_clock: clock.id,
-    payment_method: 'pm_card_visa',
-    invoice_settings: { default_payment_method: 'pm_card_visa' },
-  });
+  const customer = await stripe.customers.create({ test_clock: clock.id, ...WITH_CARD });
   const base = await stripe.prices.create({ currency: 'usd', unit_amount: 1000, recurring: { interval: 'month' }, product_data: { name: 'Base' } });
   const calls = await stripe.prices.create({
     currency: 'usd',
@@ -74,7 +19,7 @@ async function billing(stripe, note) {
     tiers_mode: 'graduated',
     tiers: [
       { up_to: 10, unit_amount: 1, flat_amount: 100 },
-      { up_to: 'inf', unit_amount_decimal: Decimal(stripe, '0.5') },
+      { up_to: 'inf', unit_amount_decimal: '0.5' },
     ],
     expand: ['tiers', 'product', 'currency_options'],
   });
@@ -88,9 +33,11 @@ async function billing(stripe, note) {
   await checkout(stripe, note, base);
 }
 
-/** The client takes decimals as a type of its own, or as text. */
-function Decimal(_, text) {
-  return text;
+async function discounts(stripe, note) {
+  await stripe.coupons.create({ id: 'ten', percent_off: 10, duration: 'forever' });
+  const code = await stripe.promotionCodes.create({ promotion: { type: 'coupon', coupon: 'ten' }, expand: ['promotion.coupon'] });
+  note('Stripe.PromotionCode', code);
+  await promotionCodes(stripe, note, code.id);
 }
 
 async function usage(stripe, note) {
@@ -146,13 +93,16 @@ async function thin(stripe, note) {
   note('Stripe.V2List<Stripe.V2.Core.EventDestination>', await eventDestinations.list({ limit: 1 }));
   await stripe.billing.meterEvents.create({ event_name: 'calls', payload: { stripe_customer_id: 'cus_none', value: '1' } });
   const types = ['v1.billing.meter.error_report_triggered'];
-  let [report] = [];
-  while (!report) {
+  let reports;
+  do {
     await new Promise((resolve) => setTimeout(resolve, 200));
-    [report] = (await events.list({ types })).data;
-  }
-  note(`Omit<Stripe.V2.Core.Events.V1BillingMeterErrorReportTriggeredEvent, 'fetchRelatedObject'>`, await events.retrieve(report.id));
-  note('Stripe.Billing.Meter', await report.fetchRelatedObject());
+    reports = await events.list({ types });
+  } while (reports.data.length === 0);
+  const report = `Omit<Stripe.V2.Core.Events.V1BillingMeterErrorReportTriggeredEvent, 'fetchRelatedObject'>`;
+  note(`Stripe.V2List<${report}>`, reports);
+  const [first] = reports.data;
+  note(report, await events.retrieve(first.id));
+  note('Stripe.Billing.Meter', await first.fetchRelatedObject());
   note('Stripe.V2.DeletedObject', await eventDestinations.del(made.id));
 }
 
@@ -170,7 +120,6 @@ async function subscriptions(stripe, note, { customer, base, calls }) {
   note('Stripe.ApiList<Stripe.SubscriptionItem>', await stripe.subscriptionItems.list({ subscription: made.id }));
   note('Stripe.SubscriptionItem', await stripe.subscriptionItems.retrieve(made.items.data[1].id));
   note('Stripe.ApiList<Stripe.InvoiceItem>', await stripe.invoiceItems.list({ customer: customer.id, pending: true, expand: ['data.pricing.price_details.price'] }));
-  note('Stripe.InvoiceItem', await stripe.invoiceItems.create({ customer: customer.id, currency: 'usd', amount: 70, description: 'Extra' }));
   const classic = await stripe.subscriptions.create({ customer: customer.id, items: [{ price: base.id }], billing_mode: { type: 'classic' } });
   note('Stripe.Subscription', classic);
   note('Stripe.Subscription', await stripe.subscriptions.migrate(classic.id, { billing_mode: { type: 'flexible' } }));
@@ -200,13 +149,12 @@ async function invoices(stripe, note, { clock, customer }) {
   const payments = await stripe.invoicePayments.list({ invoice: invoice.id, expand: ['data.invoice'] });
   note('Stripe.ApiList<Stripe.InvoicePayment>', payments);
   note('Stripe.InvoicePayment', await stripe.invoicePayments.retrieve(payments.data[0].id));
-  const draft = await stripe.invoices.create({ customer: customer.id, auto_advance: true });
-  note('Stripe.Invoice', draft);
-  note('Stripe.Invoice', await stripe.invoices.finalizeInvoice(draft.id));
+  note('Stripe.Invoice', await stripe.invoices.create({ customer: customer.id, auto_advance: true }));
+  note('Stripe.DeletedDiscount', await stripe.subscriptions.deleteDiscount(invoice.parent.subscription_details.subscription.id));
 }
 
 async function schedules(stripe, note, { clock, base, calls }) {
-  const customer = await stripe.customers.create({ test_clock: clock.id, payment_method: 'pm_card_visa', invoice_settings: { default_payment_method: 'pm_card_visa' } });
+  const customer = await stripe.customers.create({ test_clock: clock.id, ...WITH_CARD });
   const schedule = await stripe.subscriptionSchedules.create({
     customer: customer.id,
     start_date: 'now',
@@ -217,7 +165,13 @@ async function schedules(stripe, note, { clock, base, calls }) {
     expand: ['subscription', 'customer', 'phases.items.price', 'phases.discounts.coupon'],
   });
   note('Stripe.SubscriptionSchedule', schedule);
-  note('Stripe.ApiList<Stripe.SubscriptionSchedule>', await stripe.subscriptionSchedules.list());
+  const [running] = schedule.phases;
+  note('Stripe.SubscriptionSchedule', await stripe.subscriptionSchedules.update(schedule.id, {
+    phases: [
+      { start_date: running.start_date, end_date: running.end_date, items: [{ price: base.id, quantity: 1 }, { price: calls.id }], discounts: [{ coupon: 'ten' }] },
+      { items: [{ price: base.id, quantity: 2 }], duration: { interval: 'month' } },
+    ],
+  }));
   note('Stripe.SubscriptionSchedule', await stripe.subscriptionSchedules.release(schedule.id, { expand: ['subscription'] }));
 }
 
@@ -230,14 +184,8 @@ async function checkout(stripe, note, base) {
     mode: 'subscription',
     ui_mode: 'hosted_page',
     line_items: [{ price: base.id, quantity: 1 }],
-    customer_update: { name: 'auto', address: 'auto' },
-    tax_id_collection: { enabled: true },
-    automatic_tax: { enabled: true },
     subscription_data: { billing_mode: { type: 'flexible' } },
     expand: ['customer', 'line_items'],
   });
   note('Stripe.Checkout.Session', session);
-  note('Stripe.Checkout.Session', await stripe.checkout.sessions.create({ success_url: 'https://example.com/ok', mode: 'setup', currency: 'usd', expand: ['setup_intent'] }));
-  note('Stripe.ApiList<Stripe.Checkout.Session>', await stripe.checkout.sessions.list());
-  note('Stripe.Checkout.Session', await stripe.checkout.sessions.expire(session.id));
 }

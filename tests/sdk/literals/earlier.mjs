@@ -1,41 +1,45 @@
-// Answers about subscriptions, schedules, usage, invoices and checkout.
+// Answers that only 2022-11-15 gives, or asks for in its own way: coupons, usage records, upcoming invoices.
 
-const NEW_YEARS_EVE = Date.UTC(2019, 11, 31) / 1000;
-const DAY = 86400;
+import { DAY, NEW_YEARS_EVE, WITH_CARD } from '../sandbox.mjs';
+import { promotionCodes } from './catalogue.mjs';
 
 /** Notes every shape: plain, expanded, deleted, trialing, discounted and upcoming. */
-export async function billing(stripe, note) {
-  const prices = await catalogue(stripe);
+export async function earlier(stripe, note) {
+  note('Stripe.Account', await stripe.accounts.retrieve());
+  const prices = await catalogue(stripe, note);
   const clock = await stripe.testHelpers.testClocks.create({ frozen_time: NEW_YEARS_EVE });
-  const customer = await stripe.customers.create({
-    test_clock: clock.id,
-    payment_method: 'pm_card_visa',
-    invoice_settings: { default_payment_method: 'pm_card_visa' },
-  });
+  const customer = await stripe.customers.create({ test_clock: clock.id, coupon: 'half', ...WITH_CARD });
   const subscription = await subscribed(stripe, note, customer.id, prices);
   await upcoming(stripe, note, customer.id, subscription.id);
+  note('Stripe.DeletedDiscount', await stripe.subscriptions.deleteDiscount(subscription.id));
   await stripe.testHelpers.testClocks.advance(clock.id, { frozen_time: NEW_YEARS_EVE + 31 * DAY });
   await invoices(stripe, note, customer.id);
   await scheduled(stripe, note, subscription.id, prices);
   await trialing(stripe, note, clock.id, prices);
-  await checkout(stripe, note, prices);
 }
 
-async function catalogue(stripe) {
+async function catalogue(stripe, note) {
   await stripe.coupons.create({ id: 'half', percent_off: 50, duration: 'forever' });
+  const code = await stripe.promotionCodes.create({ coupon: 'half', code: 'HALF' });
+  note('Stripe.PromotionCode', code);
+  await promotionCodes(stripe, note, code.id);
   const base = await stripe.prices.create({ currency: 'usd', unit_amount: 1000, recurring: { interval: 'month' }, product_data: { name: 'Base' } });
-  const calls = await stripe.prices.create({
+  const calls = {
     currency: 'usd',
-    recurring: { interval: 'month', usage_type: 'metered' },
     product_data: { name: 'Calls', unit_label: 'call' },
     billing_scheme: 'tiered',
-    tiers_mode: 'graduated',
     tiers: [
       { up_to: 10, unit_amount: 1, flat_amount: 100 },
       { up_to: 'inf', unit_amount_decimal: '0.5' },
     ],
-  });
-  return { base: base.id, calls: calls.id };
+    expand: ['product', 'tiers', 'currency_options'],
+  };
+  const metered = { interval: 'month', usage_type: 'metered' };
+  note('Stripe.Price', await stripe.prices.create({ ...calls, tiers_mode: 'volume', recurring: { ...metered, aggregate_usage: 'last_ever' } }));
+  const graduated = await stripe.prices.create({ ...calls, tiers_mode: 'graduated', recurring: metered });
+  note('Stripe.Price', graduated);
+  note('Stripe.ApiList<Stripe.Price>', await stripe.prices.list({ expand: ['data.tiers', 'data.product'] }));
+  return { base: base.id, calls: graduated.id };
 }
 
 async function subscribed(stripe, note, customer, { base, calls }) {
@@ -48,7 +52,6 @@ async function subscribed(stripe, note, customer, { base, calls }) {
   });
   note('Stripe.Subscription', made);
   note('Stripe.Subscription', await stripe.subscriptions.update(made.id, { items: [{ id: made.items.data[0].id, quantity: 3 }] }));
-  note('Stripe.ApiList<Stripe.SubscriptionItem>', await stripe.subscriptionItems.list({ subscription: made.id }));
   const item = made.items.data[1].id;
   note('Stripe.UsageRecord', await stripe.subscriptionItems.createUsageRecord(item, { quantity: 20, timestamp: 'now' }));
   note('Stripe.ApiList<Stripe.UsageRecordSummary>', await stripe.subscriptionItems.listUsageRecordSummaries(item));
@@ -67,6 +70,27 @@ async function invoices(stripe, note, customer) {
   const invoice = await stripe.invoices.retrieve(list.data[0].id, { expand: ['customer', 'subscription', 'lines.data.price.product', 'discounts'] });
   note('Stripe.Invoice', invoice);
   note('Stripe.ApiList<Stripe.InvoiceLineItem>', await stripe.invoices.listLineItems(invoice.id, { expand: ['data.discounts'] }));
+  await credited(stripe, note, invoice);
+}
+
+async function credited(stripe, note, { id: invoice, customer: { id: customer }, lines }) {
+  const line = lines.data.find(({ amount }) => amount > 50);
+  const half = { invoice, lines: [{ type: 'invoice_line_item', invoice_line_item: line.id, amount: 50 }], credit_amount: 50 };
+  note('Stripe.CreditNote', await stripe.creditNotes.preview(half));
+  note('Stripe.ApiList<Stripe.CreditNoteLineItem>', await stripe.creditNotes.listPreviewLineItems(half));
+  const made = await stripe.creditNotes.create({ ...half, reason: 'duplicate', memo: 'M', expand: ['invoice', 'customer', 'customer_balance_transaction'] });
+  note('Stripe.CreditNote', made);
+  const refunding = { invoice, amount: 20, refund_amount: 20, expand: ['refund'] };
+  note('Stripe.CreditNote', await stripe.creditNotes.create(refunding));
+  note('Stripe.CreditNote', await stripe.creditNotes.update(made.id, { memo: 'N', metadata: { a: 'b' } }));
+  note('Stripe.CreditNote', await stripe.creditNotes.retrieve(made.id));
+  note('Stripe.ApiList<Stripe.CreditNote>', await stripe.creditNotes.list({ invoice }));
+  note('Stripe.ApiList<Stripe.CreditNoteLineItem>', await stripe.creditNotes.listLineItems(made.id));
+  await stripe.invoiceItems.create({ customer, currency: 'usd', amount: 900 });
+  const open = await stripe.invoices.create({ customer, pending_invoice_items_behavior: 'include' });
+  await stripe.invoices.finalizeInvoice(open.id);
+  const mistaken = await stripe.creditNotes.create({ invoice: open.id, amount: 50 });
+  note('Stripe.CreditNote', await stripe.creditNotes.voidCreditNote(mistaken.id));
 }
 
 async function scheduled(stripe, note, subscription, { base, calls }) {
@@ -94,23 +118,4 @@ async function trialing(stripe, note, clock, { base }) {
   const schedule = await stripe.subscriptionSchedules.create({ customer: customer.id, start_date: 'now', phases: [{ items: [{ price: base }], trial: true }] });
   note('Stripe.SubscriptionSchedule', schedule);
   note('Stripe.SubscriptionSchedule', await stripe.subscriptionSchedules.cancel(schedule.id));
-}
-
-async function checkout(stripe, note, { base }) {
-  const customer = await stripe.customers.create({ email: 'jane@example.com' });
-  const urls = { success_url: 'https://example.com/ok', cancel_url: 'https://example.com/back' };
-  const session = await stripe.checkout.sessions.create({
-    ...urls,
-    customer: customer.id,
-    mode: 'subscription',
-    line_items: [{ price: base, quantity: 1 }],
-    customer_update: { name: 'auto', address: 'auto' },
-    tax_id_collection: { enabled: true },
-    automatic_tax: { enabled: true },
-    expand: ['customer', 'line_items'],
-  });
-  note('Stripe.Checkout.Session', session);
-  note('Stripe.Checkout.Session', await stripe.checkout.sessions.create({ ...urls, mode: 'setup', payment_method_types: ['card'], expand: ['setup_intent'] }));
-  note('Stripe.ApiList<Stripe.Checkout.Session>', await stripe.checkout.sessions.list());
-  note('Stripe.Checkout.Session', await stripe.checkout.sessions.expire(session.id));
 }
