@@ -41,6 +41,11 @@ impl ApiVersion {
         self >= Self::V2026_10_28
     }
 
+    /// Whether it has a type of events. Stripe has taken one away since.
+    pub(crate) fn has_event(self, kind: &str) -> bool {
+        kind != "invoiceitem.updated" || self < Self::V2026_10_28
+    }
+
     /// Shows the JSON of a resource as this version does. It is applied once to everything that is shown.
     pub(crate) fn show(self, shown: &mut serde_json::Value) {
         if self >= Self::V2026_10_28 {

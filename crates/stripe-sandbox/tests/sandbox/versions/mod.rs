@@ -114,6 +114,39 @@ async fn an_endpoint_gets_events_of_its_own_version() {
 }
 
 #[tokio::test]
+async fn invoice_items_are_updated_without_an_event_since() {
+    for (api_version, expected) in [
+        (ApiVersion::V2022_11_15, &["updated", "created"][..]),
+        (ApiVersion::V2026_10_28, &["created"]),
+    ] {
+        let options = Options {
+            api_version,
+            ..held()
+        };
+        let api = Api::with(options).await;
+        let newer = Receiver::start().await;
+        let kinds = "enabled_events[]=invoiceitem.created&enabled_events[]=invoiceitem.updated";
+        let form = format!("url={}&{kinds}&api_version={LATER}", newer.url());
+        api.post("/v1/webhook_endpoints", &form).await.ok();
+        let customer = api.create("/v1/customers", "").await;
+        let form = format!("customer={customer}&currency=usd&amount=100");
+        let item = api.create("/v1/invoiceitems", &form).await;
+        let path = format!("/v1/invoiceitems/{item}");
+        api.post(&path, "description=Other").await.ok();
+        api.sandbox().deliveries_settled().await;
+        assert_eq!(newer.types(), ["invoiceitem.created"]);
+        let events = api.get("/v1/events?type=invoiceitem.*").await.ok();
+        let kinds = events["data"].as_array().expect("a list").iter();
+        let kinds: Vec<&str> = kinds.filter_map(|event| event["type"].as_str()).collect();
+        let expected: Vec<String> = expected
+            .iter()
+            .map(|kind| format!("invoiceitem.{kind}"))
+            .collect();
+        assert_eq!(kinds, expected);
+    }
+}
+
+#[tokio::test]
 async fn one_state_is_shown_by_both_versions() {
     let world = World::at(START).await;
     let customer = world.customer().await;

@@ -67,6 +67,16 @@ async fn refused(api: &Api, cases: &[(&str, &str, &str, &str)]) {
 }
 
 #[tokio::test]
+async fn an_endpoint_may_want_event_types_of_either_version() {
+    let api = Api::start().await;
+    for kind in ["invoiceitem.updated", "invoice_payment.paid"] {
+        let form = format!("url=https://a.b&enabled_events[]={kind}");
+        let made = api.post(PATH, &form).await.ok();
+        assert_eq!(made["enabled_events"], json!([kind]));
+    }
+}
+
+#[tokio::test]
 async fn an_endpoint_has_known_event_types() {
     let api = Api::start().await;
     let missing = "parameter_missing";
