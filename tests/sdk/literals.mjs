@@ -2,7 +2,7 @@
 // every field that is missing, misnamed or of another type. Fails if no answer of an endpoint was written down.
 
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { start } from './sandbox.mjs';
+import { all, start } from './sandbox.mjs';
 import { accounts } from './literals/accounts.mjs';
 import { catalogue } from './literals/catalogue.mjs';
 import { checkout } from './literals/checkout.mjs';
@@ -22,45 +22,45 @@ const topics = { accounts, catalogue, checkout, clocks, customers, invoices, pay
 // What is sent where the client's types say otherwise: charges have refunds only if these are expanded.
 const WIRE = `type Wire<T> = T extends (infer U)[] ? Wire<U>[] : T extends Stripe.Charge ? { [K in keyof T as Exclude<K, 'refunds'>]: Wire<T[K]> } & { refunds?: Wire<T['refunds']> } : T extends object ? { [K in keyof T]: Wire<T[K]> } : T;`;
 
-// The later client makes decimals of texts, and its types leave out the number of a list's elements.
-const LATER_WIRE = `type Wire<T> = T extends Stripe.Decimal ? string : T extends (infer U)[] ? Wire<U>[] : T extends { object: 'list' } ? { [K in keyof T]: Wire<T[K]> } & { total_count?: number } : T extends object ? { [K in keyof T]: Wire<T[K]> } : T;`;
+// The later client makes decimals of texts. Its types leave out the number of a list's elements, and that an event has
+// only the former values that changed, also inside objects.
+const LATER_WIRE = `type Wire<T> = T extends Stripe.Decimal ? string : T extends (infer U)[] ? Wire<U>[] : T extends { object: 'list' } ? { [K in keyof T]: Wire<T[K]> } & { total_count?: number } : T extends object ? { [K in keyof T]: K extends 'previous_attributes' ? object : Wire<T[K]> } : T;`;
 
-const sandbox = await start();
-
-/** Notes the answers of a version to its client. Each topic has an account of its own. */
-async function noted(version, client, topics) {
-  const noted = new Noted(await sandbox.endpoints(version));
-  for (const [name, topic] of Object.entries(topics)) {
-    const key = `sk_test_${version}_${name}`;
-    const stripe = client(key);
-    await topic(stripe, noted.by(stripe), sandbox.stripe(key));
+/** The answers of a version to its client. Each topic has an account of its own, whose events are noted, too. */
+async function answers(version, client, topics) {
+  const sandbox = await start('--api-version', version);
+  try {
+    const noted = new Noted(await sandbox.endpoints(version));
+    for (const [name, topic] of Object.entries(topics)) {
+      const key = `sk_test_${name}`;
+      const stripe = sandbox[client](key);
+      const note = noted.by(stripe);
+      await topic(stripe, note, sandbox.stripe(key));
+      note('Stripe.Event[]', await all(stripe.events.list({ limit: 100 })));
+    }
+    for (const endpoint of noted.unnoted) {
+      process.exitCode = 1;
+      console.error(`sdk: no answer of ${endpoint} in ${version}: call it in tests/sdk/literals/, and note the answer`);
+    }
+    return noted.answers;
+  } finally {
+    await sandbox.stop();
   }
-  for (const endpoint of noted.unnoted) {
-    process.exitCode = 1;
-    console.error(`sdk: no answer of ${endpoint} in ${version}: call it in tests/sdk/literals/, and note the answer`);
-  }
-  return noted.answers;
 }
 
-/** Writes answers to a module of generated/, as literals of the types of a client. `wire` declares `Wire`. */
-function write(module, client, wire, answers) {
+/** Writes answers to a module of generated/, as literals of the types of the client `from`. `wire` declares `Wire`. */
+function write(module, from, wire, answers) {
   const literals = answers.map(
     // The client adds `lastResponse`, which JSON leaves out.
     ([type, answer], n) => `export const literal${n}: Wire<${type}> = ${JSON.stringify(answer, null, 2)};`,
   );
-  const text = [`import type Stripe from '${client}';`, wire, ...literals].join('\n\n');
+  const text = [`import type Stripe from '${from}';`, wire, ...literals].join('\n\n');
   writeFileSync(`generated/${module}.ts`, `${text}\n`);
+  console.log(`sdk: ${literals.length} answers to ${from}`);
 }
 
-try {
-  const answers = await noted('2022-11-15', sandbox.stripe, { ...topics, earlier });
-  const laterAnswers = await noted('2026-10-28.endive', sandbox.later, { ...topics, later });
-  // What an earlier run wrote would be checked, too.
-  rmSync('generated', { recursive: true, force: true });
-  mkdirSync('generated');
-  write('earlier', 'stripe', WIRE, answers);
-  write('later', 'stripe-later', LATER_WIRE, laterAnswers);
-  console.log(`${answers.length} literals, and ${laterAnswers.length} of the later version`);
-} finally {
-  await sandbox.stop();
-}
+// What an earlier run wrote would be checked, too.
+rmSync('generated', { recursive: true, force: true });
+mkdirSync('generated');
+write('earlier', 'stripe', WIRE, await answers('2022-11-15', 'stripe', { ...topics, earlier }));
+write('later', 'stripe-later', LATER_WIRE, await answers('2026-10-28.endive', 'later', { ...topics, later }));

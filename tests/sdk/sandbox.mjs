@@ -1,5 +1,6 @@
 // Starts the sandbox and makes Stripe clients for it.
 
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -19,9 +20,9 @@ export const WITH_CARD = {
   invoice_settings: { default_payment_method: 'pm_card_visa' },
 };
 
-/** A sandbox of its own for a test file: `stripe(key)` and `later(key)` make clients, `stop()` ends it. */
-export async function start() {
-  const [program, ...args] = command.split(' ');
+/** A sandbox of its own, with more flags: `stripe(key)` and `later(key)` make clients, `stop()` ends it. */
+export async function start(...flags) {
+  const [program, ...args] = [...command.split(' '), ...flags];
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const address = await new Promise((resolve, reject) => {
     child.once('error', reject);
@@ -66,6 +67,15 @@ export function get(stripe, fullPath) {
   const { StripeResource } = Stripe;
   const Resource = StripeResource.extend({ get: StripeResource.method({ method: 'GET', fullPath }) });
   return new Resource(stripe).get();
+}
+
+/** Sends the form for paying of a checkout page, and says where that leads. */
+export async function pay(url) {
+  const page = await (await fetch(url)).text();
+  const [, action] = /<form[^>]*method="post"[^>]*action="([^"]*)"/.exec(page) ?? assert.fail(page);
+  const answer = await fetch(new URL(action, url), { method: 'POST', redirect: 'manual' });
+  assert.ok([302, 303].includes(answer.status), `${answer.status}`);
+  return answer.headers.get('location');
 }
 
 /** What a promise is rejected with; a promise that is kept is an error. */

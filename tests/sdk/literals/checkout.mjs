@@ -1,6 +1,8 @@
 // Answers about Checkout's sessions.
 
-/** Notes sessions that sell, that set up a card, and that have expired. */
+import { pay } from '../sandbox.mjs';
+
+/** Notes sessions that sell, that have sold, that set up a card, and that have expired. */
 export async function checkout(stripe, note) {
   const base = await stripe.prices.create({ currency: 'usd', unit_amount: 1000, recurring: { interval: 'month' }, product_data: { name: 'Base' } });
   const customer = await stripe.customers.create({ email: 'jane@example.com' });
@@ -18,6 +20,15 @@ export async function checkout(stripe, note) {
   note('Stripe.Checkout.Session', session);
   note('Stripe.ApiList<Stripe.LineItem>', await stripe.checkout.sessions.listLineItems(session.id, { expand: ['data.price.product'] }));
   note('Stripe.Checkout.Session', await stripe.checkout.sessions.create({ ...urls, mode: 'setup', currency: 'usd', expand: ['setup_intent'] }));
+  const sold = await stripe.checkout.sessions.create({
+    ...urls,
+    customer: customer.id,
+    mode: 'subscription',
+    line_items: [{ price: base.id, quantity: 2 }],
+    allow_promotion_codes: true,
+  });
+  await pay(sold.url);
+  note('Stripe.Checkout.Session', await stripe.checkout.sessions.retrieve(sold.id, { expand: ['subscription', 'invoice'] }));
   note('Stripe.ApiList<Stripe.Checkout.Session>', await stripe.checkout.sessions.list());
   note('Stripe.Checkout.Session', await stripe.checkout.sessions.expire(session.id));
   note('Stripe.Checkout.Session', await stripe.checkout.sessions.retrieve(session.id));

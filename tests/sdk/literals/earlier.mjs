@@ -1,4 +1,4 @@
-// Answers that only 2022-11-15 gives, or asks for in its own way: coupons, usage records, upcoming invoices.
+// Answers that only 2022-11-15 gives, or asks for in its own way: coupons, usage records, upcoming invoices, credit notes.
 
 import { DAY, NEW_YEARS_EVE, WITH_CARD } from '../sandbox.mjs';
 import { promotionCodes } from './catalogue.mjs';
@@ -75,10 +75,10 @@ async function invoices(stripe, note, customer) {
 
 async function credited(stripe, note, { id: invoice, customer: { id: customer }, lines }) {
   const line = lines.data.find(({ amount }) => amount > 50);
-  const half = { invoice, lines: [{ type: 'invoice_line_item', invoice_line_item: line.id, amount: 50 }], credit_amount: 50 };
-  note('Stripe.CreditNote', await stripe.creditNotes.preview(half));
-  note('Stripe.ApiList<Stripe.CreditNoteLineItem>', await stripe.creditNotes.listPreviewLineItems(half));
-  const made = await stripe.creditNotes.create({ ...half, reason: 'duplicate', memo: 'M', expand: ['invoice', 'customer', 'customer_balance_transaction'] });
+  const credit = { invoice, lines: [{ type: 'invoice_line_item', invoice_line_item: line.id, amount: 50 }], credit_amount: 50 };
+  note('Stripe.CreditNote', await stripe.creditNotes.preview(credit));
+  note('Stripe.ApiList<Stripe.CreditNoteLineItem>', await stripe.creditNotes.listPreviewLineItems(credit));
+  const made = await stripe.creditNotes.create({ ...credit, reason: 'duplicate', memo: 'M', expand: ['invoice', 'customer', 'customer_balance_transaction'] });
   note('Stripe.CreditNote', made);
   const refunding = { invoice, amount: 20, refund_amount: 20, expand: ['refund'] };
   note('Stripe.CreditNote', await stripe.creditNotes.create(refunding));

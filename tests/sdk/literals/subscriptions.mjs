@@ -2,7 +2,7 @@
 
 import { DAY, NEW_YEARS_EVE, WITH_CARD } from '../sandbox.mjs';
 
-/** Notes a subscription that is changed, one that pauses after its trial, and a schedule. */
+/** Notes a subscription that is changed, one that is not paid, one that pauses after its trial, and schedules. */
 export async function subscriptions(stripe, note) {
   const clock = await stripe.testHelpers.testClocks.create({ frozen_time: NEW_YEARS_EVE });
   const price = (unit_amount) => stripe.prices.create({ currency: 'usd', unit_amount, recurring: { interval: 'month' }, product_data: { name: 'P' } });
@@ -16,6 +16,7 @@ export async function subscriptions(stripe, note) {
   note('Stripe.ApiList<Stripe.Subscription>', await stripe.subscriptions.list({ customer, status: 'all', expand: ['data.customer'] }));
   note('Stripe.Subscription', await stripe.subscriptions.cancel(made.id));
   await schedules(stripe, note, customer, base);
+  await unpaid(stripe, note, clock.id, base);
   await paused(stripe, note, clock.id, base);
 }
 
@@ -37,6 +38,14 @@ async function schedules(stripe, note, customer, price) {
   note('Stripe.SubscriptionSchedule', await stripe.subscriptionSchedules.cancel(schedule.id));
   const other = await stripe.subscriptionSchedules.create({ customer, start_date: 'now', phases: [{ items: [{ price }] }] });
   note('Stripe.SubscriptionSchedule', await stripe.subscriptionSchedules.release(other.id, { expand: ['customer'] }));
+}
+
+async function unpaid(stripe, note, clock, price) {
+  const customer = await stripe.customers.create({ test_clock: clock });
+  const card = await stripe.paymentMethods.attach('pm_card_chargeCustomerFail', { customer: customer.id });
+  const incomplete = { customer: customer.id, items: [{ price }], default_payment_method: card.id, payment_behavior: 'allow_incomplete' };
+  note('Stripe.Subscription', await stripe.subscriptions.create({ ...incomplete, expand: ['latest_invoice', 'pending_setup_intent'] }));
+  note('Stripe.ApiList<Stripe.PaymentIntent>', await stripe.paymentIntents.list({ customer: customer.id, expand: ['data.latest_charge'] }));
 }
 
 async function paused(stripe, note, clock, price) {

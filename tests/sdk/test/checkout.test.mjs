@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { start } from '../sandbox.mjs';
+import { pay, start } from '../sandbox.mjs';
 
 let sandbox, stripe;
 before(async () => {
@@ -12,16 +12,6 @@ before(async () => {
 after(() => sandbox.stop());
 
 const SUCCESS = 'https://example.com/done?session={CHECKOUT_SESSION_ID}';
-
-/** Sends the page's form for paying, and says where that leads. */
-async function pay(url) {
-  const page = await (await fetch(url)).text();
-  const forms = [...page.matchAll(/<form[^>]*method="post"[^>]*action="([^"]*)"/g)];
-  assert.ok(forms.length > 0, page);
-  const answer = await fetch(new URL(forms[0][1], url), { method: 'POST', redirect: 'manual' });
-  assert.ok([302, 303].includes(answer.status), `${answer.status}`);
-  return answer.headers.get('location');
-}
 
 test('a subscription is bought', async () => {
   const customer = await stripe.customers.create({ name: '<b>Jane</b>' });
