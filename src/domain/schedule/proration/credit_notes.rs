@@ -1,6 +1,6 @@
 //! Credit notes, which take something off an invoice. Each is written once.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::history::History;
 use super::reduction::{LinePart, Reduction, credit_note};
@@ -45,36 +45,46 @@ impl Domain {
         }
         let mut rest = None;
         // The invoice may be paid or voided between the read and the write.
-        for _ in 0..2 {
+        for attempt in 0..2 {
             if now.is(&InvoiceStatus::Void) {
                 return Ok(Some(Vec::new()));
             }
-            if now.is(&InvoiceStatus::Paid) {
+            // Another server may have written it since the invoice was read.
+            let known = if attempt == 0 && just_made && revision.is_first() {
+                None
+            } else {
+                self.credits_of(id).await?.remove(name)
+            };
+            if now.is(&InvoiceStatus::Paid) && known.is_none() {
                 let parts = credit.parts.clone();
                 let paid = self.credit_paid(&now, parts, name, just_made, revision);
                 return Ok(Some(paid.await?));
             }
             let due = now.amount_remaining;
-            let (taken, beyond) = credit.split(due);
-            let is_taken = if credit.is_whole_invoice && due > 0 {
+            let (taken, beyond) = credit.split(known.unwrap_or(due));
+            let is_taken = if known.is_some() {
+                true
+            } else if credit.is_whole_invoice && due > 0 {
                 let key = revision.fixed(&format!("void:{id}"));
                 let void = self.billing().void_invoice(id).key(key);
-                is_accepted(void.send().await)?
+                if is_accepted(void.send().await)? {
+                    return Ok(Some(Vec::new()));
+                }
+                false
             } else {
                 let note = credit_note(invoice, &taken);
-                taken.is_empty()
-                    || self
-                        .write_credit_note(&note, name, just_made, revision)
-                        .await?
+                taken.is_empty() || self.create_credit_note(&note, name, revision).await?
             };
             if !is_taken {
                 now = self.billing().invoice(id).await?;
                 continue;
             }
-            if credit.is_whole_invoice && due > 0 {
-                return Ok(Some(Vec::new()));
-            }
-            if net(&taken) == due {
+            let left = if known.is_some() {
+                due
+            } else {
+                due - net(&taken)
+            };
+            if left == 0 {
                 // Nothing is due any more, so what the customer's balance has paid can go back to it.
                 let paid = self.credit_paid(invoice, beyond, name, just_made, revision);
                 return Ok(Some(paid.await?));
@@ -130,23 +140,19 @@ impl Domain {
             ..credit_note(invoice, &parts)
         };
         let name = format!("{name}:paid");
-        let written = self.write_credit_note(&note, &name, just_made, revision);
-        Ok(if written.await? { Vec::new() } else { parts })
+        let may_be_known = !(just_made && revision.is_first());
+        let is_known = may_be_known && self.credits_of(&invoice.id).await?.contains_key(&name);
+        let is_written = is_known || self.create_credit_note(&note, &name, revision).await?;
+        Ok(if is_written { Vec::new() } else { parts })
     }
 
-    /// Creates a credit note, unless there is one with that name. Returns whether there is one now.
-    async fn write_credit_note(
+    /// Creates a credit note. Returns whether Stripe has accepted it.
+    async fn create_credit_note(
         &self,
         note: &NewCreditNote,
         name: &str,
-        just_made: bool,
         revision: &Revision,
     ) -> Result<bool, stripe::Error> {
-        let is_known = !(just_made && revision.is_first())
-            && self.credits_of(&note.invoice).await?.contains(name);
-        if is_known {
-            return Ok(true);
-        }
         let create = self.billing().create_credit_note(note).note(CREDIT, name);
         is_accepted(create.key(revision.fixed(name)).send().await)
     }
@@ -171,12 +177,14 @@ impl Domain {
         Ok(lines.iter().filter_map(remaining).collect())
     }
 
-    /// The names of an invoice's credit notes.
-    async fn credits_of(&self, invoice: &str) -> Result<BTreeSet<String>, stripe::Error> {
+    /// An invoice's credit notes by name, each with its cents after discounts.
+    async fn credits_of(&self, invoice: &str) -> Result<BTreeMap<String, i64>, stripe::Error> {
         let notes = self.billing().credit_notes_of(invoice).await?;
-        let names = notes.into_iter();
-        let names = names.filter_map(|mut note| note.metadata.remove(CREDIT));
-        Ok(names.collect())
+        let named = notes.into_iter().filter_map(|mut note| {
+            let name = note.metadata.remove(CREDIT)?;
+            Some((name, note.amount))
+        });
+        Ok(named.collect())
     }
 }
 

@@ -99,3 +99,48 @@ fn a_change_that_comes_between_two_steps_of_a_report() {
         },
     ]);
 }
+
+/// Both servers took the unused time off the unpaid invoice. The second found the credit note of the first, and took what
+/// the invoice no longer had to give for paid.
+#[test]
+fn two_servers_that_end_an_unpaid_plan() {
+    replay(&[
+        Ask {
+            at: 1,
+            org: 2,
+            request: Phases {
+                now: 3,
+                then: 4,
+                hours: 48,
+            },
+        },
+        ask(
+            2,
+            Subscribe {
+                to: 5,
+                trial: false,
+            },
+        ),
+        HangUp {
+            at: 1,
+            org: 0,
+            request: Subscribe {
+                to: 0,
+                trial: false,
+            },
+            calls: 11,
+            again: None,
+        },
+        Ask {
+            at: 1,
+            org: 2,
+            request: Schedule { to: 2, hours: 1 },
+        },
+        Advance { hours: 24 },
+        Buy {
+            at: 1,
+            org: 2,
+            to: 1,
+        },
+    ]);
+}
