@@ -67,4 +67,19 @@ impl Billing<'_> {
             .param("identifier", event.identifier);
         Write::new(request)
     }
+
+    /// Whether an event was sent with that idempotency key in the last 24 hours. The call has no payload, so that Stripe
+    /// refuses it in any case: as one that is not the first with its key, or else as incomplete.
+    pub async fn is_event_sent(self, key: String) -> Result<bool, Error> {
+        let request = self
+            .client
+            .post(WITH_METERS, "/v1/billing/meter_events")
+            .param("event_name", "unknown");
+        let refused = Write::<Done>::new(request).key(key).send_once().await;
+        match refused {
+            Err(error) if error.is_idempotency_conflict() => Ok(true),
+            Err(error) if !error.is_invalid_request() => Err(error),
+            Err(_) | Ok(_) => Ok(false),
+        }
+    }
 }

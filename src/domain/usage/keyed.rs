@@ -116,7 +116,12 @@ impl Domain {
         }
         for _ in 1..LOOK_UPS {
             if claim.item.price.meter().is_some() {
-                return self.report_event(org, report, &key.name, remembered).await;
+                let reported = self.report_event(org, report, &key.name, remembered).await;
+                let is_gone = matches!(reported, Err(Failure::Domain(Error::FeatureNotFound)));
+                if is_gone && claim.repeated && self.is_event_sent(&key.name).await? {
+                    return Ok(Counted::Unknown);
+                }
+                return reported;
             }
             let sets_sum = report.clobber && claim.item.price.sums();
             let recorded = if sets_sum {

@@ -146,7 +146,7 @@ impl Domain {
         for attempt in 1..=ATTEMPTS {
             let mut send = self.billing().report_event(event);
             if attempt == 1 {
-                send = send.key(format!("event:{}", event.identifier));
+                send = send.key(event_key(event.identifier));
             }
             match send.send_once().await {
                 Ok(answer) => return Ok(!answer.replayed),
@@ -159,6 +159,11 @@ impl Domain {
             }
         }
         Err(Error::OutcomeUnknown("Stripe failed while it was recorded").into())
+    }
+
+    /// Whether an event was sent, also if the org does not have the feature any more.
+    pub(super) async fn is_event_sent(&self, identifier: &str) -> Result<bool, Failure> {
+        Ok(self.billing().is_event_sent(event_key(identifier)).await?)
     }
 
     /// What was used of each item in the running period, and of each feature on removed items.
@@ -264,6 +269,11 @@ impl Domain {
         }
         Ok(shown)
     }
+}
+
+/// The idempotency key of an event.
+fn event_key(identifier: &str) -> String {
+    format!("event:{identifier}")
 }
 
 /// Checks that the report needs no ledger.

@@ -7,7 +7,7 @@ use stripe_sandbox::{Action, Rule, When};
 use tier::billing::WITH_METERS;
 use tier::domain::{Generation, GenerationSetting};
 
-use crate::harness::{DAY, Settings, TestApp};
+use crate::harness::{Answer, DAY, Settings, TestApp};
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
@@ -146,16 +146,18 @@ async fn usage_is_counted_and_billed() {
     assert_eq!(bills.len(), 2);
 }
 
+/// A report under the key `k`.
+async fn send(app: &TestApp, n: i64) -> Answer {
+    let body = json!({ "org": "org:a", "feature": "feature:x", "n": n });
+    let call = app.request(axum::http::Method::POST, "/v1/report");
+    let call = call.header("idempotency-key", "k").body(body.to_string());
+    call.send().await
+}
+
 #[tokio::test]
 async fn a_key_counts_once_also_after_a_change_of_plan() {
     let app = app().await;
     app.subscribe("org:a", &["plan:a@1"]).await;
-    let send = async |app: &TestApp, n: i64| {
-        let body = json!({ "org": "org:a", "feature": "feature:x", "n": n });
-        let call = app.request(axum::http::Method::POST, "/v1/report");
-        let call = call.header("idempotency-key", "k").body(body.to_string());
-        call.send().await
-    };
     send(&app, 3).await.ok();
     send(&app, 3).await.ok();
     // Another process knows nothing of it.
@@ -166,6 +168,28 @@ async fn a_key_counts_once_also_after_a_change_of_plan() {
     assert_eq!(used(&app.limits("org:a").await)[2], ("feature:x", 3));
     app.report("org:a", "feature:x", 1).await;
     assert_eq!(used(&app.limits("org:a").await)[2], ("feature:x", 4));
+    // What was counted stays counted when the org does not have the feature any more.
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    send(&app.twin(), 3).await.ok();
+    send(&app.twin(), 4).await.fails(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn a_key_whose_event_was_not_sent_counts_nothing_without_the_feature() {
+    let app = app().await;
+    app.subscribe("org:a", &["plan:a@1"]).await;
+    let away = Rule::new("POST", "/v1/billing/meter_events", Action::Drop);
+    app.sandbox().add_fault(away);
+    assert_ne!(send(&app, 3).await.status, 200);
+    app.sandbox().clear_faults();
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    for server in [app.twin(), app.twin()] {
+        send(&server, 3).await.fails(400, "feature_not_found");
+    }
+    app.advance(MINUTE);
+    app.subscribe("org:a", &["plan:a@1"]).await;
+    let limits = app.limits("org:a").await;
+    assert_eq!(used(&limits)[4], ("feature:x", 0));
 }
 
 #[tokio::test]
