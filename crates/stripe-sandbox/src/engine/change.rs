@@ -122,14 +122,9 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
             if let Some(cut) = cut {
                 shorten(ctx, position, cut, change.prorate, at);
             }
-            // At a period's end, flexible billing has one invoice for all.
-            let consolidates = ctx
-                .account
-                .subscription(position)
-                .billing_mode
-                .is_flexible()
-                && at >= ctx.account.subscription(position).period.1;
-            if change.prorate == Prorate::Invoice && !consolidates {
+            // At a period's end, the invoice of the renewal has all lines.
+            let renews = at >= ctx.account.subscription(position).period.1;
+            if change.prorate == Prorate::Invoice && !renews {
                 let closed = (ctx.account.subscription(position).period.0, at);
                 let drafts = immediate_lines(ctx.account, position, &pairs, at);
                 issue(ctx, position, drafts, Reason::Update, closed, at);

@@ -226,6 +226,29 @@ async fn at_a_periods_end_flexible_has_one_invoice() {
 }
 
 #[tokio::test]
+async fn what_a_phase_adds_at_a_periods_end_is_on_the_invoice_of_the_renewal() {
+    for (mode, expected) in [
+        (CLASSIC, vec![(1, 300), (1, 1000), (0, 0)]),
+        (FLEXIBLE, vec![(1, 300), (1, 1000)]),
+    ] {
+        let metered = Metered::new().await;
+        let base = metered.world.price("unit_amount=1000").await;
+        let price = metered.price("unit_amount=5").await;
+        let form = format!(
+            "{mode}&phases[0][items][0][price]={base}&phases[0][end_date]={MAY}\
+             &phases[1][items][0][price]={base}&phases[1][items][1][price]={price}\
+             &phases[1][proration_behavior]=always_invoice"
+        );
+        metered.world.schedule(&metered.customer, &form).await;
+        let item = format!("customer={}&currency=usd&amount=300", metered.customer);
+        metered.world.api.post("/v1/invoiceitems", &item).await.ok();
+        metered.world.advance_to(MAY).await;
+        let billed = metered.billed().await;
+        assert_eq!(billed, [expected, vec![(1, 1000)]], "{mode}");
+    }
+}
+
+#[tokio::test]
 async fn the_anchor_moves_by_itself_in_classic_only() {
     for (mode, anchor, invoices) in [(CLASSIC, MIDDLE, 2), (FLEXIBLE, APRIL, 1)] {
         let metered = Metered::new().await;
