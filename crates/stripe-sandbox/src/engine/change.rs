@@ -115,7 +115,12 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
     ctx.account.subscription_mut(position).every = every;
     let anchor = match effect {
         Effect::MoveTrial(end) => {
-            move_trial(ctx.account.subscription_mut(position), end, at);
+            // In classic billing, Stripe makes either no invoice then, or one of all items. The sandbox makes none.
+            let subscription = ctx.account.subscription_mut(position);
+            move_trial(subscription, end, at);
+            if subscription.billing_mode.is_flexible() {
+                invoice_change(ctx, position, change, &pairs, at);
+            }
             None
         }
         Effect::Keep { cut } => {
@@ -123,11 +128,8 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
                 shorten(ctx, position, cut, change.prorate, at);
             }
             // At a period's end, the invoice of the renewal has all lines.
-            let renews = at >= ctx.account.subscription(position).period.1;
-            if change.prorate == Prorate::Invoice && !renews {
-                let closed = (ctx.account.subscription(position).period.0, at);
-                let drafts = immediate_lines(ctx.account, position, &pairs, at);
-                issue(ctx, position, drafts, Reason::Update, closed, at);
+            if at < ctx.account.subscription(position).period.1 {
+                invoice_change(ctx, position, change, &pairs, at);
             }
             None
         }
@@ -146,6 +148,21 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
         renewal::restart(ctx, position, at, anchor, only);
     }
     timeline::reindex(ctx.account, position);
+}
+
+/// Makes the invoice of a change when the period goes on, if the change is to be invoiced at once.
+fn invoice_change(
+    ctx: &mut Ctx<'_>,
+    position: u32,
+    change: &Change<'_>,
+    pairs: &[Option<usize>],
+    at: i64,
+) {
+    if change.prorate == Prorate::Invoice {
+        let closed = (ctx.account.subscription(position).period.0, at);
+        let drafts = immediate_lines(ctx.account, position, pairs, at);
+        issue(ctx, position, drafts, Reason::Update, closed, at);
+    }
 }
 
 /// The lines of an immediate invoice when the period goes on: all pending items, and in classic billing a line of

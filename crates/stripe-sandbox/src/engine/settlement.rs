@@ -31,9 +31,6 @@ pub(crate) fn of_change(
     if !subscription.billing_mode.is_flexible() || within && change.prorate == Prorate::Never {
         return Vec::new();
     }
-    if subscription.in_trial() {
-        return free_lines(account, subscription, change, pairs, at);
-    }
     let items = subscription.items.iter().enumerate();
     let ended = items.filter(|(index, item)| {
         let spec = pairs.iter().position(|pair| *pair == Some(*index));
@@ -54,7 +51,8 @@ pub(crate) fn of_change(
             }
         })
     });
-    settled.collect()
+    let free = free_lines(account, subscription, change, pairs, at);
+    settled.chain(free).collect()
 }
 
 /// Until when a metered item that ends at `at` counts: everything that is known, unless another item goes on counting
@@ -83,7 +81,8 @@ fn free_lines(
     pairs: &[Option<usize>],
     at: i64,
 ) -> Vec<Settled> {
-    let Some(end) = change.trial_end.filter(|end| at < *end) else {
+    let is_in_trial = subscription.in_trial();
+    let Some(end) = change.trial_end.filter(|end| is_in_trial && at < *end) else {
         return Vec::new();
     };
     let specs = change.specs.iter().zip(pairs);

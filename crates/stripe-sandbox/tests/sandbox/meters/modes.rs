@@ -371,6 +371,46 @@ async fn a_change_in_a_trial_has_lines_in_flexible() {
 }
 
 #[tokio::test]
+async fn a_change_in_a_trial_is_invoiced_at_once_in_flexible() {
+    for (mode, expected) in [
+        (CLASSIC, vec![vec![(1, 0), (0, 0)]]),
+        (FLEXIBLE, vec![vec![(3, 0)], vec![(1, 0)]]),
+    ] {
+        let metered = Metered::new().await;
+        let base = metered.world.price("unit_amount=1000").await;
+        let price = metered.price("unit_amount=5").await;
+        let form = format!("{mode}&trial_period_days=20");
+        let (subscription, items) = metered.subscribe(&[&base, &price], &form).await;
+        metered.world.advance_to(APRIL + DAY).await;
+        let form = format!(
+            "items[0][id]={}&items[0][quantity]=3&proration_behavior=always_invoice",
+            items[0]
+        );
+        metered.world.update(&subscription, &form).await;
+        assert_eq!(metered.billed().await, expected, "{mode}");
+    }
+}
+
+#[tokio::test]
+async fn usage_of_a_price_that_ends_in_a_trial_has_a_free_line_in_flexible() {
+    for (mode, expected) in [
+        (CLASSIC, vec![]),
+        (FLEXIBLE, vec![("Free trial for 7 × Name".to_owned(), 0)]),
+    ] {
+        let metered = Metered::new().await;
+        let before = metered.price("unit_amount=5").await;
+        let after = metered.price("unit_amount=9").await;
+        let form = format!("{mode}&trial_period_days=20");
+        let (subscription, items) = metered.subscribe(&[&before], &form).await;
+        metered.report("7").await;
+        metered.world.advance_to(APRIL + DAY).await;
+        let form = format!("items[0][id]={}&items[0][price]={after}", items[0]);
+        metered.world.update(&subscription, &form).await;
+        assert_eq!(pending(&metered).await, expected, "{mode}");
+    }
+}
+
+#[tokio::test]
 async fn pending_items_are_on_every_invoice_of_flexible() {
     for (mode, expected) in [
         (CLASSIC, vec![(1, -500), (1, 1000)]),
