@@ -6,7 +6,7 @@
 
 use super::sums::applicable;
 use super::{catalog, pending_items};
-use crate::money::discount::Off;
+use crate::money::discount::{Off, spread};
 use crate::money::lines::{Kind, Line, Proration as Share};
 use crate::resource::coupon::Duration;
 use crate::resource::discount::Discount;
@@ -88,7 +88,9 @@ impl<'a> ProrationContext<'a> {
         specs: &[ItemSpec],
         pairs: &[Option<usize>],
     ) -> impl Iterator<Item = Proration> {
-        specs.iter().zip(pairs).filter_map(|(spec, pair)| {
+        let offs = self.charges_off(specs).into_iter();
+        let specs = specs.iter().zip(pairs).zip(offs);
+        specs.filter_map(|((spec, pair), off)| {
             let item = pair.map(|index| &self.subscription.items[index]);
             if item.is_some_and(|item| spec.sells(item)) {
                 return None;
@@ -97,9 +99,29 @@ impl<'a> ProrationContext<'a> {
                 item: item.map(|item| item.id.clone()),
                 price: spec.price.clone(),
                 kind: Kind::Charge,
-                line: self.line(&spec.price, spec.quantity?, Kind::Charge),
+                line: self.line(&spec.price, spec.quantity?, Kind::Charge, off),
             })
         })
+    }
+
+    /// The discount of each item's charge. Flexible billing distributes an amount in proportion to what the licensed
+    /// items cost; in classic billing each item has the whole.
+    fn charges_off(&self, specs: &[ItemSpec]) -> Vec<Option<Off>> {
+        let is_flexible = self.subscription.billing_mode.is_flexible();
+        let Some(off @ Off::Amount(_)) = self.charges.filter(|_| is_flexible) else {
+            return vec![self.charges; specs.len()];
+        };
+        let cost = |spec: &ItemSpec| {
+            let priced = catalog::priced(self.account, &spec.price);
+            (
+                spec.quantity
+                    .map_or(0, |quantity| priced.scheme.amount(quantity)),
+                true,
+            )
+        };
+        let costs: Vec<(i64, bool)> = specs.iter().map(cost).collect();
+        let parts = spread(off, &costs).into_iter();
+        parts.map(|part| Some(Off::Amount(part))).collect()
     }
 
     /// The credits for an item: in flexible billing one for each debit, of what was debited.
@@ -128,15 +150,11 @@ impl<'a> ProrationContext<'a> {
             item: Some(item.id.clone()),
             price: item.price.clone(),
             kind: Kind::Credit,
-            line: self.line(&item.price, item.quantity?, Kind::Credit),
+            line: self.line(&item.price, item.quantity?, Kind::Credit, self.credits),
         })
     }
 
-    fn line(&self, price: &str, quantity: i64, kind: Kind) -> Line {
-        let off = match kind {
-            Kind::Credit => self.credits,
-            Kind::Charge => self.charges,
-        };
+    fn line(&self, price: &str, quantity: i64, kind: Kind, off: Option<Off>) -> Line {
         catalog::priced(self.account, price).prorated(&Share {
             kind,
             quantity,

@@ -81,6 +81,23 @@ async fn a_credit_is_of_what_was_paid_after_discounts() {
 }
 
 #[tokio::test]
+async fn an_amount_off_is_distributed_over_the_items_in_flexible() {
+    // 1500 of 10 and 20 before, and of 20 and 20 after: a third, and a half.
+    for (mode, credit, charge) in [(CLASSIC, 0, 250), (FLEXIBLE, -250, 625)] {
+        let metered = Metered::new().await;
+        let ten = metered.world.price("unit_amount=1000").await;
+        let twenty = metered.world.price("unit_amount=2000").await;
+        let coupon = metered.world.coupon("amount_off=1500&currency=usd").await;
+        let form = format!("{mode}&discounts[0][coupon]={coupon}");
+        let (subscription, items) = metered.subscribe(&[&ten, &twenty], &form).await;
+        metered.world.advance_to(MIDDLE).await;
+        let form = format!("items[0][id]={}&items[0][quantity]=2", items[0]);
+        metered.world.update(&subscription, &form).await;
+        assert_eq!(amounts(&metered).await, [charge, credit], "{mode}");
+    }
+}
+
+#[tokio::test]
 async fn a_new_period_is_a_new_debit() {
     let metered = Metered::new().await;
     let price = metered.world.price("unit_amount=3100").await;
