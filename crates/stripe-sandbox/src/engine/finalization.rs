@@ -24,7 +24,7 @@ const UNTIL_LOST: i64 = 3;
 /// configured time; others are finalized and collected at once.
 pub(crate) fn begin(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
     let id = invoice.id.clone();
-    if let Some(discount) = &invoice.discount {
+    for discount in invoice.discounts() {
         ctx.account
             .billing
             .discounts

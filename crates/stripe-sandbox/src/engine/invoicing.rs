@@ -65,7 +65,9 @@ fn enter(
         .billing
         .invoice_items
         .invoiced(taken, &invoice.id);
-    let discounted = invoice.discounted() > 0;
+    let subscription = ctx.account.subscription(position);
+    let own = subscription.discount.as_ref();
+    let discounted = own.is_some_and(|own| invoice.taken_by(own) > 0);
     let subscription = ctx.account.subscription_mut(position);
     subscription.latest_invoice = Some(invoice.id.clone());
     let in_advance = |line: &InvoiceLine| {

@@ -185,6 +185,7 @@ fn before_first_period(id: Id, new: NewSubscription, every: Every, at: i64) -> S
         metadata: new.metadata,
         discount: None,
         charged_with: None,
+        ended_discount: None,
         automatic_tax: new.automatic_tax,
         latest_invoice: None,
         due: None,

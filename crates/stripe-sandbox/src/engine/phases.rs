@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::change::{self, Cancellation, Change};
 use super::discounts::record_change;
 use super::new_subscription::{self, FirstPayment, NewSubscription};
+use super::sums::applicable;
 use super::{added_items, timeline};
 use crate::params::metadata::{Changes, Metadata};
 use crate::resource::coupon::Coupon;
@@ -219,6 +220,9 @@ pub(crate) fn enter(
         change::bill_removed_usage(ctx, subscription, &phase.items, at);
     }
     if !same {
+        if cause == Cause::Transition && is_flexible {
+            keep_for_usage(ctx.account, subscription, at);
+        }
         discount(
             ctx,
             subscription,
@@ -255,6 +259,15 @@ pub(crate) fn enter(
         anchored: cause == Cause::Transition && anchored,
     };
     change::apply(ctx, subscription, &change, at);
+}
+
+/// Keeps the discount of a phase that ends with its period, for the usage on the invoice of the renewal.
+fn keep_for_usage(account: &mut Account, subscription: u32, at: i64) {
+    let held = account.subscription(subscription);
+    if held.period.1 <= at {
+        let over = applicable(account, held, at);
+        account.subscription_mut(subscription).ended_discount = Some((at, over));
+    }
 }
 
 /// Replaces the subscription's discount by one of `coupon`, or removes it.

@@ -55,6 +55,7 @@ fn roll(
     let drafts = drafts::closing(ctx.account, subscription, at, Next::Period(next), only);
     enter(ctx.account.subscription_mut(position), next);
     issue(ctx, position, drafts, reason, closed, at);
+    ctx.account.subscription_mut(position).ended_discount = None;
     timeline::reindex(ctx.account, position);
 }
 

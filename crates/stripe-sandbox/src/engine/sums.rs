@@ -5,7 +5,7 @@ use super::drafts::Draft;
 use crate::money::charge_amount;
 use crate::money::discount::spread;
 use crate::resource::discount::Discount;
-use crate::resource::invoice::{Invoice, InvoiceLine, Reason, TaxStatus};
+use crate::resource::invoice::{Invoice, InvoiceLine, Reason, TaxStatus, UsageDiscount};
 use crate::resource::subscription::Subscription;
 use crate::store::account::Account;
 use crate::store::ids::Id;
@@ -27,13 +27,15 @@ pub(crate) fn compose(
         invoice_item: draft.invoice_item,
         discount: 0,
     });
+    let lines: Vec<InvoiceLine> = lines.collect();
     let customer = subscription.customer.clone();
     let holder = account.customers.get(&customer);
     let mut invoice = Invoice {
         subscription: Some(subscription.id.clone()),
         clock: subscription.clock.clone(),
-        lines: lines.collect(),
         discount: applicable(account, subscription, at),
+        usage_discount: usage_discount(account, subscription, &lines, at),
+        lines,
         advances: true,
         automatic_tax: holder
             .filter(|_| subscription.automatic_tax)
@@ -49,11 +51,34 @@ pub(crate) fn compose(
 pub(crate) fn recompute(account: &Account, invoice: &mut Invoice) {
     let amount = |line: &InvoiceLine| (line.line.amount, line.line.discountable);
     let amounts: Vec<(i64, bool)> = invoice.lines.iter().map(amount).collect();
-    let parts = taken_off(invoice.discount.as_ref(), &amounts);
+    let parts = match &invoice.usage_discount {
+        None => taken_off(invoice.discount.as_ref(), &amounts),
+        Some(usage) => {
+            let is_usage = |index: usize| usage.applies_to(&invoice.lines[index]);
+            let of_usage = taken_off(usage.discount.as_ref(), &only(&amounts, is_usage));
+            // What is left after that discount.
+            let left = amounts.iter().zip(&of_usage);
+            let left: Vec<_> = left
+                .map(|((amount, discountable), part)| (amount - part, *discountable))
+                .collect();
+            let others = only(&left, |index| !is_usage(index));
+            let of_others = taken_off(invoice.discount.as_ref(), &others);
+            let both = of_usage.into_iter().zip(of_others);
+            both.map(|(usage, other)| usage + other).collect()
+        }
+    };
     for (line, part) in invoice.lines.iter_mut().zip(parts) {
         line.discount = part;
     }
     sum_up(account, invoice);
+}
+
+/// The amounts, of which only some are discountable.
+fn only(amounts: &[(i64, bool)], some: impl Fn(usize) -> bool) -> Vec<(i64, bool)> {
+    let amounts = amounts.iter().enumerate();
+    let only =
+        amounts.map(|(index, (amount, discountable))| (*amount, *discountable && some(index)));
+    only.collect()
 }
 
 fn sum_up(account: &Account, invoice: &mut Invoice) {
@@ -77,6 +102,23 @@ fn sum_up(account: &Account, invoice: &mut Invoice) {
 fn taken_off(discount: Option<&Discount>, amounts: &[(i64, bool)]) -> Vec<i64> {
     let off = discount.map(|discount| catalog::off(&discount.coupon));
     off.map_or_else(|| vec![0; amounts.len()], |off| spread(off, amounts))
+}
+
+/// The discount of usage on an invoice at `at`, if a phase that begins then has another discount.
+fn usage_discount(
+    account: &Account,
+    subscription: &Subscription,
+    lines: &[InvoiceLine],
+    at: i64,
+) -> Option<UsageDiscount> {
+    let ended = subscription.ended_discount.as_ref();
+    let (_, discount) = ended.filter(|(end, _)| *end == at)?;
+    let prices = lines.iter().filter_map(|line| line.price.as_ref());
+    let metered = prices.filter(|price| catalog::meter(account, price).is_some());
+    Some(UsageDiscount {
+        discount: discount.clone(),
+        prices: metered.cloned().collect(),
+    })
 }
 
 /// The discount of an invoice at `at`: the subscription's, else the customer's.

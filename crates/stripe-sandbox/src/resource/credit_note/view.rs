@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{CreditNote, Line, Payout};
+use crate::resource::discount::Discount;
 use crate::resource::json::nested;
 use crate::resource::price::view::amounts;
 use crate::store::account::Account;
@@ -34,7 +35,7 @@ pub(crate) fn note(account: &Account, note: &CreditNote) -> Value {
         "customer": &*note.customer,
         "customer_balance_transaction": note.balance_transaction.as_deref(),
         "discount_amount": note.discounted(),
-        "discount_amounts": discounts(account, note, note.discounted()),
+        "discount_amounts": discounts(account, note, &note.lines),
         "invoice": &*note.invoice,
         "lines": lines,
         "livemode": false,
@@ -57,13 +58,20 @@ pub(crate) fn note(account: &Account, note: &CreditNote) -> Value {
     })
 }
 
-/// The credited part of the invoice's discount.
-fn discounts(account: &Account, note: &CreditNote, amount: i64) -> Value {
+/// The credited part of the invoice's discounts, for some lines.
+fn discounts(account: &Account, note: &CreditNote, lines: &[Line]) -> Value {
     let invoice = account.invoice(&note.invoice);
-    let discount = invoice.discount.as_ref().filter(|_| amount > 0);
-    let each = discount
-        .iter()
-        .map(|discount| json!({"amount": amount, "discount": &*discount.id}));
+    let has = |line: &Line, discount: &Discount| {
+        let mut lines = invoice.lines.iter();
+        let of = lines.find(|of| line.of.as_ref() == Some(&of.id));
+        let own = of.and_then(|of| invoice.discount_of(of));
+        own.is_some_and(|own| own.id == discount.id)
+    };
+    let each = invoice.discounts().filter_map(|discount| {
+        let lines = lines.iter().filter(|line| has(line, discount));
+        let amount: i64 = lines.map(|line| line.discount).sum();
+        (amount > 0).then(|| json!({"amount": amount, "discount": &*discount.id}))
+    });
     each.collect()
 }
 
@@ -76,7 +84,10 @@ pub(super) fn line(account: &Account, note: &CreditNote, line: &Line) -> Value {
         ("amount_excluding_tax", json!(line.amount - line.discount)),
         ("description", json!(line.description)),
         ("discount_amount", json!(line.discount)),
-        ("discount_amounts", discounts(account, note, line.discount)),
+        (
+            "discount_amounts",
+            discounts(account, note, std::slice::from_ref(line)),
+        ),
         ("livemode", json!(false)),
         ("quantity", json!(line.quantity)),
         ("tax_amounts", json!([])),

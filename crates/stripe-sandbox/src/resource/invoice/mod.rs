@@ -76,6 +76,22 @@ pub(crate) struct InvoiceLine {
     pub(crate) discount: i64,
 }
 
+/// The discount of usage, if the period that is invoiced had another one than the next has.
+#[derive(Clone, Debug)]
+pub(crate) struct UsageDiscount {
+    pub(crate) discount: Option<Discount>,
+    /// The metered prices.
+    pub(crate) prices: Vec<Id>,
+}
+
+impl UsageDiscount {
+    pub(crate) fn applies_to(&self, line: &InvoiceLine) -> bool {
+        line.price
+            .as_ref()
+            .is_some_and(|price| self.prices.contains(price))
+    }
+}
+
 /// The amounts of credit notes, in cents.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Credited {
@@ -148,6 +164,7 @@ pub(crate) struct Invoice {
     pub(crate) period: (i64, i64),
     pub(crate) lines: Vec<InvoiceLine>,
     pub(crate) discount: Option<Discount>,
+    pub(crate) usage_discount: Option<UsageDiscount>,
     pub(crate) subtotal: i64,
     pub(crate) total: i64,
     pub(crate) starting_balance: i64,
@@ -199,6 +216,7 @@ impl Invoice {
             period: (at, at),
             lines: Vec::new(),
             discount: None,
+            usage_discount: None,
             subtotal: 0,
             total: 0,
             starting_balance: 0,
@@ -231,7 +249,32 @@ impl Invoice {
         matches!(self.status, Status::Open | Status::Uncollectible)
     }
 
-    /// The total discount, in cents.
+    /// The discount that a line has, if it is discountable.
+    pub(crate) fn discount_of(&self, line: &InvoiceLine) -> Option<&Discount> {
+        match &self.usage_discount {
+            Some(usage) if usage.applies_to(line) => usage.discount.as_ref(),
+            _ => self.discount.as_ref(),
+        }
+    }
+
+    /// All discounts.
+    pub(crate) fn discounts(&self) -> impl Iterator<Item = &Discount> {
+        let usage = self.usage_discount.as_ref();
+        let usage = usage.and_then(|usage| usage.discount.as_ref());
+        self.discount.iter().chain(usage)
+    }
+
+    /// The total of a discount, in cents.
+    pub(crate) fn taken_by(&self, discount: &Discount) -> i64 {
+        let lines = self.lines.iter();
+        let has = |line: &&InvoiceLine| {
+            let own = self.discount_of(line);
+            own.is_some_and(|own| own.id == discount.id)
+        };
+        lines.filter(has).map(|line| line.discount).sum()
+    }
+
+    /// The total of all discounts, in cents.
     pub(crate) fn discounted(&self) -> i64 {
         self.lines.iter().map(|line| line.discount).sum()
     }

@@ -85,10 +85,9 @@ fn details(invoice: &Invoice) -> Value {
 }
 
 fn sums(invoice: &Invoice) -> Value {
-    let discounted = invoice
-        .discount
-        .as_ref()
-        .map(|discount| json!([{"amount": invoice.discounted(), "discount": &*discount.id}]));
+    let discounted = invoice.discounts();
+    let discounted = discounted
+        .map(|discount| json!({"amount": invoice.taken_by(discount), "discount": &*discount.id}));
     let paid = invoice.amount_paid();
     json!({
         "amount_due": invoice.amount_due,
@@ -97,7 +96,7 @@ fn sums(invoice: &Invoice) -> Value {
         "amount_shipping": 0,
         "currency": invoice.currency.as_str(),
         "discount": invoice.discount.as_ref().map(|discount| discount.to_json(invoice.created)),
-        "discounts": invoice.discount.iter().map(|discount| &*discount.id).collect::<Vec<_>>(),
+        "discounts": invoice.discounts().map(|discount| &*discount.id).collect::<Vec<_>>(),
         "ending_balance": invoice.finalized_at.map(|_| invoice.ending_balance),
         "post_payment_credit_notes_amount": invoice.credited.after_payment,
         "pre_payment_credit_notes_amount": invoice.credited.before_payment,
@@ -106,7 +105,7 @@ fn sums(invoice: &Invoice) -> Value {
         "subtotal_excluding_tax": invoice.subtotal,
         "tax": (invoice.automatic_tax == Some(TaxStatus::Complete)).then_some(0),
         "total": invoice.total,
-        "total_discount_amounts": discounted.unwrap_or_else(|| json!([])),
+        "total_discount_amounts": discounted.collect::<Vec<_>>(),
         "total_excluding_tax": invoice.total,
         "total_tax_amounts": [],
     })
@@ -183,7 +182,7 @@ pub(crate) fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> 
     let credited = origin.and_then(|origin| Some(origin.credited.as_ref()?.to_json()));
     let metadata = origin.map_or_else(|| json!({}), |origin| origin.metadata.to_json());
     let discounts: Vec<Value> = invoice
-        .discount
+        .discount_of(line)
         .iter()
         .filter(|_| line.line.discountable)
         .map(|discount| json!({"amount": line.discount, "discount": &*discount.id}))

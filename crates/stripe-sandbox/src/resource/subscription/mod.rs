@@ -162,6 +162,9 @@ pub(crate) struct Subscription {
     pub(crate) discount: Option<Discount>,
     /// The discount of the running period's charges, until a request changes the discounts.
     pub(crate) charged_with: Option<Discount>,
+    /// In flexible billing, the discount of a phase that ended with its period, at this time. The usage of the period
+    /// still has it.
+    pub(crate) ended_discount: Option<(i64, Option<Discount>)>,
     pub(crate) automatic_tax: bool,
     pub(crate) latest_invoice: Option<Id>,
     /// The time of its entry in the timeline.

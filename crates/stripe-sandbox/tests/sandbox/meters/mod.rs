@@ -4,6 +4,7 @@ mod billing;
 mod catalogue;
 mod events;
 mod modes;
+mod phases;
 mod previews;
 mod prorations;
 

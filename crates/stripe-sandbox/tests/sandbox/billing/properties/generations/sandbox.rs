@@ -63,10 +63,8 @@ impl Run {
                 run.world.subscribe(&run.customer, &form).await.0
             }
             Some(next) => {
-                let coupon = [
-                    run.coupon("phases[0]", story.coupon).await,
-                    run.coupon("phases[1]", story.coupon).await,
-                ];
+                let coupon = run.coupon("phases[0]", story.coupon).await;
+                let coupon = [coupon.clone(), coupon.replace("phases[0]", "phases[1]")];
                 let form = format!(
                     "{}{}{}{}&phases[0][end_date]={}&phases[1][proration_behavior]={}{}",
                     run.items("phases[0]", story.seats, &story.metered),
