@@ -1,159 +1,67 @@
-//! What the sandbox bills for a story.
+//! What the sandbox bills in a case.
 
 use serde_json::Value;
 
 use super::super::super::{DAY, World, number};
+use super::case::{Act, Behavior, Case, Change, HOUR, METERS, Mode, Phase};
+use super::catalogue::Catalogue;
 use super::model::Invoice;
-use super::story::{Act, Behavior, Change, Coupon, Formula, METERED, METERS, Mode, SEAT, Story};
-use crate::meters::{APRIL, meter};
+use crate::meters::APRIL;
 use crate::versions;
 
-const HOUR: i64 = 3600;
-
-/// A subscription in the sandbox, with the ids of what it sells.
-struct Run {
+/// A subscription in the sandbox.
+struct Subscription {
     world: World,
     mode: Mode,
     customer: String,
-    seat: String,
-    metered: Vec<String>,
-    /// The path of the subscription.
+    catalogue: Catalogue,
     path: String,
 }
 
-/// The invoices of a story, oldest first, and the amounts that no invoice has taken. The clock is advanced in `steps`
+/// The invoices of a case, oldest first, and the amounts that no invoice has taken. The clock is advanced in `steps`
 /// between the acts, and at last to `end`.
-pub(super) async fn billed(story: &Story, steps: i64, end: i64) -> (Vec<Invoice>, Vec<i64>) {
-    let run = Run::start(story).await;
+pub(super) async fn billed(case: &Case, steps: i64, end: i64) -> (Vec<Invoice>, Vec<i64>) {
+    let subscription = Subscription::create(case).await;
     let mut now = APRIL;
-    for (hours, act) in &story.acts {
-        now = run.pass(now, now + hours * HOUR, steps).await;
-        run.act(*act).await;
+    for (hours, act) in &case.acts {
+        now = subscription.pass(now, now + hours * HOUR, steps).await;
+        subscription.act(*act).await;
     }
-    run.pass(now, end, steps).await;
-    (run.invoices().await, run.pending().await)
+    subscription.pass(now, end, steps).await;
+    (subscription.invoices().await, subscription.pending().await)
 }
 
-impl Run {
-    async fn start(story: &Story) -> Self {
-        let mode = story.mode;
+impl Subscription {
+    async fn create(case: &Case) -> Self {
+        let mode = case.mode;
         let world = match mode {
             Mode::Records => World::at(APRIL).await,
             Mode::ClassicMeters | Mode::FlexibleMeters => versions::world(APRIL).await,
         };
         let customer = world.customer().await;
-        let mut run = Self {
-            seat: world.price(&format!("unit_amount={SEAT}")).await,
-            metered: Vec::new(),
-            path: String::new(),
-            world,
-            mode,
-            customer,
-        };
-        run.make_prices().await;
-        let id = match &story.next {
+        let catalogue = Catalogue::create(&world, mode).await;
+        let id = match &case.next {
             None => {
                 let form = format!(
                     "{}{}{}&trial_period_days={}",
-                    run.items("", story.seats, &story.metered),
-                    run.coupon("", story.coupon).await,
-                    run.billing_mode(),
-                    story.trial
+                    catalogue.items("", case.seats, &case.metered),
+                    catalogue.coupon(&world, "", case.coupon).await,
+                    catalogue.billing_mode(),
+                    case.trial
                 );
-                run.world.subscribe(&run.customer, &form).await.0
+                world.subscribe(&customer, &form).await.0
             }
             Some(next) => {
-                let coupon = run.coupon("phases[0]", story.coupon).await;
-                let coupon = [coupon.clone(), coupon.replace("phases[0]", "phases[1]")];
-                let form = format!(
-                    "{}{}{}{}&phases[0][end_date]={}&phases[1][proration_behavior]={}{}",
-                    run.items("phases[0]", story.seats, &story.metered),
-                    run.items("phases[1]", next.seats, &next.metered),
-                    coupon[0],
-                    coupon[1],
-                    APRIL + next.day * DAY,
-                    next.behavior.as_str(),
-                    run.billing_mode(),
-                );
-                run.world.schedule(&run.customer, &form).await
+                let form = scheduled(&world, &catalogue, case, next).await;
+                world.schedule(&customer, &form).await
             }
         };
-        run.path = format!("/v1/subscriptions/{id}");
-        run
-    }
-
-    async fn make_prices(&mut self) {
-        let mut meters = Vec::new();
-        for (name, formula) in METERS {
-            meters.push(match (self.mode, formula) {
-                (Mode::Records, Formula::Sum) => "recurring[aggregate_usage]=sum".to_owned(),
-                (Mode::Records, Formula::Last) => {
-                    "recurring[aggregate_usage]=last_during_period".to_owned()
-                }
-                (_, formula) => {
-                    let formula = match formula {
-                        Formula::Sum => "sum",
-                        Formula::Last => "last",
-                    };
-                    format!(
-                        "recurring[meter]={}",
-                        meter(&self.world, name, formula).await
-                    )
-                }
-            });
-        }
-        for price in &METERED {
-            let form = format!("{}&{}", meters[price.meter], price.form);
-            self.metered.push(self.world.metered(&form).await);
-        }
-    }
-
-    /// The parameter of a new subscription or schedule.
-    fn billing_mode(&self) -> &'static str {
-        match self.mode {
-            Mode::Records => "",
-            Mode::ClassicMeters => "&billing_mode[type]=classic",
-            Mode::FlexibleMeters => "&billing_mode[type]=flexible",
-        }
-    }
-
-    /// The items of a new subscription or of a phase, which is named by `within`.
-    fn items(&self, within: &str, seats: i64, metered: &[usize]) -> String {
-        let key = |index: usize, field: &str| nested(within, &format!("items[{index}][{field}]"));
-        let metered = metered.iter().enumerate();
-        let metered = metered.map(|(index, price)| {
-            let key = key(index + 1, "price");
-            format!("&{key}={}", self.metered[*price])
-        });
-        let seat = format!(
-            "&{}={}&{}={seats}",
-            key(0, "price"),
-            self.seat,
-            key(0, "quantity")
-        );
-        std::iter::once(seat).chain(metered).collect()
-    }
-
-    /// The parameter for a coupon, or for none.
-    async fn coupon(&self, within: &str, coupon: Option<Coupon>) -> String {
-        let key = match self.mode {
-            Mode::Records => "coupon",
-            Mode::ClassicMeters | Mode::FlexibleMeters => "discounts",
-        };
-        let id = match coupon {
-            None => return format!("&{}=", nested(within, key)),
-            Some(Coupon::Percent(percent)) => {
-                self.world.coupon(&format!("percent_off={percent}")).await
-            }
-            Some(Coupon::Amount(cents)) => {
-                let form = format!("amount_off={cents}&currency=usd");
-                self.world.coupon(&form).await
-            }
-        };
-        let key = nested(within, key);
-        match self.mode {
-            Mode::Records => format!("&{key}={id}"),
-            Mode::ClassicMeters | Mode::FlexibleMeters => format!("&{key}[0][coupon]={id}"),
+        Self {
+            path: format!("/v1/subscriptions/{id}"),
+            world,
+            mode,
+            customer,
+            catalogue,
         }
     }
 
@@ -181,7 +89,7 @@ impl Run {
                 self.update(&subscription, seats, change, behavior).await;
             }
             Act::SetCoupon(coupon) => {
-                let form = self.coupon("", coupon).await;
+                let form = self.catalogue.coupon(&self.world, "", coupon).await;
                 api.post(&self.path, &form).await.ok();
             }
             Act::CancelAtPeriodEnd(cancels) => {
@@ -250,7 +158,7 @@ impl Run {
         let items = metered_items(subscription);
         let id = |index: usize| Some(&items.get(index % items.len().max(1))?.0);
         let unsold = |price: usize| {
-            let price = &self.metered[price];
+            let price = &self.catalogue.metered[price];
             items.iter().all(|(_, sold)| sold != price).then_some(price)
         };
         Some(match change {
@@ -273,12 +181,14 @@ impl Run {
     async fn invoices(&self) -> Vec<Invoice> {
         let mut invoices = Vec::new();
         for invoice in self.world.invoices(&self.customer).await.iter().rev() {
-            let id = invoice["id"].as_str().expect("an id");
-            let path = format!("/v1/invoices/{id}/lines?limit=100");
-            let amounts = amounts(&self.world.api.get(&path).await.ok());
+            let mut lines = invoice["lines"].clone();
+            if lines["has_more"] == true {
+                let path = format!("{}?limit=100", lines["url"].as_str().expect("a path"));
+                lines = self.world.api.get(&path).await.ok();
+            }
             invoices.push((
                 number(invoice, "created"),
-                amounts,
+                amounts(&lines),
                 number(invoice, "total"),
             ));
         }
@@ -294,12 +204,27 @@ impl Run {
     }
 }
 
-fn nested(within: &str, key: &str) -> String {
-    match (within, key.split_once('[')) {
-        ("", _) => key.to_owned(),
-        (_, None) => format!("{within}[{key}]"),
-        (_, Some((first, rest))) => format!("{within}[{first}][{rest}"),
+/// The parameters of a schedule with two phases.
+async fn scheduled(world: &World, catalogue: &Catalogue, case: &Case, next: &Phase) -> String {
+    let phases = [
+        ("phases[0]", case.seats, &case.metered, case.coupon),
+        ("phases[1]", next.seats, &next.metered, next.coupon),
+    ];
+    let mut form = vec![format!(
+        "phases[0][end_date]={}&phases[1][proration_behavior]={}{}",
+        APRIL + next.day * DAY,
+        next.behavior.as_str(),
+        catalogue.billing_mode()
+    )];
+    for (phase, seats, metered, coupon) in phases {
+        form.push(catalogue.items(phase, seats, metered));
+        form.push(catalogue.coupon(world, phase, coupon).await);
     }
+    if case.trial > 0 {
+        let end = APRIL + case.trial * DAY;
+        form.push(format!("&phases[0][trial_end]={end}"));
+    }
+    form.concat()
 }
 
 /// The amounts in a list of lines or invoice items, sorted.

@@ -13,6 +13,8 @@ pub(super) enum Mode {
     FlexibleMeters,
 }
 
+pub(super) const HOUR: i64 = 3600;
+
 /// How the usage of a period becomes one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Formula {
@@ -130,11 +132,13 @@ pub(super) struct Phase {
     pub(super) day: i64,
     pub(super) seats: i64,
     pub(super) metered: Vec<usize>,
+    pub(super) coupon: Option<Coupon>,
     pub(super) behavior: Behavior,
 }
 
+/// What one case of the property is about.
 #[derive(Clone, Debug)]
-pub(super) struct Story {
+pub(super) struct Case {
     pub(super) mode: Mode,
     pub(super) seats: i64,
     pub(super) metered: Vec<usize>,
@@ -160,24 +164,27 @@ fn coupon() -> impl Strategy<Value = Option<Coupon>> {
 }
 
 fn metered() -> impl Strategy<Value = Vec<usize>> {
-    prop::sample::subsequence(vec![0, 1, 2, 3], 0..3)
+    prop_oneof![
+        1 => Just(Vec::new()),
+        5 => prop::sample::subsequence(vec![0, 1, 2, 3], 1..4).prop_shuffle(),
+    ]
 }
 
 fn act() -> impl Strategy<Value = Act> {
     let change = prop_oneof![
-        (0_usize..4).prop_map(Change::Add),
-        (0_usize..4, 0_usize..4).prop_map(|(item, price)| Change::Price(item, price)),
-        (0_usize..4).prop_map(Change::Remove),
+        1 => (0_usize..4).prop_map(Change::Add),
+        2 => (0_usize..4, 0_usize..4).prop_map(|(item, price)| Change::Price(item, price)),
+        1 => (0_usize..4).prop_map(Change::Remove),
     ];
     let update = (
         prop::option::of(1_i64..5),
-        prop::option::of(change),
+        prop::option::weighted(0.8, change),
         behavior(),
     );
     prop_oneof![
-        8 => (0_usize..4, -20_i64..100).prop_map(|(which, value)| Act::Report(which, value)),
+        10 => (0_usize..4, -20_i64..100).prop_map(|(which, value)| Act::Report(which, value)),
         8 => update.prop_map(|(seats, change, behavior)| Act::Update(seats, change, behavior)),
-        2 => coupon().prop_map(Act::SetCoupon),
+        1 => coupon().prop_map(Act::SetCoupon),
         1 => any::<bool>().prop_map(Act::CancelAtPeriodEnd),
         1 => any::<(bool, bool)>().prop_map(|(invoice_now, prorate)| Act::Cancel {
             invoice_now,
@@ -186,39 +193,49 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-pub(super) fn story() -> impl Strategy<Value = Story> {
+fn phase() -> impl Strategy<Value = Phase> {
+    let sold = (1_i64..5, metered(), coupon());
+    // Often at the end of the first period.
+    let day = prop_oneof![1_i64..30, Just(30)];
+    (day, sold, behavior()).prop_map(|(day, (seats, metered, coupon), behavior)| Phase {
+        day,
+        seats,
+        metered,
+        coupon,
+        behavior,
+    })
+}
+
+pub(super) fn case() -> impl Strategy<Value = Case> {
     let mode = prop_oneof![
         Just(Mode::Records),
         Just(Mode::ClassicMeters),
         Just(Mode::FlexibleMeters),
     ];
-    let next = (1_i64..=30, 1_i64..5, metered(), behavior());
-    let next = next.prop_map(|(day, seats, metered, behavior)| Phase {
-        // Often at the end of the period.
-        day: if day > 20 { 30 } else { day },
-        seats,
-        metered,
-        behavior,
-    });
-    let next = prop_oneof![2 => Just(None), 1 => next.prop_map(Some)];
-    let trial = prop_oneof![2 => Just(0_i64), 1 => 1_i64..20];
-    // At most 10 × 200 hours, which is less than three months.
-    let acts = prop::collection::vec((1_i64..200, act()), 0..10);
-    let start = (1_i64..5, metered(), coupon());
-    (mode, start, trial, next, acts).prop_map(|(mode, start, trial, next, acts)| {
-        let (seats, metered, coupon) = start;
-        let scheduled = next.is_some();
-        // A schedule directs the end and the coupon, and a request may not cancel at the period's end.
-        let allowed =
-            |act: &Act| !scheduled || !matches!(act, Act::SetCoupon(_) | Act::CancelAtPeriodEnd(_));
-        Story {
+    let sold = (1_i64..5, metered(), coupon());
+    let trial = prop_oneof![3 => Just(0_i64), 1 => 1_i64..20];
+    let next = prop_oneof![2 => Just(None), 1 => phase().prop_map(Some)];
+    // At most 10 × 200 hours, which is less than three months. Whole days often end with a period.
+    let hours = prop_oneof![
+        (1_i64..200).boxed(),
+        (1_i64..9).prop_map(|days| days * 24).boxed()
+    ];
+    let acts = prop::collection::vec((hours, act()), 1..10);
+    (mode, sold, trial, next, acts).prop_map(|(mode, sold, trial, next, mut acts)| {
+        let (seats, metered, coupon) = sold;
+        if next.is_some() {
+            // The end of a subscription with a schedule cannot be changed by a request.
+            acts.retain(|(_, act)| !matches!(act, Act::CancelAtPeriodEnd(_)));
+        }
+        Case {
             mode,
             seats,
             metered,
             coupon,
-            trial: if scheduled { 0 } else { trial },
+            // A trial of the first phase ends with it or before.
+            trial: next.as_ref().map_or(trial, |next| trial.min(next.day)),
             next,
-            acts: acts.into_iter().filter(|(_, act)| allowed(act)).collect(),
+            acts,
         }
     })
 }
