@@ -1,6 +1,6 @@
 //! Replacing the items of a subscription.
 
-use super::catalog;
+use super::{catalog, settlement};
 use crate::money::usage::Records;
 use crate::resource::subscription_item::{Item, ItemSpec};
 use crate::store::account::Account;
@@ -41,6 +41,8 @@ pub(crate) fn replace_items(
     pairs: &[Option<usize>],
     at: i64,
 ) {
+    note_counted(ctx, position, specs, pairs, at);
+    let counted = ctx.account.subscription(position).counted.clone();
     let mut old: Vec<Option<Item>> =
         std::mem::take(&mut ctx.account.subscription_mut(position).items)
             .into_iter()
@@ -50,9 +52,10 @@ pub(crate) fn replace_items(
     for (spec, pair) in specs.iter().zip(pairs) {
         let kept = pair.and_then(|index| old[index].take());
         items.push(match kept {
-            Some(item) => keep(ctx.account, item, spec, at),
+            Some(item) => keep(ctx.account, item, spec, &counted, at),
             None => Item {
                 id: ctx.account.ids.next("si", 14),
+                since: since(ctx.account, spec, &counted, at),
                 ..item_of(spec, at)
             },
         });
@@ -66,9 +69,44 @@ pub(crate) fn replace_items(
     ctx.account.subscription_mut(position).items = items;
 }
 
+/// Notes until when the items that end now have counted.
+fn note_counted(
+    ctx: &mut Ctx<'_>,
+    position: u32,
+    specs: &[ItemSpec],
+    pairs: &[Option<usize>],
+    at: i64,
+) {
+    let subscription = ctx.account.subscription(position);
+    let ended = subscription
+        .items
+        .iter()
+        .enumerate()
+        .filter(|(index, item)| {
+            let mut kept = specs.iter().zip(pairs);
+            !kept.any(|(spec, pair)| *pair == Some(*index) && spec.price == item.price)
+        });
+    let counted = ended.filter_map(|(_, item)| {
+        let meter = catalog::meter(ctx.account, &item.price)?.clone();
+        let until = settlement::until(ctx.account, subscription, item, specs, at);
+        Some((meter, until))
+    });
+    let earlier = subscription.counted.iter().cloned();
+    let all = earlier.chain(counted).filter(|(_, until)| *until > at);
+    let all = all.collect();
+    ctx.account.subscription_mut(position).counted = all;
+}
+
+/// From when an item counts that gets its price now.
+fn since(account: &Account, spec: &ItemSpec, counted: &[(Id, i64)], at: i64) -> i64 {
+    let meter = catalog::meter(account, &spec.price);
+    let counted = counted.iter().filter(|(of, _)| Some(of) == meter);
+    counted.map(|(_, until)| *until).fold(at, i64::max)
+}
+
 /// The item as the spec describes it. Usage records belong to the item and move with it to another metered price. Meter
 /// events belong to the customer, and another price counts them from now on.
-fn keep(account: &Account, item: Item, spec: &ItemSpec, at: i64) -> Item {
+fn keep(account: &Account, item: Item, spec: &ItemSpec, counted: &[(Id, i64)], at: i64) -> Item {
     let metered = item.quantity.is_none() && spec.quantity.is_none();
     let by_meter = |price: &str| catalog::meter(account, price).is_some();
     let moves = if by_meter(&item.price) || by_meter(&spec.price) {
@@ -80,7 +118,11 @@ fn keep(account: &Account, item: Item, spec: &ItemSpec, at: i64) -> Item {
         id: item.id,
         created: item.created,
         debits: item.debits,
-        since: if moves { item.since } else { at },
+        since: if moves {
+            item.since
+        } else {
+            since(account, spec, counted, at)
+        },
         records: if moves {
             item.records
         } else {

@@ -21,6 +21,12 @@ pub(crate) fn used(account: &Account, meter: &Id, customer: &str, span: (i64, i6
     total.max(Decimal::ZERO)
 }
 
+/// Until when an item counts that ends at `at`: it has all events that there are, which may be minutes ahead.
+pub(crate) fn after_latest(account: &Account, meter: &Id, customer: &str, at: i64) -> i64 {
+    let latest = account.meter_events.latest(meter, customer);
+    latest.map_or(at, |latest| at.max(latest.saturating_add(1)))
+}
+
 /// Counts an event.
 pub(crate) fn record(
     ctx: &mut Ctx<'_>,

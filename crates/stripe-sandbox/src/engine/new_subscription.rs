@@ -186,6 +186,7 @@ fn before_first_period(id: Id, new: NewSubscription, every: Every, at: i64) -> S
         discount: None,
         charged_with: None,
         ended_discount: None,
+        counted: Vec::new(),
         automatic_tax: new.automatic_tax,
         latest_invoice: None,
         due: None,

@@ -2,7 +2,7 @@
 //! another price, and the free lines of items that change in a trial. They become invoice items, for the next invoice.
 
 use super::change::Change;
-use super::{catalog, drafts, pending_items};
+use super::{catalog, drafts, metering, pending_items};
 use crate::money::lines::Line;
 use crate::resource::invoice_item::InvoiceItem;
 use crate::resource::subscription::{Prorate, Subscription};
@@ -64,12 +64,15 @@ pub(crate) fn until(
     specs: &[ItemSpec],
     at: i64,
 ) -> i64 {
-    let meter = catalog::meter(account, &item.price);
-    let goes_on = |spec: &ItemSpec| catalog::meter(account, &spec.price) == meter;
-    if meter.is_some() && specs.iter().any(goes_on) {
-        at.min(subscription.period.1)
+    let end = subscription.period.1;
+    let Some(meter) = catalog::meter(account, &item.price) else {
+        return end;
+    };
+    let goes_on = |spec: &ItemSpec| catalog::meter(account, &spec.price) == Some(meter);
+    if specs.iter().any(goes_on) {
+        at.min(end)
     } else {
-        subscription.period.1
+        metering::after_latest(account, meter, &subscription.customer, at).min(end)
     }
 }
 

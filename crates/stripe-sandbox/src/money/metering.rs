@@ -88,6 +88,12 @@ impl Readings {
         self.at.remove(&(timestamp, number));
     }
 
+    /// The time of the latest reading.
+    pub(crate) fn latest(&self) -> Option<i64> {
+        let ((timestamp, _), _) = self.at.last_key_value()?;
+        Some(*timestamp)
+    }
+
     /// The total of the time `start..end` (end exclusive). It may be negative. A sum saturates.
     pub(crate) fn total(&self, how: Aggregation, start: i64, end: i64) -> Decimal {
         if start >= end {

@@ -71,6 +71,11 @@ impl MeterEvents {
         readings.map_or(Decimal::ZERO, |readings| readings.total(how, start, end))
     }
 
+    /// The time of a customer's latest event of a meter.
+    pub(crate) fn latest(&self, meter: &Id, customer: &str) -> Option<i64> {
+        self.readings.get(meter)?.get(customer)?.latest()
+    }
+
     /// Whether an event with the identifier was received within a day.
     pub(crate) fn has(&self, identifier: &str, at_millis: i64) -> bool {
         self.received(identifier, at_millis).is_some()

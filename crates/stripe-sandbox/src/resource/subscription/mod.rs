@@ -165,6 +165,9 @@ pub(crate) struct Subscription {
     /// In flexible billing, the discount of a phase that ended with its period, at this time. The usage of the period
     /// still has it.
     pub(crate) ended_discount: Option<(i64, Option<Discount>)>,
+    /// Until when items that have ended counted by a meter, where that is later than their end. Another item counts from
+    /// then, so that no event counts twice.
+    pub(crate) counted: Vec<(Id, i64)>,
     pub(crate) automatic_tax: bool,
     pub(crate) latest_invoice: Option<Id>,
     /// The time of its entry in the timeline.

@@ -63,6 +63,25 @@ async fn an_item_counts_from_when_it_was_added() {
 }
 
 #[tokio::test]
+async fn no_usage_is_billed_twice_when_an_item_goes_and_comes_back_at_once() {
+    let metered = Metered::new().await;
+    let base = metered.world.price("unit_amount=1000").await;
+    let price = metered.price("unit_amount=5").await;
+    let (subscription, items) = metered.subscribe(&[&base, &price], FLEXIBLE).await;
+    metered.world.advance_to(APRIL + DAY).await;
+    metered.report("3").await;
+    metered.report_at("4", APRIL + DAY + 60).await;
+    let deleted = format!("items[0][id]={}&items[0][deleted]=true", items[1]);
+    metered.world.update(&subscription, &deleted).await;
+    let added = format!("items[0][price]={price}");
+    metered.world.update(&subscription, &added).await;
+    metered.report_at("5", APRIL + DAY + 120).await;
+    metered.world.advance_to(MAY).await;
+    let billed = metered.billed().await;
+    assert_eq!(billed[0], [(7, 35), (1, 1000), (5, 25)]);
+}
+
+#[tokio::test]
 async fn the_last_invoice_has_the_usage() {
     for mode in [CLASSIC, FLEXIBLE] {
         let metered = Metered::new().await;
