@@ -31,7 +31,7 @@ fn expected(case: &Case) -> Model {
 
 #[test]
 fn invoices_equal_the_model_in_both_generations() {
-    check(40, &(case(), 1_i64..5), async |(case, steps)| {
+    check(48, &(case(), 1_i64..5), async |(case, steps)| {
         let model = expected(&case);
         let (invoices, pending) = sandbox::billed(&case, steps, END).await;
         assert_eq!(invoices, model.invoices);

@@ -236,7 +236,8 @@ impl Model {
         });
         let specs: Vec<Spec> = specs.collect();
         if !self.is_flexible() {
-            // The usage of items that the phase does not have is billed by itself.
+            // The usage of items that the phase does not have is billed by itself. What there is without usage is not
+            // found: an invoice of 0.
             let lines: Vec<Line> = self
                 .ended(&specs)
                 .flat_map(|item| self.usage(item))
@@ -246,6 +247,7 @@ impl Model {
             // The one invoice of the renewal has the discount of the phase before on usage.
             self.usage_coupon = Some(PhaseCoupon(self.coupon));
         }
+        // Which discount usage has that a phase ends within a period is not found: that of its invoice, as all usage.
         self.coupon = phase.coupon;
         self.change(phase.seats, &specs, phase.behavior);
     }
@@ -255,7 +257,8 @@ impl Model {
         let at_end = self.now == self.period.1;
         let prorates = behavior != Behavior::None;
         if self.is_flexible() && (prorates || at_end) {
-            // Usage until now becomes an invoice item when its price ends. What there is without usage is not found.
+            // Usage until now becomes an invoice item when its price ends. What there is without usage is not found:
+            // nothing.
             let used = self.ended(specs).filter(|item| self.counted(item) > 0);
             let lines: Vec<Line> = used.flat_map(|item| self.usage(item)).collect();
             self.pending.extend(lines);
