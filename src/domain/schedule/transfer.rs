@@ -284,38 +284,26 @@ fn total(items: &[&SubscriptionItem], used: &Used) -> i64 {
 
 impl Domain {
     /// Computes the transfer of a change between plans on meters. Stripe bills a sum where it was used, so only levels are
-    /// transferred. It does not bill what was used in a trial, which is noted instead if the trial goes on.
+    /// transferred.
     pub(super) async fn transfer_on_meters(
         &self,
         change: ItemChange<'_>,
     ) -> Result<Transfer, Failure> {
-        let goes_on = change.subscription.is_trialing() && change.trial;
         let is_level = |item: &SubscriptionItem| item.price.is_level();
         let mut transfer = Transfer::default();
-        if !change.removed().any(|(_, item)| goes_on || is_level(item)) {
+        if !change.removed().any(|(_, item)| is_level(item)) {
             return Ok(transfer);
         }
-        let (used, earlier) = self.usage_on_meters(change.subscription).await?;
+        let (used, _) = self.usage_on_meters(change.subscription).await?;
         let features: BTreeSet<FeatureName> = change.removed().map(|(name, _)| name).collect();
         for feature in features {
             let own = change.removed().filter(|(name, _)| *name == feature);
             let removed: Vec<&SubscriptionItem> = own.map(|(_, item)| item).collect();
-            match change.target(&feature) {
-                Some(target) if change.transfers_level(target, &removed) => {
-                    let nothing = Carried::default();
-                    change.transfer_level(
-                        &mut transfer,
-                        &feature,
-                        target,
-                        &removed,
-                        &used,
-                        &nothing,
-                    );
-                }
-                _ if goes_on => {
-                    change.note_usage(&mut transfer, &feature, &removed, &used, &earlier);
-                }
-                _ => {}
+            if let Some(target) = change.target(&feature)
+                && change.transfers_level(target, &removed)
+            {
+                let nothing = Carried::default();
+                change.transfer_level(&mut transfer, &feature, target, &removed, &used, &nothing);
             }
         }
         Ok(transfer)

@@ -187,9 +187,6 @@ impl Domain {
                 removed.add(name.feature(), usage.quantity, &price.aggregate());
             }
         }
-        if subscription.is_trialing() {
-            removed.add_noted(subscription);
-        }
         let sent = &self.shared().await?.sent_events;
         let levels = Figure::pending_levels(subscription);
         for item in &subscription.items.data {
@@ -316,15 +313,6 @@ fn check_time(
 }
 
 impl Carried {
-    /// Adds the sums that changes within the running trial have noted.
-    fn add_noted(&mut self, subscription: &Subscription) {
-        let noted = Self::noted(subscription).0.into_iter();
-        for (feature, one) in noted.filter(|(_, one)| !one.is_level) {
-            let before = self.0.entry(feature).or_default();
-            before.n = before.n.saturating_add(one.n);
-        }
-    }
-
     /// Adds usage on a removed item.
     fn add(&mut self, feature: FeatureName, n: i64, aggregate: &AggregateUsage) {
         let before = self.0.entry(feature).or_default();

@@ -264,7 +264,7 @@ async fn a_plan_of_another_interval_begins_a_period() {
     assert_eq!(period("org:now").await, days("2023-01-21", "2023-02-21"));
 }
 
-/// Stripe bills nothing of a trial, and tells nothing of what its items have used once they are gone.
+/// What a removed item has used in a trial is on the next invoice, for nothing.
 #[tokio::test]
 async fn what_was_used_in_a_trial_counts_after_a_change() {
     let app = app().await;
