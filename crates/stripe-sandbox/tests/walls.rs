@@ -44,8 +44,8 @@ fn layer(module: &[String]) -> Layer {
         ["resource", "route"] => Layer::Routes,
         ["resource", _] => Layer::State,
         ["resource", _, file, ..] => match *file {
-            "card" | "pause" | "previews" | "search" | "search_query" | "tax_location"
-            | "types" => Layer::State,
+            "card" | "cycle" | "pause" | "previews" | "search" | "search_query"
+            | "tax_location" | "types" => Layer::State,
             "view" | "events" => Layer::View,
             _ => Layer::Routes,
         },

@@ -67,12 +67,6 @@ pub(crate) fn every_of(price: &Price) -> Every {
     recurring.expect("items have recurring prices only").every
 }
 
-/// How often items recur; it is the same for all items of a subscription.
-pub(crate) fn every(account: &Account, specs: &[ItemSpec]) -> Every {
-    let first = specs.first().expect("a subscription has at least one item");
-    every_of(account.price(&first.price))
-}
-
 /// Whether a price costs nothing for any quantity. A price that is not free counts as such for a quantity of 0, too.
 pub(crate) fn is_free(account: &Account, id: &str) -> bool {
     match &account.price(id).amount {

@@ -4,14 +4,15 @@ use super::drafts::{self, Draft, Next};
 use super::invoicing::{issue, issue_lost_credit};
 use super::item_set::{pair, replace_items};
 use super::next_period::Anchor;
-use super::proration::{self, Proration, ProrationContext};
+use super::proration::{Proration, ProrationContext};
 use super::subscription_status::give_up;
 use super::{
-    catalog, collection, finalization, pending_items, phases, renewal, settlement, timeline,
+    catalog, collection, finalization, pending_items, phases, proration_items, renewal, settlement,
+    timeline,
 };
 use crate::resource::invoice::Reason;
 use crate::resource::subscription::{Prorate, Status, Subscription, view};
-use crate::resource::subscription_item::ItemSpec;
+use crate::resource::subscription_item::{ItemSpec, intervals};
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -31,23 +32,22 @@ pub(crate) struct Change<'a> {
     pub(crate) anchored: bool,
 }
 
-/// What a change does to the running period.
+/// What a change does to the running periods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
-    /// The period goes on. `cut` is the time within it at which the subscription, and so the period, is to end.
+    /// They go on. `cut` is the time within one of them at which the subscription, and so the period, is to end.
     Keep { cut: Option<i64> },
     /// The running trial gets another end.
     MoveTrial(i64),
     /// A trial begins, with a period of the same length.
     StartTrial(i64),
-    /// A new period begins now and becomes the new anchor.
+    /// New periods begin now, which becomes the new anchor.
     Restart,
 }
 
 impl Change<'_> {
     fn effect(&self, account: &Account, subscription: &Subscription, at: i64) -> Effect {
-        let end = subscription.period.1;
-        let within = at < end;
+        let within = at < subscription.first_end();
         let goal = self.trial_end.filter(|end| *end > at);
         // In classic billing, a trial does not outlast the subscription.
         let is_flexible = subscription.billing_mode.is_flexible();
@@ -59,7 +59,7 @@ impl Change<'_> {
             (true, None) if within => Effect::Restart,
             _ if self.restarts(account, subscription) => Effect::Restart,
             _ => Effect::Keep {
-                cut: subscription.ends_between(at, end),
+                cut: subscription.ends_between(at, subscription.last_end()),
             },
         }
     }
@@ -73,11 +73,11 @@ impl Change<'_> {
         let free = |price: &Id| catalog::is_free(account, price);
         let was_free = subscription.items.iter().all(|item| free(&item.price));
         self.anchored
-            || catalog::every(account, self.specs) != subscription.every
+            || intervals(self.specs) != intervals(&subscription.kept_items())
             || was_free && !self.specs.iter().all(|spec| free(&spec.price))
     }
 
-    /// The credits and charges of the change for the running period.
+    /// The credits and charges of the change for the running periods.
     fn prorations(
         &self,
         account: &Account,
@@ -86,8 +86,7 @@ impl Change<'_> {
         effect: Effect,
         at: i64,
     ) -> Vec<Proration> {
-        let within = at < subscription.period.1 && !subscription.in_trial();
-        if !within || self.prorate == Prorate::Never {
+        if subscription.in_trial() || self.prorate == Prorate::Never {
             return Vec::new();
         }
         let from = self.prorate_from.unwrap_or(at);
@@ -100,19 +99,17 @@ impl Change<'_> {
 pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i64) {
     let subscription = ctx.account.subscription(position);
     let effect = change.effect(ctx.account, subscription, at);
-    if effect == Effect::Restart && subscription.in_trial() && at < subscription.period.1 {
+    if effect == Effect::Restart && subscription.in_trial() && at < subscription.first_end() {
         let object = view::subscription(ctx.account, subscription);
         ctx.event("customer.subscription.trial_will_end", &object, at);
     }
     let subscription = ctx.account.subscription(position);
-    let every = catalog::every(ctx.account, change.specs);
     let pairs = pair(&subscription.items, change.specs);
     let prorations = change.prorations(ctx.account, subscription, &pairs, effect, at);
     let settled = settlement::of_change(ctx.account, subscription, change, &pairs, at);
     replace_items(ctx, position, change.specs, &pairs, at);
     settlement::add(ctx, position, settled, at);
-    let made = proration::add(ctx, position, prorations, at);
-    ctx.account.subscription_mut(position).every = every;
+    let made = proration_items::add(ctx, position, prorations, at);
     let anchor = match effect {
         Effect::MoveTrial(end) => {
             // In classic billing, Stripe makes either no invoice then, or one of all items. The sandbox makes none.
@@ -128,7 +125,7 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
                 shorten(ctx, position, cut, change.prorate, at);
             }
             // At a period's end, the invoice of the renewal has all lines.
-            if at < ctx.account.subscription(position).period.1 {
+            if at < ctx.account.subscription(position).first_end() {
                 invoice_change(ctx, position, change, &pairs, at);
             }
             None
@@ -150,7 +147,7 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
     timeline::reindex(ctx.account, position);
 }
 
-/// Makes the invoice of a change when the period goes on, if the change is to be invoiced at once.
+/// Makes the invoice of a change when the periods go on, if the change is to be invoiced at once.
 fn invoice_change(
     ctx: &mut Ctx<'_>,
     position: u32,
@@ -159,13 +156,13 @@ fn invoice_change(
     at: i64,
 ) {
     if change.prorate == Prorate::Invoice {
-        let closed = (ctx.account.subscription(position).period.0, at);
+        let closed = (ctx.account.subscription(position).first_period().0, at);
         let drafts = immediate_lines(ctx.account, position, pairs, at);
         issue(ctx, position, drafts, Reason::Update, closed, at);
     }
 }
 
-/// The lines of an immediate invoice when the period goes on: all pending items, and in classic billing a line of
+/// The lines of an immediate invoice when the periods go on: all pending items, and in classic billing a line of
 /// amount 0 for each new metered item.
 fn immediate_lines(
     account: &Account,
@@ -174,11 +171,11 @@ fn immediate_lines(
     at: i64,
 ) -> Vec<Draft> {
     let subscription = account.subscription(position);
-    let period = (at, subscription.period.1);
     let items = subscription.items.iter().zip(pairs);
     let is_classic = !subscription.billing_mode.is_flexible();
     let new = items.filter(|(item, pair)| is_classic && pair.is_none() && item.quantity.is_none());
     let lines = new.flat_map(|(item, _)| {
+        let period = (at, subscription.period_of(item).1);
         let line = catalog::priced(account, &item.price).opening(period);
         drafts::attach(item, vec![line])
     });
@@ -188,24 +185,27 @@ fn immediate_lines(
 }
 
 fn move_trial(subscription: &mut Subscription, end: i64, at: i64) {
-    let start = subscription.period.0;
     subscription.anchor = end;
-    subscription.period.1 = end;
-    subscription.whole = (start, end);
+    for cycle in &mut subscription.cycles {
+        cycle.period.1 = end;
+        cycle.whole = cycle.period;
+    }
     subscription.trial = subscription.trial.map(|(first, _)| (first, end));
     subscription.announce_trial_end(end, at);
 }
 
-/// Ends the running period at `cut`, where the subscription is to end, and credits what was charged beyond it. The
-/// billing cycle is then counted from `cut`.
+/// Ends the running periods at `cut`, where the subscription is to end, and credits what was charged beyond it. In
+/// classic billing, the billing cycle is then counted from `cut`.
 fn shorten(ctx: &mut Ctx<'_>, position: u32, cut: i64, prorate: Prorate, at: i64) {
     if prorate != Prorate::Never {
         let subscription = ctx.account.subscription(position);
         let credits = ProrationContext::new(ctx.account, subscription, cut, at).end();
-        proration::add(ctx, position, credits, at);
+        proration_items::add(ctx, position, credits, at);
     }
     let subscription = ctx.account.subscription_mut(position);
-    subscription.period.1 = cut;
+    for cycle in &mut subscription.cycles {
+        cycle.period.1 = cycle.period.1.min(cut);
+    }
     if !subscription.billing_mode.is_flexible() {
         subscription.anchor = cut;
     }
@@ -234,12 +234,12 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, how: Cancellation, at: i6
     }
     stop_collecting(ctx, position, at);
     let subscription = ctx.account.subscription(position);
-    let closed = (subscription.period.0, at);
-    if how.prorate && at < subscription.period.1 && !subscription.in_trial() {
+    let closed = (subscription.first_period().0, at);
+    if how.prorate && at < subscription.last_end() && !subscription.in_trial() {
         let credits = ProrationContext::new(ctx.account, subscription, at, at).end();
-        let made = proration::add(ctx, position, credits, at);
+        let made = proration_items::add(ctx, position, credits, at);
         if !how.invoice_now {
-            proration::leave_to_customer(ctx.account, &made);
+            proration_items::leave_to_customer(ctx.account, &made);
         }
     } else if !how.prorate && !how.invoice_now {
         pending_items::remove_prorations(ctx, position, at);
@@ -288,7 +288,7 @@ fn stop_collecting(ctx: &mut Ctx<'_>, position: u32, at: i64) {
 /// its next phase, but not for a change by request.
 pub(crate) fn bill_removed_usage(ctx: &mut Ctx<'_>, position: u32, specs: &[ItemSpec], at: i64) {
     let subscription = ctx.account.subscription(position);
-    let closed = (subscription.period.0, at);
+    let closed = (subscription.first_period().0, at);
     let pairs = pair(&subscription.items, specs);
     let drafts = removed_usage(ctx.account, subscription, specs, &pairs, at);
     issue(ctx, position, drafts, Reason::Update, closed, at);

@@ -27,40 +27,38 @@ pub(crate) fn only_credit(drafts: &[Draft]) -> bool {
     amounts.all(|amount| amount <= 0) && drafts.iter().any(|draft| draft.line.amount < 0)
 }
 
-/// What follows the period that an invoice closes.
+/// What follows the periods that an invoice closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Another period. Licensed items are charged in advance, unless it is a trial.
-    Period(Period),
+pub(crate) enum Next<'a> {
+    /// Other periods. Their licensed items are charged in advance, unless it is a trial. Items of other cycles are not
+    /// on the invoice.
+    Periods(&'a [Period]),
     /// Nothing: the invoice has only what is owed so far.
     End,
 }
 
-/// The lines of the invoice that closes the subscription's running period at `at`: pending items, newest first, then
+/// The lines of the invoice that closes running periods of the subscription at `at`: pending items, newest first, then
 /// the subscription's items in their order. Metered items are billed in arrears, licensed ones in advance. `only`
 /// limits the pending items that are included.
 pub(crate) fn closing(
     account: &Account,
     subscription: &Subscription,
     at: i64,
-    next: Next,
+    next: Next<'_>,
     only: Option<&[Id]>,
 ) -> Vec<Draft> {
     let own = subscription.items.iter().flat_map(|item| {
-        let lines = match (item.quantity, next) {
-            (Some(quantity), next) => in_advance(account, subscription, item, quantity, next),
-            (None, Next::End) => used(account, subscription, item, subscription.period.1),
-            (None, Next::Period(period)) => {
-                let until = at.min(subscription.period.1);
-                if subscription.period.0 < until && item.since < until {
-                    used(account, subscription, item, until)
-                } else if subscription.billing_mode.is_flexible() {
-                    Vec::new()
-                } else {
-                    let priced = catalog::priced(account, &item.price);
-                    vec![priced.opening((period.start, period.end))]
-                }
+        let lines = match next {
+            Next::Periods(periods) => {
+                let own = periods.iter().filter(|period| period.every == item.every);
+                own.flat_map(|period| renewed(account, subscription, item, at, *period))
+                    .collect()
             }
+            Next::End if item.quantity.is_none() => {
+                let (_, end) = subscription.period_of(item);
+                used(account, subscription, item, end)
+            }
+            Next::End => Vec::new(),
         };
         attach(item, lines)
     });
@@ -72,6 +70,29 @@ pub(crate) fn closing(
         .filter(taken)
         .chain(own)
         .collect()
+}
+
+/// The lines for an item whose running period is followed by another.
+fn renewed(
+    account: &Account,
+    subscription: &Subscription,
+    item: &Item,
+    at: i64,
+    next: Period,
+) -> Vec<Line> {
+    if let Some(quantity) = item.quantity {
+        return in_advance(account, subscription, item, quantity, next);
+    }
+    let (start, end) = subscription.period_of(item);
+    let until = at.min(end);
+    if start < until && item.since < until {
+        used(account, subscription, item, until)
+    } else if subscription.billing_mode.is_flexible() {
+        Vec::new()
+    } else {
+        let priced = catalog::priced(account, &item.price);
+        vec![priced.opening((next.start, next.end))]
+    }
 }
 
 /// The pending items for the subscription's next invoice, newest first.
@@ -87,14 +108,14 @@ pub(crate) fn pending<'a>(
     })
 }
 
-/// The lines for a metered item's usage in the running period, up to `until`.
+/// The lines for a metered item's usage in its running period, up to `until`.
 pub(crate) fn used(
     account: &Account,
     subscription: &Subscription,
     item: &Item,
     until: i64,
 ) -> Vec<Line> {
-    let start = subscription.period.0;
+    let (start, _) = subscription.period_of(item);
     let (quantity, period) = if let Some(meter) = catalog::meter(account, &item.price) {
         // A meter counts for an item from when it was added.
         let period = (start.max(item.since), until);
@@ -146,38 +167,22 @@ fn in_advance(
     subscription: &Subscription,
     item: &Item,
     quantity: i64,
-    next: Next,
+    next: Period,
 ) -> Vec<Line> {
     let priced = catalog::priced(account, &item.price);
-    match next {
-        Next::End => Vec::new(),
-        Next::Period(Period {
-            start,
-            end,
-            trial: true,
-            ..
-        }) => {
-            if subscription.billing_mode.is_flexible() {
-                vec![priced.free_trial(quantity.into(), (start, end))]
-            } else {
-                vec![priced.trial(quantity, (start, end))]
-            }
-        }
-        Next::Period(Period {
-            start,
-            end,
-            whole,
-            prorated,
-            ..
-        }) => {
-            let mut lines = priced.charged(quantity.into(), (start, end));
-            if (start, end) != whole && prorated {
-                for line in &mut lines {
-                    line.amount = share(line.amount, (start, end), whole);
-                    line.proration = true;
-                }
-            }
-            lines
+    let period = (next.start, next.end);
+    if next.trial && subscription.billing_mode.is_flexible() {
+        return vec![priced.free_trial(quantity.into(), period)];
+    }
+    if next.trial {
+        return vec![priced.trial(quantity, period)];
+    }
+    let mut lines = priced.charged(quantity.into(), period);
+    if period != next.whole && next.prorated {
+        for line in &mut lines {
+            line.amount = share(line.amount, period, next.whole);
+            line.proration = true;
         }
     }
+    lines
 }

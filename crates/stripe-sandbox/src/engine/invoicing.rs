@@ -116,7 +116,8 @@ fn note_debits(subscription: &mut Subscription, invoice: &Invoice) {
 /// Notes what the running period was charged with, for a subscription that was classic until now.
 pub(crate) fn adopt_debits(account: &mut Account, position: u32) {
     let subscription = account.subscription(position);
-    let period = subscription.period;
+    // Classic billing has only one.
+    let period = subscription.first_period();
     let customer = account.customers.get(&subscription.customer);
     let positions = customer.map_or(&[][..], |customer| &customer.invoices);
     let invoices = positions.iter().rev();

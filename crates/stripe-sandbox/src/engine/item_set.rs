@@ -1,6 +1,6 @@
-//! Replacing the items of a subscription.
+//! Replacing the items of a subscription, whose cycles follow.
 
-use super::{catalog, settlement};
+use super::{catalog, cycles, settlement};
 use crate::money::usage::Records;
 use crate::resource::subscription_item::{Item, ItemSpec};
 use crate::store::account::Account;
@@ -66,7 +66,9 @@ pub(crate) fn replace_items(
     for item in &items {
         ctx.account.billing.items.insert(item.id.clone(), position);
     }
-    ctx.account.subscription_mut(position).items = items;
+    let subscription = ctx.account.subscription_mut(position);
+    subscription.items = items;
+    cycles::follow_items(subscription, at);
 }
 
 /// Notes until when the items that end now have counted.
@@ -137,6 +139,7 @@ pub(crate) fn item_of(spec: &ItemSpec, at: i64) -> Item {
     Item {
         id: Id::from(""),
         price: spec.price.clone(),
+        every: spec.every,
         quantity: spec.quantity,
         created: at,
         since: at,

@@ -3,7 +3,7 @@
 //!
 //! [`run_until`] does whatever is due. A subscription [begins](new_subscription), is [changed](change) or
 //! [updated](subscription_update), is [renewed](renewal), and follows the [phases] of a schedule. Its
-//! [status](subscription_status) follows its invoices. Invoices are made of [draft lines](drafts): [`sums`] computes
+//! [status](subscription_status) follows its invoices, and its [cycles] follow its items. Invoices are made of [draft lines](drafts): [`sums`] computes
 //! their totals, [invoicing] stores them, [finalization] and [collection] do the rest by a [payment]. [`catalog`]
 //! converts prices to the terms of the [arithmetic](crate::money), which knows nothing of all this.
 
@@ -15,6 +15,7 @@ pub(crate) mod change;
 pub(crate) mod collection;
 pub(crate) mod copy;
 pub(crate) mod customers;
+pub(crate) mod cycles;
 pub(crate) mod discounts;
 pub(crate) mod draft_lines;
 pub(crate) mod drafts;
@@ -31,6 +32,7 @@ pub(crate) mod pending_items;
 pub(crate) mod phases;
 pub(crate) mod preview;
 pub(crate) mod proration;
+pub(crate) mod proration_items;
 pub(crate) mod renewal;
 pub(crate) mod sessions;
 pub(crate) mod settlement;
@@ -63,7 +65,7 @@ pub(crate) fn run_until(ctx: &mut Ctx<'_>, clock: Option<&Id>, until: i64) {
     }
 }
 
-/// The end of two intervals from `from` of the shortest subscription on this clock, which is as far as the clock may be
+/// The end of two intervals from `from`, the shortest of the subscriptions on this clock, which is as far as the clock may be
 /// advanced. `None` without subscriptions.
 pub(crate) fn two_intervals(ctx: &Ctx<'_>, clock: &Id, from: i64) -> Option<i64> {
     let end = |every: Every| every.next_after(from, every.next_after(from, from));
@@ -72,7 +74,10 @@ pub(crate) fn two_intervals(ctx: &Ctx<'_>, clock: &Id, from: i64) -> Option<i64>
         .timelines
         .on(Some(clock))
         .filter_map(|due| match due {
-            Due::Subscription(position) => Some(end(ctx.account.subscription(position).every)),
+            Due::Subscription(position) => {
+                let cycles = ctx.account.subscription(position).cycles.iter();
+                cycles.map(|cycle| end(cycle.every)).min()
+            }
             Due::Schedule(_) | Due::Invoice(_) | Due::Session(_) => None,
         })
         .min()
@@ -116,7 +121,7 @@ fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
             prorate: true,
         };
         change::cancel(ctx, position, how, at);
-    } else if subscription.period.1 <= at && !ends_without_method(ctx, position, at) {
+    } else if subscription.first_end() <= at && !ends_without_method(ctx, position, at) {
         renewal::renew(ctx, position, at);
     }
     timeline::reindex(ctx.account, position);

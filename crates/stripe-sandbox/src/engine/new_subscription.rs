@@ -2,19 +2,19 @@
 
 use super::drafts::{self, Next};
 use super::item_set::{item_of, replace_items};
-use super::next_period::{Anchor, Period};
+use super::next_period::{self, Anchor, Period};
 use super::sums::compose;
-use super::{added_items, catalog, collection, phases, renewal, setup};
+use super::{added_items, collection, phases, renewal, setup};
 use crate::money::currency::Currency;
-use crate::money::period::Every;
 use crate::params::metadata::Metadata;
 use crate::resource::discount::{AppliedCoupon, Discount};
 use crate::resource::invoice::Reason;
 use crate::resource::invoice_item::AddedItem;
+use crate::resource::subscription::cycle::{CancelAt, Cycle};
 use crate::resource::subscription::{
     self, BillingMode, MissingMethod, PaymentSettings, Status, Subscription,
 };
-use crate::resource::subscription_item::ItemSpec;
+use crate::resource::subscription_item::{ItemSpec, intervals};
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -41,7 +41,7 @@ pub(crate) struct NewSubscription {
     pub(crate) coupon: Option<AppliedCoupon>,
     pub(crate) automatic_tax: bool,
     pub(crate) schedule: Option<Id>,
-    pub(crate) cancel_at: Option<i64>,
+    pub(crate) cancel_at: Option<CancelAt>,
     pub(crate) cancel_at_period_end: bool,
     pub(crate) first_payment: FirstPayment,
     pub(crate) payment_settings: PaymentSettings,
@@ -68,36 +68,29 @@ pub(crate) struct FirstAnchor {
 }
 
 /// Creates the subscription and its first invoice, and returns its id.
-pub(crate) fn create(ctx: &mut Ctx<'_>, new: NewSubscription, at: i64) -> Id {
+pub(crate) fn create(ctx: &mut Ctx<'_>, new: &NewSubscription, at: i64) -> Id {
     let id = ctx.account.ids.next("sub", 24);
-    let trial_end = new.trial_end.filter(|end| *end > at);
-    let every = catalog::every(ctx.account, &new.specs);
-    let (coupon, specs) = (new.coupon.clone(), new.specs.clone());
-    let added = new.added.clone();
-    let first_payment = new.first_payment;
-    ctx.awaits_confirmation = first_payment == FirstPayment::AwaitsConfirmation;
-    let (anchor, prorates) = (new.anchor, new.prorates);
-    let subscription = before_first_period(id.clone(), new, every, at);
+    ctx.awaits_confirmation = new.first_payment == FirstPayment::AwaitsConfirmation;
+    let subscription = before_first_period(id.clone(), new, at);
     let position = ctx.account.insert_subscription(subscription);
-    if coupon.is_some() {
-        phases::discount(ctx, position, coupon, at);
+    if new.coupon.is_some() {
+        phases::discount(ctx, position, new.coupon.clone(), at);
     }
-    replace_items(ctx, position, &specs, &vec![None; specs.len()], at);
-    let anchoring = trial_end.map_or(Anchor::Unchanged, Anchor::TrialEnd);
-    let subscription = ctx.account.subscription(position);
-    let first = Period::first(subscription, at, anchoring, prorates);
-    added_items::add(ctx, position, &added, (first.start, first.end), at);
-    if anchor.is_some_and(|anchor| anchor.free_before) && trial_end.is_none() {
+    let specs = &new.specs;
+    replace_items(ctx, position, specs, &vec![None; specs.len()], at);
+    let first = first_periods(ctx.account.subscription(position), new, at);
+    added_items::add(ctx, position, &new.added, common_period(&first, at), at);
+    if new.is_free_at_first(at) {
         renewal::begin_free(ctx, position, at);
     } else {
-        renewal::begin(ctx, position, at, first);
+        renewal::begin(ctx, position, at, &first);
     }
     // A trial does not move an anchor that was set explicitly.
-    if let (Some(anchor), Some(_)) = (anchor, trial_end) {
+    if let (Some(anchor), Some(_)) = (new.anchor, new.trial(at)) {
         ctx.account.subscription_mut(position).anchor = anchor.at;
     }
     let subscription = ctx.account.subscription_mut(position);
-    if first_payment != FirstPayment::Owed && subscription.status == Status::PastDue {
+    if new.first_payment != FirstPayment::Owed && subscription.status == Status::PastDue {
         subscription.status = Status::Incomplete;
     }
     if ctx.awaits_confirmation {
@@ -125,8 +118,10 @@ fn collect_later(ctx: &mut Ctx<'_>, position: u32, at: i64) {
 
 /// The amount due of the first invoice, if the subscription were created.
 pub(crate) fn first_amount_due(account: &Account, new: &NewSubscription, at: i64) -> i64 {
-    let every = catalog::every(account, &new.specs);
-    let mut subscription = before_first_period(Id::default(), new.clone(), every, at);
+    if new.is_free_at_first(at) {
+        return 0;
+    }
+    let mut subscription = before_first_period(Id::default(), new, at);
     let items = new.specs.iter().map(|spec| item_of(spec, at));
     subscription.items = items.collect();
     subscription.discount = new.coupon.clone().map(|applied| Discount {
@@ -138,51 +133,70 @@ pub(crate) fn first_amount_due(account: &Account, new: &NewSubscription, at: i64
         start: at,
         end: None,
     });
-    let trial_end = new.trial_end.filter(|end| *end > at);
-    if new.anchor.is_some_and(|anchor| anchor.free_before) && trial_end.is_none() {
-        return 0;
-    }
-    let anchoring = trial_end.map_or(Anchor::Unchanged, Anchor::TrialEnd);
-    let first = Period::first(&subscription, at, anchoring, new.prorates);
+    let first = first_periods(&subscription, new, at);
     let added = new.added.iter();
-    let added = added.map(|item| item.draft(account, (first.start, first.end)));
-    let closing = drafts::closing(account, &subscription, at, Next::Period(first), None);
+    let added = added.map(|item| item.draft(account, common_period(&first, at)));
+    let closing = drafts::closing(account, &subscription, at, Next::Periods(&first), None);
     let drafts = added.chain(closing).collect();
     compose(account, &subscription, drafts, Reason::Create, at).amount_due
 }
 
-/// The subscription before its first period, with an empty period in its place.
-fn before_first_period(id: Id, new: NewSubscription, every: Every, at: i64) -> Subscription {
-    Subscription {
+impl NewSubscription {
+    /// The end of the trial that begins at `at`, if one does.
+    fn trial(&self, at: i64) -> Option<i64> {
+        self.trial_end.filter(|end| *end > at)
+    }
+
+    /// Whether nothing is charged until the anchor.
+    fn is_free_at_first(&self, at: i64) -> bool {
+        self.anchor.is_some_and(|anchor| anchor.free_before) && self.trial(at).is_none()
+    }
+}
+
+/// The first periods of a new subscription.
+fn first_periods(subscription: &Subscription, new: &NewSubscription, at: i64) -> Vec<Period> {
+    let anchoring = new.trial(at).map_or(Anchor::Unchanged, Anchor::TrialEnd);
+    next_period::first(subscription, at, anchoring, new.prorates)
+}
+
+/// The time that is in all of these periods, which invoice items are for.
+fn common_period(periods: &[Period], at: i64) -> (i64, i64) {
+    let end = periods.iter().map(|period| period.end).min();
+    (at, end.unwrap_or(at))
+}
+
+/// The subscription before its first periods, with empty periods in their place.
+fn before_first_period(id: Id, new: &NewSubscription, at: i64) -> Subscription {
+    let cycles = intervals(&new.specs).into_iter();
+    let cycles = cycles.map(|every| Cycle::about_to_begin(every, at));
+    let mut subscription = Subscription {
         id,
-        customer: new.customer,
-        clock: new.clock,
+        customer: new.customer.clone(),
+        clock: new.clock.clone(),
         created: at,
         start_date: new.start_date,
         status: Status::Active,
         currency: new.currency,
         billing_mode: new.billing_mode,
-        every,
         anchor: new.anchor.map_or(new.start_date, |anchor| anchor.at),
-        period: (at, at),
-        whole: (at, at),
+        cycles: cycles.collect(),
         items: Vec::new(),
         trial: None,
         trial_notice: None,
-        cancel_at: new.cancel_at,
+        cancel_at: None,
         cancel_at_period_end: new.cancel_at_period_end,
         canceled_at: (new.cancel_at_period_end || new.cancel_at.is_some()).then_some(at),
         ended_at: None,
         cancellation_reason: None,
         from_schedule: new.schedule.is_some(),
-        schedule: new.schedule,
-        default_payment_method: new.default_payment_method,
+        schedule: new.schedule.clone(),
+        default_payment_method: new.default_payment_method.clone(),
         payment_settings: new.payment_settings,
         missing_method: new.missing_method,
         pause: None,
         pending_setup_intent: None,
-        description: new.description,
-        metadata: new.metadata,
+        description: new.description.clone(),
+        metadata: new.metadata.clone(),
         discount: None,
         charged_with: None,
         ended_discount: None,
@@ -190,5 +204,10 @@ fn before_first_period(id: Id, new: NewSubscription, every: Every, at: i64) -> S
         automatic_tax: new.automatic_tax,
         latest_invoice: None,
         due: None,
-    }
+    };
+    // The end of a period is that of the periods without an end.
+    let periods = first_periods(&subscription, new, at);
+    let ends = periods.iter().map(|period| period.end);
+    subscription.cancel_at = new.cancel_at.and_then(|end| end.among(ends));
+    subscription
 }

@@ -1,5 +1,6 @@
-//! The next period of a subscription.
+//! The next periods of a subscription's billing cycles.
 
+use crate::money::period::Every;
 use crate::resource::subscription::Subscription;
 
 /// Stripe's `billing_cycle_anchor`: from when the next period and those after it are counted.
@@ -11,12 +12,13 @@ pub(crate) enum Anchor {
     TrialEnd(i64),
 }
 
-/// A period that is about to begin.
+/// A period that is about to begin, of the items that recur this often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Period {
+    pub(crate) every: Every,
     pub(crate) start: i64,
     pub(crate) end: i64,
-    /// The period that a full price is for; see [`Subscription::whole`].
+    /// The period that a full price is for; see [`Cycle::whole`](crate::resource::subscription::cycle::Cycle::whole).
     pub(crate) whole: (i64, i64),
     pub(crate) trial: bool,
     pub(crate) anchor: i64,
@@ -25,9 +27,8 @@ pub(crate) struct Period {
 }
 
 impl Period {
-    /// The period of a subscription that begins at `at`. It is shorter if the subscription is to end within it.
-    pub(crate) fn next(subscription: &Subscription, at: i64, anchoring: Anchor) -> Self {
-        let every = subscription.every;
+    /// The period of a cycle that begins at `at`. It is shorter if the subscription is to end within it.
+    fn next(subscription: &Subscription, every: Every, at: i64, anchoring: Anchor) -> Self {
         let (anchor, whole, trial) = match anchoring {
             Anchor::TrialEnd(end) => (end, (at, end), true),
             Anchor::Now => (at, every.containing(at, at), false),
@@ -40,6 +41,7 @@ impl Period {
         if subscription.billing_mode.is_flexible() {
             // The end of the subscription neither shortens a trial nor becomes the anchor.
             return Self {
+                every,
                 start: at,
                 end: cut.filter(|_| !trial).unwrap_or(whole.1),
                 whole,
@@ -49,6 +51,7 @@ impl Period {
             };
         }
         Self {
+            every,
             start: at,
             end: cut.unwrap_or(whole.1),
             whole,
@@ -57,19 +60,36 @@ impl Period {
             prorated: true,
         }
     }
+}
 
-    /// The first period of a new subscription. Classic billing charges a period that is cut short in part, even if the
-    /// request says that nothing is prorated.
-    pub(crate) fn first(
-        subscription: &Subscription,
-        at: i64,
-        anchoring: Anchor,
-        prorates: bool,
-    ) -> Self {
-        let is_flexible = subscription.billing_mode.is_flexible();
-        Self {
-            prorated: prorates || !is_flexible,
-            ..Self::next(subscription, at, anchoring)
-        }
+/// The next periods of all cycles, which begin together at `at`.
+pub(crate) fn of_all(subscription: &Subscription, at: i64, anchoring: Anchor) -> Vec<Period> {
+    let cycles = subscription.cycles.iter();
+    let next = cycles.map(|cycle| Period::next(subscription, cycle.every, at, anchoring));
+    next.collect()
+}
+
+/// The next periods of the cycles whose running period is over at `at`.
+pub(crate) fn of_due(subscription: &Subscription, at: i64) -> Vec<Period> {
+    let due = subscription
+        .cycles
+        .iter()
+        .filter(|cycle| cycle.period.1 <= at);
+    let next = due.map(|cycle| Period::next(subscription, cycle.every, at, Anchor::Unchanged));
+    next.collect()
+}
+
+/// The first periods of a new subscription. Classic billing charges a period that is cut short in part, even if the
+/// request says that nothing is prorated.
+pub(crate) fn first(
+    subscription: &Subscription,
+    at: i64,
+    anchoring: Anchor,
+    prorates: bool,
+) -> Vec<Period> {
+    let mut periods = of_all(subscription, at, anchoring);
+    for period in &mut periods {
+        period.prorated = prorates || !subscription.billing_mode.is_flexible();
     }
+    periods
 }

@@ -10,6 +10,7 @@ use super::{added_items, timeline};
 use crate::params::metadata::{Changes, Metadata};
 use crate::resource::coupon::Coupon;
 use crate::resource::discount::{AppliedCoupon, Discount};
+use crate::resource::subscription::cycle::CancelAt;
 use crate::resource::subscription::{MissingMethod, PaymentSettings, Prorate};
 use crate::resource::subscription_schedule::{
     self, Defaults, EndBehavior, Phase, Schedule, Status,
@@ -39,7 +40,7 @@ pub(crate) fn start(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let schedule = ctx.account.schedule_mut(position);
     schedule.status = Status::Active;
     schedule.current = Some(0);
-    let subscription = new_subscription::create(ctx, new, at);
+    let subscription = new_subscription::create(ctx, &new, at);
     ctx.account.schedule_mut(position).subscription = Some(subscription);
     record_event(ctx, position, "subscription_schedule.updated", at);
 }
@@ -68,7 +69,7 @@ fn subscription_of(schedule: &Schedule, phase: &Phase) -> NewSubscription {
             .automatic_tax
             .unwrap_or(schedule.defaults.automatic_tax),
         schedule: Some(schedule.id.clone()),
-        cancel_at: schedule.ends_at(),
+        cancel_at: schedule.ends_at().map(CancelAt::Time),
         cancel_at_period_end: false,
         first_payment: FirstPayment::Owed,
         payment_settings: PaymentSettings::default(),
@@ -241,7 +242,8 @@ pub(crate) fn enter(
     }
     let added = match cause {
         Cause::Transition => {
-            let period = (at, ctx.account.subscription(subscription).period.1.max(at));
+            let (_, end) = ctx.account.subscription(subscription).common_period();
+            let period = (at, end.max(at));
             added_items::add(ctx, subscription, &phase.added, period, at)
         }
         // These were added when the phase began.
@@ -264,7 +266,7 @@ pub(crate) fn enter(
 /// Keeps the discount of a phase that ends with its period, for the usage on the invoice of the renewal.
 fn keep_for_usage(account: &mut Account, subscription: u32, at: i64) {
     let held = account.subscription(subscription);
-    if held.period.1 <= at {
+    if held.first_end() <= at {
         let over = applicable(account, held, at);
         account.subscription_mut(subscription).ended_discount = Some((at, over));
     }

@@ -1,11 +1,12 @@
-//! The upcoming invoice: the lines at the end of the running period, with the usage so far.
+//! The upcoming invoice: the lines at the end of the running period that ends first, with the usage so far.
 //!
 //! It shows the current items of the subscription and ignores later phases of its schedule (our choice). For a
 //! subscription that ends with the period, it shows the last invoice.
 
 use super::draft_lines;
-use super::drafts::{self, Next};
-use super::next_period::{Anchor, Period};
+use super::drafts::{self, Draft, Next};
+use super::next_period;
+use super::proration::ProrationContext;
 use super::sums::{compose, recompute};
 use crate::resource::invoice::{Invoice, Reason};
 use crate::resource::subscription::{Status, Subscription};
@@ -20,17 +21,27 @@ pub(crate) fn of_subscription(account: &Account, subscription: &Subscription) ->
         return None;
     }
     let end = subscription.ends_within_period();
-    let at = end.unwrap_or(subscription.period.1);
+    let at = end.unwrap_or(subscription.first_end());
+    let periods = next_period::of_due(subscription, at);
     let next = match end {
         Some(_) => Next::End,
-        None => Next::Period(Period::next(subscription, at, Anchor::Unchanged)),
+        None => Next::Periods(&periods),
     };
-    let drafts = drafts::closing(account, subscription, at, next, None);
+    let closing = drafts::closing(account, subscription, at, next, None);
+    let credits = match end {
+        // What the end of a schedule credits depends on its phase, and is not shown (our choice).
+        Some(_) if subscription.schedule.is_none() && !subscription.in_trial() => {
+            ProrationContext::new(account, subscription, at, at).end()
+        }
+        _ => Vec::new(),
+    };
+    let credits = credits.into_iter().map(Draft::from);
+    let drafts: Vec<Draft> = credits.chain(closing).collect();
     if drafts.is_empty() {
         return None;
     }
     let mut invoice = compose(account, subscription, drafts, Reason::Upcoming, at);
-    invoice.period = (subscription.period.0, at);
+    invoice.period = (subscription.first_period().0, at);
     name_lines(&mut invoice);
     Some(invoice)
 }

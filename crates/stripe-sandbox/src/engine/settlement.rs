@@ -27,11 +27,13 @@ pub(crate) fn of_change(
     pairs: &[Option<usize>],
     at: i64,
 ) -> Vec<Settled> {
-    let within = at < subscription.period.1;
-    if !subscription.billing_mode.is_flexible() || within && change.prorate == Prorate::Never {
+    if !subscription.billing_mode.is_flexible() {
         return Vec::new();
     }
+    // What is over is billed in any case.
+    let is_settled = |end: i64| end <= at || change.prorate != Prorate::Never;
     let items = subscription.items.iter().enumerate();
+    let items = items.filter(|(_, item)| is_settled(subscription.period_of(item).1));
     let ended = items.filter(|(index, item)| {
         let spec = pairs.iter().position(|pair| *pair == Some(*index));
         let keeps = spec.is_some_and(|spec| change.specs[spec].price == item.price);
@@ -51,7 +53,11 @@ pub(crate) fn of_change(
             }
         })
     });
-    let free = free_lines(account, subscription, change, pairs, at);
+    let free = if is_settled(subscription.first_end()) {
+        free_lines(account, subscription, change, pairs, at)
+    } else {
+        Vec::new()
+    };
     settled.chain(free).collect()
 }
 
@@ -64,7 +70,7 @@ pub(crate) fn until(
     specs: &[ItemSpec],
     at: i64,
 ) -> i64 {
-    let end = subscription.period.1;
+    let (_, end) = subscription.period_of(item);
     let Some(meter) = catalog::meter(account, &item.price) else {
         return end;
     };

@@ -6,6 +6,7 @@ use crate::params::field_update::FieldUpdate;
 use crate::params::metadata::Metadata;
 use crate::resource::discount::AppliedCoupon;
 use crate::resource::invoice_item::AddedItem;
+use crate::resource::subscription::cycle::CancelAt;
 use crate::resource::subscription::pause::Pause;
 use crate::resource::subscription::{self, MissingMethod, PaymentSettings, Prorate, Subscription};
 use crate::resource::subscription_item::ItemSpec;
@@ -17,7 +18,11 @@ use crate::store::ids::Id;
 pub(crate) fn carry_out(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
     ctx.awaits_confirmation = update.behavior == Behavior::Default;
     let before = subscription::view::subscription(ctx.account, ctx.account.subscription(position));
+    let (end, prorate) = (update.cancel_at.clone(), update.prorate);
     apply(ctx, position, update, now);
+    if let FieldUpdate::Set(end @ (CancelAt::FirstEnd | CancelAt::LastEnd)) = end {
+        end_with_period(ctx, position, end, prorate, now);
+    }
     timeline::reindex(ctx.account, position);
     subscription::events::changed(ctx, position, &before, now);
 }
@@ -40,19 +45,19 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
     }
     set_end(
         subscription,
-        update.cancel_at,
+        &update.cancel_at,
         update.cancel_at_period_end,
         now,
     );
-    let cut = subscription.ends_between(now, subscription.period.1);
-    let period = subscription.period;
+    let cut = subscription.ends_between(now, subscription.last_end());
+    let period = subscription.common_period();
     let added = added_items::add(ctx, position, &update.added, period, now);
     let subscription = ctx.account.subscription(position);
     let changes = update.specs.is_some() || update.trial_end.is_some() || update.anchored;
     if !changes && cut.is_none() {
         return;
     }
-    let running = subscription.in_trial().then_some(subscription.period.1);
+    let running = subscription.in_trial().then_some(subscription.first_end());
     let specs = update.specs.unwrap_or_else(|| subscription.kept_items());
     let change = Change {
         specs: &specs,
@@ -77,10 +82,18 @@ pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<AppliedC
 /// Sets or removes the end of a subscription. `canceled_at` is the time of that request.
 fn set_end(
     subscription: &mut Subscription,
-    at: FieldUpdate<i64>,
+    at: &FieldUpdate<CancelAt>,
     at_period_end: Option<bool>,
     now: i64,
 ) {
+    let at = match at {
+        FieldUpdate::Keep => FieldUpdate::Keep,
+        FieldUpdate::Set(CancelAt::Time(at)) => FieldUpdate::Set(*at),
+        // The end of a period is set when the periods have changed.
+        FieldUpdate::Set(CancelAt::FirstEnd | CancelAt::LastEnd) | FieldUpdate::Unset => {
+            FieldUpdate::Unset
+        }
+    };
     if at == FieldUpdate::Keep && at_period_end.is_none() {
         return;
     }
@@ -99,11 +112,42 @@ fn set_end(
     subscription.cancellation_reason = ending.then_some("cancellation_requested");
 }
 
+/// Sets the end of a subscription to the end of one of its periods as they are now, and cuts the others short.
+fn end_with_period(ctx: &mut Ctx<'_>, position: u32, end: CancelAt, prorate: Prorate, now: i64) {
+    let subscription = ctx.account.subscription_mut(position);
+    let ends = subscription.cycles.iter().map(|cycle| cycle.period.1);
+    let Some(end) = end.among(ends) else {
+        return;
+    };
+    set_end(
+        subscription,
+        &FieldUpdate::Set(CancelAt::Time(end)),
+        None,
+        now,
+    );
+    if subscription
+        .ends_between(now, subscription.last_end())
+        .is_none()
+    {
+        return;
+    }
+    let specs = subscription.kept_items();
+    let change = Change {
+        specs: &specs,
+        added: &[],
+        trial_end: subscription.in_trial().then_some(subscription.first_end()),
+        prorate,
+        prorate_from: None,
+        anchored: false,
+    };
+    change::apply(ctx, position, &change, now);
+}
+
 /// Copies a direct update of the subscription to the running phase of its schedule.
 fn copy_to_phase(ctx: &mut Ctx<'_>, position: u32) {
     let subscription = ctx.account.subscription(position);
     let specs = subscription.kept_items();
-    let trial_end = subscription.in_trial().then_some(subscription.period.1);
+    let trial_end = subscription.in_trial().then_some(subscription.first_end());
     if let Some(phase) = running_phase(ctx, position) {
         phase.items = specs;
         phase.trial_end = trial_end.map(|end| end.min(phase.end));
@@ -124,7 +168,7 @@ pub(crate) struct Update {
     pub(crate) added: Vec<AddedItem>,
     /// A time in the past ends the trial.
     pub(crate) trial_end: Option<i64>,
-    pub(crate) cancel_at: FieldUpdate<i64>,
+    pub(crate) cancel_at: FieldUpdate<CancelAt>,
     pub(crate) cancel_at_period_end: Option<bool>,
     /// The coupon to apply, or none to remove the discount.
     pub(crate) coupon: FieldUpdate<AppliedCoupon>,

@@ -64,14 +64,18 @@ impl Every {
 
     /// A number of periods close to the one that contains `at`, as the start of the search.
     fn estimate(self, anchor: i64, at: i64) -> i64 {
-        let length = i64::from(self.count)
+        (at - anchor).div_euclid(self.length())
+    }
+
+    /// Its average length in seconds.
+    pub(crate) fn length(self) -> i64 {
+        i64::from(self.count)
             * match self.interval {
-                Interval::Day => 86_400,
-                Interval::Week => 7 * 86_400,
+                Interval::Day => DAY,
+                Interval::Week => 7 * DAY,
                 Interval::Month => 2_629_746,
                 Interval::Year => 31_556_952,
-            };
-        (at - anchor).div_euclid(length)
+            }
     }
 
     fn shift(self, anchor: i64, steps: i64) -> Option<i64> {

@@ -1,4 +1,4 @@
-//! A subscription or a schedule as a line in time: its phases, its trial, the current period, its invoices, and now.
+//! A subscription or a schedule as a line in time: its phases, its trial, the current periods, its invoices, and now.
 
 use maud::{Markup, html};
 
@@ -21,8 +21,8 @@ struct Span {
 /// A whole line.
 struct Line {
     spans: Vec<Span>,
-    /// The current period.
-    period: Option<(i64, i64)>,
+    /// The current periods.
+    periods: Vec<(i64, i64)>,
     invoices: Vec<i64>,
     now: i64,
 }
@@ -49,17 +49,31 @@ pub(super) fn of_subscription(view: View<'_>, subscription: &Subscription) -> Ma
         .map(|invoice| invoice.created);
     let line = Line {
         spans,
-        period: ended.is_none().then_some(subscription.period),
+        periods: match ended {
+            Some(_) => Vec::new(),
+            None => periods(subscription),
+        },
         invoices: invoices.collect(),
         now,
     };
     line.render()
 }
 
+/// The running periods of a subscription, each once.
+fn periods(subscription: &Subscription) -> Vec<(i64, i64)> {
+    let mut periods: Vec<(i64, i64)> = Vec::new();
+    for cycle in &subscription.cycles {
+        if !periods.contains(&cycle.period) {
+            periods.push(cycle.period);
+        }
+    }
+    periods
+}
+
 pub(super) fn of_schedule(view: View<'_>, schedule: &Schedule) -> Markup {
     let line = Line {
         spans: spans(view, schedule),
-        period: None,
+        periods: Vec::new(),
         invoices: Vec::new(),
         now: view.account.time_on(schedule.clock.as_ref(), view.now),
     };
@@ -137,12 +151,12 @@ impl Span {
 impl Line {
     /// The times that the drawing shows. A line without an end goes on a little.
     fn range(&self) -> (i64, i64) {
-        let period = self.period.into_iter().flat_map(|(from, to)| [from, to]);
+        let periods = self.periods.iter().flat_map(|(from, to)| [*from, *to]);
         let spans = self
             .spans
             .iter()
             .flat_map(|span| [Some(span.from), span.to]);
-        let all: Vec<i64> = spans.flatten().chain(period).chain([self.now]).collect();
+        let all: Vec<i64> = spans.flatten().chain(periods).chain([self.now]).collect();
         let from = all.iter().copied().min().unwrap_or(self.now);
         let to = all.iter().copied().max().unwrap_or(self.now);
         let length = (to - from).max(3600);
@@ -172,14 +186,14 @@ impl Line {
                         (bar(span.from, trial, 10, 6, "trial"))
                     }
                 }
-                @if let Some((from, to)) = self.period { (bar(from, to, 7, 20, "period")) }
+                @for (from, to) in &self.periods { (bar(*from, *to, 7, 20, "period")) }
                 @for invoice in &self.invoices { (mark(*invoice, "invoice", 24, 34)) }
                 (mark(self.now, "now", 0, 36))
             }
             ol class="spans" {
                 @for span in &self.spans { li { (self.words(span)) } }
-                @if let Some((from, to)) = self.period {
-                    li { "Current period: " (time(from)) " to " (time(to)) }
+                @for (from, to) in &self.periods {
+                    li { "Current period: " (time(*from)) " to " (time(*to)) }
                 }
                 li { "Now: " (time(self.now)) }
             }

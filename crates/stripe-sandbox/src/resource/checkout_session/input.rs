@@ -11,7 +11,6 @@ use crate::params::metadata::Metadata;
 use crate::resource::customer::{self, Customer};
 use crate::resource::discount::AppliedCoupon;
 use crate::resource::payment_method;
-use crate::resource::subscription::BillingMode;
 use crate::resource::subscription::input::LONGEST_TRIAL;
 use crate::resource::subscription::shared_input::{
     automatic_tax, billing_mode, coupon, default_mode, named_discount, same_currency,
@@ -148,7 +147,12 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
                 .param("setup_intent_data"),
         );
     }
-    let specs = subscription_item::input::read(ctx, params, "line_items", &[])?;
+    let data = params.object("subscription_data")?;
+    let mode = match &data {
+        Some(data) => billing_mode(ctx, data)?,
+        None => default_mode(ctx),
+    };
+    let specs = subscription_item::input::read(ctx, params, "line_items", &[], mode)?;
     let given = params.objects("line_items")?.unwrap_or_default();
     for (index, (spec, item)) in specs.iter().zip(&given).enumerate() {
         if spec.quantity.is_some() && !item.has("quantity") {
@@ -168,7 +172,7 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
     let mut purchase = Purchase {
         specs,
         currency,
-        billing_mode: BillingMode::default(),
+        billing_mode: mode,
         metadata: Metadata::default(),
         description: None,
         coupon: None,
@@ -176,11 +180,6 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
         trial_end: None,
         subtotal: 0,
         discount: 0,
-    };
-    let data = params.object("subscription_data")?;
-    purchase.billing_mode = match &data {
-        Some(data) => billing_mode(ctx, data)?,
-        None => default_mode(ctx),
     };
     if let Some(data) = data {
         purchase.metadata = data.metadata()?.apply(&Metadata::default())?;

@@ -126,7 +126,7 @@ fn subscribe(ctx: &mut Ctx<'_>, session: &mut Session, purchase: Purchase, metho
         payment_settings: PaymentSettings::default(),
         missing_method: MissingMethod::default(),
     };
-    let subscription = new_subscription::create(ctx, new, now);
+    let subscription = new_subscription::create(ctx, &new, now);
     let made = ctx.account.billing.subscriptions.get(&subscription);
     session.invoice = made.and_then(|made| made.latest_invoice.clone());
     session.subscription = Some(subscription);

@@ -59,7 +59,7 @@ pub(super) fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Invoice>
     params.unmodelled(&["automatic_tax?", "from_invoice"])?;
     let advances = params.boolean("auto_advance")?.unwrap_or(false);
     let at = ctx.time_of(&holder.id);
-    let start = subscription.map_or(at, |subscription| subscription.period.0);
+    let start = subscription.map_or(at, |subscription| subscription.first_period().0);
     let discount = match subscription {
         Some(subscription) => applicable(ctx.account, subscription, at),
         None => holder.discount().cloned(),

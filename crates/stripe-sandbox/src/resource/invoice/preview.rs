@@ -227,7 +227,7 @@ pub(super) fn create_of(ctx: &mut Ctx<'_>, mut form: Form, holder: &Id) -> Resul
     let given = Params::new(&form);
     let (new, now) = subscription::input::read_new(ctx, &given, ctx.presence)?;
     given.finish()?;
-    let id = new_subscription::create(ctx, new, now);
+    let id = new_subscription::create(ctx, &new, now);
     let position = ctx.account.billing.subscriptions.position(&id);
     Ok(position.expect("just created"))
 }

@@ -1,10 +1,10 @@
 //! Reading new subscriptions.
 
+use super::cycle::CancelAt;
 use super::shared_input::{
     billing_mode, collection_method, discount, located_tax, payment_method, prorate, same_currency,
 };
-use super::{MissingMethod, NAME, PaymentSettings, Prorate, payment_input};
-use crate::engine::catalog;
+use super::{BillingMode, MissingMethod, NAME, PaymentSettings, Prorate, payment_input};
 use crate::engine::new_subscription::{FirstAnchor, FirstPayment, NewSubscription};
 use crate::engine::subscription_update::Behavior;
 use crate::error::{Error, Result};
@@ -48,8 +48,8 @@ pub(crate) fn read_new(
 ) -> Result<(NewSubscription, i64)> {
     let holder = customer::input::named(ctx, params.required("customer")?, "customer")?;
     let now = ctx.time_of(&holder.id);
-    let specs = subscription_item::input::read(ctx, params, "items", &[])?;
     let billing_mode = billing_mode(ctx, params)?;
+    let specs = subscription_item::input::read(ctx, params, "items", &[], billing_mode)?;
     if ctx.has_meters() {
         params.unmodelled(SINCE)?;
     }
@@ -60,7 +60,7 @@ pub(crate) fn read_new(
     let trial_end = trial_end(ctx, params, &specs, now)?;
     let method = payment_method(ctx, params, &holder.id)?.value();
     let behavior = payment_input::behavior(params)?;
-    let anchor = anchor(ctx, params, &specs, trial_end, now)?;
+    let anchor = anchor(params, &specs, trial_end, now)?;
     let prorates = prorate(params)? != Some(Prorate::Never);
     collection_method(params)?;
     params.unmodelled(UNMODELLED)?;
@@ -83,7 +83,7 @@ pub(crate) fn read_new(
         coupon: discount(ctx, params, Some(holder), &specs, now)?.value(),
         automatic_tax: located_tax(params, holder)?.unwrap_or(false),
         schedule: None,
-        cancel_at: cancel_at(params, now)?.value(),
+        cancel_at: cancel_at(ctx, params, billing_mode, now)?.value(),
         cancel_at_period_end: params.boolean("cancel_at_period_end")?.unwrap_or(false),
         first_payment: match behavior {
             Behavior::Default => FirstPayment::AwaitsConfirmation,
@@ -101,9 +101,8 @@ pub(crate) fn read_new(
     Ok((new, now))
 }
 
-/// `billing_cycle_anchor`: when the first whole period begins, at most one period from now.
+/// `billing_cycle_anchor`: when the first whole period begins, at most one period from now, the shortest one.
 fn anchor(
-    ctx: &Ctx<'_>,
     params: &Params<'_>,
     specs: &[ItemSpec],
     trial_end: Option<i64>,
@@ -113,7 +112,8 @@ fn anchor(
         return Ok(None);
     };
     let start = trial_end.unwrap_or(now);
-    let natural = catalog::every(ctx.account, specs).next_after(start, start);
+    let natural = specs.iter().map(|spec| spec.every.next_after(start, start));
+    let natural = natural.min().unwrap_or(start);
     let message = if anchor <= now {
         "billing_cycle_anchor must be in the future.".to_owned()
     } else if anchor > natural {
@@ -184,15 +184,37 @@ pub(super) fn trial_end_given(params: &Params<'_>, now: i64) -> Result<Option<i6
     }
 }
 
-pub(super) fn cancel_at(params: &Params<'_>, now: i64) -> Result<FieldUpdate<i64>> {
-    if params.nullable("cancel_at")? == FieldUpdate::Unset {
-        return Ok(FieldUpdate::Unset);
+/// `cancel_at`. The ends of periods, which flexible billing has, are resolved after the other changes of the request.
+pub(super) fn cancel_at(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    mode: BillingMode,
+    now: i64,
+) -> Result<FieldUpdate<CancelAt>> {
+    let given = params.nullable("cancel_at")?;
+    let by_period = match given {
+        FieldUpdate::Unset => return Ok(FieldUpdate::Unset),
+        FieldUpdate::Set("min_period_end") => Some(CancelAt::FirstEnd),
+        FieldUpdate::Set("max_period_end") => Some(CancelAt::LastEnd),
+        FieldUpdate::Set("max_billed_until") if ctx.has_meters() => {
+            return Err(Error::unmodelled_value("cancel_at", "max_billed_until"));
+        }
+        FieldUpdate::Set(_) | FieldUpdate::Keep => None,
+    };
+    if let Some(end) = by_period.filter(|_| ctx.has_meters()) {
+        if mode.is_flexible() {
+            return Ok(FieldUpdate::Set(end));
+        }
+        return Err(Error::invalid(
+            "`cancel_at` can be the end of a period only for subscriptions with `billing_mode=flexible`.",
+        )
+        .param("cancel_at"));
     }
     match params.timestamp("cancel_at")? {
         Some(at) if at <= now => {
             Err(Error::invalid("`cancel_at` must be in the future.").param("cancel_at"))
         }
-        Some(at) => Ok(FieldUpdate::Set(at)),
+        Some(at) => Ok(FieldUpdate::Set(CancelAt::Time(at))),
         None => Ok(FieldUpdate::Keep),
     }
 }

@@ -1,5 +1,6 @@
 //! Subscriptions: what they sell, their billing cycle, and what they will do next.
 
+pub(crate) mod cycle;
 pub(crate) mod events;
 pub(crate) mod input;
 mod migration;
@@ -12,11 +13,11 @@ pub(crate) mod view;
 
 use serde_json::{Value, json};
 
+use self::cycle::Cycle;
 use self::pause::Pause;
 use super::discount::Discount;
 use super::subscription_item::{self, Item, ItemSpec};
 use crate::money::currency::Currency;
-use crate::money::period::Every;
 use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::Row;
@@ -129,14 +130,10 @@ pub(crate) struct Subscription {
     pub(crate) status: Status,
     pub(crate) currency: Currency,
     pub(crate) billing_mode: BillingMode,
-    pub(crate) every: Every,
     /// The time from which periods are counted.
     pub(crate) anchor: i64,
-    /// The running period, end exclusive. A trial is one period, whatever its length.
-    pub(crate) period: (i64, i64),
-    /// The period for which a full price is charged. The running period is shorter, and charged in part, if the
-    /// subscription begins or is to end within this one.
-    pub(crate) whole: (i64, i64),
+    /// One for each interval of the items.
+    pub(crate) cycles: Vec<Cycle>,
     pub(crate) items: Vec<Item>,
     /// The start of the first trial, or in flexible billing of the latest one, and the end of the latest one, which may
     /// be over.
@@ -198,20 +195,21 @@ impl Subscription {
             .filter(|_| self.status == Status::Trialing)
     }
 
-    /// Whether the running period is a trial.
+    /// Whether the running period is a trial. It is one for all items.
     pub(crate) fn in_trial(&self) -> bool {
-        self.trial.is_some_and(|(_, end)| end > self.period.0)
+        let start = self.common_period().0;
+        self.trial.is_some_and(|(_, end)| end > start)
     }
 
     /// When it is to end.
     pub(crate) fn ends_at(&self) -> Option<i64> {
-        let at_end = self.cancel_at_period_end.then_some(self.period.1);
+        let at_end = self.cancel_at_period_end.then_some(self.first_end());
         self.cancel_at.or(at_end)
     }
 
-    /// When it is to end, if that is by the end of the running period.
+    /// When it is to end, if that is by the end of the running period that ends first.
     pub(crate) fn ends_within_period(&self) -> Option<i64> {
-        self.ends_at().filter(|at| *at <= self.period.1)
+        self.ends_at().filter(|at| *at <= self.first_end())
     }
 
     /// When it is to end within a period, which is then cut short. The end of a schedule does not cut the period: the
@@ -238,7 +236,7 @@ impl Subscription {
             Status::Trialing | Status::Active | Status::PastDue => {
                 let resumes = self.pause.and_then(|pause| pause.resumes_at);
                 let others = [self.cancel_at, resumes, self.trial_notice()];
-                others.into_iter().flatten().chain([self.period.1]).min()
+                others.into_iter().flatten().chain([self.first_end()]).min()
             }
         }
     }

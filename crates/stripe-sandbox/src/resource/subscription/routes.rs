@@ -103,7 +103,7 @@ fn create(
     (new, now, presence): (NewSubscription, i64, Presence),
 ) -> Result<Value> {
     ctx.presence = presence;
-    let id = new_subscription::create(ctx, new, now);
+    let id = new_subscription::create(ctx, &new, now);
     let subscription = ctx.account.billing.subscriptions.get(&id);
     Ok(view::subscription(
         ctx.account,
@@ -157,8 +157,8 @@ impl Filter {
             && in_status(one.status, self.status)
             && price.is_none_or(|price| one.items.iter().any(|item| &*item.price == price))
             && self.created.accepts(one.created)
-            && self.starts.accepts(one.period.0)
-            && self.ends.accepts(one.period.1)
+            && self.starts.accepts(one.first_period().0)
+            && self.ends.accepts(one.first_end())
     }
 }
 

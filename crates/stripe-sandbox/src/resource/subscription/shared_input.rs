@@ -178,12 +178,6 @@ pub(crate) fn default_mode(ctx: &Ctx<'_>) -> BillingMode {
     }
 }
 
-/// The error for another interval than that of the running period. Flexible billing allows it; the sandbox only models
-/// it together with a new billing cycle.
-pub(crate) fn other_interval(param: String) -> Error {
-    Error::invalid("The sandbox does not model another interval in flexible billing, unless the billing cycle restarts: use Stripe's test mode for it.").param(param)
-}
-
 /// `proration_behavior`
 pub(crate) fn prorate(params: &Params<'_>) -> Result<Option<Prorate>> {
     params.variant("proration_behavior", &Prorate::ALL, Prorate::as_str)

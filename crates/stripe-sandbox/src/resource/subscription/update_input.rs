@@ -2,11 +2,8 @@
 
 use super::input::{SINCE, UNMODELLED, cancel_at, one_end_only, trial_end_given};
 use super::pause::{self, Pause};
-use super::shared_input::{
-    collection_method, discount, located_tax, other_interval, payment_method, prorate,
-};
+use super::shared_input::{collection_method, discount, located_tax, payment_method, prorate};
 use super::{Prorate, Status, Subscription, payment_input};
-use crate::engine::catalog;
 use crate::engine::subscription_update::Update;
 use crate::error::{Error, Result};
 use crate::params::Params;
@@ -46,7 +43,7 @@ pub(crate) fn read(
         specs,
         added: invoice_item::input::read_added(ctx, params, currency)?,
         trial_end: trial_end_given(params, now)?,
-        cancel_at: cancel_at(params, now)?,
+        cancel_at: cancel_at(ctx, params, subscription.billing_mode, now)?,
         cancel_at_period_end: params.boolean("cancel_at_period_end")?,
         coupon,
         default_payment_method: payment_method(ctx, params, &subscription.customer)?,
@@ -66,7 +63,6 @@ pub(crate) fn read(
         return Err(one_end_only());
     }
     check_anchor(subscription, &update, now)?;
-    check_interval(ctx, subscription, &update, params.name("items"))?;
     check_directed(subscription, &update)?;
     Ok(update)
 }
@@ -102,15 +98,17 @@ pub(crate) fn read_for_item(
         prorate_from: prorate_from(params, subscription)?,
         anchored: false,
     };
-    check_interval(ctx, subscription, &update, params.name("price"))?;
     Ok(update)
 }
 
-/// `proration_date`, which must be within the running period.
+/// `proration_date`, which must be within a running period.
 fn prorate_from(params: &Params<'_>, subscription: &Subscription) -> Result<Option<i64>> {
     let from = params.timestamp("proration_date")?;
-    let (start, end) = subscription.period;
-    if from.is_some_and(|from| from < start || from > end) {
+    let runs = |from: i64| {
+        let mut cycles = subscription.cycles.iter();
+        cycles.any(|cycle| cycle.period.0 <= from && from <= cycle.period.1)
+    };
+    if from.is_some_and(|from| !runs(from)) {
         return Err(Error::invalid(
             "Cannot specify a proration_date outside of the subscription's current billing period.",
         )
@@ -121,30 +119,13 @@ fn prorate_from(params: &Params<'_>, subscription: &Subscription) -> Result<Opti
 
 /// Checks that a billing cycle does not restart before the trial ends.
 fn check_anchor(subscription: &Subscription, update: &Update, now: i64) -> Result<()> {
-    let running = subscription.in_trial().then_some(subscription.period.1);
+    let running = subscription.in_trial().then_some(subscription.first_end());
     let trial_end = update.trial_end.or(running);
     if update.anchored && trial_end.is_some_and(|end| end > now) {
         return Err(Error::invalid(
             "The `billing_cycle_anchor` cannot be earlier than the end of the trial: end it with `trial_end=now`, or leave `billing_cycle_anchor` out.",
         )
         .param("billing_cycle_anchor"));
-    }
-    Ok(())
-}
-
-/// Refuses another interval where it is not modelled.
-fn check_interval(
-    ctx: &Ctx<'_>,
-    subscription: &Subscription,
-    update: &Update,
-    param: String,
-) -> Result<()> {
-    let Some(specs) = &update.specs else {
-        return Ok(());
-    };
-    let other = catalog::every(ctx.account, specs) != subscription.every;
-    if other && subscription.billing_mode.is_flexible() && !update.anchored {
-        return Err(other_interval(param));
     }
     Ok(())
 }

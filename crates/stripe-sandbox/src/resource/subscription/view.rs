@@ -12,6 +12,7 @@ use crate::store::account::Account;
 /// A subscription.
 pub(crate) fn subscription(account: &Account, subscription: &Subscription) -> Value {
     let (trial_start, trial_end) = subscription.trial.unzip();
+    let (period_start, period_end) = subscription.first_period();
     let url = format!("/v1/subscription_items?subscription={}", subscription.id);
     // The list of items is always complete: there are at most twenty, and clients read all of them from here.
     let data: Vec<Value> = subscription
@@ -38,8 +39,8 @@ pub(crate) fn subscription(account: &Account, subscription: &Subscription) -> Va
         "collection_method": "charge_automatically",
         "created": subscription.created,
         "currency": subscription.currency.as_str(),
-        "current_period_end": subscription.period.1,
-        "current_period_start": subscription.period.0,
+        "current_period_end": period_end,
+        "current_period_start": period_start,
         "customer": &*subscription.customer,
         "days_until_due": null,
         "default_payment_method": subscription.default_payment_method.as_deref(),
@@ -107,7 +108,7 @@ fn payment_settings(settings: PaymentSettings) -> Value {
 
 /// The subscription's time, at which the coupon's validity is shown.
 fn now(account: &Account, subscription: &Subscription) -> i64 {
-    account.time_on(subscription.clock.as_ref(), subscription.period.0)
+    account.time_on(subscription.clock.as_ref(), subscription.first_period().0)
 }
 
 /// The value of a customer's `subscriptions` when it is expanded.

@@ -63,7 +63,8 @@ fn changed_items(
     if specs.is_empty() {
         return Err(nothing_left().param(params.name(key)));
     }
-    check(ctx, &specs, &params.name(key), PLAN_PARAM)?;
+    let mode = subscription.billing_mode;
+    check(ctx, &specs, mode, &params.name(key), PLAN_PARAM)?;
     Ok(Some(specs))
 }
 
@@ -122,7 +123,7 @@ pub(super) fn read_one(
         return Err(nothing_left());
     }
     let param = params.name("price");
-    check(ctx, &specs, &param, &param)?;
+    check(ctx, &specs, subscription.billing_mode, &param, &param)?;
     clear_usage::check_kept(subscription, &specs)?;
     Ok(specs)
 }

@@ -65,8 +65,8 @@ pub(super) fn of_changed(params: &Params<'_>, item: &Item, spec: &ItemSpec) -> R
 /// Refuses to lose usage of the running period by a change to licensed prices. The error is Stripe's for deleted items
 /// (our choice: Stripe does not document this case).
 pub(super) fn check_kept(subscription: &Subscription, specs: &[ItemSpec]) -> Result<()> {
-    let start = subscription.period.0;
     for item in &subscription.items {
+        let start = subscription.period_of(item).0;
         let spec = specs
             .iter()
             .find(|spec| spec.item.as_ref() == Some(&item.id));

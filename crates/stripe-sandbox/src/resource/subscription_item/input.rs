@@ -9,6 +9,7 @@ use crate::params::Params;
 use crate::params::metadata::Metadata;
 use crate::resource::meter;
 use crate::resource::price::{Price, Recurring};
+use crate::resource::subscription::BillingMode;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
@@ -26,13 +27,14 @@ const UNMODELLED: &[&str] = &[
     "tax_rates?",
 ];
 
-/// The items under `key`, for a new subscription or a phase. `held` are the prices that are already sold; these may be
-/// archived.
+/// The items under `key`, for a new subscription or a phase in this billing mode. `held` are the prices that are already
+/// sold; these may be archived.
 pub(crate) fn read(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     key: &str,
     held: &[Id],
+    mode: BillingMode,
 ) -> Result<Vec<ItemSpec>> {
     let given = params.objects(key)?.unwrap_or_default();
     if given.is_empty() {
@@ -44,7 +46,7 @@ pub(crate) fn read(
         spec(ctx, item, price, None)
     });
     let specs = specs.collect::<Result<Vec<ItemSpec>>>()?;
-    check(ctx, &specs, &params.name(key), PLAN_PARAM)?;
+    check(ctx, &specs, mode, &params.name(key), PLAN_PARAM)?;
     Ok(specs)
 }
 
@@ -67,6 +69,7 @@ pub(super) fn by_plan(
     Ok(Some(ItemSpec {
         item: before.map(|item| item.id.clone()),
         price: price.id.clone(),
+        every: catalog::every_of(price),
         quantity: quantity(params, price, before)?,
         is_new: false,
         clear_usage: false,
@@ -110,6 +113,7 @@ pub(super) fn spec(
     Ok(ItemSpec {
         item: before.map(|item| item.id.clone()),
         price: price.id.clone(),
+        every: catalog::every_of(price),
         quantity: quantity(params, price, before)?,
         is_new: false,
         clear_usage: false,
@@ -194,7 +198,13 @@ fn for_sale(ctx: &Ctx<'_>, price: &Price, param: &str) -> Result<()> {
 
 /// Checks all items together: classic billing has one interval and one currency. `twice` is the parameter in the error
 /// for a price that is listed twice.
-pub(super) fn check(ctx: &Ctx<'_>, specs: &[ItemSpec], param: &str, twice: &str) -> Result<()> {
+pub(super) fn check(
+    ctx: &Ctx<'_>,
+    specs: &[ItemSpec],
+    mode: BillingMode,
+    param: &str,
+    twice: &str,
+) -> Result<()> {
     if specs.len() > MAX_ITEMS {
         return Err(Error::invalid(format!(
             "You have exceeded the maximum number of items: a subscription can have at most {MAX_ITEMS}, and {} were given.",
@@ -214,11 +224,8 @@ pub(super) fn check(ctx: &Ctx<'_>, specs: &[ItemSpec], param: &str, twice: &str)
         }
         seen.push(&spec.price);
         let price = ctx.account.price(&spec.price);
-        let (every, currency) = *first.get_or_insert((catalog::every_of(price), price.currency));
-        let mismatch = if every != catalog::every_of(price) {
-            if ctx.has_meters() {
-                return Err(Error::invalid("The sandbox does not model items with different intervals, which only flexible billing has: use Stripe's test mode for it.").param(param));
-            }
+        let (every, currency) = *first.get_or_insert((spec.every, price.currency));
+        let mismatch = if every != spec.every && !mode.is_flexible() {
             "interval"
         } else if currency != price.currency {
             "currency"

@@ -7,6 +7,7 @@ pub(crate) mod routes;
 mod usage;
 pub(crate) mod view;
 
+use crate::money::period::Every;
 use crate::money::usage::Records;
 use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
@@ -25,6 +26,8 @@ impl Row for Item {
 pub(crate) struct Item {
     pub(crate) id: Id,
     pub(crate) price: Id,
+    /// How often the price recurs.
+    pub(crate) every: Every,
     /// The quantity of a licensed price; `None` for a metered one.
     pub(crate) quantity: Option<i64>,
     pub(crate) created: i64,
@@ -51,6 +54,8 @@ pub(crate) struct ItemSpec {
     /// The item to change, if a request names one; otherwise it is matched by price.
     pub(crate) item: Option<Id>,
     pub(crate) price: Id,
+    /// How often the price recurs.
+    pub(crate) every: Every,
     /// `None` exactly for metered prices.
     pub(crate) quantity: Option<i64>,
     /// Whether a request adds it. It then replaces no item, not even a deleted one with the same price.
@@ -72,11 +77,32 @@ pub(crate) fn kept(item: &Item) -> ItemSpec {
     ItemSpec {
         item: Some(item.id.clone()),
         price: item.price.clone(),
+        every: item.every,
         quantity: item.quantity,
         is_new: false,
         clear_usage: false,
         metadata: item.metadata.clone(),
     }
+}
+
+/// The intervals of items, each once, in their order. It is the same for all items in classic billing.
+pub(crate) fn intervals(specs: &[ItemSpec]) -> Vec<Every> {
+    let mut all = Vec::new();
+    for spec in specs {
+        if !all.contains(&spec.every) {
+            all.push(spec.every);
+        }
+    }
+    all
+}
+
+/// The shortest interval of items.
+pub(crate) fn shortest_interval(specs: &[ItemSpec]) -> Every {
+    let shortest = specs
+        .iter()
+        .map(|spec| spec.every)
+        .min_by_key(|every| every.length());
+    shortest.expect("a subscription has at least one item")
 }
 
 /// The largest quantity of a licensed price or usage record, which JavaScript clients can still read exactly.

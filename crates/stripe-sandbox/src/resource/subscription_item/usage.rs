@@ -67,7 +67,7 @@ pub(super) fn report(ctx: &mut Ctx<'_>, record: Record) -> Result<Value> {
         None => earliest(ctx.account, subscription, item, now),
     };
     check(subscription, item, timestamp, from, now)?;
-    let start = subscription.period.0;
+    let start = subscription.period_of(item).0;
     let before = item.records.get(timestamp);
     let after = if set {
         quantity
@@ -139,7 +139,7 @@ fn check(
 
 /// The earliest accepted timestamp. For sums it is a little before the period, during its first minutes.
 fn earliest(account: &Account, subscription: &Subscription, item: &Item, now: i64) -> i64 {
-    let start = subscription.period.0;
+    let start = subscription.period_of(item).0;
     let sums = catalog::aggregate(account, &item.price) == Aggregate::Sum;
     let late = sums && now < start + BEHIND;
     // Usage cannot be older than the item.
@@ -208,13 +208,9 @@ fn periods(account: &Account, subscription: &Subscription, item: &Item) -> Vec<S
         period,
         total,
     };
-    let running = catalog::aggregate(account, &item.price).total(
-        &item.records,
-        subscription.period.0,
-        subscription.period.1,
-    );
-    let running =
-        (!subscription.status.ended()).then(|| summary(None, subscription.period, running));
+    let (start, end) = subscription.period_of(item);
+    let running = catalog::aggregate(account, &item.price).total(&item.records, start, end);
+    let running = (!subscription.status.ended()).then(|| summary(None, (start, end), running));
     let customer = account.customers.get(&subscription.customer);
     let positions = customer.map_or(&[][..], |customer| &customer.invoices);
     let billed = positions.iter().rev().filter_map(|position| {

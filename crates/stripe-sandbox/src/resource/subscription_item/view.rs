@@ -13,13 +13,18 @@ use crate::store::context::Ctx;
 pub(super) fn alone(ctx: &Ctx<'_>, subscription: &Subscription, item: &Item) -> Value {
     let mut object = self::item(ctx.account, subscription, item);
     if ctx.has_meters() {
-        object["current_period_end"] = json!(subscription.period.1);
-        object["current_period_start"] = json!(subscription.period.0);
+        show_period(&mut object, subscription, item);
     }
     object
 }
 
-/// One item of a subscription.
+fn show_period(object: &mut Value, subscription: &Subscription, item: &Item) {
+    let (start, end) = subscription.period_of(item);
+    object["current_period_end"] = json!(end);
+    object["current_period_start"] = json!(start);
+}
+
+/// One item of a subscription. It shows its period in every version if that is not the period of all items.
 pub(crate) fn item(account: &Account, subscription: &Subscription, item: &Item) -> Value {
     let price = account.price(&item.price);
     let mut object = json!({
@@ -35,6 +40,9 @@ pub(crate) fn item(account: &Account, subscription: &Subscription, item: &Item) 
     quantity(fields, item.quantity);
     fields.insert("subscription".into(), json!(&*subscription.id));
     fields.insert("tax_rates".into(), json!([]));
+    if subscription.is_mixed() {
+        show_period(&mut object, subscription, item);
+    }
     object
 }
 

@@ -29,7 +29,6 @@ fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
     let setting = PhaseContext {
         customer: &holder.id,
         billing_mode,
-        every: None,
         now,
         start: Some(start),
         running: None,
@@ -134,7 +133,7 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
     }
     let holder = customer::input::named(ctx, &subscription.customer, "from_subscription")?;
     let now = ctx.time_of(&holder.id);
-    let (start, period_end) = subscription.period;
+    let (start, period_end) = subscription.first_period();
     let end = subscription.ends_at().unwrap_or(period_end);
     let trial_end = subscription.in_trial().then_some(period_end.min(end));
     let phase = Phase {
@@ -202,7 +201,6 @@ pub(super) fn new_phases(
     let setting = PhaseContext {
         customer: &schedule.customer,
         billing_mode: schedule.billing_mode,
-        every: subscription.map(|subscription| subscription.every),
         now,
         start: waits.then(|| schedule.phases[0].start),
         running: schedule.running().map(|phase| phase.start),

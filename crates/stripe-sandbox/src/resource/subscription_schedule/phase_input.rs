@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::{Defaults, Phase};
-use crate::engine::catalog;
 use crate::error::{Error, Result};
 use crate::money::currency::Currency;
 use crate::money::period::{Every, Interval};
@@ -14,7 +13,7 @@ use crate::resource::subscription::shared_input::{
     self, automatic_tax, collection_method, payment_method, prorate, same_currency,
 };
 use crate::resource::subscription::{BillingMode, Prorate};
-use crate::resource::subscription_item::{self, ItemSpec};
+use crate::resource::subscription_item::{self, ItemSpec, shortest_interval};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
@@ -48,8 +47,6 @@ const DEFAULTS_UNMODELLED: &[&str] = &[
 pub(crate) struct PhaseContext<'a> {
     pub(crate) customer: &'a str,
     pub(crate) billing_mode: BillingMode,
-    /// The subscription's interval, if there is a subscription.
-    pub(crate) every: Option<Every>,
     pub(crate) now: i64,
     /// The start of the first phase, unless it has its own.
     pub(crate) start: Option<i64>,
@@ -123,7 +120,8 @@ fn phase(
     next: Option<i64>,
     before: Option<&Phase>,
 ) -> Result<Phase> {
-    let items = subscription_item::input::read(ctx, params, "items", setting.held)?;
+    let mode = setting.billing_mode;
+    let items = subscription_item::input::read(ctx, params, "items", setting.held, mode)?;
     let currency = subscription_item::input::currency(ctx, &items);
     same_currency(params, currency)?;
     let expected = before.map(|before| before.currency).or(setting.currency);
@@ -133,20 +131,8 @@ fn phase(
         ));
     }
     let anchored = anchored(params)?;
-    let every = before
-        .map(|before| catalog::every(ctx.account, &before.items))
-        .or(setting.every);
     let end = end(ctx, params, &items, setting, start, next)?;
     let trial_end = trial_end(params, setting, start, end)?;
-    // A trial begins a period too. A phase that has begun does not begin another one.
-    let begins_period = anchored == Some(true) && setting.running != Some(start);
-    if !begins_period
-        && trial_end.is_none()
-        && every.is_some_and(|every| every != catalog::every(ctx.account, &items))
-        && setting.billing_mode.is_flexible()
-    {
-        return Err(shared_input::other_interval(params.name("items")));
-    }
     let collection_named = collection_method(params)?.is_some();
     params.unmodelled(PHASE_UNMODELLED)?;
     Ok(Phase {
@@ -176,7 +162,7 @@ fn end(
     next: Option<i64>,
 ) -> Result<i64> {
     let date = params.timestamp_or_now("end_date", setting.now)?;
-    let every = catalog::every(ctx.account, specs);
+    let every = shortest_interval(specs);
     let (length, name) = if ctx.has_meters() {
         (duration(params)?, "duration")
     } else {
@@ -203,7 +189,7 @@ fn end(
     Ok(end)
 }
 
-/// `iterations` of the price's interval, in 2022-11-15.
+/// `iterations` of the interval of the prices, the shortest one (our choice), in 2022-11-15.
 fn iterations(params: &Params<'_>) -> Result<Option<i64>> {
     let iterations = params.integer_from("iterations", 1)?;
     if iterations.is_some_and(|iterations| iterations > MAX_ITERATIONS) {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Fields, automatic_tax, id_of};
 
-/// Each item has a period of its own, and discounts are a list of ids.
+/// Each item shows a period, that of the subscription unless it has its own, and discounts are a list of ids.
 pub(super) fn subscription(fields: &mut Fields) {
     let start = fields.get("current_period_start").cloned();
     let end = fields.get("current_period_end").cloned();
@@ -16,7 +16,8 @@ pub(super) fn subscription(fields: &mut Fields) {
             ("current_period_start", &start),
             ("current_period_end", &end),
         ] {
-            item.insert(name.into(), time.clone().unwrap_or_default());
+            item.entry(name)
+                .or_insert_with(|| time.clone().unwrap_or_default());
         }
     }
     if let Some(Value::Object(details)) = fields.get_mut("cancellation_details") {

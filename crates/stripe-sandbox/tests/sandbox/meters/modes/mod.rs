@@ -1,5 +1,9 @@
 //! What classic and flexible billing do differently, row by row of Stripe's comparison of both.
 
+mod ends;
+mod intervals;
+mod mixed_changes;
+
 use serde_json::json;
 
 use super::super::billing::{DAY, descriptions, number};
@@ -353,45 +357,4 @@ async fn a_first_period_that_is_cut_short_can_be_charged_whole_in_flexible() {
         let invoice = &metered.world.invoices(&metered.customer).await[0];
         assert_eq!(number(invoice, "total"), total, "{mode} {behavior}");
     }
-}
-
-/// Stripe allows these in flexible billing; the sandbox says that it does not model them.
-#[tokio::test]
-async fn other_intervals_and_starts_in_the_past_are_refused() {
-    let metered = Metered::new().await;
-    let monthly = metered.world.price("unit_amount=1000").await;
-    let yearly = "currency=usd&unit_amount=9000&product_data[name]=Year&recurring[interval]=year";
-    let yearly = metered.world.api.create("/v1/prices", yearly).await;
-    let api = &metered.world.api;
-    let base = format!("customer={}&items[0][price]={monthly}", metered.customer);
-    let mixed = format!("{base}&items[1][price]={yearly}");
-    let refused = api.post("/v1/subscriptions", &mixed).await.refused(400);
-    assert!(
-        refused.0.starts_with("The sandbox does not model"),
-        "{}",
-        refused.0
-    );
-    let backdated = format!("{base}&backdate_start_date={}", APRIL - DAY);
-    let refused = api.post("/v1/subscriptions", &backdated).await.refused(400);
-    assert!(
-        refused.0.starts_with("The sandbox does not model"),
-        "{}",
-        refused.0
-    );
-    let (subscription, items) = metered.subscribe(&[&monthly], "").await;
-    let path = format!("/v1/subscriptions/{subscription}");
-    let other = format!("items[0][id]={}&items[0][price]={yearly}", items[0]);
-    let refused = api.post(&path, &other).await.refused(400);
-    assert!(
-        refused.0.starts_with("The sandbox does not model"),
-        "{}",
-        refused.0
-    );
-    // With a new billing cycle it is clear what happens.
-    metered.world.advance_to(MIDDLE).await;
-    metered
-        .world
-        .update(&subscription, &format!("{other}&billing_cycle_anchor=now"))
-        .await;
-    assert_eq!(metered.billed().await[0], [(1, -500), (1, 9000)]);
 }

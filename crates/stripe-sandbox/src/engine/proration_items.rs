@@ -1,0 +1,118 @@
+//! Prorations as pending invoice items.
+
+use super::pending_items;
+use super::proration::Proration;
+use crate::money::lines::{Kind, Line};
+use crate::resource::invoice::InvoiceLine;
+use crate::resource::invoice_item::{CreditedLines, InvoiceItem};
+use crate::resource::subscription::Subscription;
+use crate::resource::subscription_item::Debit;
+use crate::store::account::Account;
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+
+/// Adds pending prorations for the next invoice. That shows pending items newest first, so the last one is added first.
+/// The items of the change must exist. Returns the ids of the prorations.
+pub(crate) fn add(
+    ctx: &mut Ctx<'_>,
+    position: u32,
+    prorations: Vec<Proration>,
+    at: i64,
+) -> Vec<Id> {
+    settle_debits(ctx.account.subscription_mut(position), &prorations);
+    let add = |proration| {
+        let Proration {
+            item,
+            price,
+            kind,
+            line,
+        } = proration;
+        let subscription = ctx.account.subscription(position);
+        let made = || {
+            let mut items = subscription.items.iter().rev();
+            let made = items.find(|item| item.price == price);
+            made.expect("what is charged is an item").id.clone()
+        };
+        let item = item.unwrap_or_else(made);
+        if kind == Kind::Charge {
+            debit(ctx.account.subscription_mut(position), &item, &line);
+        }
+        let subscription = ctx.account.subscription(position);
+        let credited = match kind {
+            Kind::Credit => credited(ctx.account, subscription, &item, &price, line.period.1),
+            Kind::Charge => None,
+        };
+        let pending = InvoiceItem {
+            item: Some(item),
+            price: Some(price),
+            credited: credited.map(Box::new),
+            ..pending_items::of_subscription(subscription, line, at)
+        };
+        pending_items::add(ctx, pending)
+    };
+    prorations.into_iter().rev().map(add).collect()
+}
+
+/// Forgets the debits that these prorations credit.
+fn settle_debits(subscription: &mut Subscription, prorations: &[Proration]) {
+    for item in &mut subscription.items {
+        let credits = |proration: &Proration| {
+            proration.kind == Kind::Credit && proration.item.as_ref() == Some(&item.id)
+        };
+        if prorations.iter().any(credits) {
+            item.debits.clear();
+        }
+    }
+}
+
+/// Notes what a proration charges.
+fn debit(subscription: &mut Subscription, item: &Id, line: &Line) {
+    if !subscription.billing_mode.is_flexible() {
+        return;
+    }
+    let held = subscription.items.iter_mut().find(|held| held.id == *item);
+    if let Some(held) = held {
+        held.debits.push(Debit {
+            quantity: held.quantity.unwrap_or_default(),
+            amount: line.amount,
+            period: line.period,
+        });
+    }
+}
+
+/// The lines of the last invoice that charged an item for the time up to `end`.
+fn credited(
+    account: &Account,
+    subscription: &Subscription,
+    item: &Id,
+    price: &Id,
+    end: i64,
+) -> Option<CreditedLines> {
+    let charges = |line: &&InvoiceLine| {
+        line.item.as_ref() == Some(item)
+            && line.price.as_ref() == Some(price)
+            && line.line.period.1 == end
+            && line.line.amount >= 0
+    };
+    let customer = account.customers.get(&subscription.customer)?;
+    let mut newest_first = customer.invoices.iter().rev();
+    newest_first.find_map(|position| {
+        let invoice = account.billing.invoices.at(*position)?;
+        let lines = invoice.lines.iter().filter(charges);
+        let lines: Vec<Id> = lines.map(|line| line.id.clone()).collect();
+        (!lines.is_empty()).then(|| CreditedLines {
+            invoice: invoice.id.clone(),
+            lines,
+        })
+    })
+}
+
+/// Unlinks prorations from their ended subscription, so that the customer's next invoice includes them.
+pub(crate) fn leave_to_customer(account: &mut Account, ids: &[Id]) {
+    for id in ids {
+        if let Some(waiting) = account.billing.invoice_items.table.get_mut(id) {
+            waiting.subscription = None;
+            waiting.item = None;
+        }
+    }
+}

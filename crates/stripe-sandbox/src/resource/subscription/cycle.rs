@@ -1,0 +1,100 @@
+//! The billing cycles of a subscription: one for each interval of its items, all counted from one anchor. In classic
+//! billing there is only one.
+
+use std::cmp::Reverse;
+
+use super::Subscription;
+use crate::money::period::Every;
+use crate::resource::subscription_item::Item;
+
+/// The running period of the items that recur equally often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cycle {
+    pub(crate) every: Every,
+    /// The running period, end exclusive. A trial is one period, whatever its length.
+    pub(crate) period: (i64, i64),
+    /// The period for which a full price is charged. The running period is shorter, and charged in part, if the
+    /// subscription begins or is to end within this one.
+    pub(crate) whole: (i64, i64),
+}
+
+impl Cycle {
+    /// A cycle whose first period is about to begin.
+    pub(crate) fn about_to_begin(every: Every, at: i64) -> Self {
+        Self {
+            every,
+            period: (at, at),
+            whole: (at, at),
+        }
+    }
+}
+
+/// Stripe's `cancel_at`: a time, or the end of a running period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CancelAt {
+    Time(i64),
+    /// `min_period_end`
+    FirstEnd,
+    /// `max_period_end`
+    LastEnd,
+}
+
+impl CancelAt {
+    /// The time that is meant, if the running periods end at these times.
+    pub(crate) fn among(self, ends: impl Iterator<Item = i64>) -> Option<i64> {
+        match self {
+            Self::Time(at) => Some(at),
+            Self::FirstEnd => ends.min(),
+            Self::LastEnd => ends.max(),
+        }
+    }
+}
+
+impl Subscription {
+    /// The cycle of items that recur this often, if there is one.
+    pub(crate) fn cycle(&self, every: Every) -> Option<&Cycle> {
+        self.cycles.iter().find(|cycle| cycle.every == every)
+    }
+
+    /// The cycle that is billed first; of several, the one with the shortest period.
+    fn first_cycle(&self) -> &Cycle {
+        let billed_first = |cycle: &&Cycle| (cycle.period.1, Reverse(cycle.period.0));
+        let first = self.cycles.iter().min_by_key(billed_first);
+        first.expect("a subscription has at least one cycle")
+    }
+
+    /// The running period of an item.
+    pub(crate) fn period_of(&self, item: &Item) -> (i64, i64) {
+        let cycle = self.cycle(item.every);
+        cycle.expect("every item is in a cycle").period
+    }
+
+    /// The running period that ends first. Stripe shows it as the subscription's in the versions in which items have no
+    /// periods of their own.
+    pub(crate) fn first_period(&self) -> (i64, i64) {
+        self.first_cycle().period
+    }
+
+    /// When the first of the running periods ends.
+    pub(crate) fn first_end(&self) -> i64 {
+        self.first_cycle().period.1
+    }
+
+    /// When the last of the running periods ends.
+    pub(crate) fn last_end(&self) -> i64 {
+        let ends = self.cycles.iter().map(|cycle| cycle.period.1);
+        ends.max().expect("a subscription has at least one cycle")
+    }
+
+    /// The time that is in all running periods, which invoice items are for.
+    pub(crate) fn common_period(&self) -> (i64, i64) {
+        let starts = self.cycles.iter().map(|cycle| cycle.period.0);
+        let start = starts.max().expect("a subscription has at least one cycle");
+        (start, self.first_end())
+    }
+
+    /// Whether its items have periods of their own.
+    pub(crate) fn is_mixed(&self) -> bool {
+        self.cycles.len() > 1
+    }
+}
