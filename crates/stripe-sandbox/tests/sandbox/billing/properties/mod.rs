@@ -4,6 +4,7 @@ mod calls;
 mod classic;
 mod classic_model;
 mod generations;
+mod mixed_intervals;
 mod previews;
 mod prices;
 mod steps;
