@@ -8,7 +8,7 @@ use crate::store::account::Account;
 use crate::store::ids::Id;
 
 /// Stripe's limit.
-const MAX_LINES: usize = 250;
+pub(crate) const MAX_LINES: usize = 250;
 
 /// The line for an invoice item, without an id.
 pub(crate) fn line_of(item: &InvoiceItem) -> InvoiceLine {

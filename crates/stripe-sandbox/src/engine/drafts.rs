@@ -2,7 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use super::next_period::Period;
+use super::next_period::{Charge, Period};
 use super::{catalog, metering, pending_items};
 use crate::money::lines::Line;
 use crate::money::proration::share;
@@ -72,7 +72,7 @@ pub(crate) fn closing(
         .collect()
 }
 
-/// The lines for an item whose running period is followed by another.
+/// The lines for an item whose running period is followed by another, which may be over already.
 fn renewed(
     account: &Account,
     subscription: &Subscription,
@@ -82,6 +82,9 @@ fn renewed(
 ) -> Vec<Line> {
     if let Some(quantity) = item.quantity {
         return in_advance(account, subscription, item, quantity, next);
+    }
+    if next.end <= at {
+        return used_in(account, subscription, item, (next.start, next.end));
     }
     let (start, end) = subscription.period_of(item);
     let until = at.min(end);
@@ -116,6 +119,16 @@ pub(crate) fn used(
     until: i64,
 ) -> Vec<Line> {
     let (start, _) = subscription.period_of(item);
+    used_in(account, subscription, item, (start, until))
+}
+
+/// The lines for a metered item's usage in a period.
+fn used_in(
+    account: &Account,
+    subscription: &Subscription,
+    item: &Item,
+    (start, until): (i64, i64),
+) -> Vec<Line> {
     let (quantity, period) = if let Some(meter) = catalog::meter(account, &item.price) {
         // A meter counts for an item from when it was added.
         let period = (start.max(item.since), until);
@@ -177,8 +190,11 @@ fn in_advance(
     if next.trial {
         return vec![priced.trial(quantity, period)];
     }
+    if next.charge == Charge::Nothing {
+        return Vec::new();
+    }
     let mut lines = priced.charged(quantity.into(), period);
-    if period != next.whole && next.prorated {
+    if period != next.whole && next.charge == Charge::Part {
         for line in &mut lines {
             line.amount = share(line.amount, period, next.whole);
             line.proration = true;

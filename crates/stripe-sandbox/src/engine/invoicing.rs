@@ -123,7 +123,13 @@ pub(crate) fn adopt_debits(account: &mut Account, position: u32) {
     let invoices = positions.iter().rev();
     let is_for_it = |invoice: &&Invoice| {
         let is_own = invoice.subscription.as_ref() == Some(&subscription.id);
-        is_own && invoice.lines.iter().any(|line| line.line.period == period)
+        // The first line of a backdated subscription may begin before its period.
+        let is_first = invoice.reason == Reason::Create;
+        let charges = |line: &InvoiceLine| {
+            let (start, end) = line.line.period;
+            end == period.1 && (start == period.0 || is_first)
+        };
+        is_own && invoice.lines.iter().any(charges)
     };
     let latest = invoices
         .filter_map(|position| account.billing.invoices.at(*position))

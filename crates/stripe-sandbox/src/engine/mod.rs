@@ -1,7 +1,7 @@
 //! The rules of billing and payment: everything that happens to resources and between them. The engine names the state
 //! of resources and their views (in events). It reads no parameters and knows no HTTP.
 //!
-//! [`run_until`] does whatever is due. A subscription [begins](new_subscription), is [changed](change) or
+//! [`run_until`] does whatever is due. A subscription [begins](new_subscription) with its [first periods](first_periods), is [changed](change) or
 //! [updated](subscription_update), is [renewed](renewal), and follows the [phases] of a schedule. Its
 //! [status](subscription_status) follows its invoices, and its [cycles] follow its items. Invoices are made of [draft lines](drafts): [`sums`] computes
 //! their totals, [invoicing] stores them, [finalization] and [collection] do the rest by a [payment]. [`catalog`]
@@ -20,6 +20,7 @@ pub(crate) mod discounts;
 pub(crate) mod draft_lines;
 pub(crate) mod drafts;
 pub(crate) mod finalization;
+pub(crate) mod first_periods;
 pub(crate) mod invoicing;
 pub(crate) mod item_set;
 pub(crate) mod metering;

@@ -1,8 +1,9 @@
 //! Creation of subscriptions by the API, a schedule, or a checkout.
 
-use super::drafts::{self, Next};
+use super::drafts::{self, Draft, Next};
+use super::first_periods::{elapsed, first_periods, running};
 use super::item_set::{item_of, replace_items};
-use super::next_period::{self, Anchor, Period};
+use super::next_period::Period;
 use super::sums::compose;
 use super::{added_items, collection, phases, renewal, setup};
 use crate::money::currency::Currency;
@@ -30,7 +31,7 @@ pub(crate) struct NewSubscription {
     pub(crate) prorates: bool,
     pub(crate) specs: Vec<ItemSpec>,
     pub(crate) added: Vec<AddedItem>,
-    /// If it is in the past, periods are counted from then, and the first period is the running one.
+    /// If it is in the past, the subscription is backdated; see [`first_periods`](super::first_periods).
     pub(crate) start_date: i64,
     /// When the first whole period begins, if neither at once nor at the end of the trial.
     pub(crate) anchor: Option<FirstAnchor>,
@@ -78,12 +79,15 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, new: &NewSubscription, at: i64) -> Id {
     }
     let specs = &new.specs;
     replace_items(ctx, position, specs, &vec![None; specs.len()], at);
+    count_usage(ctx.account.subscription_mut(position), new, at);
     let first = first_periods(ctx.account.subscription(position), new, at);
     added_items::add(ctx, position, &new.added, common_period(&first, at), at);
     if new.is_free_at_first(at) {
         renewal::begin_free(ctx, position, at);
     } else {
-        renewal::begin(ctx, position, at, &first);
+        let subscription = ctx.account.subscription(position);
+        let elapsed = elapsed(ctx.account, subscription, new, &first, at);
+        renewal::begin(ctx, position, at, &first, elapsed);
     }
     // A trial does not move an anchor that was set explicitly.
     if let (Some(anchor), Some(_)) = (new.anchor, new.trial(at)) {
@@ -118,12 +122,24 @@ fn collect_later(ctx: &mut Ctx<'_>, position: u32, at: i64) {
 
 /// The amount due of the first invoice, if the subscription were created.
 pub(crate) fn first_amount_due(account: &Account, new: &NewSubscription, at: i64) -> i64 {
-    if new.is_free_at_first(at) {
-        return 0;
-    }
+    let (subscription, drafts) = first_invoice(account, new, at);
+    compose(account, &subscription, drafts, Reason::Create, at).amount_due
+}
+
+/// The number of lines of the first invoice, if the subscription were created.
+pub(crate) fn first_lines(account: &Account, new: &NewSubscription, at: i64) -> usize {
+    first_invoice(account, new, at).1.len()
+}
+
+/// The subscription before its first invoice, and the lines of that.
+fn first_invoice(account: &Account, new: &NewSubscription, at: i64) -> (Subscription, Vec<Draft>) {
     let mut subscription = before_first_period(Id::default(), new, at);
+    if new.is_free_at_first(at) {
+        return (subscription, Vec::new());
+    }
     let items = new.specs.iter().map(|spec| item_of(spec, at));
     subscription.items = items.collect();
+    count_usage(&mut subscription, new, at);
     subscription.discount = new.coupon.clone().map(|applied| Discount {
         id: Id::default(),
         coupon: applied.coupon,
@@ -136,32 +152,22 @@ pub(crate) fn first_amount_due(account: &Account, new: &NewSubscription, at: i64
     let first = first_periods(&subscription, new, at);
     let added = new.added.iter();
     let added = added.map(|item| item.draft(account, common_period(&first, at)));
+    let elapsed = elapsed(account, &subscription, new, &first, at);
     let closing = drafts::closing(account, &subscription, at, Next::Periods(&first), None);
-    let drafts = added.chain(closing).collect();
-    compose(account, &subscription, drafts, Reason::Create, at).amount_due
+    let drafts = added.chain(elapsed).chain(closing).collect();
+    (subscription, drafts)
 }
 
-impl NewSubscription {
-    /// The end of the trial that begins at `at`, if one does.
-    fn trial(&self, at: i64) -> Option<i64> {
-        self.trial_end.filter(|end| *end > at)
-    }
-
-    /// Whether nothing is charged until the anchor.
-    fn is_free_at_first(&self, at: i64) -> bool {
-        self.anchor.is_some_and(|anchor| anchor.free_before) && self.trial(at).is_none()
+/// Lets the usage of the items count from the time that the new subscription says.
+fn count_usage(subscription: &mut Subscription, new: &NewSubscription, at: i64) {
+    for item in &mut subscription.items {
+        item.since = new.counts_from(at);
     }
 }
 
-/// The first periods of a new subscription.
-fn first_periods(subscription: &Subscription, new: &NewSubscription, at: i64) -> Vec<Period> {
-    let anchoring = new.trial(at).map_or(Anchor::Unchanged, Anchor::TrialEnd);
-    next_period::first(subscription, at, anchoring, new.prorates)
-}
-
-/// The time that is in all of these periods, which invoice items are for.
+/// The time that is in all of the periods that run, which invoice items are for.
 fn common_period(periods: &[Period], at: i64) -> (i64, i64) {
-    let end = periods.iter().map(|period| period.end).min();
+    let end = running(periods, at).map(|period| period.end).min();
     (at, end.unwrap_or(at))
 }
 
@@ -169,6 +175,12 @@ fn common_period(periods: &[Period], at: i64) -> (i64, i64) {
 fn before_first_period(id: Id, new: &NewSubscription, at: i64) -> Subscription {
     let cycles = intervals(&new.specs).into_iter();
     let cycles = cycles.map(|every| Cycle::about_to_begin(every, at));
+    // In classic billing, a start in the past does not move the periods.
+    let began = if new.billing_mode.is_flexible() {
+        new.start_date
+    } else {
+        at
+    };
     let mut subscription = Subscription {
         id,
         customer: new.customer.clone(),
@@ -178,7 +190,7 @@ fn before_first_period(id: Id, new: &NewSubscription, at: i64) -> Subscription {
         status: Status::Active,
         currency: new.currency,
         billing_mode: new.billing_mode,
-        anchor: new.anchor.map_or(new.start_date, |anchor| anchor.at),
+        anchor: new.anchor.map_or(began, |anchor| anchor.at),
         cycles: cycles.collect(),
         items: Vec::new(),
         trial: None,
@@ -207,7 +219,7 @@ fn before_first_period(id: Id, new: &NewSubscription, at: i64) -> Subscription {
     };
     // The end of a period is that of the periods without an end.
     let periods = first_periods(&subscription, new, at);
-    let ends = periods.iter().map(|period| period.end);
+    let ends = running(&periods, at).map(|period| period.end);
     subscription.cancel_at = new.cancel_at.and_then(|end| end.among(ends));
     subscription
 }

@@ -1,7 +1,9 @@
 //! The next periods of a subscription's billing cycles.
 
+use super::draft_lines::MAX_LINES;
 use crate::money::period::Every;
 use crate::resource::subscription::Subscription;
+use crate::resource::subscription::cycle::Cycle;
 
 /// Stripe's `billing_cycle_anchor`: from when the next period and those after it are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +24,17 @@ pub(crate) struct Period {
     pub(crate) whole: (i64, i64),
     pub(crate) trial: bool,
     pub(crate) anchor: i64,
-    /// Whether a period that is cut short is charged in part.
-    pub(crate) prorated: bool,
+    pub(crate) charge: Charge,
+}
+
+/// What a licensed price charges for a period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Charge {
+    /// Its share of the whole period.
+    Part,
+    /// The full price, also if it is cut short.
+    Full,
+    Nothing,
 }
 
 impl Period {
@@ -47,7 +58,7 @@ impl Period {
                 whole,
                 trial,
                 anchor,
-                prorated: true,
+                charge: Charge::Part,
             };
         }
         Self {
@@ -57,7 +68,7 @@ impl Period {
             whole,
             trial,
             anchor: cut.unwrap_or(anchor),
-            prorated: true,
+            charge: Charge::Part,
         }
     }
 }
@@ -79,17 +90,16 @@ pub(crate) fn of_due(subscription: &Subscription, at: i64) -> Vec<Period> {
     next.collect()
 }
 
-/// The first periods of a new subscription. Classic billing charges a period that is cut short in part, even if the
-/// request says that nothing is prorated.
-pub(crate) fn first(
-    subscription: &Subscription,
-    at: i64,
-    anchoring: Anchor,
-    prorates: bool,
-) -> Vec<Period> {
-    let mut periods = of_all(subscription, at, anchoring);
-    for period in &mut periods {
-        period.prorated = prorates || !subscription.billing_mode.is_flexible();
-    }
-    periods
+/// The most periods before the running one that are of use: an invoice cannot have more lines.
+const MOST: usize = MAX_LINES + 1;
+
+/// The periods of all cycles since `start`, up to the one that runs at `at`.
+pub(crate) fn of_all_since(subscription: &Subscription, start: i64, at: i64) -> Vec<Period> {
+    let since = |cycle: &Cycle| {
+        let every = cycle.every;
+        let next = move |start| Period::next(subscription, every, start, Anchor::Unchanged);
+        let following = move |before: &Period| (before.end <= at).then(|| next(before.end));
+        std::iter::successors(Some(next(start)), following).take(MOST)
+    };
+    subscription.cycles.iter().flat_map(since).collect()
 }

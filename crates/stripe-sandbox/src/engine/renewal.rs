@@ -1,6 +1,6 @@
 //! Moves the billing cycles of a subscription from one period to the next.
 
-use super::drafts::{self, Next};
+use super::drafts::{self, Draft, Next};
 use super::invoicing::issue;
 use super::next_period::{self, Anchor, Period};
 use super::timeline;
@@ -14,7 +14,8 @@ pub(crate) fn renew(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let subscription = ctx.account.subscription(position);
     let closed = (subscription.first_period().0, at);
     let next = next_period::of_due(subscription, at);
-    roll(ctx, position, &next, at, Reason::Cycle, closed, None);
+    let drafts = closing(ctx, position, &next, at, None);
+    roll(ctx, position, &next, at, drafts, Reason::Cycle, closed);
 }
 
 /// Closes the running periods at `at` because of a change, and begins others. The invoice's period is the time of the
@@ -27,12 +28,20 @@ pub(crate) fn restart(
     only: Option<&[Id]>,
 ) {
     let next = next_period::of_all(ctx.account.subscription(position), at, anchoring);
-    roll(ctx, position, &next, at, Reason::Update, (at, at), only);
+    let drafts = closing(ctx, position, &next, at, only);
+    roll(ctx, position, &next, at, drafts, Reason::Update, (at, at));
 }
 
-/// Begins the first periods and invoices them.
-pub(crate) fn begin(ctx: &mut Ctx<'_>, position: u32, at: i64, next: &[Period]) {
-    roll(ctx, position, next, at, Reason::Create, (at, at), None);
+/// Begins the first periods and invoices them, after the lines for the time before.
+pub(crate) fn begin(
+    ctx: &mut Ctx<'_>,
+    position: u32,
+    at: i64,
+    next: &[Period],
+    mut lines: Vec<Draft>,
+) {
+    lines.extend(closing(ctx, position, next, at, None));
+    roll(ctx, position, next, at, lines, Reason::Create, (at, at));
 }
 
 /// Begins the first periods without an invoice, because they are free.
@@ -43,17 +52,27 @@ pub(crate) fn begin_free(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     timeline::reindex(ctx.account, position);
 }
 
+/// The lines of the invoice between the running periods and the next ones.
+fn closing(
+    ctx: &Ctx<'_>,
+    position: u32,
+    next: &[Period],
+    at: i64,
+    only: Option<&[Id]>,
+) -> Vec<Draft> {
+    let subscription = ctx.account.subscription(position);
+    drafts::closing(ctx.account, subscription, at, Next::Periods(next), only)
+}
+
 fn roll(
     ctx: &mut Ctx<'_>,
     position: u32,
     next: &[Period],
     at: i64,
+    drafts: Vec<Draft>,
     reason: Reason,
     closed: (i64, i64),
-    only: Option<&[Id]>,
 ) {
-    let subscription = ctx.account.subscription(position);
-    let drafts = drafts::closing(ctx.account, subscription, at, Next::Periods(next), only);
     enter(ctx.account.subscription_mut(position), next);
     issue(ctx, position, drafts, reason, closed, at);
     ctx.account.subscription_mut(position).ended_discount = None;

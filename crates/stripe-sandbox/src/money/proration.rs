@@ -1,5 +1,7 @@
 //! The share of a licensed amount for a part of a period.
 
+use super::period::Every;
+
 /// `amount × part ÷ whole` in whole cents, where both are spans of time. It is rounded down, whatever its sign: a
 /// credit of 333⅓ cents is -334, and a charge of 666⅔ is 666. A newer version of Stripe was recorded with this rule,
 /// and Stripe's worked example for classic billing (-667 and +333) agrees with it. The share of a span without length
@@ -18,11 +20,26 @@ pub(crate) fn share(amount: i64, part: (i64, i64), whole: (i64, i64)) -> i64 {
     })
 }
 
+/// The charge for a span of time of any length, where `amount` is for an interval: the whole intervals from its start on,
+/// and the [`share`] of the last one.
+pub(crate) fn share_of_intervals(amount: i64, every: Every, span: (i64, i64)) -> i64 {
+    let boundary = |n| every.boundary(span.0, n);
+    let mut whole = 0;
+    while boundary(whole + 1) <= span.1 {
+        whole += 1;
+    }
+    let last = (boundary(whole), boundary(whole + 1));
+    amount
+        .saturating_mul(whole)
+        .saturating_add(share(amount, (last.0, span.1), last))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::share;
+    use super::{share, share_of_intervals};
+    use crate::money::period::{Every, Interval};
 
     const DAY: i64 = 86_400;
 
@@ -44,6 +61,29 @@ mod tests {
         assert_eq!([third(-2000), third(1000)], [-667, 333]);
         let tie = |amount| share(amount, (399, 400), (0, 400));
         assert_eq!([tie(-1000), tie(1800), tie(3000), tie(0)], [-3, 4, 7, 0]);
+    }
+
+    #[test]
+    fn a_span_is_counted_in_intervals_from_its_start() {
+        let month = Every {
+            interval: Interval::Month,
+            count: 1,
+        };
+        // 2021-01-15T00:00Z, and days of that year.
+        let january = 1_610_668_800;
+        let day = |day: i64| january + (day - 15) * DAY;
+        let charge = |from, to| share_of_intervals(3100, month, (day(from), day(to)));
+        // 17 of 31 days, 14 of 28, a month, a month and 14 of 28 days.
+        assert_eq!(charge(15, 32), 1700);
+        assert_eq!(charge(46, 60), 1550);
+        assert_eq!(charge(15, 46), 3100);
+        assert_eq!(charge(15, 60), 4650);
+        assert_eq!(charge(15, 15), 0);
+        assert_eq!(share_of_intervals(-3100, month, (day(46), day(60))), -1550);
+        assert_eq!(
+            share_of_intervals(i64::MAX, month, (day(15), day(400))),
+            i64::MAX
+        );
     }
 
     proptest! {

@@ -32,6 +32,7 @@ const DETAILS: &[(&str, &str)] = &[
     ("metadata", "metadata"),
     ("proration_behavior", "proration_behavior"),
     ("proration_date", "proration_date"),
+    ("start_date", "backdate_start_date"),
     ("trial_end", "trial_end"),
 ];
 
@@ -40,7 +41,6 @@ const DETAILS_UNMODELLED: &[&str] = &[
     "default_tax_rates?",
     "pause",
     "resume_at",
-    "start_date",
 ];
 
 const UNMODELLED: &[&str] = &[

@@ -113,6 +113,7 @@ const RENAMED: &[(&str, &str)] = &[
     ("subscription_items", "items"),
     ("subscription_proration_behavior", "proration_behavior"),
     ("subscription_proration_date", "proration_date"),
+    ("subscription_start_date", "backdate_start_date"),
     ("subscription_trial_end", "trial_end"),
     ("subscription_trial_from_plan", "trial_from_plan"),
 ];
@@ -124,7 +125,6 @@ const UNMODELLED: &[&str] = &[
     "discounts",
     "subscription_default_tax_rates",
     "subscription_resume_at",
-    "subscription_start_date",
 ];
 
 /// Refuses parameters that are not modelled, and returns whether the request would change anything.
@@ -201,6 +201,7 @@ pub(super) fn update(
     subscription::update_input::check_live(subscription)?;
     subscription::update_input::check_begun(subscription, &given)?;
     let update = subscription::update_input::read(ctx, &given, subscription, now)?;
+    given.unmodelled(&["backdate_start_date"])?;
     given.finish()?;
     if cancel_now {
         let how = Cancellation {

@@ -4,7 +4,9 @@ use super::cycle::CancelAt;
 use super::shared_input::{
     billing_mode, collection_method, discount, located_tax, payment_method, prorate, same_currency,
 };
-use super::{BillingMode, MissingMethod, NAME, PaymentSettings, Prorate, payment_input};
+use super::{
+    BillingMode, MissingMethod, NAME, PaymentSettings, Prorate, backdating_input, payment_input,
+};
 use crate::engine::new_subscription::{FirstAnchor, FirstPayment, NewSubscription};
 use crate::engine::subscription_update::Behavior;
 use crate::error::{Error, Result};
@@ -64,13 +66,13 @@ pub(crate) fn read_new(
     let prorates = prorate(params)? != Some(Prorate::Never);
     collection_method(params)?;
     params.unmodelled(UNMODELLED)?;
-    params.unmodelled(&["backdate_start_date", "default_source", "transfer_data"])?;
+    params.unmodelled(&["default_source", "transfer_data"])?;
     let new = NewSubscription {
         customer: holder.id.clone(),
         clock: holder.test_clock.clone(),
         currency,
         billing_mode,
-        start_date: now,
+        start_date: backdating_input::start_date(params, now)?,
         anchor: anchor.map(|at| FirstAnchor {
             at,
             free_before: !prorates,
@@ -97,6 +99,7 @@ pub(crate) fn read_new(
     if new.cancel_at.is_some() && new.cancel_at_period_end {
         return Err(one_end_only());
     }
+    backdating_input::check(ctx, &new, now)?;
     payment_input::check(ctx, &new, behavior, presence, now)?;
     Ok((new, now))
 }

@@ -1,5 +1,6 @@
 //! Subscriptions: what they sell, their billing cycle, and what they will do next.
 
+mod backdating_input;
 pub(crate) mod cycle;
 pub(crate) mod events;
 pub(crate) mod input;

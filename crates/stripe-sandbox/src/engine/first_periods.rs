@@ -1,0 +1,116 @@
+//! The first periods of a new subscription, and what it charges for the time before its creation if it is backdated.
+//!
+//! In flexible billing, the periods since the start date follow each other as in regular billing, and the first invoice
+//! has all of them. In classic billing, the first period begins with the creation. Its invoice has one line for the
+//! elapsed time, up to the billing cycle anchor if that is given.
+
+use super::catalog;
+use super::drafts::{Draft, attach};
+use super::new_subscription::NewSubscription;
+use super::next_period::{self, Anchor, Charge, Period};
+use crate::money::lines::Line;
+use crate::money::proration::share_of_intervals;
+use crate::resource::subscription::Subscription;
+use crate::resource::subscription_item::Item;
+use crate::store::account::Account;
+
+impl NewSubscription {
+    /// The end of the trial that begins at `at`, if one does.
+    pub(super) fn trial(&self, at: i64) -> Option<i64> {
+        self.trial_end.filter(|end| *end > at)
+    }
+
+    /// Whether nothing is charged until the anchor.
+    pub(super) fn is_free_at_first(&self, at: i64) -> bool {
+        self.anchor.is_some_and(|anchor| anchor.free_before) && self.trial(at).is_none()
+    }
+
+    /// Whether the time before the creation is charged.
+    fn charges_elapsed(&self, at: i64) -> bool {
+        self.prorates && self.start_date < at
+    }
+
+    /// From when the usage of its items counts. In classic billing it is the creation (our choice).
+    pub(super) fn counts_from(&self, at: i64) -> i64 {
+        if self.billing_mode.is_flexible() && self.charges_elapsed(at) {
+            self.start_date
+        } else {
+            at
+        }
+    }
+
+    /// What a licensed price charges for one of the first periods. In classic billing, a period that is cut short is
+    /// charged in part even if nothing is prorated.
+    fn charge(&self, period: &Period, at: i64) -> Charge {
+        let is_cut_by_start = period.start != period.whole.0;
+        match (self.billing_mode.is_flexible(), self.prorates) {
+            // The line for the elapsed time includes it.
+            (false, _) if self.charges_elapsed(at) && self.anchor.is_some() => Charge::Nothing,
+            // The anchor is the start date, and the time until the next period is free like that before an anchor that
+            // is given (our choice).
+            (true, false) if self.start_date < at && is_cut_by_start => Charge::Nothing,
+            (true, false) => Charge::Full,
+            (true, true) | (false, _) => Charge::Part,
+        }
+    }
+}
+
+/// The first periods of a new subscription. In flexible billing, those since a start date in the past precede the
+/// running ones.
+pub(super) fn first_periods(
+    subscription: &Subscription,
+    new: &NewSubscription,
+    at: i64,
+) -> Vec<Period> {
+    let is_flexible = subscription.billing_mode.is_flexible();
+    let mut periods = if is_flexible && new.charges_elapsed(at) {
+        next_period::of_all_since(subscription, new.start_date, at)
+    } else {
+        let anchoring = new.trial(at).map_or(Anchor::Unchanged, Anchor::TrialEnd);
+        next_period::of_all(subscription, at, anchoring)
+    };
+    for period in &mut periods {
+        period.charge = new.charge(period, at);
+    }
+    periods
+}
+
+/// Those of the first periods that run at `at`.
+pub(super) fn running(periods: &[Period], at: i64) -> impl Iterator<Item = &Period> {
+    periods.iter().filter(move |period| at < period.end)
+}
+
+/// The lines of classic billing for the time since a start date in the past: one for each licensed item.
+pub(super) fn elapsed(
+    account: &Account,
+    subscription: &Subscription,
+    new: &NewSubscription,
+    first: &[Period],
+    at: i64,
+) -> Vec<Draft> {
+    if subscription.billing_mode.is_flexible() || !new.charges_elapsed(at) {
+        return Vec::new();
+    }
+    let until = match new.anchor {
+        Some(_) => first.first().map_or(at, |period| period.end),
+        None => at,
+    };
+    let span = (new.start_date, until);
+    let items = subscription.items.iter();
+    let lines = items.flat_map(|item| attach(item, in_one_line(account, item, span)));
+    lines.collect()
+}
+
+/// The line of a licensed item for a span of time, computed on intervals that begin with it.
+fn in_one_line(account: &Account, item: &Item, span: (i64, i64)) -> Vec<Line> {
+    let Some(quantity) = item.quantity else {
+        return Vec::new();
+    };
+    let priced = catalog::priced(account, &item.price);
+    let mut lines = priced.charged(quantity.into(), span);
+    for line in &mut lines {
+        line.amount = share_of_intervals(line.amount, item.every, span);
+        line.proration = true;
+    }
+    lines
+}
