@@ -4,213 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use proptest::prelude::*;
-use serde_json::Value;
 
-use super::super::{DAY, number};
+use super::super::DAY;
 use super::check;
-use crate::meters::{APRIL, Metered};
-
-/// The interval and its count, as a form says them.
-type Interval = (&'static str, u32);
-
-const INTERVALS: [Interval; 6] = [
-    ("week", 1),
-    ("week", 3),
-    ("month", 1),
-    ("month", 2),
-    ("month", 3),
-    ("year", 1),
-];
-
-/// How long a story lasts, in days: longer than a year.
-const LENGTH: i64 = 400;
-
-#[derive(Clone, Debug)]
-struct Item {
-    interval: Interval,
-    /// In cents.
-    price: i64,
-    /// `None` if it is metered.
-    quantity: Option<i64>,
-}
-
-fn item() -> impl Strategy<Value = Item> {
-    let interval = prop::sample::select(INTERVALS.to_vec());
-    (interval, 1_i64..5000, prop::option::of(1_i64..9)).prop_map(|(interval, price, quantity)| {
-        Item {
-            interval,
-            price,
-            quantity,
-        }
-    })
-}
-
-/// A change on a day.
-#[derive(Clone, Debug)]
-enum Act {
-    Report(i64),
-    /// The first item gets the price of another item.
-    Swap(Item, &'static str),
-    Add(Item),
-    /// Removes the last item, if there are others.
-    Remove,
-    Quantity(i64),
-    Trial(i64),
-    Anchor,
-    End(&'static str),
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    let behavior = prop::sample::select(vec!["create_prorations", "always_invoice", "none"]);
-    let end = prop::sample::select(vec![
-        "cancel_at_period_end=true",
-        "cancel_at=min_period_end",
-        "cancel_at=max_period_end",
-    ]);
-    prop_oneof![
-        6 => (1_i64..99).prop_map(Act::Report),
-        3 => (item(), behavior).prop_map(|(item, behavior)| Act::Swap(item, behavior)),
-        2 => item().prop_map(Act::Add),
-        2 => Just(Act::Remove),
-        2 => (1_i64..9).prop_map(Act::Quantity),
-        1 => (1_i64..40).prop_map(Act::Trial),
-        1 => Just(Act::Anchor),
-        1 => end.prop_map(Act::End),
-    ]
-}
-
-/// A customer with a subscription, and its clock.
-struct Story {
-    metered: Metered,
-    subscription: String,
-    now: i64,
-    /// In how many steps the clock is advanced, at least.
-    steps: i64,
-}
-
-impl Story {
-    async fn begin(start: i64, items: &[Item], steps: i64) -> Self {
-        let metered = Metered::new().await;
-        metered.advance_in(APRIL, start, 1).await;
-        let mut prices = Vec::new();
-        for item in items {
-            prices.push(price(&metered, item).await);
-        }
-        let quantities = items.iter().enumerate();
-        let quantities = quantities.filter_map(|(index, item)| {
-            let quantity = item.quantity?;
-            Some(format!("items[{index}][quantity]={quantity}"))
-        });
-        let form = quantities.collect::<Vec<_>>().join("&");
-        let prices: Vec<&str> = prices.iter().map(String::as_str).collect();
-        let (subscription, _) = metered.subscribe(&prices, &form).await;
-        Self {
-            metered,
-            subscription,
-            now: start,
-            steps,
-        }
-    }
-
-    async fn advance_to(&mut self, to: i64) {
-        self.metered.advance_in(self.now, to, self.steps).await;
-        self.now = to;
-    }
-
-    /// Performs an act, if the subscription allows it. What is refused is refused in every run.
-    async fn perform(&self, act: &Act) {
-        let form = match act {
-            Act::Report(value) => return self.metered.report(&value.to_string()).await,
-            Act::Swap(item, behavior) => {
-                let price = price(&self.metered, item).await;
-                let first = self.items().await.remove(0);
-                format!(
-                    "items[0][id]={first}&items[0][price]={price}&proration_behavior={behavior}"
-                )
-            }
-            Act::Add(item) => format!("items[0][price]={}", price(&self.metered, item).await),
-            Act::Remove => {
-                let last = self.items().await.pop().expect("items");
-                format!("items[0][id]={last}&items[0][deleted]=true")
-            }
-            Act::Quantity(quantity) => {
-                let first = self.items().await.remove(0);
-                format!("items[0][id]={first}&items[0][quantity]={quantity}")
-            }
-            Act::Trial(days) => format!("trial_end={}", self.now + days * DAY),
-            Act::Anchor => "billing_cycle_anchor=now".to_owned(),
-            Act::End(form) => (*form).to_owned(),
-        };
-        let path = format!("/v1/subscriptions/{}", self.subscription);
-        let reply = self.metered.world.api.post(&path, &form).await;
-        assert!(reply.status == 200 || reply.status == 400, "{}", reply.body);
-    }
-
-    async fn items(&self) -> Vec<String> {
-        let shown = self.metered.world.subscription(&self.subscription).await;
-        let items = shown["items"]["data"].as_array().expect("items").iter();
-        let id = |item: &Value| item["id"].as_str().expect("an id").to_owned();
-        items.map(id).collect()
-    }
-
-    /// The lines of the invoices by their time: description, period and amount, without an order.
-    async fn told(&self) -> BTreeMap<i64, Vec<(i64, i64, i64, String)>> {
-        let mut told: BTreeMap<i64, Vec<_>> = BTreeMap::new();
-        for invoice in self.metered.world.invoices(&self.metered.customer).await {
-            let lines = invoice["lines"]["data"].as_array().expect("lines");
-            let lines = lines.iter().map(|line| {
-                let text = line["description"].as_str().expect("a text").to_owned();
-                let period = &line["period"];
-                (
-                    number(period, "start"),
-                    number(period, "end"),
-                    number(line, "amount"),
-                    text,
-                )
-            });
-            told.entry(number(&invoice, "created"))
-                .or_default()
-                .extend(lines);
-        }
-        for lines in told.values_mut() {
-            lines.sort();
-        }
-        told
-    }
-}
-
-impl Metered {
-    /// Advances the clock in at least so many steps, each of which is shorter than two weeks.
-    async fn advance_in(&self, from: i64, to: i64, steps: i64) {
-        let parts = steps.max((to - from) / (13 * DAY) + 1);
-        for part in 1..=parts {
-            let (before, at) = (
-                from + (to - from) * (part - 1) / parts,
-                from + (to - from) * part / parts,
-            );
-            if at > before {
-                self.world.advance_to(at).await;
-            }
-        }
-    }
-}
-
-async fn price(metered: &Metered, item: &Item) -> String {
-    let (interval, count) = item.interval;
-    let by_meter = match item.quantity {
-        Some(_) => String::new(),
-        None => format!(
-            "&recurring[usage_type]=metered&recurring[meter]={}",
-            metered.meter
-        ),
-    };
-    let form = format!(
-        "currency=usd&product_data[name]=Name&unit_amount={}&recurring[interval]={interval}\
-         &recurring[interval_count]={count}{by_meter}",
-        item.price
-    );
-    metered.world.api.create("/v1/prices", &form).await
-}
+use super::mixed_story::{Act, Interval, Item, LENGTH, Story, act, item};
+use crate::meters::APRIL;
 
 /// The number of days in a month of 2020 or 2021, counted from January 2020.
 fn days_in(month: i64) -> i64 {
@@ -277,7 +75,8 @@ fn invoices_are_the_sum_of_what_each_item_charges_for_its_own_periods() {
             for (day, _) in &mut usage {
                 *day += start;
             }
-            let mut story = Story::begin(APRIL + start * DAY, &items, 1).await;
+            let mut story = Story::new(APRIL + start * DAY, &items, 1).await;
+            story.subscribe("").await;
             for (day, value) in &usage {
                 story.advance_to(APRIL + day * DAY).await;
                 story.perform(&Act::Report(*value)).await;
@@ -305,7 +104,8 @@ fn one_step_or_many_give_the_same_invoices_of_mixed_intervals() {
         async |(start, items, acts, steps)| {
             let mut told = Vec::new();
             for steps in [1, steps] {
-                let mut story = Story::begin(APRIL + start * DAY, &items, steps).await;
+                let mut story = Story::new(APRIL + start * DAY, &items, steps).await;
+                story.subscribe("").await;
                 for (days, act) in &acts {
                     story.advance_to(story.now + days * DAY).await;
                     story.perform(act).await;

@@ -1,10 +1,12 @@
 //! Properties that hold for all prices, steps of the clock, and sequences of calls.
 
+mod backdated;
 mod calls;
 mod classic;
 mod classic_model;
 mod generations;
 mod mixed_intervals;
+mod mixed_story;
 mod previews;
 mod prices;
 mod steps;
