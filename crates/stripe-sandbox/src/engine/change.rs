@@ -11,8 +11,9 @@ use super::{
     timeline,
 };
 use crate::resource::invoice::Reason;
+use crate::resource::subscription::cycle::intervals;
 use crate::resource::subscription::{Prorate, Status, Subscription, view};
-use crate::resource::subscription_item::{ItemSpec, intervals};
+use crate::resource::subscription_item::ItemSpec;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -73,7 +74,8 @@ impl Change<'_> {
         let free = |price: &Id| catalog::is_free(account, price);
         let was_free = subscription.items.iter().all(|item| free(&item.price));
         self.anchored
-            || intervals(self.specs) != intervals(&subscription.kept_items())
+            || intervals(self.specs.iter().map(|spec| spec.every))
+                != intervals(subscription.items.iter().map(|item| item.every))
             || was_free && !self.specs.iter().all(|spec| free(&spec.price))
     }
 

@@ -2,7 +2,7 @@
 
 use crate::money::period::Every;
 use crate::resource::subscription::Subscription;
-use crate::resource::subscription::cycle::Cycle;
+use crate::resource::subscription::cycle::{Cycle, intervals};
 
 /// The cycle of items that recur this often after a change at `at`: the running one, or one that begins.
 ///
@@ -38,12 +38,7 @@ pub(crate) fn after_change(subscription: &Subscription, every: Every, at: i64) -
 /// Gives a subscription whose items have changed at `at` the cycles that these need. In classic billing, the one cycle
 /// goes on, and a change of its interval restarts it.
 pub(crate) fn follow_items(subscription: &mut Subscription, at: i64) {
-    let mut intervals: Vec<Every> = Vec::new();
-    for item in &subscription.items {
-        if !intervals.contains(&item.every) {
-            intervals.push(item.every);
-        }
-    }
+    let intervals = intervals(subscription.items.iter().map(|item| item.every));
     if !subscription.billing_mode.is_flexible() {
         for (cycle, every) in subscription.cycles.iter_mut().zip(intervals) {
             cycle.every = every;

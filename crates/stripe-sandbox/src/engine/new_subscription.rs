@@ -11,11 +11,11 @@ use crate::params::metadata::Metadata;
 use crate::resource::discount::{AppliedCoupon, Discount};
 use crate::resource::invoice::Reason;
 use crate::resource::invoice_item::AddedItem;
-use crate::resource::subscription::cycle::{CancelAt, Cycle};
+use crate::resource::subscription::cycle::{CancelAt, Cycle, intervals};
 use crate::resource::subscription::{
     self, BillingMode, MissingMethod, PaymentSettings, Status, Subscription,
 };
-use crate::resource::subscription_item::{ItemSpec, intervals};
+use crate::resource::subscription_item::ItemSpec;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -123,6 +123,10 @@ fn collect_later(ctx: &mut Ctx<'_>, position: u32, at: i64) {
 /// The amount due of the first invoice, if the subscription were created.
 pub(crate) fn first_amount_due(account: &Account, new: &NewSubscription, at: i64) -> i64 {
     let (subscription, drafts) = first_invoice(account, new, at);
+    if drafts.is_empty() {
+        // There is no invoice, and the customer's balance waits.
+        return 0;
+    }
     compose(account, &subscription, drafts, Reason::Create, at).amount_due
 }
 
@@ -173,7 +177,7 @@ fn common_period(periods: &[Period], at: i64) -> (i64, i64) {
 
 /// The subscription before its first periods, with empty periods in their place.
 fn before_first_period(id: Id, new: &NewSubscription, at: i64) -> Subscription {
-    let cycles = intervals(&new.specs).into_iter();
+    let cycles = intervals(new.specs.iter().map(|spec| spec.every)).into_iter();
     let cycles = cycles.map(|every| Cycle::about_to_begin(every, at));
     // In classic billing, a start in the past does not move the periods.
     let began = if new.billing_mode.is_flexible() {

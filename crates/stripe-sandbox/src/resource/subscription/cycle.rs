@@ -29,6 +29,17 @@ impl Cycle {
     }
 }
 
+/// The intervals of items, each once, in their order.
+pub(crate) fn intervals(of_items: impl Iterator<Item = Every>) -> Vec<Every> {
+    let mut all = Vec::new();
+    for every in of_items {
+        if !all.contains(&every) {
+            all.push(every);
+        }
+    }
+    all
+}
+
 /// Stripe's `cancel_at`: a time, or the end of a running period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CancelAt {

@@ -85,17 +85,6 @@ pub(crate) fn kept(item: &Item) -> ItemSpec {
     }
 }
 
-/// The intervals of items, each once, in their order. It is the same for all items in classic billing.
-pub(crate) fn intervals(specs: &[ItemSpec]) -> Vec<Every> {
-    let mut all = Vec::new();
-    for spec in specs {
-        if !all.contains(&spec.every) {
-            all.push(spec.every);
-        }
-    }
-    all
-}
-
 /// The shortest interval of items.
 pub(crate) fn shortest_interval(specs: &[ItemSpec]) -> Every {
     let shortest = specs

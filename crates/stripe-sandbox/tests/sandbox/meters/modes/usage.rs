@@ -24,6 +24,20 @@ async fn a_metered_item_that_is_added_has_a_line_only_in_classic() {
 }
 
 #[tokio::test]
+async fn without_lines_there_is_no_invoice_to_pay() {
+    let metered = Metered::new().await;
+    let price = metered.price("unit_amount=5").await;
+    // The customer owes something, and has no card.
+    let form = format!("test_clock={}&balance=500", metered.world.clock);
+    let customer = metered.world.api.create("/v1/customers", &form).await;
+    let form = format!("items[0][price]={price}&{FLEXIBLE}");
+    let (subscription, _) = metered.world.subscribe(&customer, &form).await;
+    let shown = metered.world.subscription(&subscription).await;
+    assert_eq!(shown["status"], "active");
+    assert!(shown["latest_invoice"].is_null());
+}
+
+#[tokio::test]
 async fn usage_before_another_price_is_lost_in_classic_only() {
     let once = |behavior: &str| format!("&proration_behavior={behavior}");
     for (mode, behavior, at_once, at_end) in [
