@@ -107,7 +107,8 @@ fn since(account: &Account, spec: &ItemSpec, counted: &[(Id, i64)], at: i64) -> 
 }
 
 /// The item as the spec describes it. Usage records belong to the item and move with it to another metered price. Meter
-/// events belong to the customer, and another price counts them from now on.
+/// events belong to the customer, and another price counts them from now on. What was debited for another interval is
+/// not for the item's period (our choice).
 fn keep(account: &Account, item: Item, spec: &ItemSpec, counted: &[(Id, i64)], at: i64) -> Item {
     let metered = item.quantity.is_none() && spec.quantity.is_none();
     let by_meter = |price: &str| catalog::meter(account, price).is_some();
@@ -119,7 +120,11 @@ fn keep(account: &Account, item: Item, spec: &ItemSpec, counted: &[(Id, i64)], a
     Item {
         id: item.id,
         created: item.created,
-        debits: item.debits,
+        debits: if item.every == spec.every {
+            item.debits
+        } else {
+            Vec::new()
+        },
         since: if moves {
             item.since
         } else {

@@ -21,7 +21,7 @@ fn days_in(month: i64) -> i64 {
 }
 
 /// The day, counted from the first of April 2020, of the n-th period's begin.
-fn boundary(start: i64, (interval, count): Interval, n: i64) -> i64 {
+pub(super) fn boundary(start: i64, (interval, count): Interval, n: i64) -> i64 {
     let n = n * i64::from(count);
     let months = match interval {
         "week" => return start + 7 * n,

@@ -5,6 +5,7 @@ mod calls;
 mod classic;
 mod classic_model;
 mod generations;
+mod mixed_changes;
 mod mixed_intervals;
 mod mixed_story;
 mod previews;

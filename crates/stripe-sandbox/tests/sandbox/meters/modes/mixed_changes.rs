@@ -226,3 +226,18 @@ async fn at_a_periods_end_another_interval_begins_with_the_renewal() {
         assert_eq!(metered.billed().await[0], [(1, 9125)], "{behavior}");
     }
 }
+
+#[tokio::test]
+async fn what_was_debited_for_another_interval_is_not_credited_later() {
+    let metered = Metered::new().await;
+    let monthly = metered.world.price("unit_amount=1000").await;
+    let yearly = metered.yearly().await;
+    let (subscription, items) = metered.subscribe(&[&yearly], FLEXIBLE).await;
+    metered.world.advance_to(MIDDLE).await;
+    let item = format!("items[0][id]={}", items[0]);
+    let form = format!("{item}&items[0][price]={monthly}&proration_behavior=none");
+    metered.world.update(&subscription, &form).await;
+    let more = format!("{item}&items[0][quantity]=2");
+    metered.world.update(&subscription, &more).await;
+    assert_eq!(amounts(&metered).await, [1000]);
+}
