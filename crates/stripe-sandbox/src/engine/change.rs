@@ -137,11 +137,8 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
     };
     if let Some(anchor) = anchor {
         // In classic billing, an invoice for prorations contains only these.
-        let is_flexible = ctx
-            .account
-            .subscription(position)
-            .billing_mode
-            .is_flexible();
+        let subscription = ctx.account.subscription(position);
+        let is_flexible = subscription.billing_mode.is_flexible();
         let only = [&made[..], change.added].concat();
         let only = (change.prorate == Prorate::Invoice && !is_flexible).then_some(&only[..]);
         renewal::restart(ctx, position, at, anchor, only);

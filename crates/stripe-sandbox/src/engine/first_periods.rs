@@ -2,7 +2,8 @@
 //!
 //! In flexible billing, the periods since the start date follow each other as in regular billing, and the first invoice
 //! has all of them. In classic billing, the first period begins with the creation. Its invoice has one line for the
-//! elapsed time, up to the billing cycle anchor if that is given.
+//! elapsed time, up to the billing cycle anchor if that is given: Stripe's guide has the line on the invoice that the
+//! creation makes, and its comparison of the modes on that of the next cycle, which begins then.
 
 use super::catalog;
 use super::drafts::{Draft, attach};

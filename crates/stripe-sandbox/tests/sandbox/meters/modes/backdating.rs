@@ -253,6 +253,14 @@ async fn a_preview_shows_the_elapsed_time() {
     let shown = api.post(path, &form).await.ok();
     assert_eq!(lines(&shown), [(1, 1000), (1, 1000)]);
     assert!(metered.billed().await.is_empty());
+    let older = api.header("stripe-version", "2022-11-15");
+    let upcoming = format!(
+        "/v1/invoices/upcoming?customer={}&subscription_items[0][price]={base}\
+         &subscription_start_date={MARCH_15}",
+        metered.customer
+    );
+    let shown = older.get(&upcoming).await.ok();
+    assert_eq!(lines(&shown), [(1, 548), (1, 1000)]);
     // An existing subscription keeps its start.
     let (subscription, _) = metered.subscribe(&[&base], "").await;
     let form = format!("subscription={subscription}&subscription_details[start_date]={MARCH}");
