@@ -7,7 +7,7 @@ use axum::http::Method;
 use super::calls::{Reserved, body, is_unsure, no_calls_after};
 use super::model::{GRACE, Verdict};
 use super::ops::{Request, Reservation, SERVERS};
-use super::run::{Outcome, Run};
+use super::run::{Outcome, Run, Usage};
 use super::sent::{History, Sent};
 use crate::harness::Answer;
 use testing::time::until;
@@ -168,7 +168,8 @@ impl Run<'_> {
         for Try { at, key, sent } in tries {
             let request = sent.request;
             let may_be = request.is_change() || request.is_keyed() || request.ends_reservation();
-            let failed = sent.told.is_none() && was_faulty && may_be;
+            let may_have_failed = was_faulty || self.world.usage() == Usage::Events;
+            let failed = sent.told.is_none() && may_have_failed && may_be;
             if failed || request.is_keyed() && sent.told == Some(Verdict::Done) {
                 let other = (at + 1) % SERVERS;
                 let answer = self.send(other, org, request, key.as_deref()).await;
@@ -334,6 +335,12 @@ impl Run<'_> {
         }
     }
 
+    /// Whether the other server has removed the item whose events this one waited for.
+    fn is_overtaken(&self, answer: &Answer) -> bool {
+        let waited = || answer.body.contains("not processed earlier usage yet");
+        self.world.usage() == Usage::Events && answer.status == 503 && waited()
+    }
+
     /// What an answer says of a request.
     pub(super) fn sent(&self, request: Request, answer: &Answer) -> Outcome<Sent> {
         let code = |code: &str| answer.status == 400 && answer.json()["code"] == code;
@@ -347,7 +354,10 @@ impl Run<'_> {
             Some(Verdict::NotFound)
         } else if code("invalid_request") && !request.is_change() {
             Some(Verdict::Invalid)
-        } else if self.is_fault(answer) || request.is_keyed() && is_unsure(answer) {
+        } else if self.is_fault(answer)
+            || request.is_keyed() && is_unsure(answer)
+            || request.is_change() && self.is_overtaken(answer)
+        {
             None
         } else {
             return Err(format!("{request:?} is answered {answer:?}"));

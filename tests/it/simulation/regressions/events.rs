@@ -144,3 +144,40 @@ fn two_servers_that_end_an_unpaid_plan() {
         },
     ]);
 }
+
+/// A server waits for its events of an item that the other one removes, and its client is told to try again.
+#[test]
+fn a_change_overtakes_one_that_waits_for_events() {
+    replay(&[
+        Ask {
+            at: 1,
+            org: 2,
+            request: Phases {
+                now: 0,
+                then: 4,
+                hours: 30,
+            },
+        },
+        ask(
+            2,
+            Report {
+                feature: 0,
+                n: 3,
+                keyed: true,
+            },
+        ),
+        AtOnce {
+            at: [1, 0],
+            orgs: [2, 2],
+            requests: [
+                Subscribe { to: 5, trial: true },
+                Phases {
+                    now: 5,
+                    then: 3,
+                    hours: 30,
+                },
+            ],
+            hang_up: None,
+        },
+    ]);
+}
