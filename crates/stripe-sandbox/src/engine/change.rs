@@ -106,6 +106,7 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
         ctx.event("customer.subscription.trial_will_end", &object, at);
     }
     let subscription = ctx.account.subscription(position);
+    let first_period = subscription.first_period();
     let pairs = pair(&subscription.items, change.specs);
     let prorations = change.prorations(ctx.account, subscription, &pairs, effect, at);
     let settled = settlement::of_change(ctx.account, subscription, change, &pairs, at);
@@ -126,8 +127,14 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
             if let Some(cut) = cut {
                 shorten(ctx, position, cut, change.prorate, at);
             }
-            // At a period's end, the invoice of the renewal has all lines.
-            if at < ctx.account.subscription(position).first_end() {
+            // At a period's end, the invoice of the renewal has all lines. A cycle without items has no renewal.
+            let goes_on = at < ctx.account.subscription(position).first_end();
+            if goes_on && first_period.1 <= at {
+                let drafts = drafts::pending(ctx.account, ctx.account.subscription(position));
+                let drafts = drafts.collect();
+                issue(ctx, position, drafts, Reason::Update, first_period, at);
+                ctx.account.subscription_mut(position).ended_discount = None;
+            } else if goes_on {
                 invoice_change(ctx, position, change, &pairs, at);
             }
             None

@@ -113,6 +113,11 @@ fn usage_discount(
 ) -> Option<UsageDiscount> {
     let ended = subscription.ended_discount.as_ref();
     let (_, discount) = ended.filter(|(end, _)| *end == at)?;
+    let id = |discount: &Discount| discount.id.clone();
+    if discount.as_ref().map(id) == applicable(account, subscription, at).as_ref().map(id) {
+        // It is taken off the whole invoice.
+        return None;
+    }
     let prices = lines.iter().filter_map(|line| line.price.as_ref());
     let metered = prices.filter(|price| catalog::meter(account, price).is_some());
     Some(UsageDiscount {

@@ -125,12 +125,12 @@ impl Ctx<'_> {
 /// See [`Ctx::event`].
 fn record(ctx: &mut Ctx<'_>, kind: &'static str, change: (&Value, Option<&Value>), at: i64) {
     let default = ctx.origin.default_version;
-    if !default.has_event(kind) {
+    let mut endpoints = ctx.account.destinations(kind);
+    endpoints.retain(|to| to.version.unwrap_or(default).has_event(kind));
+    if !default.has_event(kind) && endpoints.is_empty() {
         return;
     }
     let id = ctx.account.ids.next("evt", 24);
-    let mut endpoints = ctx.account.destinations(kind);
-    endpoints.retain(|to| to.version.unwrap_or(default).has_event(kind));
     let event = body(ctx, (&id, kind), change, default, at);
     let event = Arc::new(Event::new(
         &id,

@@ -67,9 +67,11 @@ impl Subscription {
         self.cycles.iter().find(|cycle| cycle.every == every)
     }
 
-    /// The cycle that is billed first; of several, the one with the shortest period.
+    /// The cycle that is billed first; of several, the one with the shortest period that has begun.
     fn first_cycle(&self) -> &Cycle {
-        let billed_first = |cycle: &&Cycle| (cycle.period.1, Reverse(cycle.period.0));
+        let is_empty = |cycle: &Cycle| cycle.period.0 == cycle.period.1;
+        let billed_first =
+            |cycle: &&Cycle| (cycle.period.1, is_empty(cycle), Reverse(cycle.period.0));
         let first = self.cycles.iter().min_by_key(billed_first);
         first.expect("a subscription has at least one cycle")
     }

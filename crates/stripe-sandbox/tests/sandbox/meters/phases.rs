@@ -199,3 +199,53 @@ async fn a_credit_note_names_the_discount_of_each_line() {
     assert_eq!(amounts, [200, 25]);
     assert_eq!(note["discount_amounts"], invoice["total_discount_amounts"]);
 }
+
+/// A month that ends with its items has no renewal: the year's comes much later.
+#[tokio::test]
+async fn an_interval_that_a_phase_drops_at_its_end_is_invoiced_then() {
+    for behavior in ["create_prorations", "always_invoice", "none"] {
+        let metered = Metered::new().await;
+        let form =
+            "currency=usd&unit_amount=12000&recurring[interval]=year&product_data[name]=Year";
+        let yearly = metered.world.api.create("/v1/prices", form).await;
+        let price = metered.price("unit_amount=5").await;
+        let form = format!(
+            "{FLEXIBLE}&phases[0][items][0][price]={yearly}&phases[0][items][1][price]={price}\
+             &phases[0][end_date]={MAY}&phases[1][items][0][price]={yearly}\
+             &phases[1][proration_behavior]={behavior}"
+        );
+        metered.world.schedule(&metered.customer, &form).await;
+        metered.report("10").await;
+        metered.world.advance_to(MAY).await;
+        let billed = metered.billed().await;
+        assert_eq!(billed, [vec![(10, 50)], vec![(1, 12000)]], "{behavior}");
+    }
+}
+
+/// The phase ends its own coupon, which was for one invoice: both phases have the customer's.
+#[tokio::test]
+async fn a_coupon_of_the_customer_is_taken_off_once() {
+    let metered = Metered::new().await;
+    let own = metered.world.coupon("amount_off=500&currency=usd").await;
+    let path = format!("/v1/customers/{}", metered.customer);
+    let form = format!("coupon={own}");
+    let older = metered.world.api.header("stripe-version", "2022-11-15");
+    older.post(&path, &form).await.ok();
+    let once = metered.world.coupon("percent_off=10&duration=once").await;
+    let base = metered.world.price("unit_amount=2000").await;
+    let price = metered.price("unit_amount=5").await;
+    let items = |phase: u32| {
+        format!("phases[{phase}][items][0][price]={base}&phases[{phase}][items][1][price]={price}")
+    };
+    let form = format!(
+        "{FLEXIBLE}&{}&phases[0][discounts][0][coupon]={once}&phases[0][end_date]={MAY}&{}",
+        items(0),
+        items(1)
+    );
+    metered.world.schedule(&metered.customer, &form).await;
+    metered.report("200").await;
+    metered.world.advance_to(MAY).await;
+    let invoices = metered.world.invoices(&metered.customer).await;
+    assert_eq!(number(&invoices[0], "subtotal"), 3000);
+    assert_eq!(number(&invoices[0], "total"), 2500);
+}
