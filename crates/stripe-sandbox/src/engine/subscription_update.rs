@@ -188,6 +188,29 @@ pub(crate) struct Update {
 }
 
 impl Update {
+    /// An update that changes nothing.
+    pub(crate) fn keeping(subscription: &Subscription) -> Self {
+        Self {
+            specs: None,
+            added: Vec::new(),
+            trial_end: None,
+            cancel_at: FieldUpdate::Keep,
+            cancel_at_period_end: None,
+            coupon: FieldUpdate::Keep,
+            default_payment_method: FieldUpdate::Keep,
+            description: FieldUpdate::Keep,
+            metadata: subscription.metadata.clone(),
+            automatic_tax: None,
+            prorate: Prorate::Create,
+            behavior: Behavior::Allow,
+            pause: FieldUpdate::Keep,
+            payment_settings: subscription.payment_settings,
+            missing_method: subscription.missing_method,
+            prorate_from: None,
+            anchored: false,
+        }
+    }
+
     /// The same update for trying out: its coupon does not count as redeemed.
     pub(crate) fn without_count(&self) -> Self {
         Self {

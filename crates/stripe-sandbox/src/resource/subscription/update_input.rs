@@ -79,26 +79,13 @@ pub(crate) fn read_for_item(
             params.name("price"),
         ));
     }
-    let update = Update {
+    Ok(Update {
         specs: Some(specs),
-        added: Vec::new(),
-        pause: FieldUpdate::Keep,
         behavior: payment_input::behavior(params)?,
-        trial_end: None,
-        cancel_at: FieldUpdate::Keep,
-        cancel_at_period_end: None,
-        coupon: FieldUpdate::Keep,
-        default_payment_method: FieldUpdate::Keep,
-        description: FieldUpdate::Keep,
-        metadata: subscription.metadata.clone(),
-        automatic_tax: None,
-        payment_settings: subscription.payment_settings,
-        missing_method: subscription.missing_method,
         prorate: prorate(params)?.unwrap_or(Prorate::Create),
         prorate_from: prorate_from(params, subscription)?,
-        anchored: false,
-    };
-    Ok(update)
+        ..Update::keeping(subscription)
+    })
 }
 
 /// `proration_date`, which must be within a running period.
