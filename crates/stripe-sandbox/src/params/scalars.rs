@@ -140,6 +140,24 @@ impl Params<'_> {
         Ok(address.into())
     }
 
+    /// A URL to send the customer to. It must be a web address, because the page links to it.
+    pub(crate) fn web_address(&self, key: &str) -> Result<Option<String>> {
+        let Some(url) = self.string(key)? else {
+            return Ok(None);
+        };
+        let web = ["http://", "https://"]
+            .iter()
+            .any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
+        if !web || url.len() > 5000 || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err(Error::malformed(
+                key,
+                format!("Not a valid URL: {key} must begin with http:// or https://."),
+            )
+            .code("url_invalid"));
+        }
+        Ok(Some(url.to_owned()))
+    }
+
     /// The code of a currency that Stripe supports.
     pub(crate) fn currency(&self, key: &str) -> Result<Option<Currency>> {
         let Some(code) = self.string(key)? else {

@@ -95,9 +95,10 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Optio
         mode,
         customer: holder.map(|holder| holder.id.clone()),
         customer_email: email,
-        success_url: address(params, "success_url")?
+        success_url: params
+            .web_address("success_url")?
             .ok_or_else(|| params.missing("success_url"))?,
-        cancel_url: address(params, "cancel_url")?,
+        cancel_url: params.web_address("cancel_url")?,
         url: String::new(),
         automatic_tax: tax,
         tax_ids,
@@ -285,24 +286,6 @@ fn expires_at(params: &Params<'_>, now: i64) -> Result<i64> {
             "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation.",
         )),
     }
-}
-
-/// A URL to send the customer to. It must be a web address, because the page links to it.
-fn address(params: &Params<'_>, key: &str) -> Result<Option<String>> {
-    let Some(url) = params.string(key)? else {
-        return Ok(None);
-    };
-    let web = ["http://", "https://"]
-        .iter()
-        .any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
-    if !web || url.len() > 5000 || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(Error::malformed(
-            key,
-            format!("Not a valid URL: {key} must begin with http:// or https://."),
-        )
-        .code("url_invalid"));
-    }
-    Ok(Some(url.to_owned()))
 }
 
 /// Computes the amount due on payment; it is 0 if a trial begins.
