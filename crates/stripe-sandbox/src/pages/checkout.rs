@@ -7,15 +7,13 @@ use axum::response::Response;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 
-use super::{at_account, layout, to, unknown};
+use super::{at_account, item, layout, to, unknown};
 use crate::error::Error;
 use crate::money::format::money;
-use crate::money::lines::Priced;
 use crate::money::period::day;
-use crate::money::rating::{Scheme, Tier};
 use crate::params::Params;
 use crate::params::form::Form;
-use crate::resource::checkout_session::basket::{self, LineItem};
+use crate::resource::checkout_session::basket;
 use crate::resource::checkout_session::{Mode, Purchase, Session, Status, pay};
 use crate::sandbox::Sandbox;
 use crate::store::account::Account;
@@ -136,7 +134,7 @@ fn open(account: &Account, session: &Session) -> Markup {
 fn purchased(account: &Account, session: &Session, purchase: &Purchase) -> Markup {
     html! {
         h1 { "Subscribe" }
-        @for item in basket::basket(account, session) { (bought(&item)) }
+        @for one in basket::basket(account, session) { (item::bought(&one.priced, one.quantity)) }
         @if let Some(coupon) = &purchase.coupon { p { "With coupon " (coupon.coupon.id) } }
         @if let Some(trial) = trial(purchase.trial_days, purchase.trial_end) {
             p { strong { (trial) } }
@@ -177,69 +175,5 @@ fn trial(days: Option<i64>, end: Option<i64>) -> Option<String> {
         (Some(days), _) => Some(format!("Free for {days} days, then as above.")),
         (None, Some(end)) => Some(format!("Free until {}, then as above.", day(end))),
         (None, None) => None,
-    }
-}
-
-/// One item of the basket, with all its prices.
-fn bought(item: &LineItem) -> Markup {
-    let priced = &item.priced;
-    let per = priced.per();
-    let each = if per.starts_with("every") {
-        per.clone()
-    } else {
-        format!("every {per}")
-    };
-    html! {
-        h2 { (priced.name) }
-        @match &priced.scheme {
-            Scheme::PerUnit { unit, divide } => p {
-                (money(*unit, &priced.currency))
-                @if let Some(divide) = divide {
-                    " for " (divide.by) " (rounded " (divide.round.as_str()) ")"
-                }
-                " / " (per)
-            },
-            Scheme::Graduated(tiers) => {
-                p { "Each unit at the price of its tier:" }
-                (tiered(priced, tiers))
-            }
-            Scheme::Volume(tiers) => {
-                p { "All units at the price of the tier that is reached:" }
-                (tiered(priced, tiers))
-            }
-        }
-        p class="note" {
-            @match item.quantity {
-                Some(1) => { "Charged " (each) ", in advance." }
-                Some(quantity) => { (quantity) " of them, charged " (each) ", in advance." }
-                None => { "By usage, charged " (each) "." }
-            }
-        }
-    }
-}
-
-fn tiered(priced: &Priced, tiers: &[Tier]) -> Markup {
-    let price = |amount| money(amount, &priced.currency);
-    let mut from = 1;
-    let rows: Vec<[String; 3]> = tiers
-        .iter()
-        .map(|tier| {
-            let units = match tier.up_to {
-                Some(to) => format!("{from} to {to}"),
-                None => format!("{from} and more"),
-            };
-            from = tier.up_to.map_or(from, |to| to.saturating_add(1));
-            [
-                units,
-                price(tier.unit),
-                tier.flat.map(price).unwrap_or_default(),
-            ]
-        })
-        .collect();
-    html! {
-        table {
-            tr { @for head in ["Units", "Per unit", "Flat"] { th scope="col" { (head) } } }
-            @for row in &rows { tr { @for cell in row { td { (cell) } } } }
-        }
     }
 }

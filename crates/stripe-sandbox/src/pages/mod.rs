@@ -6,6 +6,7 @@
 
 pub(crate) mod authentication;
 mod checkout;
+mod item;
 pub(crate) mod layout;
 mod stripe_js;
 pub(crate) mod viewer;

@@ -1,0 +1,70 @@
+//! An item that a customer buys or has bought.
+
+use maud::{Markup, html};
+
+use crate::money::format::money;
+use crate::money::lines::Priced;
+use crate::money::rating::{Scheme, Tier};
+
+/// An item with all its prices.
+pub(super) fn bought(priced: &Priced, quantity: Option<i64>) -> Markup {
+    let per = priced.per();
+    let each = if per.starts_with("every") {
+        per.clone()
+    } else {
+        format!("every {per}")
+    };
+    html! {
+        h2 { (priced.name) }
+        @match &priced.scheme {
+            Scheme::PerUnit { unit, divide } => p {
+                (money(*unit, &priced.currency))
+                @if let Some(divide) = divide {
+                    " for " (divide.by) " (rounded " (divide.round.as_str()) ")"
+                }
+                " / " (per)
+            },
+            Scheme::Graduated(tiers) => {
+                p { "Each unit at the price of its tier:" }
+                (tiered(priced, tiers))
+            }
+            Scheme::Volume(tiers) => {
+                p { "All units at the price of the tier that is reached:" }
+                (tiered(priced, tiers))
+            }
+        }
+        p class="note" {
+            @match quantity {
+                Some(1) => { "Charged " (each) ", in advance." }
+                Some(quantity) => { (quantity) " of them, charged " (each) ", in advance." }
+                None => { "By usage, charged " (each) "." }
+            }
+        }
+    }
+}
+
+fn tiered(priced: &Priced, tiers: &[Tier]) -> Markup {
+    let price = |amount| money(amount, &priced.currency);
+    let mut from = 1;
+    let rows: Vec<[String; 3]> = tiers
+        .iter()
+        .map(|tier| {
+            let units = match tier.up_to {
+                Some(to) => format!("{from} to {to}"),
+                None => format!("{from} and more"),
+            };
+            from = tier.up_to.map_or(from, |to| to.saturating_add(1));
+            [
+                units,
+                price(tier.unit),
+                tier.flat.map(price).unwrap_or_default(),
+            ]
+        })
+        .collect();
+    html! {
+        table {
+            tr { @for head in ["Units", "Per unit", "Flat"] { th scope="col" { (head) } } }
+            @for row in &rows { tr { @for cell in row { td { (cell) } } } }
+        }
+    }
+}
