@@ -1,4 +1,4 @@
-// Answers about Checkout's sessions.
+// Answers about the sessions of Checkout and of the customer portal.
 
 import { pay } from '../sandbox.mjs';
 
@@ -32,4 +32,7 @@ export async function checkout(stripe, note) {
   note('Stripe.ApiList<Stripe.Checkout.Session>', await stripe.checkout.sessions.list());
   note('Stripe.Checkout.Session', await stripe.checkout.sessions.expire(session.id));
   note('Stripe.Checkout.Session', await stripe.checkout.sessions.retrieve(session.id));
+  const portal = { customer: customer.id, return_url: 'https://example.com/back', locale: 'de' };
+  note('Stripe.BillingPortal.Session', await stripe.billingPortal.sessions.create(portal));
+  note('Stripe.BillingPortal.Session', await stripe.billingPortal.sessions.create({ customer: customer.id, expand: ['configuration'] }));
 }

@@ -1,4 +1,4 @@
-//! The end of checkout sessions.
+//! The end of checkout sessions, and of those of the customer portal.
 
 use crate::resource::checkout_session::Status;
 use crate::resource::checkout_session::view::to_json;
@@ -34,5 +34,14 @@ pub(crate) fn erase(account: &mut Account, customer: &Id) {
             billing.timelines.remove(None, at, Due::Session(position));
         }
         billing.sessions.remove(&id);
+    }
+    let theirs: Vec<Id> = billing
+        .portal_sessions
+        .iter()
+        .filter(|session| session.customer == *customer)
+        .map(|session| session.id.clone())
+        .collect();
+    for id in theirs {
+        billing.portal_sessions.remove(&id);
     }
 }

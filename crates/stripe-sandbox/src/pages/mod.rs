@@ -1,6 +1,7 @@
 //! The sandbox's pages for people: the [checkout] page, with the basket, a choice of test cards, and buttons to pay and
-//! to go back; the page for [authentication] of a payment; `/thanks`, to which an app without a page of its own may
-//! return; and the [viewer], which shows what is in the sandbox. Beside them is a [stand-in for Stripe.js](stripe_js).
+//! to go back; the customer [portal]; the page for [authentication] of a payment; `/thanks`, to which an app without a
+//! page of its own may return; and the [viewer], which shows what is in the sandbox. Beside them is a
+//! [stand-in for Stripe.js](stripe_js).
 //!
 //! The templates escape all text.
 
@@ -8,6 +9,7 @@ pub(crate) mod authentication;
 mod checkout;
 mod item;
 pub(crate) mod layout;
+mod portal;
 mod stripe_js;
 pub(crate) mod viewer;
 
@@ -29,6 +31,10 @@ use crate::store::context::Ctx;
 pub(crate) fn router() -> Router<Sandbox> {
     Router::new()
         .route("/c/pay/{session}", get(checkout::show).post(checkout::pay))
+        .route(
+            "/c/portal/{session}",
+            get(portal::show).post(portal::change),
+        )
         .route("/thanks", get(thanks))
         .route(
             "/c/authenticate/{intent}",
@@ -74,10 +80,10 @@ async fn at_account(
 /// The page for an unknown session or intent.
 fn unknown() -> Response {
     let body = html! {
-        h1 { "No such checkout" }
+        h1 { "No such page" }
         p { "The link is wrong, or the sandbox was restarted after the link was made." }
     };
-    layout::page(StatusCode::NOT_FOUND, "No such checkout", &body)
+    layout::page(StatusCode::NOT_FOUND, "No such page", &body)
 }
 
 /// Busy accounts are asked last, so that they do not block the pages of others.

@@ -26,6 +26,7 @@ pub(crate) mod meter;
 pub(crate) mod meter_event;
 pub(crate) mod payment_intent;
 pub(crate) mod payment_method;
+pub(crate) mod portal_session;
 pub(crate) mod price;
 pub(crate) mod product;
 pub(crate) mod promotion_code;
@@ -79,6 +80,7 @@ pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         meter_event::routes::routes(),
         payment_intent::routes::routes(),
         payment_method::routes::routes(),
+        portal_session::routes::routes(),
         price::routes::routes(),
         product::routes::routes(),
         promotion_code::routes::routes(),
@@ -136,6 +138,10 @@ pub(crate) fn render(account: &Account, now: i64, kinds: &[&str], id: &str) -> O
             Some(discount.to_json(account.time_of(&discount.customer, now)))
         }
         "si" => subscription_item::view::rendered(account, id),
+        "bpc" => {
+            let configuration = portal_session::view::configuration(&account.profile);
+            (configuration["id"] == id).then_some(configuration)
+        }
         "cs" => Some(checkout_session::view::to_json(billing.sessions.get(id)?)),
         "sub" if id.starts_with("sub_sched_") => Some(subscription_schedule::view::schedule(
             billing.schedules.get(id)?,

@@ -25,6 +25,7 @@ use crate::resource::meter::Meter;
 use crate::resource::meter_event::MeterEvents;
 use crate::resource::payment_intent::Intent;
 use crate::resource::payment_method::PaymentMethod;
+use crate::resource::portal_session;
 use crate::resource::price::{Price, Prices};
 use crate::resource::product::Product;
 use crate::resource::promotion_code::PromotionCodes;
@@ -161,6 +162,7 @@ pub(crate) struct Billing {
     pub(crate) previews: Previews,
     pub(crate) schedules: Table<Schedule>,
     pub(crate) sessions: Table<Session>,
+    pub(crate) portal_sessions: Table<portal_session::Session>,
     /// The position of each item's subscription.
     pub(crate) items: HashMap<Id, u32>,
     /// The discounts on invoices, for `expand[]`.

@@ -18,7 +18,7 @@ async fn endpoints_of_stripe_are_refused_as_not_modelled() {
         ("POST", "/v1/customers/cus_1/subscriptions"),
         ("GET", "/v1/plans"),
         ("POST", "/v1/payment_links"),
-        ("POST", "/v1/billing_portal/sessions"),
+        ("POST", "/v1/billing_portal/configurations"),
         ("DELETE", "/v1/customers/cus_1/sources/card_1"),
     ] {
         let (message, code, _) = api.send(method, path, "").await.refused(400);

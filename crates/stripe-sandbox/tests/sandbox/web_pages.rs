@@ -54,6 +54,25 @@ async fn web_pages_cannot_use_the_controls() {
 }
 
 #[tokio::test]
+async fn only_the_portal_can_cancel() {
+    let api = Api::start().await;
+    let customer = api.create("/v1/customers", "").await;
+    let form = format!("customer={customer}");
+    let session = api.create("/v1/billing_portal/sessions", &form).await;
+    let page = format!("/c/portal/{session}");
+    for foreign in [
+        ("origin", "http://evil.example"),
+        ("host", "evil.example"),
+        ("sec-fetch-site", "cross-site"),
+    ] {
+        assert_eq!(status(&api, "POST", &page, &[foreign]).await, 403);
+    }
+    // It chooses no subscription.
+    let own = ("sec-fetch-site", "same-origin");
+    assert_eq!(status(&api, "POST", &page, &[own]).await, 409);
+}
+
+#[tokio::test]
 async fn only_the_checkout_page_can_pay() {
     let api = Api::start().await;
     let customer = api.create("/v1/customers", "").await;

@@ -17,6 +17,7 @@ mod invoices;
 mod item_changes;
 mod older_names;
 mod pauses;
+mod portal;
 mod previews;
 mod promotion_codes;
 mod properties;

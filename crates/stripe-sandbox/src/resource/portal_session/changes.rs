@@ -1,0 +1,93 @@
+//! What a customer changes in the portal.
+
+use crate::engine::subscription_update::{self, Update};
+use crate::error::{Error, Result};
+use crate::params::Params;
+use crate::params::field_update::FieldUpdate;
+use crate::resource::subscription::cycle::CancelAt;
+use crate::resource::subscription::{Status, Subscription};
+use crate::store::context::Ctx;
+
+/// The customer's wish for a subscription.
+pub(crate) enum Change {
+    /// It is to end when all that is paid for is used.
+    Cancel(String),
+    /// It is to go on after all.
+    Renew(String),
+}
+
+impl Change {
+    /// Reads the form of the page.
+    pub(crate) fn read(params: &Params<'_>) -> Result<Self> {
+        let canceled = params.string("cancel")?;
+        let renewed = params.string("renew")?;
+        params.finish()?;
+        match (canceled, renewed) {
+            (Some(id), None) => Ok(Self::Cancel(id.to_owned())),
+            (None, Some(id)) => Ok(Self::Renew(id.to_owned())),
+            _ => Err(Error::invalid(
+                "Choose one subscription to cancel or to renew.",
+            )),
+        }
+    }
+}
+
+/// Whether the customer may cancel and renew a subscription. What a schedule directs is not to be changed in Stripe's
+/// portal; that the page does show it, without buttons, is our choice. So is that nothing can be canceled before its first
+/// payment, and while it is paused: its period does not end then.
+pub(crate) fn may_change(subscription: &Subscription) -> bool {
+    let runs = matches!(
+        subscription.status,
+        Status::Trialing | Status::Active | Status::PastDue
+    );
+    runs && subscription.schedule.is_none()
+}
+
+/// Makes the change.
+///
+/// # Errors
+/// The message for the customer, if it is not possible. Nothing has changed then.
+pub(crate) fn make(ctx: &mut Ctx<'_>, session: &str, change: &Change) -> Result<()> {
+    let (Change::Cancel(id) | Change::Renew(id)) = change;
+    let billing = &ctx.account.billing;
+    let session = billing.portal_sessions.get(session);
+    let Some(session) = session.filter(|session| session.is_open(ctx.now)) else {
+        return Err(Error::invalid("This page has expired."));
+    };
+    let subscription = billing.subscriptions.get(id);
+    let subscription = subscription.filter(|one| one.customer == session.customer);
+    let (Some(position), Some(subscription)) = (billing.subscriptions.position(id), subscription)
+    else {
+        return Err(Error::no_such("subscription", id, "subscription"));
+    };
+    if !may_change(subscription) {
+        return Err(Error::invalid("This subscription cannot be changed here."));
+    }
+    let update = update(subscription, change)?;
+    let now = ctx.time_of(&subscription.customer);
+    subscription_update::carry_out(ctx, position, update, now);
+    Ok(())
+}
+
+/// The update by which Stripe's portal makes a change: in classic billing by the flag, in flexible billing by the end of
+/// the last running period, without the flag.
+fn update(subscription: &Subscription, change: &Change) -> Result<Update> {
+    let kept = Update::keeping(subscription);
+    match (change, subscription.ends_at()) {
+        (Change::Cancel(_), Some(_)) => Err(Error::invalid("This subscription is to end already.")),
+        (Change::Renew(_), None) => Err(Error::invalid("This subscription is not to end.")),
+        (Change::Cancel(_), None) if subscription.billing_mode.is_flexible() => Ok(Update {
+            cancel_at: FieldUpdate::Set(CancelAt::LastEnd),
+            ..kept
+        }),
+        (Change::Cancel(_), None) => Ok(Update {
+            cancel_at_period_end: Some(true),
+            ..kept
+        }),
+        (Change::Renew(_), Some(_)) => Ok(Update {
+            cancel_at: FieldUpdate::Unset,
+            cancel_at_period_end: Some(false),
+            ..kept
+        }),
+    }
+}
