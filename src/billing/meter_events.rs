@@ -68,8 +68,8 @@ impl Billing<'_> {
         Write::new(request)
     }
 
-    /// Whether an event was sent with that idempotency key in the last 24 hours. The call has no payload, so that Stripe
-    /// refuses it in any case: as one that is not the first with its key, or else as incomplete.
+    /// Whether an event was sent with that idempotency key in the last 24 hours, whatever came of it. The call has no
+    /// payload, so that Stripe refuses it in any case: as one that is not the first with its key, or else as incomplete.
     pub async fn is_event_sent(self, key: String) -> Result<bool, Error> {
         let request = self
             .client

@@ -29,7 +29,11 @@ struct Account {
 pub(super) async fn whoami(context: &Context) -> anyhow::Result<()> {
     let client = context.client().await?;
     let include = [("include", "generation")];
-    let answer = client.get("/v1/whoami", &include).await?;
+    let answer = match client.get("/v1/whoami", &include).await {
+        Ok(answer) => answer,
+        // The key may not be allowed to read prices.
+        Err(_) => client.get("/v1/whoami", &[]).await?,
+    };
     if context.global.json {
         return output::bytes(&answer.body);
     }

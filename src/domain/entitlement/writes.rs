@@ -23,7 +23,7 @@ impl Domain {
         Some(store.begin_change((shared.number, org.clone()), caller))
     }
 
-    /// Begins a report of usage, which ends when the value is dropped. The org's plan cannot change meanwhile.
+    /// Begins a report of usage, which ends when the value is dropped. The org's plan must not change meanwhile.
     pub(in crate::domain) fn reporting(
         &self,
         shared: &SharedState,

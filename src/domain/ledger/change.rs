@@ -66,7 +66,7 @@ impl Domain {
         Ok(ChangeLock { held, _own: own })
     }
 
-    /// Holds the org's reports to a ledger or to meters until the guard is dropped. A ledger delivers all earlier usage,
+    /// Holds the org's reports until the guard is dropped. A ledger delivers all earlier usage,
     /// which Stripe bills with the old plan.
     ///
     /// # Errors

@@ -117,8 +117,14 @@ impl Domain {
         for _ in 1..LOOK_UPS {
             if claim.item.price.meter().is_some() {
                 let reported = self.report_event(org, report, &key.name, remembered).await;
-                let is_gone = matches!(reported, Err(Failure::Domain(Error::FeatureNotFound)));
-                if is_gone && claim.repeated && self.is_event_sent(&key.name).await? {
+                // The org's present plan may refuse what an earlier one took.
+                let is_refused = matches!(
+                    reported,
+                    Err(Failure::Domain(
+                        Error::FeatureNotFound | Error::FeatureNotReportable | Error::Invalid(_)
+                    ))
+                );
+                if is_refused && claim.repeated && self.is_event_sent(&key.name).await? {
                     return Ok(Counted::Unknown);
                 }
                 return reported;

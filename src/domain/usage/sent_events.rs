@@ -1,6 +1,6 @@
 //! Events that were sent to billing meters, until Stripe has processed them. Stripe gives no bound for that.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,15 @@ use crate::domain::entitlement::UsageSnapshot;
 /// or somebody has corrected the total.
 const KEPT: Duration = Duration::from_secs(5 * 60);
 
+/// How many earlier levels of an item are known at most. With more, none is taken for another server's.
+const EARLIER_LEVELS: usize = 64;
+
 /// The number of items at which those that are no longer needed are removed.
 const MANY: usize = 10_000;
 
 /// The events of one account, by subscription item.
 #[derive(Debug, Default)]
 pub(in crate::domain) struct SentEvents(Mutex<HashMap<String, Sent>>);
-
-/// How many earlier levels of an item are known.
-const EARLIER_LEVELS: usize = 16;
 
 /// What was sent for an item in a period.
 #[derive(Clone, Debug)]
@@ -30,8 +30,8 @@ struct Sent {
     /// The total with all events.
     total: i64,
     is_level: bool,
-    /// The levels before this one, which Stripe may still show, newest last.
-    earlier: VecDeque<i64>,
+    /// The levels before this one, which Stripe may still show.
+    earlier: Vec<i64>,
     /// Whether Stripe has not shown this total yet.
     is_open: bool,
     last: Instant,
@@ -50,7 +50,8 @@ impl Sent {
 
     /// Whether the level that Stripe shows is one that another server has sent.
     fn is_of_others(&self, shown: i64) -> bool {
-        self.is_level && shown != self.total && !self.earlier.contains(&shown)
+        let is_own = shown == 0 || shown == self.total || self.earlier.contains(&shown);
+        self.is_level && self.earlier.len() < EARLIER_LEVELS && !is_own
     }
 
     fn is_of(&self, subscription: &Subscription) -> bool {
@@ -81,14 +82,13 @@ impl SentEvents {
         let known = items.get(&item.id).filter(|sent| sent.is_of(subscription));
         let before = known.map_or(before, |sent| sent.total);
         let is_level = item.price.is_level();
-        let mut earlier = VecDeque::new();
+        let mut earlier = Vec::new();
         if is_level {
             let open = known.filter(|sent| sent.is_open);
-            earlier = open.map_or_else(VecDeque::new, |sent| sent.earlier.clone());
-            if earlier.len() == EARLIER_LEVELS {
-                earlier.pop_front();
+            earlier = open.map_or_else(Vec::new, |sent| sent.earlier.clone());
+            if earlier.len() < EARLIER_LEVELS && !earlier.contains(&before) {
+                earlier.push(before);
             }
-            earlier.push_back(before);
         }
         let sent = Sent {
             period: subscription.current_period_start,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::history::History;
 use super::reduction::{LinePart, Reduction, credit_note};
-use crate::billing::{Done, Invoice, InvoiceLine, InvoiceStatus, NewCreditNote};
+use crate::billing::{CreditNoteStatus, Done, Invoice, InvoiceLine, InvoiceStatus, NewCreditNote};
 use crate::domain::Domain;
 use crate::domain::revision::Revision;
 use crate::stripe;
@@ -79,12 +79,8 @@ impl Domain {
                 now = self.billing().invoice(id).await?;
                 continue;
             }
-            let left = if known.is_some() {
-                due
-            } else {
-                due - net(&taken)
-            };
-            if left == 0 {
+            // What lies beyond was not due when the note was written.
+            if !beyond.is_empty() || known.is_none() && net(&taken) == due {
                 // Nothing is due any more, so what the customer's balance has paid can go back to it.
                 let paid = self.credit_paid(invoice, beyond, name, just_made, revision);
                 return Ok(Some(paid.await?));
@@ -177,10 +173,13 @@ impl Domain {
         Ok(lines.iter().filter_map(remaining).collect())
     }
 
-    /// An invoice's credit notes by name, each with its cents after discounts.
+    /// An invoice's valid credit notes by name, each with its cents after discounts.
     async fn credits_of(&self, invoice: &str) -> Result<BTreeMap<String, i64>, stripe::Error> {
         let notes = self.billing().credit_notes_of(invoice).await?;
-        let named = notes.into_iter().filter_map(|mut note| {
+        let valid = notes
+            .into_iter()
+            .filter(|note| note.status != CreditNoteStatus::Void);
+        let named = valid.filter_map(|mut note| {
             let name = note.metadata.remove(CREDIT)?;
             Some((name, note.amount))
         });
