@@ -32,8 +32,10 @@ impl Domain {
         // Stripe ends by itself what the current one follows.
         let superseded = state.superseded.iter();
         for old in superseded.filter(|old| !current.is_about_to_replace(old, now)) {
-            self.transfer_levels(org, old, current, revision).await?;
+            let waiting = self.transfer_levels(org, old, current, revision).await?;
             self.end_subscription(org, old, now, revision).await?;
+            self.set_waiting_levels(org, (old, current), &waiting, revision)
+                .await?;
             audit(&old.id);
         }
         for schedule in &state.obsolete {

@@ -1,6 +1,9 @@
 //! An org that buys a second subscription: its perpetual levels move there, in the ledger too.
 
+use stripe_sandbox::When;
+
 use super::*;
+use crate::checkout::pay;
 use crate::schedule::buy;
 
 /// An org with a level on its subscription, which buys the feature once more after that time.
@@ -130,5 +133,80 @@ async fn an_interrupted_move_is_completed_by_the_next_read() {
         assert_eq!(app.upcoming().await, 5 * 2000, "{method} {when}");
         is_settled(&app).await;
         assert_eq!(billed(&app).await, 5 * 2000, "{method} {when}");
+    }
+}
+
+/// An org on meters with a level, which buys the plan that it has. One meter counts the level for both subscriptions.
+async fn same_bought_again() -> WithLedger {
+    let app = WithLedger::on_meters().await;
+    let level = json!({"feature": "feature:disk", "n": 7});
+    app.add(level).await.ok();
+    app.deliver_all().await;
+    app.advance(DAY);
+    app.used("feature:disk").await;
+    let purchase = json!({"org": "org:a", "features": ["plan:pro@1"],
+        "success_url": "https://app.example/ok"});
+    let opened = app.post_json("/v1/checkout", &purchase).await.ok();
+    pay(&app, &opened).await;
+    app.advance(MINUTE);
+    app
+}
+
+#[tokio::test]
+async fn a_level_of_the_same_plan_is_billed_by_the_new_subscription_alone() {
+    for newer in [None, Some(3)] {
+        let app = same_bought_again().await;
+        supersede(&app).await;
+        if let Some(n) = newer {
+            let level = json!({"feature": "feature:disk", "n": n, "clobber": true});
+            app.add(level).await.ok();
+        }
+        app.deliver_all().await;
+        let n = newer.unwrap_or(7);
+        assert_eq!(app.used("feature:disk").await, n);
+        is_settled(&app).await;
+        assert_eq!(billed(&app).await, n * 1000);
+        app.subscribe("org:a", &["plan:pro@2"]).await;
+    }
+}
+
+/// The level is noted before it is set to 0, and set once the old subscription has ended.
+#[tokio::test]
+async fn an_interrupted_move_on_one_meter_is_completed_by_the_next_read() {
+    const SUBSCRIPTIONS: &str = "/v1/subscriptions/*";
+    for (method, path, when, skipped) in [
+        ("POST", SUBSCRIPTIONS, When::Before, 0),
+        ("POST", SUBSCRIPTIONS, When::After, 0),
+        ("POST", "/v1/billing/meter_events", When::Before, 0),
+        ("POST", "/v1/billing/meter_events", When::After, 0),
+        ("DELETE", SUBSCRIPTIONS, When::Before, 0),
+        ("DELETE", SUBSCRIPTIONS, When::After, 0),
+        ("POST", "/v1/billing/meter_events", When::Before, 1),
+        ("POST", "/v1/billing/meter_events", When::After, 1),
+    ] {
+        let app = same_bought_again().await;
+        let failing = Rule::new(method, path, Action::Drop).skipping(skipped);
+        app.sandbox().add_fault(Rule { when, ..failing });
+        app.get_with("/v1/limits?org=org:a", &[("cache-control", "no-cache")])
+            .await
+            .ok();
+        app.settled().await;
+        app.sandbox().clear_faults();
+        app.advance(11 * SECOND);
+        supersede(&app).await;
+        supersede(&app).await;
+        app.deliver_all().await;
+        assert_eq!(
+            app.used("feature:disk").await,
+            7,
+            "{method} {path} {when:?}"
+        );
+        app.advance(32 * DAY);
+        app.deliver_all().await;
+        assert_eq!(
+            billed(&app).await,
+            7000,
+            "{method} {path} {when:?} {skipped}"
+        );
     }
 }

@@ -93,3 +93,37 @@ fn a_plan_that_returns() {
         ask(1, report(15)),
     ]);
 }
+
+/// The org bought the plan that it had. The level of the old item was set to 0, which counted for the new one too.
+#[test]
+fn the_same_plan_is_bought_again() {
+    replay(&[
+        ask(2, TrialThenPaid { to: 2, hours: 24 }),
+        Advance { hours: 100 },
+        Op::Batch {
+            org: 2,
+            reports: [
+                Report {
+                    feature: 0,
+                    n: -7,
+                    keyed: true,
+                },
+                Report {
+                    feature: 2,
+                    n: 3,
+                    keyed: true,
+                },
+                Report {
+                    feature: 0,
+                    n: 11,
+                    keyed: true,
+                },
+            ],
+        },
+        Buy {
+            at: 0,
+            org: 2,
+            to: 2,
+        },
+    ]);
+}
