@@ -1,11 +1,12 @@
 //! The rules of billing and payment: everything that happens to resources and between them. The engine names the state
 //! of resources and their views (in events). It reads no parameters and knows no HTTP.
 //!
-//! [`run_until`] does whatever is due. A subscription [begins](new_subscription) with its [first periods](first_periods), is [changed](change) or
-//! [updated](subscription_update), is [renewed](renewal), and follows the [phases] of a schedule. Its
-//! [status](subscription_status) follows its invoices, and its [cycles] follow its items. Invoices are made of [draft lines](drafts): [`sums`] computes
-//! their totals, [invoicing] stores them, [finalization] and [collection] do the rest by a [payment]. [`catalog`]
-//! converts prices to the terms of the [arithmetic](crate::money), which knows nothing of all this.
+//! [`run_until`] does whatever is due. A subscription [begins](new_subscription) with its [first periods](first_periods),
+//! is [changed](change) or [updated](subscription_update), is [renewed](renewal), and follows the [phases] of a schedule.
+//! Its [status](subscription_status) follows its invoices, and its [cycles] follow its items. Invoices are made of
+//! [draft lines](drafts): [`sums`] computes their totals, [invoicing] stores them, [finalization] and [collection] do the
+//! rest by a [payment]. [`catalog`] converts prices to the terms of the [arithmetic](crate::money), which knows nothing of
+//! all this.
 
 pub(crate) mod added_items;
 pub(crate) mod authentication;
@@ -66,8 +67,8 @@ pub(crate) fn run_until(ctx: &mut Ctx<'_>, clock: Option<&Id>, until: i64) {
     }
 }
 
-/// The end of two intervals from `from`, the shortest of the subscriptions on this clock, which is as far as the clock may be
-/// advanced. `None` without subscriptions.
+/// As far as a clock at `from` may be advanced: two of the shortest intervals of its subscriptions. `None` without
+/// subscriptions.
 pub(crate) fn two_intervals(ctx: &Ctx<'_>, clock: &Id, from: i64) -> Option<i64> {
     let end = |every: Every| every.next_after(from, every.next_after(from, from));
     ctx.account

@@ -27,7 +27,7 @@ pub(crate) struct NewSubscription {
     pub(crate) clock: Option<Id>,
     pub(crate) currency: Currency,
     pub(crate) billing_mode: BillingMode,
-    /// Whether a first period that is cut short is charged in part.
+    /// Whether a first period that is cut short is charged in part, and the time since a start date in the past at all.
     pub(crate) prorates: bool,
     pub(crate) specs: Vec<ItemSpec>,
     pub(crate) added: Vec<AddedItem>,

@@ -161,7 +161,7 @@ pub(crate) struct Subscription {
     /// The discount of the running period's charges, until a request changes the discounts.
     pub(crate) charged_with: Option<Discount>,
     /// In flexible billing, the discount of a phase that ended with its period, at this time. The usage of the period
-    /// still has it.
+    /// still has it, but not that of a longer interval that goes on (our choice).
     pub(crate) ended_discount: Option<(i64, Option<Discount>)>,
     /// Until when items that have ended counted by a meter, where that is later than their end. Another item counts from
     /// then, so that no event counts twice.
@@ -202,7 +202,7 @@ impl Subscription {
         self.trial.is_some_and(|(_, end)| end > start)
     }
 
-    /// When it is to end.
+    /// When it is to end. At a period's end, that is the end of the first period, also for items of a longer interval.
     pub(crate) fn ends_at(&self) -> Option<i64> {
         let at_end = self.cancel_at_period_end.then_some(self.first_end());
         self.cancel_at.or(at_end)

@@ -196,8 +196,8 @@ fn for_sale(ctx: &Ctx<'_>, price: &Price, param: &str) -> Result<()> {
     Ok(())
 }
 
-/// Checks all items together: classic billing has one interval and one currency. `twice` is the parameter in the error
-/// for a price that is listed twice.
+/// Checks all items together: they have one currency, and in classic billing one interval. `twice` is the parameter in
+/// the error for a price that is listed twice.
 pub(super) fn check(
     ctx: &Ctx<'_>,
     specs: &[ItemSpec],

@@ -31,7 +31,8 @@ pub(crate) struct Item {
     /// The quantity of a licensed price; `None` for a metered one.
     pub(crate) quantity: Option<i64>,
     pub(crate) created: i64,
-    /// From when usage counts: the creation, or when the item became metered or lost its usage.
+    /// From when usage counts: the creation or an earlier start date, when the item became metered or lost its usage, or
+    /// the end of what an item before it has counted.
     pub(crate) since: i64,
     pub(crate) metadata: Metadata,
     pub(crate) records: Records,
