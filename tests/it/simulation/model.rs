@@ -11,8 +11,9 @@ const DAY_SECONDS: i64 = 24 * HOUR;
 /// How far ahead usage may be reported, in seconds.
 const AHEAD: i64 = 300;
 
-/// How long after its end a period takes usage, in seconds.
+/// How long after its end a period takes usage, in seconds: of usage records, and of meters.
 pub(super) const GRACE: i64 = 240;
+pub(super) const GRACE_ON_METERS: i64 = 3_000;
 
 /// Usage of an item by the second at which it was recorded.
 type Ledger = BTreeMap<i64, i64>;

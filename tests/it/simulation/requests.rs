@@ -5,7 +5,7 @@ use std::iter;
 use axum::http::Method;
 
 use super::calls::{Reserved, body, is_unsure, no_calls_after};
-use super::model::{GRACE, Verdict};
+use super::model::{GRACE, GRACE_ON_METERS, Verdict};
 use super::ops::{Request, Reservation, SERVERS};
 use super::run::{Outcome, Run, Usage};
 use super::sent::{History, Sent};
@@ -243,8 +243,13 @@ impl Run<'_> {
             // Whether there was an earlier period is tested elsewhere.
             let period = self.orgs[usize::from(org)].period;
             let is_before = self.now - i64::from(ago) * 60 < period.start;
+            let grace = if self.world.usage().is_on_meters() {
+                GRACE_ON_METERS
+            } else {
+                GRACE
+            };
             return self.now + SOON < period.end
-                && !(is_before && self.now < period.start + GRACE + SOON);
+                && !(is_before && self.now < period.start + grace + SOON);
         }
         let Some(feature) = request.depends_on() else {
             return true;

@@ -127,3 +127,77 @@ fn the_same_plan_is_bought_again() {
         },
     ]);
 }
+
+/// Usage of two hours ago was of the period before, which takes it for fifty minutes. The model knew of four.
+#[test]
+fn a_report_of_the_period_before() {
+    replay(&[
+        ask(
+            0,
+            Subscribe {
+                to: 4,
+                trial: false,
+            },
+        ),
+        Away {
+            org: 2,
+            calls: 15,
+            hours: 24,
+            last: Report {
+                feature: 2,
+                n: 11,
+                keyed: false,
+            },
+        },
+        Deliver,
+        AtOnce {
+            at: [0, 0],
+            orgs: [0, 0],
+            requests: [
+                Request::ReportAt {
+                    feature: 0,
+                    n: 0,
+                    ago: 120,
+                },
+                Clobber { feature: 0, n: 19 },
+            ],
+            hang_up: None,
+        },
+    ]);
+}
+
+/// The first deliveries of the outage reached Stripe, whose answers were cut. The model did not know.
+#[test]
+fn an_outage_with_answers_that_are_cut() {
+    replay(&[
+        ask(
+            1,
+            Subscribe {
+                to: 4,
+                trial: false,
+            },
+        ),
+        ask(
+            1,
+            Report {
+                feature: 0,
+                n: 7,
+                keyed: false,
+            },
+        ),
+        Fault {
+            fault: CutBody,
+            calls: 3,
+        },
+        Away {
+            org: 1,
+            calls: 4,
+            hours: 24,
+            last: Report {
+                feature: 0,
+                n: 0,
+                keyed: false,
+            },
+        },
+    ]);
+}
