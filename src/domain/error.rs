@@ -183,9 +183,14 @@ impl Error {
     }
 }
 
+/// What to do where Stripe refuses metered prices without a meter.
+const METERS_NEEDED: &str = "the account takes only metered prices with a billing meter: push with --stripe-generation \
+    meters, or set TIER_STRIPE_GENERATION=meters; a plan that already has prices without one needs a new version";
+
 impl From<stripe::Error> for Error {
     fn from(error: stripe::Error) -> Self {
         match error {
+            error if error.is_meter_needed() => Self::Refused(METERS_NEEDED.to_owned()),
             stripe::Error::Limited { retry_after } => Self::RateLimited {
                 retry_after,
                 source: Some(Box::new(error)),

@@ -7,12 +7,8 @@ use crate::domain::meters::KnownMeters;
 use crate::domain::price::{self, PulledFeature};
 use crate::domain::pricing::{Feature, Plan};
 use crate::domain::refs::FeaturePlan;
-use crate::domain::{Domain, Error, Result};
+use crate::domain::{Domain, Result};
 use crate::stripe;
-
-/// What to do if Stripe refuses a classic price and the push may not create another.
-const METERS_NEEDED: &str = "the account takes only metered prices with a billing meter: push with --stripe-generation \
-    meters, or set TIER_STRIPE_GENERATION=meters; a plan that already has prices without one needs a new version";
 
 /// The price of a feature to create.
 pub(super) struct Creation<'a> {
@@ -64,9 +60,6 @@ impl Domain {
         let refused = match sent {
             Ok(price) => return Ok((PushOutcome::Created, Some(self.created(price)))),
             Err(error) if error.is_already_exists() || error.is_lookup_key_taken() => error,
-            Err(error) if error.is_meter_needed() => {
-                return Err(Error::Invalid(METERS_NEEDED.to_owned()));
-            }
             Err(error) => return Err(error.into()),
         };
         // Another push was faster, or the plan's product was deleted after an earlier push.
