@@ -9,6 +9,7 @@ mod charges;
 mod late_usage;
 mod levels;
 mod scheduled_change;
+mod superseded;
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! Transfers levels from a removed item to the one that replaces it.
 
-use super::{Transfer, total};
+use super::Transfer;
 use crate::billing::{
     AggregateUsage, ClearedItem, Metadata, Price, RecordedUsage, Subscription, SubscriptionItem,
     SubscriptionUpdate, UsageAction, UsageRecord,
@@ -12,8 +12,7 @@ use crate::domain::org::ResolvedOrg;
 use crate::domain::plan_change::FOLLOWS;
 use crate::domain::refs::{FeatureName, OrgName};
 use crate::domain::revision::Revision;
-use crate::domain::schedule::notes::has_metadata_room;
-use crate::domain::usage::{Figure, Used};
+use crate::domain::usage::Figure;
 use crate::domain::{Domain, Failure, Result};
 use crate::stripe;
 
@@ -27,18 +26,6 @@ pub(super) fn target<'a>(
     let own = named.filter(|(name, item)| item.price.is_metered() && name.feature() == *feature);
     let first = own.min_by(|(a, _), (b, _)| a.cmp(b));
     first.map(|(_, item)| item)
-}
-
-/// A level whose meter counts for the old and for the new subscription. If it were set before the old one has ended, both
-/// would bill it.
-pub(in crate::domain::schedule) struct WaitingLevel<'a> {
-    feature: FeatureName,
-    from: &'a SubscriptionItem,
-    to: &'a SubscriptionItem,
-    /// Units.
-    n: i64,
-    /// Identifies the event.
-    key: String,
 }
 
 /// A level that a subscription has left to the one that follows it.
@@ -248,136 +235,6 @@ impl Domain {
         set.key(key).send().await
     }
 
-    /// Transfers perpetual levels to the subscription that supersedes theirs. The old items are cleared, so that only
-    /// the new ones bill them. Returns those that must wait for the end of the old subscription.
-    pub(in crate::domain::schedule) async fn transfer_levels<'a>(
-        &self,
-        org: &ResolvedOrg,
-        old: &'a Subscription,
-        new: &'a Subscription,
-        revision: &Revision,
-    ) -> Result<Vec<WaitingLevel<'a>>, Failure> {
-        let moves = |item: &&SubscriptionItem| {
-            let feature = PricedFeature::of(&item.price);
-            let feature = feature.filter(PricedFeature::is_perpetual);
-            let target = feature.and_then(|feature| target(new, &feature.name.feature()));
-            target.is_some_and(|target| target.price.is_perpetual())
-        };
-        let moving: Vec<&SubscriptionItem> = old.items.data.iter().filter(moves).collect();
-        if moving.is_empty() {
-            return Ok(Vec::new());
-        }
-        let used = self.used_before_end(&org.customer, old).await?;
-        let mut cleared = Vec::new();
-        let (mut zeroed, mut waiting) = (Vec::new(), Vec::new());
-        for item in moving {
-            let value = total(&[item], &used);
-            let feature = item.price.feature_plan().map(|name| name.feature());
-            let target = feature.and_then(|feature| Some((target(new, &feature)?, feature)));
-            let Some((target, feature)) = target.filter(|_| value > 0) else {
-                continue;
-            };
-            let name = format!("supersede:{}:{}:level:{}", old.id, new.id, item.id);
-            if item.price.meter().is_some() {
-                zeroed.push((item, revision.fixed(&format!("{name}:cleared"))));
-            }
-            if item.price.meter().is_some() && item.price.meter() == target.price.meter() {
-                let known = self.ledger_before_read(&org.name).into_iter();
-                let mut newer = known.filter(|one| one.item.as_str() == target.id && one.has_level);
-                waiting.push(WaitingLevel {
-                    feature,
-                    from: item,
-                    to: target,
-                    n: newer.next().map_or(value, |one| one.n),
-                    key: revision.fixed(&name),
-                });
-                continue;
-            }
-            let key = revision.fixed(&name);
-            self.move_level(org, Some((old, item)), (new, target), value, key)
-                .await?;
-            if item.price.meter().is_none() {
-                cleared.push(ClearedItem {
-                    id: &item.id,
-                    price: &item.price.id,
-                });
-            }
-        }
-        self.note_waiting_levels(old, new, &waiting, revision)
-            .await?;
-        for (item, key) in zeroed {
-            // The end of the subscription waits until Stripe has processed it.
-            self.send_level(&org.customer, (old, item), 0, &key).await?;
-        }
-        if !cleared.is_empty() {
-            let update = SubscriptionUpdate {
-                cleared_items: cleared,
-                ..SubscriptionUpdate::default()
-            };
-            let empty = self.billing().update_subscription(&old.id, &update);
-            let step = format!("levels:{}", old.id);
-            self.decided(revision.write(&step, empty.unread())).await?;
-        }
-        Ok(waiting)
-    }
-
-    /// Notes levels on the new subscription, which sets them later if this is interrupted.
-    async fn note_waiting_levels(
-        &self,
-        old: &Subscription,
-        new: &Subscription,
-        waiting: &[WaitingLevel<'_>],
-        revision: &Revision,
-    ) -> Result<(), Failure> {
-        if waiting.is_empty() || !has_metadata_room(new) {
-            return Ok(());
-        }
-        let as_of = self.now().await?;
-        let figure = |n| Figure {
-            n,
-            period: (new.current_period_start, new.current_period_end),
-            as_of,
-            is_pending: true,
-            is_perpetual: true,
-            was_billed: false,
-        };
-        let noted = waiting
-            .iter()
-            .map(|one| (Figure::key(&one.feature), figure(one.n).to_string()));
-        let step = format!("levels:{}:noted", old.id);
-        self.note_on(&new.id, noted.collect(), &step, revision)
-            .await
-    }
-
-    /// Sets the levels that have waited for the end of the old subscription, whose meters are the new one's too.
-    pub(in crate::domain::schedule) async fn set_waiting_levels(
-        &self,
-        org: &ResolvedOrg,
-        (old, new): (&Subscription, &Subscription),
-        waiting: &[WaitingLevel<'_>],
-        revision: &Revision,
-    ) -> Result<(), Failure> {
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        for one in waiting {
-            let to = (new, one.to);
-            let at = self.send_level(&org.customer, to, one.n, &one.key).await?;
-            let level = MovedLevel {
-                to,
-                n: one.n,
-                at,
-                from: Some((old, one.from)),
-            };
-            self.hand_level_to_ledger(&org.name, level).await?;
-        }
-        let set = waiting
-            .iter()
-            .map(|one| (Figure::key(&one.feature), String::new()));
-        let step = format!("levels:{}:set", old.id);
-        self.note_on(&new.id, set.collect(), &step, revision).await
-    }
-
     /// Sets the perpetual levels of the subscription that this one follows, which has ended.
     pub(in crate::domain::schedule) async fn take_over_levels(
         &self,
@@ -447,25 +304,8 @@ impl Domain {
         Ok(Some(levels))
     }
 
-    /// What was used of the items of a subscription that is about to end.
-    async fn used_before_end(
-        &self,
-        customer: &str,
-        subscription: &Subscription,
-    ) -> Result<Used, Failure> {
-        if subscription.is_on_meters() {
-            let (used, _) = self.usage_on_meters(subscription).await?;
-            return Ok(used);
-        }
-        let lines = self
-            .upcoming_lines(customer, Some(&subscription.id))
-            .await?;
-        let used = self.usage_of(customer, subscription, &lines).await;
-        used.map_err(Failure::of_item)
-    }
-
     /// Sets a level on the item of another subscription, unless there is a newer one, and hands it to the ledger.
-    async fn move_level(
+    pub(super) async fn move_level(
         &self,
         org: &ResolvedOrg,
         from: Option<(&Subscription, &SubscriptionItem)>,
