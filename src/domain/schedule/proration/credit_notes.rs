@@ -15,6 +15,16 @@ const CREDIT: &str = "tier.credit";
 /// The metadata key of a draft that was finalized to be reduced. It is not collected until that is done.
 const HELD_BACK: &str = "tier.held";
 
+/// What came of an attempt to reduce an invoice.
+enum Reduced {
+    /// Something is still due, and all of the credit was taken off.
+    Partly,
+    /// Nothing is due any more. The parts that could neither be taken off nor be credited.
+    Wholly(Vec<LinePart>),
+    /// Stripe has refused it.
+    Refused,
+}
+
 impl Domain {
     /// Takes `credit` off an unpaid invoice, once for each `name`. Returns the part that exceeds the amount due, which
     /// was paid by the customer's balance or by a credit for paid time. None if Stripe refuses.
@@ -43,59 +53,83 @@ impl Domain {
             is_accepted(finalize.send().await)?;
             now = self.billing().invoice(id).await?;
         }
-        let mut rest = None;
+        let mut reduced = Reduced::Refused;
         // The invoice may be paid or voided between the read and the write.
         for attempt in 0..2 {
-            if now.is(&InvoiceStatus::Void) {
-                return Ok(Some(Vec::new()));
+            let is_new = attempt == 0 && just_made && revision.is_first();
+            // Boxed, since it is large and rare.
+            reduced = Box::pin(self.reduce_once(&now, credit, name, is_new, revision)).await?;
+            match reduced {
+                Reduced::Refused => now = self.billing().invoice(id).await?,
+                Reduced::Partly | Reduced::Wholly(_) => break,
             }
-            // Another server may have written it since the invoice was read.
-            let known = if attempt == 0 && just_made && revision.is_first() {
-                None
-            } else {
-                self.credits_of(id).await?.remove(name)
-            };
-            if now.is(&InvoiceStatus::Paid) && known.is_none() {
-                let parts = credit.parts.clone();
-                let paid = self.credit_paid(&now, parts, name, just_made, revision);
-                return Ok(Some(paid.await?));
-            }
-            let due = now.amount_remaining;
-            let (taken, beyond) = credit.split(known.unwrap_or(due));
-            let is_taken = if known.is_some() {
-                true
-            } else if credit.is_whole_invoice && due > 0 {
-                let key = revision.fixed(&format!("void:{id}"));
-                let void = self.billing().void_invoice(id).key(key);
-                if is_accepted(void.send().await)? {
-                    return Ok(Some(Vec::new()));
-                }
-                false
-            } else {
-                let note = credit_note(invoice, &taken);
-                taken.is_empty() || self.create_credit_note(&note, name, revision).await?
-            };
-            if !is_taken {
-                now = self.billing().invoice(id).await?;
-                continue;
-            }
-            // What lies beyond was not due when the note was written.
-            if !beyond.is_empty() || known.is_none() && net(&taken) == due {
-                // Nothing is due any more, so what the customer's balance has paid can go back to it.
-                let paid = self.credit_paid(invoice, beyond, name, just_made, revision);
-                return Ok(Some(paid.await?));
-            }
-            rest = Some(beyond);
-            break;
+        }
+        if let Reduced::Wholly(rest) = reduced {
+            return Ok(Some(rest));
         }
         if is_draft {
             // The amount due is collected, whether the reduction succeeded or not.
             self.collect(invoice).await?;
         }
-        if rest.is_none() {
+        if matches!(reduced, Reduced::Refused) {
             tracing::error!(invoice = invoice.id, "Stripe refuses to reduce an invoice");
+            return Ok(None);
         }
-        Ok(rest)
+        Ok(Some(Vec::new()))
+    }
+
+    /// Takes `credit` off the invoice as it was read. `is_new`: no request can have done so before.
+    async fn reduce_once(
+        &self,
+        invoice: &Invoice,
+        credit: &Reduction,
+        name: &str,
+        is_new: bool,
+        revision: &Revision,
+    ) -> Result<Reduced, stripe::Error> {
+        let credit_rest = async |parts| {
+            let rest = self.credit_paid(invoice, parts, name, is_new, revision);
+            Ok(Reduced::Wholly(rest.await?))
+        };
+        if invoice.is(&InvoiceStatus::Void) {
+            return Ok(Reduced::Wholly(Vec::new()));
+        }
+        let known = if is_new {
+            None
+        } else {
+            self.credits_of(&invoice.id).await?.remove(name)
+        };
+        if let Some(cents) = known {
+            // Another server may have written it after the invoice was read.
+            let (_, beyond) = credit.split(cents);
+            if beyond.is_empty() {
+                return Ok(Reduced::Partly);
+            }
+            return credit_rest(beyond).await;
+        }
+        if invoice.is(&InvoiceStatus::Paid) {
+            return credit_rest(credit.parts.clone()).await;
+        }
+        let due = invoice.amount_remaining;
+        if credit.is_whole_invoice && due > 0 {
+            let key = revision.fixed(&format!("void:{}", invoice.id));
+            let void = self.billing().void_invoice(&invoice.id).key(key);
+            return Ok(if is_accepted(void.send().await)? {
+                Reduced::Wholly(Vec::new())
+            } else {
+                Reduced::Refused
+            });
+        }
+        let (taken, beyond) = credit.split(due);
+        let note = credit_note(invoice, &taken);
+        if !taken.is_empty() && !self.create_credit_note(&note, name, revision).await? {
+            return Ok(Reduced::Refused);
+        }
+        if net(&taken) < due {
+            return Ok(Reduced::Partly);
+        }
+        // Nothing is due any more, so what the customer's balance has paid can go back to it.
+        credit_rest(beyond).await
     }
 
     /// Resumes the collection of invoices that are still held back.
@@ -125,7 +159,7 @@ impl Domain {
         invoice: &Invoice,
         parts: Vec<LinePart>,
         name: &str,
-        just_made: bool,
+        is_new: bool,
         revision: &Revision,
     ) -> Result<Vec<LinePart>, stripe::Error> {
         if parts.is_empty() {
@@ -136,8 +170,7 @@ impl Domain {
             ..credit_note(invoice, &parts)
         };
         let name = format!("{name}:paid");
-        let may_be_known = !(just_made && revision.is_first());
-        let is_known = may_be_known && self.credits_of(&invoice.id).await?.contains_key(&name);
+        let is_known = !is_new && self.credits_of(&invoice.id).await?.contains_key(&name);
         let is_written = is_known || self.create_credit_note(&note, &name, revision).await?;
         Ok(if is_written { Vec::new() } else { parts })
     }

@@ -228,7 +228,13 @@ impl<'a> Settlement<'a> {
         let (domain, just_made, revision) = (self.domain, self.just_made, self.revision);
         let rest = if invoice.is(&InvoiceStatus::Paid) {
             domain
-                .credit_paid(invoice, parts, &name, just_made, revision)
+                .credit_paid(
+                    invoice,
+                    parts,
+                    &name,
+                    just_made && revision.is_first(),
+                    revision,
+                )
                 .await?
         } else {
             let credit = Reduction::new(invoice, parts);
