@@ -266,7 +266,7 @@ impl Domain {
             if own.is_empty() {
                 continue;
             }
-            let is_processed = |shown: &Used, _| {
+            let is_processed = |shown: &Used| {
                 own.iter()
                     .all(|(item, sent)| shown.get(&item.id).copied().unwrap_or(0) == sent.recorded)
             };

@@ -225,27 +225,35 @@ impl Domain {
         if !sent.has_any(subscription) {
             return Ok(());
         }
-        let are_shown = |shown: &Used, is_last: bool| !sent.are_open(subscription, shown, is_last);
-        self.await_shown(subscription, are_shown).await
+        let awaited = self.await_shown(subscription, |shown| !sent.are_open(subscription, shown));
+        match awaited.await {
+            // Another server's level may have taken the place of ours.
+            Err(Error::Unprocessed) => {
+                let shown = self.shown_by_item(subscription).await?;
+                if sent.are_open_unreplaced(subscription, &shown) {
+                    return Err(Error::Unprocessed);
+                }
+                Ok(())
+            }
+            awaited => awaited,
+        }
     }
 
-    /// Waits until the totals that Stripe shows for the subscription's items are as expected, of which `is_expected` is
-    /// also told whether they are the last ones that it is asked about.
+    /// Waits until the totals that Stripe shows for the subscription's items are as expected.
     ///
     /// # Errors
     /// [`Error::Unprocessed`] if it takes too long.
     pub(in crate::domain) async fn await_shown(
         &self,
         subscription: &Subscription,
-        is_expected: impl Fn(&Used, bool) -> bool,
+        is_expected: impl Fn(&Used) -> bool,
     ) -> Result<()> {
         for look in 0..LOOKS {
             if look > 0 {
                 let wait = self.stripe().first_wait().max(Duration::from_millis(20));
                 tokio::time::sleep(wait * (1 << look.min(6))).await;
             }
-            let shown = self.shown_by_item(subscription).await?;
-            if is_expected(&shown, look + 1 == LOOKS) {
+            if is_expected(&self.shown_by_item(subscription).await?) {
                 return Ok(());
             }
         }

@@ -79,24 +79,23 @@ impl SentEvents {
         if items.len() >= MANY {
             items.retain(|_, sent| sent.last.elapsed() < KEPT);
         }
-        let known = items.get(&item.id).filter(|sent| sent.is_of(subscription));
-        let before = known.map_or(before, |sent| sent.total);
+        let known = items.remove(&item.id);
+        let known = known.filter(|sent| sent.is_of(subscription));
+        let before = known.as_ref().map_or(before, |sent| sent.total);
         let is_level = item.price.is_level();
-        let mut earlier = Vec::new();
-        if is_level {
-            let open = known.filter(|sent| sent.is_open);
-            earlier = open.map_or_else(Vec::new, |sent| sent.earlier.clone());
-            if earlier.len() < EARLIER_LEVELS && !earlier.contains(&before) {
-                earlier.push(before);
-            }
+        let open = known.filter(|sent| sent.is_open);
+        let mut earlier = open.map(|sent| sent.earlier).unwrap_or_default();
+        if is_level && earlier.len() < EARLIER_LEVELS && !earlier.contains(&before) {
+            earlier.push(before);
         }
+        let total = if is_level {
+            n
+        } else {
+            before.saturating_add(n)
+        };
         let sent = Sent {
             period: subscription.current_period_start,
-            total: if is_level {
-                n
-            } else {
-                before.saturating_add(n)
-            },
+            total,
             is_level,
             earlier,
             is_open: true,
@@ -132,21 +131,31 @@ impl SentEvents {
         }
     }
 
-    /// Whether Stripe may not have processed all events of the subscription, of whose items it shows `shown`. A level of
-    /// another server's may have taken the place of ours, which `accepts_others` takes for processed.
-    pub(super) fn are_open(
+    /// Whether Stripe may not have processed all events of the subscription, of whose items it shows `shown`.
+    pub(super) fn are_open(&self, subscription: &Subscription, shown: &Used) -> bool {
+        self.any_in(subscription, shown, |sent, total| !sent.is_in(total))
+    }
+
+    /// The same, without the levels in whose place Stripe shows another server's.
+    pub(super) fn are_open_unreplaced(&self, subscription: &Subscription, shown: &Used) -> bool {
+        self.any_in(subscription, shown, |sent, total| {
+            !sent.is_in(total) && !sent.is_of_others(total)
+        })
+    }
+
+    /// Whether `check` holds for what was sent for an item, and for the total that Stripe shows of it.
+    fn any_in(
         &self,
         subscription: &Subscription,
         shown: &Used,
-        accepts_others: bool,
+        check: impl Fn(&Sent, i64) -> bool,
     ) -> bool {
         let items = self.items();
         let mut own = subscription.items.data.iter();
         own.any(|item| {
             let total = shown.get(&item.id).copied().unwrap_or(0);
             let sent = items.get(&item.id);
-            sent.filter(|sent| sent.is_of(subscription) && !sent.is_in(total))
-                .is_some_and(|sent| !(accepts_others && sent.is_of_others(total)))
+            sent.is_some_and(|sent| sent.is_of(subscription) && check(sent, total))
         })
     }
 
@@ -205,10 +214,10 @@ mod tests {
         sent.add(&of, item, 7, 3);
         // The total is known now, so the caller's is not used.
         sent.add(&of, item, 0, 2);
-        assert!(sent.knows(&of, item) && sent.are_open(&of, &used(10), false));
+        assert!(sent.knows(&of, item) && sent.are_open(&of, &used(10)));
         assert_eq!(sent.complete(&of, item, 7), 12);
         assert_eq!(sent.complete(&of, item, 10), 12);
-        assert!(!sent.are_open(&of, &used(12), false) && sent.has_any(&of));
+        assert!(!sent.are_open(&of, &used(12)) && sent.has_any(&of));
         // Others have reported 8.
         assert_eq!(sent.complete(&of, item, 20), 20);
         assert!(!sent.has_any(&of));
@@ -224,13 +233,13 @@ mod tests {
         let item = &of.items.data[0];
         sent.add(&of, item, 9, 4);
         assert_eq!(sent.complete(&of, item, 9), 4);
-        assert!(sent.are_open(&of, &used(9), true));
+        assert!(sent.are_open_unreplaced(&of, &used(9)));
         sent.add(&of, item, 0, 5);
         assert_eq!(sent.complete(&of, item, 4), 5, "it has processed the first");
-        assert!(sent.are_open(&of, &used(4), true));
+        assert!(sent.are_open_unreplaced(&of, &used(4)));
         assert_eq!(sent.complete(&of, item, 30), 30, "another server's");
-        assert!(sent.are_open(&of, &used(30), false));
-        assert!(!sent.are_open(&of, &used(30), true));
+        assert!(sent.are_open(&of, &used(30)));
+        assert!(!sent.are_open_unreplaced(&of, &used(30)));
         assert_eq!(sent.complete(&of, item, 5), 5);
         assert_eq!(sent.complete(&of, item, 30), 30, "another server's");
     }
