@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::error::CliError;
 use super::{Context, output};
 
 /// Arguments of `tier whoami`.
@@ -29,11 +30,16 @@ struct Account {
 pub(super) async fn whoami(context: &Context) -> anyhow::Result<()> {
     let client = context.client().await?;
     let include = [("include", "generation")];
-    let answer = match client.get("/v1/whoami", &include).await {
-        Ok(answer) => answer,
-        // The key may not be allowed to read prices.
-        Err(_) => client.get("/v1/whoami", &[]).await?,
+    let mut answer = client.get("/v1/whoami", &include).await;
+    let is_forbidden = |error: &anyhow::Error| {
+        let error = error.downcast_ref::<CliError>();
+        error.is_some_and(|error| error.has_code("forbidden"))
     };
+    if answer.as_ref().is_err_and(is_forbidden) {
+        // The key may not read prices.
+        answer = client.get("/v1/whoami", &[]).await;
+    }
+    let answer = answer?;
     if context.global.json {
         return output::bytes(&answer.body);
     }

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json as object;
+use stripe_sandbox::{Action, Rule};
 
 use super::{KEY, Place, Web, json};
 
@@ -34,6 +35,18 @@ async fn whoami_shows_the_account_and_the_source_of_its_key() {
         (&machine["id"], &machine["generation"]),
         (&object!(id), &object!("classic"))
     );
+}
+
+#[tokio::test]
+async fn whoami_needs_no_right_to_read_prices() {
+    let place = Place::start().await;
+    let refused = Rule::new("GET", "/v1/prices*", Action::Status(403, None));
+    place.sandbox().sandbox().add_fault(refused);
+    let text = place.tier(&["whoami"]).ok().await;
+    assert_eq!(text.lines().count(), 6, "{text}");
+    let refused = Rule::new("GET", "/v1/account", Action::Status(403, None));
+    place.sandbox().sandbox().add_fault(refused);
+    place.tier(&["whoami"]).fault().await;
 }
 
 #[tokio::test]
