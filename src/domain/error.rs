@@ -116,8 +116,10 @@ pub enum Error {
         "Stripe has not processed earlier usage yet, so nothing was changed: try again in a few seconds"
     )]
     Unprocessed,
-    /// Another server changes the org's plan. Nothing was done. The request can be repeated.
-    #[error("another server is changing the org's plan, so nothing was done")]
+    /// Another request changes the org's plan. Nothing was done. The request can be repeated.
+    #[error(
+        "another request is changing the org's plan, so nothing was done: try again in a few seconds"
+    )]
     PlanChanging,
     /// The plan has changed in this second of Stripe's time. Nothing was done.
     #[error(

@@ -24,9 +24,7 @@ pub(super) struct SharedState {
     pub(super) changes: locks::Locks,
     /// Allows one read and write of a usage total at a time, by subscription item.
     pub(super) totals: locks::Locks,
-    /// Shared by requests that record usage on a subscription item.
-    pub(super) items: locks::Locks,
-    /// Shared by requests that report usage of an org.
+    /// Shared by requests that report usage of an org, and held by one that changes its plan.
     pub(super) reports: locks::Locks,
     /// Whether its Stripe is unavailable.
     pub(super) outage: entitlement::Outage,
@@ -54,7 +52,6 @@ impl SharedState {
             orgs: org::Directory::default(),
             changes: locks::Locks::default(),
             totals: locks::Locks::default(),
-            items: locks::Locks::default(),
             reports: locks::Locks::default(),
             outage: entitlement::Outage::default(),
             writes: usage::Writes::default(),

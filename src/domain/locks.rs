@@ -1,5 +1,5 @@
-//! Locks by name. Two changes of one org or of one usage total must not interleave, and no usage may be recorded on an
-//! item during its change.
+//! Locks by name. Two changes of one org or of one usage total must not interleave, and no usage may be reported
+//! while a plan is changed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, Weak};

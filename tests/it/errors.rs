@@ -54,7 +54,7 @@ fn table() -> Vec<Row> {
         (Error::Abandoned, 503, "stripe_unavailable", "this took too long to begin, and nothing was done", Some("1")),
         (Error::Unfinished(Box::new(Error::RateLimited { retry_after: wait, source: None })), 503, "outcome_unknown", "this was started but not finished (too many requests to Stripe); send the same request again to finish it", None),
         (Error::Undelivered, 503, "stripe_unavailable", "earlier usage could not be sent to Stripe, so nothing was changed", Some("1")),
-        (Error::PlanChanging, 503, "stripe_unavailable", "another server is changing the org's plan, so nothing was done", Some("1")),
+        (Error::PlanChanging, 503, "stripe_unavailable", "another request is changing the org's plan, so nothing was done: try again in a few seconds", Some("1")),
         (Error::ReservationEnded("expired"), 409, "reservation_expired", "reservation has expired", None),
         (Error::SetupIntentNotFound, 400, "setup_intent_not_found", "setup intent not found", None),
         (Error::LedgerUnavailable("the disk is full".into()), 503, "ledger_unavailable", "the ledger is unavailable: the disk is full", None),

@@ -16,9 +16,6 @@ use crate::ledger::{HeldOrg, PlanChange};
 /// How long a report waits for a change of plan.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// How long a client should wait before repeating a report that could not wait.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-
 /// The time between two attempts to record usage of an org whose plan has changed.
 const AGAIN: Duration = Duration::from_millis(10);
 
@@ -66,8 +63,9 @@ impl Domain {
         Ok(ChangeLock { held, _own: own })
     }
 
-    /// Holds the org's reports until the guard is dropped. A ledger delivers all earlier usage,
-    /// which Stripe bills with the old plan.
+    /// Holds the org's reports at this server until the guard is dropped, and at those that share its ledger. Usage that is
+    /// reported to an item while it is removed would be lost. A ledger delivers all earlier usage, which Stripe bills with
+    /// the old plan.
     ///
     /// # Errors
     /// [`Error::Undelivered`] if Stripe does not accept all usage, and [`Error::Unprocessed`] if it does not process it in
@@ -160,6 +158,9 @@ impl Domain {
     }
 
     /// Prevents changes of the org's plan until the guard is dropped.
+    ///
+    /// # Errors
+    /// [`Error::PlanChanging`] if a change takes longer than [`MAX_WAIT`].
     pub(in crate::domain) async fn before_report(
         &self,
         org: &OrgName,
@@ -167,9 +168,6 @@ impl Domain {
         let shared = self.shared().await?;
         let open = self.share(&shared.reports, org.as_str());
         let open = tokio::time::timeout(MAX_WAIT, open).await;
-        open.map_err(|_| Error::Busy {
-            retry_after: RETRY_AFTER,
-            source: None,
-        })?
+        open.map_err(|_| Error::PlanChanging)?
     }
 }

@@ -207,7 +207,6 @@ impl Domain {
             return Err(self.too_soon().into());
         }
         let mut successor = plan_change::successor(state.current_state(), change);
-        let _blocked = self.block_reports(change, state, &action).await?;
         let transfer = self
             .prepare(org, change, state, &mut action, revision)
             .await?;

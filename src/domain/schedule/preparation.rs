@@ -1,7 +1,5 @@
 //! Readies the current subscription for a change of plan.
 
-use tokio::sync::OwnedRwLockWriteGuard;
-
 use super::customer_state::CustomerState;
 use super::transfer::{ItemChange, Transfer};
 use super::usage_charge::UsageCharge;
@@ -11,26 +9,6 @@ use crate::domain::revision::Revision;
 use crate::domain::{Domain, Failure, Result};
 
 impl Domain {
-    /// Blocks reports for the items that an action removes without billing them. Usage that is reported between the
-    /// read and the write would be lost. Only reports through this server are blocked, since Stripe has no way to block
-    /// others.
-    pub(super) async fn block_reports(
-        &self,
-        change: Change<'_>,
-        state: &CustomerState,
-        action: &Action,
-    ) -> Result<Vec<OwnedRwLockWriteGuard<()>>> {
-        let mut blocked = Vec::new();
-        let change = ItemChange::of(change, state, action).filter(|change| !change.ends_phase);
-        if let Some(change) = change {
-            let shared = self.shared().await?;
-            for (_, item) in change.removed() {
-                blocked.push(self.hold(&shared.items, &item.id).await?);
-            }
-        }
-        Ok(blocked)
-    }
-
     /// Readies the current subscription for an action: its usage, and what is noted of the time that is left. What was
     /// used of meters before a change is billed by Stripe itself.
     pub(super) async fn prepare(

@@ -162,7 +162,6 @@ impl Domain {
     ) -> Result<(), Failure> {
         let item = &claim.item;
         let shared = self.shared().await?;
-        let _open = self.share(&shared.items, &item.id).await?;
         let write = shared.writes.begin(&item.id);
         // If the answer is a failure, the change of the total shows whether the record was counted.
         let tells = !report.clobber && item.price.sums() && !claim.repeated;

@@ -43,7 +43,6 @@ impl Domain {
         let item = &claim.item;
         let shared = self.shared().await?;
         let _held = self.hold(&shared.totals, &item.id).await?;
-        let _open = self.share(&shared.items, &item.id).await?;
         let _write = shared.writes.begin(&item.id);
         let beside = self
             .used_beside(&claim.subscription, item, &report.feature)

@@ -89,7 +89,6 @@ impl Domain {
     /// Writes a usage record that does not depend on the total.
     async fn write_record(&self, item: &str, report: &Report) -> Result<Counted, Failure> {
         let shared = self.shared().await?;
-        let _open = self.share(&shared.items, item).await?;
         let _write = shared.writes.begin(item);
         match self.add_record(item, report.record(), None).await {
             Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {
@@ -114,7 +113,6 @@ impl Domain {
     ) -> Result<Counted, Failure> {
         let shared = self.shared().await?;
         let _held = self.hold(&shared.totals, &item.id).await?;
-        let _open = self.share(&shared.items, &item.id).await?;
         let _write = shared.writes.begin(&item.id);
         let beside = self
             .used_beside(subscription, item, &report.feature)
