@@ -1,18 +1,14 @@
-//! Changes to what a subscription sells, and its cancellation.
+//! Changes to what a subscription sells.
 
-use super::drafts::{self, Draft, Next};
-use super::invoicing::{issue, issue_lost_credit};
+use super::drafts::{self, Draft};
+use super::invoicing::issue;
 use super::item_set::{pair, replace_items};
 use super::next_period::Anchor;
 use super::proration::{Proration, ProrationContext};
-use super::subscription_status::give_up;
-use super::{
-    catalog, collection, finalization, pending_items, phases, proration_items, renewal, settlement,
-    timeline,
-};
+use super::{catalog, pending_prorations, renewal, settlement, timeline};
 use crate::resource::invoice::Reason;
 use crate::resource::subscription::cycle::intervals;
-use crate::resource::subscription::{Prorate, Status, Subscription, view};
+use crate::resource::subscription::{Prorate, Subscription, view};
 use crate::resource::subscription_item::ItemSpec;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
@@ -112,7 +108,7 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
     let settled = settlement::of_change(ctx.account, subscription, change, &pairs, at);
     replace_items(ctx, position, change.specs, &pairs, at);
     settlement::add(ctx, position, settled, at);
-    let made = proration_items::add(ctx, position, prorations, at);
+    let made = pending_prorations::add(ctx, position, prorations, at);
     let anchor = match effect {
         Effect::MoveTrial(end) => {
             // In classic billing, Stripe makes either no invoice then, or one of all items. The sandbox makes none.
@@ -206,7 +202,7 @@ fn shorten(ctx: &mut Ctx<'_>, position: u32, cut: i64, prorate: Prorate, at: i64
     if prorate != Prorate::Never {
         let subscription = ctx.account.subscription(position);
         let credits = ProrationContext::new(ctx.account, subscription, cut, at).end();
-        proration_items::add(ctx, position, credits, at);
+        pending_prorations::add(ctx, position, credits, at);
     }
     let subscription = ctx.account.subscription_mut(position);
     for cycle in &mut subscription.cycles {
@@ -214,79 +210,6 @@ fn shorten(ctx: &mut Ctx<'_>, position: u32, cut: i64, prorate: Prorate, at: i64
     }
     if !subscription.billing_mode.is_flexible() {
         subscription.anchor = cut;
-    }
-}
-
-/// The options of a cancellation, by Stripe's names.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cancellation {
-    /// Whether to make a last invoice, with the metered usage.
-    pub(crate) invoice_now: bool,
-    /// Whether to credit the unused time of licensed items.
-    pub(crate) prorate: bool,
-}
-
-/// Ends the subscription at `at`. Without a last invoice, the credit waits for the customer's next invoice, as a newer
-/// version of Stripe was recorded to do; so do earlier prorations, without which the credit would be too large. With
-/// neither a last invoice nor a credit, pending prorations are removed, as Stripe's reference says.
-///
-/// A subscription whose first payment is outstanding is given up instead, because nothing was paid that could be
-/// credited.
-pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, how: Cancellation, at: i64) {
-    let subscription = ctx.account.subscription(position);
-    if subscription.status == Status::Incomplete {
-        give_up(ctx, position, at);
-        return timeline::reindex(ctx.account, position);
-    }
-    stop_collecting(ctx, position, at);
-    let subscription = ctx.account.subscription(position);
-    let closed = (subscription.first_period().0, at);
-    if how.prorate && at < subscription.last_end() && !subscription.in_trial() {
-        let credits = ProrationContext::new(ctx.account, subscription, at, at).end();
-        let made = proration_items::add(ctx, position, credits, at);
-        if !how.invoice_now {
-            proration_items::leave_to_customer(ctx.account, &made);
-        }
-    } else if !how.prorate && !how.invoice_now {
-        pending_items::remove_prorations(ctx, position, at);
-    }
-    if how.invoice_now {
-        let subscription = ctx.account.subscription(position);
-        let drafts = drafts::closing(ctx.account, subscription, at, Next::End, None);
-        let loses_credit = ctx.origin.loses_last_credit && ctx.has_meters();
-        if loses_credit && drafts::only_credit(&drafts) {
-            issue_lost_credit(ctx, position, drafts, closed, at);
-        } else {
-            issue(ctx, position, drafts, Reason::Update, closed, at);
-        }
-    }
-    let subscription = ctx.account.subscription_mut(position);
-    subscription.status = Status::Canceled;
-    subscription.canceled_at.get_or_insert(at);
-    subscription.ended_at = Some(at);
-    if let Some(schedule) = phases::schedule_of(ctx.account, position) {
-        phases::subscription_ended(ctx, schedule, at);
-    }
-    timeline::reindex(ctx.account, position);
-}
-
-/// Stops collection for a canceled subscription, apart from its last invoice. Earlier open or draft invoices stay as
-/// they are until a request continues them.
-fn stop_collecting(ctx: &mut Ctx<'_>, position: u32, at: i64) {
-    let subscription = ctx.account.subscription(position);
-    let customer = ctx.account.customers.get(&subscription.customer);
-    let positions = customer.map_or(&[][..], |customer| &customer.invoices);
-    let invoices = positions
-        .iter()
-        .filter_map(|position| ctx.account.billing.invoices.at(*position))
-        .filter(|invoice| {
-            invoice.subscription.as_ref() == Some(&subscription.id) && invoice.auto_advance()
-        });
-    let invoices: Vec<Id> = invoices.map(|invoice| invoice.id.clone()).collect();
-    for id in invoices {
-        collection::with_events(ctx, &id, at, |ctx| {
-            finalization::advance(ctx, &id, false, at);
-        });
     }
 }
 

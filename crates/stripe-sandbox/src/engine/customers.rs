@@ -1,6 +1,6 @@
 //! Deletion of customers with everything that belongs to them, and their creation by checkout.
 
-use super::change::{self, Cancellation};
+use super::cancellation::{self, Cancellation};
 use super::{balance, finalization, payment, phases, sessions};
 use crate::resource::customer::Customer;
 use crate::resource::customer::tax_location::{is_recognized, of_checkout};
@@ -59,7 +59,7 @@ pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
                 invoice_now: false,
                 prorate: false,
             };
-            change::cancel(ctx, position, how, now);
+            cancellation::cancel(ctx, position, how, now);
             subscription::events::changed(ctx, position, &before, now);
         }
     }

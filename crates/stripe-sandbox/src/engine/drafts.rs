@@ -50,8 +50,8 @@ pub(crate) fn closing(
     let own = subscription.items.iter().flat_map(|item| {
         let lines = match next {
             Next::Periods(periods) => {
-                let own = periods.iter().filter(|period| period.every == item.every);
-                own.flat_map(|period| renewed(account, subscription, item, at, *period))
+                let next = periods.iter().filter(|period| period.every == item.every);
+                next.flat_map(|period| renewed(account, subscription, item, at, *period))
                     .collect()
             }
             Next::End if item.quantity.is_none() => {

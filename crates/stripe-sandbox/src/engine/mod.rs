@@ -2,15 +2,16 @@
 //! of resources and their views (in events). It reads no parameters and knows no HTTP.
 //!
 //! [`run_until`] does whatever is due. A subscription [begins](new_subscription) with its [first periods](first_periods),
-//! is [changed](change) or [updated](subscription_update), is [renewed](renewal), and follows the [phases] of a schedule.
-//! Its [status](subscription_status) follows its invoices, and its [cycles] follow its items. Invoices are made of
-//! [draft lines](drafts): [`sums`] computes their totals, [invoicing] stores them, [finalization] and [collection] do the
-//! rest by a [payment]. [`catalog`] converts prices to the terms of the [arithmetic](crate::money), which knows nothing of
-//! all this.
+//! is [changed](change) or [updated](subscription_update), is [renewed](renewal), follows the [phases] of a schedule, and
+//! ends by a [cancellation]. Its [status](subscription_status) follows its invoices, and its [cycles] follow its items.
+//! Invoices are made of [draft lines](drafts): [`sums`] computes their totals, [invoicing] stores them, [finalization] and
+//! [collection] do the rest by a [payment]. [`catalog`] converts prices to the terms of the [arithmetic](crate::money),
+//! which knows nothing of all this.
 
 pub(crate) mod added_items;
 pub(crate) mod authentication;
 pub(crate) mod balance;
+pub(crate) mod cancellation;
 pub(crate) mod catalog;
 pub(crate) mod change;
 pub(crate) mod collection;
@@ -31,10 +32,10 @@ pub(crate) mod one_currency;
 pub(crate) mod payment;
 pub(crate) mod payment_methods;
 pub(crate) mod pending_items;
+pub(crate) mod pending_prorations;
 pub(crate) mod phases;
 pub(crate) mod preview;
 pub(crate) mod proration;
-pub(crate) mod proration_items;
 pub(crate) mod renewal;
 pub(crate) mod sessions;
 pub(crate) mod settlement;
@@ -44,7 +45,7 @@ pub(crate) mod subscription_update;
 pub(crate) mod sums;
 pub(crate) mod timeline;
 
-use self::change::Cancellation;
+use self::cancellation::Cancellation;
 use self::subscription_status::give_up;
 use crate::money::period::Every;
 use crate::resource::subscription::{self, INCOMPLETE_FOR, MissingMethod, Status};
@@ -122,7 +123,7 @@ fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
             invoice_now: true,
             prorate: true,
         };
-        change::cancel(ctx, position, how, at);
+        cancellation::cancel(ctx, position, how, at);
     } else if subscription.first_end() <= at && !ends_without_method(ctx, position, at) {
         renewal::renew(ctx, position, at);
     }
@@ -145,7 +146,7 @@ fn ends_without_method(ctx: &mut Ctx<'_>, position: u32, at: i64) -> bool {
                 invoice_now: false,
                 prorate: false,
             };
-            change::cancel(ctx, position, how, at);
+            cancellation::cancel(ctx, position, how, at);
         }
         MissingMethod::Pause => {
             ctx.account.subscription_mut(position).status = Status::Paused;

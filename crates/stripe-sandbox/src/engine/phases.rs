@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::change::{self, Cancellation, Change};
+use super::cancellation::{self, Cancellation};
+use super::change::{self, Change};
 use super::discounts::record_change;
 use super::new_subscription::{self, FirstPayment, NewSubscription};
 use super::sums::applicable;
@@ -118,7 +119,7 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
             schedule.status = Status::Completed;
             schedule.completed_at = Some(at);
             schedule.current = None;
-            change::cancel(ctx, subscription, how, at);
+            cancellation::cancel(ctx, subscription, how, at);
             record_event(ctx, position, "subscription_schedule.completed", at);
         }
     }

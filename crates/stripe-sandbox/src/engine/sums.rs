@@ -55,13 +55,16 @@ pub(crate) fn recompute(account: &Account, invoice: &mut Invoice) {
         None => taken_off(invoice.discount.as_ref(), &amounts),
         Some(usage) => {
             let is_usage = |index: usize| usage.applies_to(&invoice.lines[index]);
-            let of_usage = taken_off(usage.discount.as_ref(), &only(&amounts, is_usage));
+            let of_usage = taken_off(
+                usage.discount.as_ref(),
+                &discountable_if(&amounts, is_usage),
+            );
             // What is left after that discount.
             let left = amounts.iter().zip(&of_usage);
             let left: Vec<_> = left
                 .map(|((amount, discountable), part)| (amount - part, *discountable))
                 .collect();
-            let others = only(&left, |index| !is_usage(index));
+            let others = discountable_if(&left, |index| !is_usage(index));
             let of_others = taken_off(invoice.discount.as_ref(), &others);
             let both = of_usage.into_iter().zip(of_others);
             both.map(|(usage, other)| usage + other).collect()
@@ -74,11 +77,11 @@ pub(crate) fn recompute(account: &Account, invoice: &mut Invoice) {
 }
 
 /// The amounts, of which only some are discountable.
-fn only(amounts: &[(i64, bool)], some: impl Fn(usize) -> bool) -> Vec<(i64, bool)> {
+fn discountable_if(amounts: &[(i64, bool)], some: impl Fn(usize) -> bool) -> Vec<(i64, bool)> {
     let amounts = amounts.iter().enumerate();
-    let only =
+    let discountable =
         amounts.map(|(index, (amount, discountable))| (*amount, *discountable && some(index)));
-    only.collect()
+    discountable.collect()
 }
 
 fn sum_up(account: &Account, invoice: &mut Invoice) {

@@ -37,7 +37,7 @@ pub(crate) async fn change(
     body: Bytes,
 ) -> Response {
     at_session(&sandbox, &headers, &session, |ctx| {
-        let made = wish(&body).and_then(|change| changes::make(ctx, &session, &change));
+        let made = asked_change(&body).and_then(|change| changes::make(ctx, &session, &change));
         match made {
             Ok(()) => to(&path(&session)),
             Err(error) => page(ctx, &session, Some(&error)),
@@ -50,7 +50,7 @@ fn path(session: &str) -> String {
     format!("/c/portal/{session}")
 }
 
-fn wish(body: &[u8]) -> Result<Change, Error> {
+fn asked_change(body: &[u8]) -> Result<Change, Error> {
     let mut form = Form::default();
     form.read(body)?;
     Change::read(&Params::new(&form))

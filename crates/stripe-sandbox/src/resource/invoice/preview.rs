@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::view::{self, page_of_lines};
 use super::{Attempts, Invoice, Reason, Status as InvoiceStatus, URL};
-use crate::engine::change::{self, Cancellation};
+use crate::engine::cancellation::{self, Cancellation};
 use crate::engine::copy::DryRun;
 use crate::engine::{new_subscription, pending_items, phases, preview, subscription_update};
 use crate::error::{Error, Result};
@@ -208,7 +208,7 @@ pub(super) fn update(
             invoice_now: true,
             prorate: update.prorate != Prorate::Never,
         };
-        change::cancel(ctx, position, how, now);
+        cancellation::cancel(ctx, position, how, now);
     } else {
         subscription_update::carry_out(ctx, position, update, now);
     }

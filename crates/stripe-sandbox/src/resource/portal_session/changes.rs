@@ -8,7 +8,7 @@ use crate::resource::subscription::cycle::CancelAt;
 use crate::resource::subscription::{Status, Subscription};
 use crate::store::context::Ctx;
 
-/// The customer's wish for a subscription.
+/// What the customer asks for.
 pub(crate) enum Change {
     /// It is to end when all that is paid for is used.
     Cancel(String),

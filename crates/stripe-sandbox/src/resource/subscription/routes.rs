@@ -8,7 +8,7 @@ use super::{
     COLLECTION_METHODS, NAME, Status, Subscription, events, migration, payment_input, shared_input,
     view,
 };
-use crate::engine::change::{self, Cancellation};
+use crate::engine::cancellation::{self, Cancellation};
 use crate::engine::new_subscription::{self, NewSubscription};
 use crate::engine::next_period::Anchor;
 use crate::engine::subscription_update::{self, Update};
@@ -287,7 +287,7 @@ fn cancel(ctx: &mut Ctx<'_>, how: Cancellation) -> Result<Value> {
     let subscription = ctx.account.subscription(position);
     let now = ctx.time_of(&subscription.customer);
     let before = view::subscription(ctx.account, subscription);
-    change::cancel(ctx, position, how, now);
+    cancellation::cancel(ctx, position, how, now);
     ctx.account.subscription_mut(position).cancellation_reason = Some("cancellation_requested");
     ctx.account.subscription_mut(position).canceled_at = Some(now);
     events::changed(ctx, position, &before, now);

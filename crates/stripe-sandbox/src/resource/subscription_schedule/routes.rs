@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Schedule, Status, input, phase_input, view};
 use crate::engine;
-use crate::engine::change::{self, Cancellation};
+use crate::engine::cancellation::{self, Cancellation};
 use crate::engine::phases::{self, Cause};
 use crate::engine::timeline;
 use crate::error::{Error, Result};
@@ -274,7 +274,7 @@ fn cancel(ctx: &mut Ctx<'_>, how: Cancellation) -> Result<Value> {
     if let Some(subscription) = subscription {
         let before =
             subscription::view::subscription(ctx.account, ctx.account.subscription(subscription));
-        change::cancel(ctx, subscription, how, now);
+        cancellation::cancel(ctx, subscription, how, now);
         subscription::events::changed(ctx, subscription, &before, now);
     }
     Ok(view::schedule(ctx.account.schedule(position)))
