@@ -1,0 +1,123 @@
+//! The same for a server with a ledger, whose plans are billed by usage records.
+
+use super::*;
+
+fn replay(list: &[Op]) {
+    replay_on(Usage::Ledger, list);
+}
+
+/// What only a server with a ledger does.
+#[test]
+fn one_of_each_with_a_ledger() {
+    let to = |to| Subscribe { to, trial: false };
+    let commit = |number, n| Commit { number, n };
+    let lost = Fault {
+        fault: DropAfter,
+        calls: 9,
+    };
+    let die = |request, calls| Die {
+        org: 0,
+        request,
+        calls,
+    };
+    replay(&[
+        ask(0, to(0)),
+        ask(0, report(3)),
+        Deliver,
+        ask(0, report(-2)),
+        ask(0, Clobber { feature: 0, n: 5 }),
+        ask(0, Clobber { feature: 0, n: 4 }),
+        ask(0, reserve(4, 5)),
+        ask(0, reserve(3, 5)),
+        ask(0, reserve(2, 1)),
+        Restart { at: 0 },
+        ask(0, commit(1, Some(3))),
+        ask(0, Release { number: 0 }),
+        ask(0, reserve(1, 1)),
+        Advance { hours: 1 },
+        ask(0, commit(0, None)),
+        at_once(0, [reserve(2, 5), reserve(2, 5)]),
+        lost,
+        ask(0, report(1)),
+        lost,
+        Deliver,
+        die(to(1), 4),
+        ask(0, report(7)),
+        Advance { hours: 24 },
+        ask(0, report(8)),
+        ask(0, to(3)),
+        ask(0, report(9)),
+        die(report(6), 0),
+        Buy {
+            at: 0,
+            org: 0,
+            to: 2,
+        },
+        ask(0, report(2)),
+        Advance { hours: 48 },
+    ]);
+}
+
+/// The settlement took a period of which Stripe has no summary for one that it has not billed.
+#[test]
+fn usage_of_a_subscription_that_has_ended() {
+    replay(&[
+        ask(
+            0,
+            Subscribe {
+                to: 4,
+                trial: false,
+            },
+        ),
+        ask(
+            0,
+            Report {
+                feature: 1,
+                n: 18,
+                keyed: true,
+            },
+        ),
+        ask(0, report(2)),
+        ask(0, Cancel),
+    ]);
+}
+
+/// The model counted usage in the running period that Stripe took for the ended one, whose invoice was a draft.
+#[test]
+fn an_outage_that_ends_as_the_period_closes() {
+    replay(&[
+        Buy {
+            at: 0,
+            org: 2,
+            to: 4,
+        },
+        Away {
+            org: 2,
+            calls: 10,
+            hours: 24,
+            last: Report {
+                feature: 2,
+                n: 18,
+                keyed: false,
+            },
+        },
+    ]);
+}
+
+/// The model took two reports with keys of their own for one that was sent twice.
+#[test]
+fn an_outage_that_begins_and_ends_with_the_same_report() {
+    replay(&[
+        Buy {
+            at: 0,
+            org: 2,
+            to: 2,
+        },
+        Away {
+            org: 2,
+            calls: 4,
+            hours: 1,
+            last: report(4),
+        },
+    ]);
+}
