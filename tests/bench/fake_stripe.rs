@@ -1,4 +1,6 @@
 //! A Stripe for benchmarks, which costs little: every org has a customer with a subscription to five metered features.
+//!
+//! Ids are as long as Stripe's, since their length decides how much memory an org takes.
 
 use std::collections::HashMap;
 
@@ -34,12 +36,9 @@ impl Stripe {
                     .route("/v1/customers", get(|| async { list("") }))
                     .route("/v1/prices", get(|| async { list("") }))
                     .route("/v1/subscription_schedules", get(|| async { list("") }))
-                    .route("/v1/subscriptions", get(|| async { list(&subscription()) }))
-                    .route(
-                        "/v1/invoices/upcoming/lines",
-                        get(|| async { list(&lines()) }),
-                    )
-                    .fallback(|uri: Uri| async move { json(customer(&uri.path()[18..])) });
+                    .route("/v1/subscriptions", get(subscriptions))
+                    .route("/v1/invoices/upcoming/lines", get(lines))
+                    .fallback(|uri: Uri| async move { json(customer(org_of(uri.path()))) });
                 axum::serve(listener, router).await.expect("it serves");
             });
         });
@@ -58,10 +57,38 @@ impl Stripe {
     }
 }
 
+type Parameters = Query<HashMap<String, String>>;
+
 /// Finds the customer of the org that is searched for, by its name in the last quotes.
-async fn search(Query(parameters): Query<HashMap<String, String>>) -> impl IntoResponse {
+async fn search(Query(parameters): Parameters) -> impl IntoResponse {
     let org = parameters["query"].rsplit('\'').nth(1);
     list(&customer(&org.expect("an org")[4..]))
+}
+
+/// The customer's only subscription.
+async fn subscriptions(Query(parameters): Parameters) -> impl IntoResponse {
+    list(&subscription(org_of(&parameters["customer"])))
+}
+
+/// What the customer's next invoice will charge.
+async fn lines(Query(parameters): Parameters) -> impl IntoResponse {
+    let org = org_of(&parameters["customer"]);
+    let line = |n: u32| {
+        let item = item_id(org, n);
+        format!(r#"{{"id":"il_{n}","amount":0,"subscription_item":"{item}","quantity":{n}}}"#)
+    };
+    let lines: Vec<String> = (0..5).map(line).collect();
+    list(&lines.join(","))
+}
+
+/// The org of an id that ends with its name, filled up to the length of Stripe's ids.
+fn org_of(id: &str) -> &str {
+    let (_, name) = id.rsplit_once('_').expect("an id");
+    name.trim_start_matches('x')
+}
+
+fn item_id(org: &str, n: u32) -> String {
+    format!("si_{:x>14}", format!("{n}x{org}"))
 }
 
 fn list(data: &str) -> impl IntoResponse + use<> {
@@ -72,33 +99,25 @@ fn list(data: &str) -> impl IntoResponse + use<> {
 
 fn customer(org: &str) -> String {
     format!(
-        r#"{{"id":"cus_{org}","object":"customer","created":1672531200,"metadata":{{"tier.org":"org:{org}"}}}}"#
+        r#"{{"id":"cus_{org:x>14}","object":"customer","created":1672531200,"metadata":{{"tier.org":"org:{org}"}}}}"#
     )
 }
 
 /// A subscription to five metered features.
-fn subscription() -> String {
+fn subscription(org: &str) -> String {
     let item = |n: u32| {
+        let id = item_id(org, n);
         format!(
-            r#"{{"id":"si_{n}","price":{{"id":"price_{n}","metadata":{{"tier.feature":"feature:{n}@plan:p@1",
+            r#"{{"id":"{id}","price":{{"id":"price_{n:024}","metadata":{{"tier.feature":"feature:{n}@plan:p@1",
             "tier.limit":"1000"}},"recurring":{{"interval":"month","usage_type":"metered"}}}}}}"#
         )
     };
     let items: Vec<String> = (0..5).map(item).collect();
     format!(
-        r#"{{"id":"sub_1","status":"active","metadata":{{"tier.subscription":"default"}},
+        r#"{{"id":"sub_{org:x>24}","status":"active","metadata":{{"tier.subscription":"default"}},
         "current_period_start":1,"current_period_end":9999999999,"items":{{"data":[{}]}}}}"#,
         items.join(",")
     )
-}
-
-/// What its next invoice will charge.
-fn lines() -> String {
-    let line = |n: u32| {
-        format!(r#"{{"id":"il_{n}","amount":0,"subscription_item":"si_{n}","quantity":{n}}}"#)
-    };
-    let lines: Vec<String> = (0..5).map(line).collect();
-    lines.join(",")
 }
 
 fn json(body: String) -> impl IntoResponse {

@@ -88,7 +88,7 @@ fn main() {
         Load {
             rounds: 5,
             requests: 40_000,
-            orgs: 20_000,
+            orgs: 100_000,
         }
     } else {
         // It only has to run.
