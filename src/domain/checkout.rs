@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest as _, Sha256};
 
 use super::catalog::PricedFeature;
-use super::entitlement::Before;
+use super::entitlement::{Before, IdDigest};
 use super::generation;
 use super::generation::generation_of;
 use super::phases::Phase;
@@ -233,7 +233,7 @@ impl Domain {
         let before = match key {
             // The org may have bought it already.
             Some(_) => Before::Unknown,
-            None => Before::Known(current.map(|current| current.id.into())),
+            None => Before::Known(current.map(|current| IdDigest::of(&current.id))),
         };
         let minute = self.account.clock.unix().div_euclid(60);
         let open = async |purchase: &Purchase, suffix: &str| {

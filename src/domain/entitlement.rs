@@ -23,15 +23,15 @@ use super::phases::InForce;
 use super::refs::OrgName;
 use super::{Domain, Error, Result};
 
-use store::{Entry, Key, Part};
+use store::{Entry, Part};
 
 pub use answered::{Answered, MaxAge, Source, Stale};
 pub use sweep::Swept;
 
 pub(super) use outage::Outage;
 pub(super) use plans::Granted;
-pub(super) use store::{Before, Entitlements};
-pub(super) use terms::Terms;
+pub(super) use store::{Before, Entitlements, Key};
+pub(super) use terms::{IdDigest, Terms};
 pub(super) use usage::{Counted, Item, Kind, UsageSnapshot};
 
 /// How long after an event Stripe's events are assumed to arrive.
@@ -115,7 +115,7 @@ impl Domain {
             let read = T::read(self, org).await?;
             return Ok(self.answered(Arc::new(read.value), asked_at, Source::Stripe));
         };
-        let key = (shared.number, org.clone());
+        let key = shared.key(org);
         if self.asks_stripe {
             // This request must not share a read that began earlier.
             let domain = Self {
@@ -185,7 +185,7 @@ impl Domain {
     ) -> Result<Option<Arc<UsageSnapshot>>> {
         let shared = self.shared().await?;
         let store = self.entitlements(&shared);
-        let entry = store.and_then(|store| store.remembered_usage(&(shared.number, org.clone())));
+        let entry = store.and_then(|store| store.remembered_usage(&shared.key(org)));
         let now = self.account.clock.millis();
         let is_of_plan = |entry: &Entry<UsageSnapshot>| {
             entry.plan == self.plan_number(org) && !entry.has_ended(now)
@@ -312,6 +312,7 @@ impl<T> Entry<T> {
     /// Whether it has ended by the passing of time, at `now` in Unix milliseconds.
     fn has_ended(&self, now: i64) -> bool {
         self.until
+            .get()
             .is_some_and(|until| until <= now.div_euclid(1000))
     }
 }

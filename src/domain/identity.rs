@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
 use super::memory::Memory;
+use super::refs::OrgName;
 use super::{
     Domain, Error, Result, entitlement, generation, ledger, locks, meters, migration, org, usage,
 };
@@ -45,6 +46,11 @@ pub(super) struct SharedState {
 }
 
 impl SharedState {
+    /// Identifies one of the account's orgs in the shared memory.
+    pub(super) fn key(&self, org: &OrgName) -> entitlement::Key {
+        (self.number, org.clone())
+    }
+
     fn new(memory: Memory, number: u64) -> Self {
         Self {
             memory,

@@ -17,8 +17,9 @@ use super::usage::{KeyedReports, SettledPublications};
 /// The default number of orgs, and of report keys.
 const REMEMBERED: usize = 100_000;
 
-/// Ids of subscriptions and customers, each with the number of its account.
-type Settled = Cache<(u64, Box<str>), ()>;
+/// The greatest number of cached customers. They are valid for a minute, in which an account that may make 100 calls a
+/// second cannot look up more than 6,000.
+const CUSTOMERS: usize = 10_000;
 
 /// The memory of one account or of many. Clones share it.
 #[derive(Clone)]
@@ -32,7 +33,6 @@ struct Parts {
     customers: OnceLock<Customers>,
     reports: OnceLock<KeyedReports>,
     requests: OnceLock<KeyedRequests>,
-    settled: OnceLock<Settled>,
     publications: OnceLock<SettledPublications>,
     refused: OnceLock<RefusedWrites>,
     entitlements: OnceLock<Arc<Entitlements>>,
@@ -56,7 +56,6 @@ impl Memory {
             customers: OnceLock::new(),
             reports: OnceLock::new(),
             requests: OnceLock::new(),
-            settled: OnceLock::new(),
             publications: OnceLock::new(),
             refused: OnceLock::new(),
             entitlements: OnceLock::new(),
@@ -73,9 +72,6 @@ impl Memory {
         }
         if let Some(entitlements) = parts.entitlements.get() {
             entitlements.clear();
-        }
-        if let Some(settled) = parts.settled.get() {
-            settled.clear();
         }
         if let Some(requests) = parts.requests.get() {
             requests.clear();
@@ -99,7 +95,7 @@ impl Memory {
     /// The customers of orgs.
     pub(super) fn customers(&self) -> &Customers {
         let customers = &self.0.customers;
-        customers.get_or_init(|| Cache::new(self.0.most))
+        customers.get_or_init(|| Cache::new(self.0.most.min(CUSTOMERS)))
     }
 
     /// The limits and usage of orgs.
@@ -112,13 +108,6 @@ impl Memory {
     pub(super) fn requests(&self) -> &KeyedRequests {
         let requests = &self.0.requests;
         requests.get_or_init(|| KeyedRequests::new(self.0.most))
-    }
-
-    /// Subscriptions, and customers without one, that are known to have no pending work; each with the number of its
-    /// account.
-    pub(super) fn settled(&self) -> &Settled {
-        let settled = &self.0.settled;
-        settled.get_or_init(|| Cache::new(self.0.most))
     }
 
     /// Published additions that have ended.

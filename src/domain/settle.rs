@@ -24,9 +24,9 @@ impl Domain {
         };
         if found.current.is_some() {
             // If this customer's subscription ends later, it must be checked again.
-            shared.forget_settled(&org.customer);
+            shared.forget_settled(&org.name);
         }
-        if is_needed(&shared, &org.customer, found) {
+        if is_needed(&shared, org, found) {
             self.start_settling(org, &shared);
         }
     }
@@ -113,38 +113,38 @@ impl Domain {
         let shared = self.shared().await?;
         let current = state.current.as_ref();
         let settled = current.map_or(&*org.customer, |current| current.id.as_str());
-        let key = (shared.number, settled.into());
-        shared.memory.settled().insert(key, ());
+        let memory = shared.memory.entitlements();
+        memory.note_settled(&shared.key(&org.name), settled);
         Ok(())
     }
 }
 
 impl SharedState {
-    /// Forgets that the ended subscriptions of a customer have left no pending work.
-    pub(super) fn forget_settled(&self, customer: &str) {
-        self.memory
-            .settled()
-            .remove(&(self.number, customer.into()));
+    /// Forgets that an org has no pending work.
+    pub(super) fn forget_settled(&self, org: &OrgName) {
+        self.memory.entitlements().forget_settled(&self.key(org));
+    }
+
+    fn is_settled(&self, org: &OrgName, id: &str) -> bool {
+        self.memory.entitlements().is_settled(&self.key(org), id)
     }
 }
 
-fn is_needed(shared: &SharedState, customer: &str, found: &Subscriptions) -> bool {
+fn is_needed(shared: &SharedState, org: &ResolvedOrg, found: &Subscriptions) -> bool {
     if !found.superseded.is_empty() || !found.ended_unsettled.is_empty() {
         return true;
     }
     if let Some(current) = &found.current {
-        return current.is_unsettled() || may_be_waited_for(shared, current);
+        return current.is_unsettled() || may_be_waited_for(shared, &org.name, current);
     }
     // Whether an ended subscription left pending work is checked once.
-    let key = (shared.number, customer.into());
-    !shared.memory.settled().contains_key(&key)
+    !shared.is_settled(&org.name, &org.customer)
 }
 
 /// Whether a schedule that has not started may exist beside a subscription from Checkout. This is checked once.
-fn may_be_waited_for(shared: &SharedState, current: &Subscription) -> bool {
-    let key = (shared.number, current.id.as_str().into());
+fn may_be_waited_for(shared: &SharedState, org: &OrgName, current: &Subscription) -> bool {
     current.is_paid_for()
         && current.schedule.is_none()
         && !revision::is_marked(&current.metadata)
-        && !shared.memory.settled().contains_key(&key)
+        && !shared.is_settled(org, &current.id)
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::store::{Entry, Made};
-use super::{InForce, Key, Terms, UsageSnapshot};
+use super::store::{Entry, Made, Until};
+use super::{InForce, Terms, UsageSnapshot};
 use crate::billing::Subscription;
 use crate::domain::org::ResolvedOrg;
 use crate::domain::{Domain, Result};
@@ -23,7 +23,7 @@ impl Domain {
         let Some(store) = self.entitlements(&shared) else {
             return Ok(());
         };
-        let key: Key = (shared.number, org.name.clone());
+        let key = shared.key(&org.name);
         let customer = Arc::clone(&org.customer);
         // It is remembered once the change has ended.
         let plan = self.plan_number(&org.name).after_change();
@@ -47,7 +47,7 @@ impl Domain {
             let usage = Entry {
                 value: Arc::new(usage.of_plan(plan)),
                 read_at,
-                until: after.next_boundary(),
+                until: Until::of(after.next_boundary()),
                 terms: Some(Terms::of(&after)),
                 is_outdated: false,
                 plan,
@@ -73,7 +73,7 @@ impl Domain {
     pub(in crate::domain) async fn note_no_change(&self, org: &ResolvedOrg) -> Result<()> {
         let shared = self.shared().await?;
         if let Some(store) = self.entitlements(&shared) {
-            let key = (shared.number, org.name.clone());
+            let key = shared.key(&org.name);
             store.note_made(&key, Made::Same(Arc::clone(&org.customer)));
         }
         Ok(())
@@ -85,7 +85,7 @@ fn nothing<T>(value: T, read_at: i64, plan: PlanNumber) -> Entry<T> {
     Entry {
         value: Arc::new(value),
         read_at,
-        until: None,
+        until: Until::NONE,
         terms: None,
         is_outdated: false,
         plan,

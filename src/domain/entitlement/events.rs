@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Domain, Key, SharedState, UsageSnapshot};
+use super::{Domain, SharedState, UsageSnapshot};
 use crate::billing::Event;
 use crate::domain::org::ORG;
 use crate::domain::refs::OrgName;
@@ -136,7 +136,7 @@ impl Domain {
         };
         let org = store.org_of(shared.number, customer);
         if let Some(org) = &org {
-            let key = (shared.number, org.clone());
+            let key = shared.key(&org);
             store.outdate(&key);
             if affected == Affected::Expiry {
                 store.expect_no_purchase(&key);
@@ -179,7 +179,7 @@ impl Domain {
         let Some(store) = domain.entitlements(&shared) else {
             return domain.read_usage(&org).await.map(drop);
         };
-        let key: Key = (shared.number, org);
+        let key = shared.key(&org);
         domain.ask::<UsageSnapshot>(store, &key).await.map(drop)
     }
 

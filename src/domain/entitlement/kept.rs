@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::store::{Entry, Key};
+use super::store::{Entry, Key, Until};
 use super::usage::UsageSnapshot;
 use super::{Stale, Terms};
 use crate::domain::{Domain, Error, Result};
@@ -47,8 +47,8 @@ impl Domain {
         }
         let kept = serde_json::to_string(&Kept {
             customer: customer.to_string(),
-            until: entry.until,
-            terms: entry.terms.clone(),
+            until: entry.until.get(),
+            terms: entry.terms,
             usage: (*entry.value).clone(),
         });
         match kept {
@@ -84,7 +84,7 @@ impl Domain {
         let entry = Entry {
             value: Arc::new(kept.usage.in_order()),
             read_at: snapshot.read_at.millis(),
-            until: kept.until,
+            until: Until::of(kept.until),
             terms: kept.terms,
             is_outdated: false,
             plan,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::store::{Entry, Key, Overtaken, Reader};
+use super::store::{Entry, Key, Overtaken, Reader, Until};
 use super::{Entitlements, Readable};
 use crate::domain::{Domain, Error, Lane, Result};
 
@@ -81,7 +81,7 @@ impl Domain {
         let entry = Entry {
             value: Arc::new(read.value),
             read_at,
-            until: read.until,
+            until: Until::of(read.until),
             terms: read.terms,
             is_outdated: false,
             plan,

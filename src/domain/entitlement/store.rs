@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter};
+use smol_str::SmolStr;
 
 use super::plans::Plans;
-use super::terms::Terms;
+use super::terms::{IdDigest, Terms};
 use super::usage::UsageSnapshot;
 use super::{InForce, MaxAge};
 use crate::domain::refs::OrgName;
@@ -25,7 +26,7 @@ pub(in crate::domain) use activity::{ChangeWrite, UsageWrite};
 pub(super) use activity::{Made, Overtaken, Reader};
 
 /// The number of an account, and one of its orgs.
-pub(super) type Key = (u64, OrgName);
+pub(in crate::domain) type Key = (u64, OrgName);
 
 /// Shared reads, keyed by the org, the number of known writes, and the API key.
 type Reads<T> = Flights<(Key, u64, usize), Result<Entry<T>, Error>>;
@@ -53,7 +54,9 @@ type Orgs = Cache<Key, Shared, UnitWeighter, DefaultHashBuilder, Unindex>;
 type Shared = Arc<Mutex<Remembered>>;
 
 /// Orgs by account and customer.
-type ByCustomer = HashMap<(u64, Arc<str>), OrgName>;
+///
+/// Customer ids have 18 characters, for which a [`SmolStr`] has room without an allocation.
+type ByCustomer = HashMap<(u64, SmolStr), OrgName>;
 
 /// Removes the customers of evicted orgs from the index.
 #[derive(Clone)]
@@ -73,10 +76,12 @@ impl Lifecycle<Key, Shared> for Unindex {
 /// One remembered org: two parts, each read on first use.
 #[derive(Default)]
 pub(in crate::domain) struct Remembered {
-    customer: Option<Arc<str>>,
+    customer: Option<SmolStr>,
     usage: Option<Entry<UsageSnapshot>>,
     phase: Option<Entry<InForce>>,
     purchase: Option<Box<Purchase>>,
+    /// The subscription that has no pending work, or the customer if it has no subscription.
+    settled: Option<IdDigest>,
     /// The number of changes of the org in progress in this process.
     changes: u32,
     /// Exclusive reads are skipped until this time, in Unix milliseconds.
@@ -85,13 +90,13 @@ pub(in crate::domain) struct Remembered {
 
 impl Remembered {
     /// Stores a part that was read for a customer. Returns the previous customer if it differs.
-    fn keep<T: Part>(&mut self, customer: &Arc<str>, entry: Entry<T>) -> Option<Arc<str>> {
-        let subscription = entry.terms.as_ref().map(|terms| &terms.subscription);
+    fn keep<T: Part>(&mut self, customer: &str, entry: Entry<T>) -> Option<SmolStr> {
+        let subscription = entry.terms.map(|terms| terms.subscription);
         self.purchase
             .take_if(|purchase| !purchase.is_pending(subscription, entry.read_at));
         *T::of(self) = Some(entry);
         self.agree();
-        let before = self.customer.replace(Arc::clone(customer));
+        let before = self.customer.replace(customer.into());
         before.filter(|before| before != customer)
     }
 
@@ -107,9 +112,6 @@ impl Remembered {
         {
             usage.is_outdated |= usage.read_at < phase.read_at;
             phase.is_outdated |= phase.read_at < usage.read_at;
-        } else if let (Some(usage), Some(phase)) = (&self.usage, &mut self.phase) {
-            // Both parts share one text.
-            phase.terms.clone_from(&usage.terms);
         }
     }
 }
@@ -126,17 +128,16 @@ pub(in crate::domain) enum Before {
     /// Unknown until the org is read next.
     Unknown,
     /// This subscription; `None` if none granted anything.
-    Known(Option<Arc<str>>),
+    Known(Option<IdDigest>),
 }
 
 impl Purchase {
     /// Whether the purchase is still pending at `now` (Unix milliseconds), given the org's present subscription.
-    fn is_pending(&mut self, subscription: Option<&Arc<str>>, now: i64) -> bool {
+    fn is_pending(&mut self, subscription: Option<IdDigest>, now: i64) -> bool {
         if matches!(self.before, Before::Unknown) {
-            self.before = Before::Known(subscription.cloned());
+            self.before = Before::Known(subscription);
         }
-        let is_another =
-            matches!(&self.before, Before::Known(before) if before.as_ref() != subscription);
+        let is_another = matches!(self.before, Before::Known(before) if before != subscription);
         now < self.until && (subscription.is_none() || !is_another)
     }
 }
@@ -146,8 +147,8 @@ pub(in crate::domain) struct Entry<T> {
     pub(super) value: Arc<T>,
     /// When the read began, in Unix milliseconds.
     pub(super) read_at: i64,
-    /// When it changes by the passing of time, in Unix seconds.
-    pub(super) until: Option<i64>,
+    /// When it changes by the passing of time.
+    pub(super) until: Until,
     /// The subscription that grants something, if any.
     pub(super) terms: Option<Terms>,
     /// Whether it was changed after it was read.
@@ -156,11 +157,26 @@ pub(in crate::domain) struct Entry<T> {
     pub(super) plan: PlanNumber,
 }
 
+/// A time in Unix seconds, or none, in the space of a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::domain) struct Until(i64);
+
+impl Until {
+    pub(super) const NONE: Self = Self(i64::MAX);
+
+    pub(super) fn of(time: Option<i64>) -> Self {
+        time.map_or(Self::NONE, Self)
+    }
+
+    pub(super) fn get(self) -> Option<i64> {
+        (self != Self::NONE).then_some(self.0)
+    }
+}
+
 impl<T> Clone for Entry<T> {
     fn clone(&self) -> Self {
         Self {
             value: Arc::clone(&self.value),
-            terms: self.terms.clone(),
             ..*self
         }
     }
@@ -253,12 +269,12 @@ impl Entitlements {
     }
 
     /// Adds an org's customer to the index, and removes its previous one.
-    fn index(&self, (account, org): &Key, customer: Arc<str>, before: Option<Arc<str>>) {
+    fn index(&self, (account, org): &Key, customer: &str, before: Option<SmolStr>) {
         let mut by_customer = locked(&self.by_customer);
         if let Some(before) = before {
             by_customer.remove(&(*account, before));
         }
-        by_customer.insert((*account, customer), org.clone());
+        by_customer.insert((*account, customer.into()), org.clone());
     }
 
     /// Records the arrival of an event at `now`, in Unix milliseconds.
@@ -295,7 +311,7 @@ impl Entitlements {
     }
 
     /// The customers of an account's remembered orgs, with the orgs.
-    pub(super) fn customers_of(&self, account: u64) -> Vec<(Arc<str>, OrgName)> {
+    pub(super) fn customers_of(&self, account: u64) -> Vec<(SmolStr, OrgName)> {
         let by_customer = locked(&self.by_customer);
         let own = by_customer.iter().filter(|(key, _)| key.0 == account);
         own.map(|(key, org)| (key.1.clone(), org.clone())).collect()
@@ -324,6 +340,25 @@ impl Entitlements {
         self.overtake_reads();
         self.orgs.clear();
         locked(&self.by_customer).clear();
+    }
+
+    /// Records that a subscription of the org, or its customer if there is none, has no pending work.
+    pub(in crate::domain) fn note_settled(&self, key: &Key, id: &str) {
+        let remembered = self.org(key);
+        locked(&remembered).settled = Some(IdDigest::of(id));
+    }
+
+    /// Whether a subscription of the org, or its customer if there is none, is known to have no pending work.
+    pub(in crate::domain) fn is_settled(&self, key: &Key, id: &str) -> bool {
+        let remembered = self.orgs.get(key);
+        remembered.is_some_and(|remembered| locked(&remembered).settled == Some(IdDigest::of(id)))
+    }
+
+    /// Forgets that the org has no pending work.
+    pub(in crate::domain) fn forget_settled(&self, key: &Key) {
+        if let Some(remembered) = self.orgs.get(key) {
+            locked(&remembered).settled = None;
+        }
     }
 
     /// Records that no Checkout page of the org is open.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::{Domain, Entitlements, Key, SharedState, Terms};
+use super::{Domain, Entitlements, SharedState, Terms};
 use crate::billing::Subscription;
 use crate::domain::Result;
 
@@ -89,7 +89,7 @@ impl Domain {
             }
         }
         for (customer, org) in store.customers_of(shared.number) {
-            let key: Key = (shared.number, org);
+            let key = shared.key(&org);
             let granted = customers.get(&*customer).and_then(Customer::granted);
             if store.outdate_if_other(&key, granted, began) {
                 swept.drifted += 1;
@@ -187,8 +187,8 @@ mod tests {
                 .collect();
             let customer = customer(&all);
             assert_eq!(
-                customer.granted().map(|terms| &*terms.subscription),
-                granted,
+                customer.granted().copied(),
+                granted.map(Terms::named),
                 "{all:?}"
             );
             assert_eq!(customer.is_unsettled(), is_unsettled, "{all:?}");

@@ -20,7 +20,7 @@ impl Domain {
     ) -> Option<ChangeWrite> {
         let store = self.entitlements(shared)?;
         let caller = self.stripe().caller().clone();
-        Some(store.begin_change((shared.number, org.clone()), caller))
+        Some(store.begin_change(shared.key(org), caller))
     }
 
     /// Begins a report of usage, which ends when the value is dropped. The org's plan must not change meanwhile.
@@ -30,7 +30,7 @@ impl Domain {
         org: &OrgName,
     ) -> Option<Reporting> {
         let store = self.entitlements(shared)?;
-        let key = (shared.number, org.clone());
+        let key = shared.key(org);
         Some(Reporting {
             usage: match self.remembered::<UsageSnapshot>(store, &key) {
                 Remembered::Fresh(entry) | Remembered::Ageing(entry) => Some(entry.value),
@@ -49,7 +49,7 @@ impl Domain {
     ) {
         if let Some(store) = self.entitlements(shared) {
             let until = self.account.clock.millis() + CHECKOUT_OPEN_FOR;
-            let key = (shared.number, org.clone());
+            let key = shared.key(org);
             store.expect_purchase(&key, Purchase { until, before });
         }
     }

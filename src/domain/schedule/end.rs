@@ -58,12 +58,12 @@ impl Domain {
         if on_meters {
             self.await_events(subscription).await?;
             // If this is interrupted, the last invoice is looked at later.
-            self.shared().await?.forget_settled(&org.customer);
+            self.shared().await?.forget_settled(&org.name);
         }
         self.settle_subscription(org, subscription, revision)
             .await?;
         let noted = self
-            .note_unused_time_at_end(&org.customer, subscription, now, revision)
+            .note_unused_time_at_end(org, subscription, now, revision)
             .await?;
         let is_uncredited = noted
             .as_ref()

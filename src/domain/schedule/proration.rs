@@ -17,6 +17,7 @@ use super::notes::has_metadata_room;
 use super::transfer::starts_new_period;
 use super::usage_charge::{CHARGE, CLOCK_SKEW};
 use crate::billing::{DiscountAmount, Invoice, InvoiceLine, NewSchedule, PhaseEnd, Subscription};
+use crate::domain::org::ResolvedOrg;
 use crate::domain::plan_change::{Action, Change};
 use crate::domain::revision::Revision;
 use crate::domain::{Domain, Failure, Result};
@@ -176,7 +177,7 @@ impl Domain {
     /// right.
     pub(super) async fn note_unused_time_at_end(
         &self,
-        customer: &str,
+        org: &ResolvedOrg,
         subscription: &Subscription,
         now: i64,
         revision: &Revision,
@@ -184,7 +185,7 @@ impl Domain {
         let coupon = subscription.discount.as_ref();
         let coupon = coupon.map(|discount| discount.coupon.id.as_str());
         let check = CreditCheck::new(subscription, coupon, now);
-        let unpaid_time = self.unpaid_time(customer, subscription, check, |_| true);
+        let unpaid_time = self.unpaid_time(&org.customer, subscription, check, |_| true);
         let Some(unpaid_time) = unpaid_time.await? else {
             return Ok(None);
         };
@@ -204,7 +205,7 @@ impl Domain {
             // Without a note it is settled only if nothing fails in between.
             return Ok(Some(note));
         }
-        self.shared().await?.forget_settled(customer);
+        self.shared().await?.forget_settled(&org.name);
         let step = format!("ending:{}", subscription.id);
         let noted = [(UNUSED_TIME.to_owned(), note.to_string())].into();
         self.note_on(&subscription.id, noted, &step, revision)

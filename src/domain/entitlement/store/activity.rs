@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard};
 
+use smol_str::SmolStr;
+
 use super::{Entitlements, Entry, Key, Part, Remembered, locked};
 use crate::domain::CallerState;
 use crate::domain::entitlement::InForce;
@@ -238,7 +240,7 @@ impl Reader<'_> {
         }
         let remembered = self.store.org(&self.key);
         let before = locked(&remembered).keep(customer, entry.clone());
-        self.store.index(&self.key, Arc::clone(customer), before);
+        self.store.index(&self.key, customer, before);
         Overtaken::No
     }
 }
@@ -317,7 +319,7 @@ impl ChangeWrite {
         &self,
         activity: &mut Activity,
         remembered: &mut Remembered,
-    ) -> Option<(Arc<str>, Option<Arc<str>>)> {
+    ) -> Option<(Arc<str>, Option<SmolStr>)> {
         remembered.changes = remembered.changes.saturating_sub(1);
         let is_alone = activity.usage.under_way == 0
             && activity.usage.count == self.begun.usage.count
@@ -327,7 +329,9 @@ impl ChangeWrite {
             return None;
         }
         match made {
-            Some(Made::Same(customer)) if remembered.customer.as_ref() == Some(&customer) => None,
+            Some(Made::Same(customer)) if remembered.customer.as_deref() == Some(&*customer) => {
+                None
+            }
             Some(Made::Other {
                 customer,
                 usage,
@@ -354,7 +358,7 @@ impl Drop for ChangeWrite {
             ended
         });
         if let Some((customer, before)) = ended.flatten() {
-            self.store.index(&self.key, customer, before);
+            self.store.index(&self.key, &customer, before);
         }
     }
 }

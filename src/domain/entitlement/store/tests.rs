@@ -14,7 +14,7 @@ fn entry() -> Entry<UsageSnapshot> {
     Entry {
         value: Arc::default(),
         read_at: 0,
-        until: None,
+        until: Until::NONE,
         terms: Some(Terms::named("sub_1")),
         is_outdated: false,
         plan: PlanNumber::default(),
@@ -98,7 +98,7 @@ fn a_purchase_is_expected_until_the_org_has_another_subscription() {
     let open = |before| {
         store.expect_purchase(&key(), Purchase { until: 100, before });
     };
-    for known in [Before::Known(Some("sub_1".into())), Before::Unknown] {
+    for known in [Before::Known(Some(IdDigest::of("sub_1"))), Before::Unknown] {
         open(known);
         assert!(read(Some("sub_1"), 1));
         assert!(read(None, 2), "the old one has ended");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::billing::{AggregateUsage, Price};
 use crate::domain::refs::{FeatureName, FeaturePlan};
@@ -11,7 +12,8 @@ use crate::domain::usage::FeatureUsage;
 /// A subscription item that Tier sold.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::domain) struct Item {
-    pub(in crate::domain) id: Arc<str>,
+    /// `si_…`. Stripe's have 17 or 18 characters, for which a [`SmolStr`] has room without an allocation.
+    pub(in crate::domain) id: SmolStr,
     pub(in crate::domain) sold: Arc<Sold>,
     /// When it was created, in Unix seconds.
     pub(in crate::domain) created: i64,

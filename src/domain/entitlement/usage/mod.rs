@@ -5,6 +5,7 @@ mod item;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use self::item::row;
 pub(in crate::domain) use self::item::{Item, Kind, Sold};
@@ -51,14 +52,14 @@ pub(in crate::domain) enum Counted {
     /// It added units to a sum.
     Added {
         /// The subscription item.
-        item: Arc<str>,
+        item: SmolStr,
         /// Units.
         n: i64,
     },
     /// It set a level.
     Set {
         /// The subscription item.
-        item: Arc<str>,
+        item: SmolStr,
         /// Units.
         n: i64,
     },
@@ -165,7 +166,7 @@ impl UsageSnapshot {
             if figure.counts(after)
                 && let Some(target) = snapshot.metered_item(&feature)
             {
-                let id = Arc::clone(&target.id);
+                let id = target.id.clone();
                 let mut items = snapshot.items.iter_mut();
                 items.find(|item| item.id == id)?.used = figure.n;
             }
