@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use super::object::{Expandable, Metadata, Object, identified};
+use super::object::{Expandable, Metadata, Object, WithLines, identified, items};
 use super::words::words;
 use super::{Billing, Done, Write};
-use crate::stripe::{Error, Page};
+use crate::stripe::Error;
 
 /// A credit note.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,7 +25,8 @@ pub struct CreditNote {
     #[serde(default)]
     pub refund: Option<Expandable<Object>>,
     /// At least the first ten lines.
-    pub lines: Page<CreditNoteLine>,
+    #[serde(deserialize_with = "items")]
+    pub lines: Vec<CreditNoteLine>,
     /// Its metadata.
     #[serde(default)]
     pub metadata: Metadata,
@@ -73,18 +74,39 @@ impl Billing<'_> {
         self.get(NOTES).param("invoice", invoice).list().await
     }
 
-    /// The credit notes of a customer, newest first, each with its first lines.
-    pub async fn customers_credit_notes(self, customer: &str) -> Result<Vec<CreditNote>, Error> {
-        self.get(NOTES).param("customer", customer).list().await
+    /// The same, each with all of its lines.
+    pub async fn whole_credit_notes_of(self, invoice: &str) -> Result<Vec<CreditNote>, Error> {
+        let notes = self.get(NOTES).param("invoice", invoice).list();
+        self.whole_notes(notes.await?).await
     }
 
-    /// Credit notes with all of their lines.
-    pub async fn with_lines(self, mut notes: Vec<CreditNote>) -> Result<Vec<CreditNote>, Error> {
-        for note in &mut notes {
-            if note.lines.has_more {
+    /// The credit notes of those of a customer's invoices that are `wanted`, newest first, each with all of its lines.
+    pub async fn customers_credit_notes(
+        self,
+        customer: &str,
+        wanted: impl Fn(&str) -> bool + Send,
+    ) -> Result<Vec<CreditNote>, Error> {
+        let notes = self.get(NOTES).param("customer", customer).list();
+        let mut notes: Vec<WithLines<CreditNote>> = notes.await?;
+        notes.retain(|note| wanted(&note.object.invoice));
+        self.whole_notes(notes).await
+    }
+
+    async fn whole_notes(
+        self,
+        read: Vec<WithLines<CreditNote>>,
+    ) -> Result<Vec<CreditNote>, Error> {
+        let mut notes = Vec::with_capacity(read.len());
+        for WithLines {
+            object: mut note,
+            has_more,
+        } in read
+        {
+            if has_more {
                 let path = ("/v1/credit_notes/*/lines", note.id.as_str());
-                note.lines.data = self.get(path).list().await?;
+                note.lines = self.get(path).list().await?;
             }
+            notes.push(note);
         }
         Ok(notes)
     }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::object::{Expandable, Metadata, identified, or_default};
+use super::object::{Expandable, Metadata, WithLines, identified, items, or_default};
 use super::words::words;
 use super::{Billing, Done, Price, Write};
 use crate::stripe::{Error, Page};
@@ -62,7 +62,8 @@ pub struct Invoice {
     #[serde(default)]
     pub charge: Option<Expandable<Charge>>,
     /// At least the first ten lines.
-    pub lines: Page<InvoiceLine>,
+    #[serde(deserialize_with = "items")]
+    pub lines: Vec<InvoiceLine>,
     /// Its metadata.
     #[serde(default)]
     pub metadata: Metadata,
@@ -240,9 +241,7 @@ impl Billing<'_> {
             .param("created[gte]", time)
             .expand("data.payment_intent")
             .expand("data.charge");
-        let mut invoices: Vec<Invoice> = request.list().await?;
-        self.read_all_lines(&mut invoices).await?;
-        Ok(invoices)
+        self.whole_invoices(request.list().await?).await
     }
 
     /// A page of a customer's invoices, newest first, each with all its lines. `after` is the last one of the page before.
@@ -257,19 +256,28 @@ impl Billing<'_> {
             .param("customer", customer)
             .param("limit", limit)
             .param_some("starting_after", after);
-        let mut page: Page<Invoice> = request.send().await?;
-        self.read_all_lines(&mut page.data).await?;
-        Ok(page)
+        let page: Page<WithLines<Invoice>> = request.send().await?;
+        Ok(Page {
+            data: self.whole_invoices(page.data).await?,
+            has_more: page.has_more,
+            next_page: None,
+        })
     }
 
-    async fn read_all_lines(self, invoices: &mut [Invoice]) -> Result<(), Error> {
-        for invoice in invoices {
-            if invoice.lines.has_more {
+    async fn whole_invoices(self, read: Vec<WithLines<Invoice>>) -> Result<Vec<Invoice>, Error> {
+        let mut invoices = Vec::with_capacity(read.len());
+        for WithLines {
+            object: mut invoice,
+            has_more,
+        } in read
+        {
+            if has_more {
                 let path = ("/v1/invoices/*/lines", invoice.id.as_str());
-                invoice.lines.data = self.get(path).list().await?;
+                invoice.lines = self.get(path).list().await?;
             }
+            invoices.push(invoice);
         }
-        Ok(())
+        Ok(invoices)
     }
 
     /// Creates an invoice of a customer's pending items.

@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
-use crate::stripe::Identified;
+use crate::stripe::{Identified, Page};
 
 /// The metadata of an object, sorted by key.
 pub type Metadata = BTreeMap<String, String>;
@@ -74,6 +76,38 @@ pub(super) use identified;
 
 identified!(Object);
 
+/// An object, and whether it shows only the first of its lines.
+#[derive(Deserialize)]
+#[serde(try_from = "Value", bound = "T: DeserializeOwned")]
+pub(super) struct WithLines<T> {
+    pub(super) object: T,
+    pub(super) has_more: bool,
+}
+
+impl<T: DeserializeOwned> TryFrom<Value> for WithLines<T> {
+    type Error = serde_json::Error;
+
+    fn try_from(object: Value) -> serde_json::Result<Self> {
+        Ok(Self {
+            has_more: object["lines"]["has_more"] == true,
+            object: T::deserialize(object)?,
+        })
+    }
+}
+
+impl<T: Identified> Identified for WithLines<T> {
+    fn id(&self) -> &str {
+        self.object.id()
+    }
+}
+
+/// Reads the items of a list in an object.
+pub(super) fn items<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    input: D,
+) -> Result<Vec<T>, D::Error> {
+    Ok(Page::deserialize(input)?.data)
+}
+
 /// Reads null as the default.
 pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     input: D,
@@ -84,9 +118,9 @@ pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de
 /// Stripe writes decimals as strings, and percentages as numbers.
 pub(super) fn decimal<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Decimal>, D::Error> {
     use serde::de::Error;
-    let text = match Option::<serde_json::Value>::deserialize(input)? {
-        None | Some(serde_json::Value::Null) => return Ok(None),
-        Some(serde_json::Value::String(text)) => text,
+    let text = match Option::<Value>::deserialize(input)? {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) => text,
         Some(other) => other.to_string(),
     };
     text.parse()
@@ -96,7 +130,7 @@ pub(super) fn decimal<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Deci
 }
 
 /// Objects that are passed on as they are.
-impl Identified for serde_json::Value {
+impl Identified for Value {
     fn id(&self) -> &str {
         self["id"].as_str().unwrap_or_default()
     }

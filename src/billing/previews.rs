@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 use serde::Deserialize;
 
-use super::object::{Expandable, decimal, or_default};
+use super::object::{Expandable, WithLines, decimal, or_default};
 use super::{Billing, Generation, Invoice, InvoiceLine, Price, WITH_METERS};
 use crate::stripe::{Error, Form, Identified, Page, Request};
 
@@ -232,13 +232,20 @@ impl Billing<'_> {
         match generation {
             Generation::Classic => {
                 let request = self.upcoming(subscription);
-                let mut next: Option<Invoice> = preview(request).await?;
-                if let Some(invoice) = next.as_mut().filter(|invoice| invoice.lines.has_more) {
+                let next: Option<WithLines<Invoice>> = preview(request).await?;
+                let Some(WithLines {
+                    mut object,
+                    has_more,
+                }) = next
+                else {
+                    return Ok(None);
+                };
+                if has_more {
                     let lines = self.get("/v1/invoices/upcoming/lines");
                     let lines = lines.param("subscription", subscription);
-                    invoice.lines.data = lines.list().await?;
+                    object.lines = lines.list().await?;
                 }
-                Ok(next)
+                Ok(Some(object))
             }
             Generation::Meters => {
                 let request = self.create_preview(subscription);
@@ -252,7 +259,7 @@ impl Billing<'_> {
                     .expand("data.pricing.price_details.price")
                     .list()
                     .await?;
-                invoice.lines.data = lines.into_iter().map(InvoiceLine::from).collect();
+                invoice.lines = lines.into_iter().map(InvoiceLine::from).collect();
                 let taxes = next.total_taxes.iter().map(|tax| tax.amount);
                 invoice.tax = taxes.reduce(i64::saturating_add);
                 invoice.id = String::new();

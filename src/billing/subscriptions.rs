@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::object::{Expandable, Metadata, identified};
+use super::object::{Expandable, Metadata, identified, items};
 use super::words::words;
 use super::{Billing, Customer, Discount, Generation, Price, Schedule, Write};
 use crate::stripe::{Error, Form, Page};
@@ -53,8 +53,9 @@ pub struct Subscription {
     /// The test clock that it is on: `clock_…`.
     #[serde(default)]
     pub test_clock: Option<String>,
-    /// Its items. Stripe allows at most 20, so this page has all of them.
-    pub items: Page<SubscriptionItem>,
+    /// Its items. Stripe allows at most 20, and shows all of them.
+    #[serde(deserialize_with = "items")]
+    pub items: Vec<SubscriptionItem>,
     /// The schedule that drives it, or its id.
     #[serde(default)]
     pub schedule: Option<Expandable<Schedule>>,

@@ -32,7 +32,7 @@ enum Length {
 impl BillingCycle {
     /// `None` if the subscription has no recurring item.
     pub(super) fn of(subscription: &Subscription) -> Option<Self> {
-        let item = subscription.items.data.first()?;
+        let item = subscription.items.first()?;
         let recurring = item.price.recurring.as_ref()?;
         let count = i64::try_from(recurring.interval_count).ok()?;
         let count = Some(count).filter(|count| (1..=10_000).contains(count))?;

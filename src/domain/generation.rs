@@ -33,7 +33,7 @@ fn marked(metadata: &Metadata) -> bool {
 impl Subscription {
     /// The generation of its prices.
     pub(super) fn generation(&self) -> Generation {
-        let mut items = self.items.data.iter();
+        let mut items = self.items.iter();
         let found = items.find_map(|item| item.price.generation());
         found.unwrap_or(if marked(&self.metadata) {
             Generation::Meters

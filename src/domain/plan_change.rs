@@ -305,7 +305,7 @@ fn schedule(
 fn restart_periods(planned: &mut [NewPhase], asked: &[ResolvedPhase], state: CurrentState<'_>) {
     let mut before = match state {
         CurrentState::Subscribed(subscription) if subscription.is_on_meters() => {
-            subscription.items.data.first()
+            subscription.items.first()
         }
         _ => None,
     }

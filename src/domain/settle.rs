@@ -39,7 +39,7 @@ impl Domain {
         removed: &Carried,
     ) {
         let has_item = |feature: &FeatureName| {
-            let mut items = subscription.items.data.iter();
+            let mut items = subscription.items.iter();
             items.any(|item| {
                 let name = item.price.feature_plan();
                 item.price.is_level() && name.is_some_and(|name| name.feature() == *feature)

@@ -105,7 +105,7 @@ impl Subscription {
             let items = phase.items.iter();
             items.map(|item| item.price.id().to_owned()).collect()
         };
-        let items = self.items.data.iter();
+        let items = self.items.iter();
         let own: BTreeSet<String> = items.map(|item| item.price.id.clone()).collect();
         let others = self.phases_to_come().filter(|phase| prices(phase) != own);
         others.map(|phase| phase.start_date).min()

@@ -130,7 +130,7 @@ impl From<domain::Invoice> for Invoice {
             remaining: invoice.amount_remaining,
             url: invoice.hosted_invoice_url,
             pdf: invoice.invoice_pdf,
-            lines: invoice.lines.data.into_iter().map(Line::from).collect(),
+            lines: invoice.lines.into_iter().map(Line::from).collect(),
         }
     }
 }

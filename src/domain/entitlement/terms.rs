@@ -18,7 +18,7 @@ impl Terms {
     pub(in crate::domain) fn of(subscription: &Subscription) -> Self {
         let mut hasher = DefaultHasher::new();
         (subscription.current_period_end, subscription.cancel_at).hash(&mut hasher);
-        for item in &subscription.items.data {
+        for item in &subscription.items {
             (&item.id, item.price.limit()).hash(&mut hasher);
         }
         Self {

@@ -197,6 +197,6 @@ impl Domain {
             }
         };
         let lines = invoices.into_iter();
-        Ok(Some(lines.flat_map(|invoice| invoice.lines.data).collect()))
+        Ok(Some(lines.flat_map(|invoice| invoice.lines).collect()))
     }
 }

@@ -134,7 +134,7 @@ impl Domain {
                 let end = event.period_end.seconds();
                 return Ok(live.any(|one| takes_usage_before(one, end)));
             }
-            let mut items = live.chain(&found.others).flat_map(|one| &one.items.data);
+            let mut items = live.chain(&found.others).flat_map(|one| &one.items);
             Ok(items.any(|own| own.id == event.item.as_str()))
         };
         is_billed.boxed()
@@ -257,7 +257,7 @@ impl Domain {
             .await?;
         for subscription in found.current.iter().chain(&found.superseded) {
             let period = Time::from_seconds(subscription.current_period_start);
-            let own = subscription.items.data.iter().filter_map(|item| {
+            let own = subscription.items.iter().filter_map(|item| {
                 let is_own =
                     |one: &&ItemUsed| one.item.as_str() == item.id && one.period_start == period;
                 Some((item, sent.iter().find(is_own)?))

@@ -109,20 +109,14 @@ impl Terms {
             let mut features = resolved.features.iter();
             features.any(|feature| feature.price_id == price && feature.metered)
         };
-        let items = subscription.items.data.iter();
+        let items = subscription.items.iter();
         let licensed = items.filter(|item| !item.price.is_metered());
         let stays = |price: &str| planned.iter().any(|item| item.price == price);
         let removed = licensed.filter(|item| !stays(&item.price.id));
         let removed = removed.map(|item| PreviewedItem::Removed {
             id: item.id.clone(),
         });
-        let has = |price: &str| {
-            subscription
-                .items
-                .data
-                .iter()
-                .any(|item| item.price.id == price)
-        };
+        let has = |price: &str| subscription.items.iter().any(|item| item.price.id == price);
         let added = planned
             .iter()
             .filter(|item| !has(&item.price) && !metered(&item.price));

@@ -44,7 +44,7 @@ impl ListedOrg {
         catalog: &Catalog,
     ) -> Option<Self> {
         let is_live = subscription.rank().is_some();
-        let items = subscription.items.data.iter().filter(|_| is_live);
+        let items = subscription.items.iter().filter(|_| is_live);
         let features = items.filter_map(|item| item.price.feature_plan());
         let features: Vec<FeaturePlan> = features.collect::<BTreeSet<_>>().into_iter().collect();
         let (plans, fragments) = catalog.cover(&features);

@@ -74,7 +74,7 @@ fn of_phase(phase: &SchedulePhase, catalog: &Catalog, tax: bool) -> Phase {
 /// The past and planned phases of a subscription without a schedule.
 pub(super) fn of_dates(subscription: &Subscription, trialing: bool) -> Phases {
     let tax = subscription.automatic_tax.enabled;
-    let items = subscription.items.data.iter();
+    let items = subscription.items.iter();
     let features = sorted(items.filter_map(|item| item.price.feature_plan()).collect());
     let coupon = subscription
         .discount

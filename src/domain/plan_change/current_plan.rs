@@ -68,7 +68,7 @@ impl CurrentPlan {
     }
 
     fn of_subscription(subscription: &Subscription, now: i64) -> Self {
-        let items = subscription.items.data.iter();
+        let items = subscription.items.iter();
         let discount = subscription.discount.as_ref();
         let running = discount.filter(|discount| discount.end.is_none_or(|end| end > now));
         Self {

@@ -58,7 +58,7 @@ impl CustomerState {
     /// Whether the org has this price, or is scheduled to get it.
     pub(super) fn has_price(&self, price: &str) -> bool {
         let current = self.current.as_ref();
-        let mut items = current.iter().flat_map(|current| &current.items.data);
+        let mut items = current.iter().flat_map(|current| &current.items);
         let later = current.into_iter().flat_map(Subscription::phases_to_come);
         let waiting = self.not_started.iter().chain(self.successor());
         let waiting = waiting.flat_map(|schedule| &schedule.phases);

@@ -46,7 +46,7 @@ pub(super) fn check_metadata_room(
     asked: &[ResolvedPhase],
     phases: &[NewPhase],
 ) -> Result<()> {
-    let items = subscription.items.data.iter();
+    let items = subscription.items.iter();
     let metered = items.filter(|item| item.price.is_metered());
     let held = metered.filter_map(|item| Some(item.price.feature_plan()?.feature()));
     let asked = asked.iter().flat_map(|phase| &phase.features);

@@ -74,7 +74,7 @@ impl<'a> CreditCheck<'a> {
             licensed.is_some_and(|price| is_removed(&price.id)) && line.period.end > self.now
         };
         invoices.iter().any(|invoice| {
-            let mut lines = invoice.lines.data.iter();
+            let mut lines = invoice.lines.iter();
             lines.any(|line| concerned(line) && self.may_be_wrong(invoice, line))
         })
     }
@@ -90,7 +90,7 @@ impl Domain {
         check: CreditCheck<'_>,
         is_removed: impl Fn(&str) -> bool,
     ) -> Result<Option<UnpaidTime>> {
-        let items = &subscription.items.data;
+        let items = &subscription.items;
         if items.iter().all(|item| item.price.is_metered()) {
             return Ok(None);
         }
@@ -143,7 +143,7 @@ impl Domain {
         let phase = &plan.phases[begins];
         let stays = |price: &str| phase.items.iter().any(|item| item.price == price);
         let starts_new_period = starts_new_period(subscription, &first.features, first.trial);
-        let items = &subscription.items.data;
+        let items = &subscription.items;
         if !starts_new_period && items.iter().all(|item| stays(&item.price.id)) {
             return Ok(());
         }
@@ -222,7 +222,7 @@ impl Domain {
         since: i64,
     ) -> Result<History, stripe::Error> {
         // An invoice also has items that were pending since an earlier period.
-        let lines = invoices.iter().flat_map(|invoice| &invoice.lines.data);
+        let lines = invoices.iter().flat_map(|invoice| &invoice.lines);
         let earliest = lines.map(|line| line.period.start).chain([since]).min();
         let since = (earliest.unwrap_or(since) - CLOCK_SKEW).max(0);
         let mut items = self.billing().invoice_items_since(customer, since).await?;
@@ -233,9 +233,9 @@ impl Domain {
             item.subscription.as_deref() == Some(subscription)
                 || named.is_some_and(|name| name.starts_with(&ours))
         });
-        let mut notes = self.billing().customers_credit_notes(customer).await?;
-        notes.retain(|note| invoices.iter().any(|invoice| invoice.id == note.invoice));
-        let notes = self.billing().with_lines(notes).await?;
+        let is_own = |id: &str| invoices.iter().any(|invoice| invoice.id == id);
+        let notes = self.billing().customers_credit_notes(customer, is_own);
+        let notes = notes.await?;
         Ok(History::new(invoices, items, &notes))
     }
 }

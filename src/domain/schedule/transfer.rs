@@ -98,7 +98,7 @@ impl<'a> ItemChange<'a> {
 
     /// The metered items that are removed, by feature.
     pub(super) fn removed(&self) -> impl Iterator<Item = (FeatureName, &SubscriptionItem)> {
-        let items = self.subscription.items.data.iter();
+        let items = self.subscription.items.iter();
         items.filter_map(|item| {
             let is_removed = !self
                 .features
@@ -233,7 +233,7 @@ impl<'a> ItemChange<'a> {
             _ => 0,
         };
         let before = before.max(self.usage_before_paid_plan(feature));
-        let items = self.subscription.items.data.iter();
+        let items = self.subscription.items.iter();
         let stays: Vec<_> = items
             .filter(|item| item.price.id == target.price_id)
             .collect();
@@ -269,7 +269,7 @@ pub(super) fn starts_new_period(
     trial: bool,
 ) -> bool {
     let every = |item: &SubscriptionItem| BillingTerms::of(&item.price).every;
-    let before = subscription.items.data.first().map(every);
+    let before = subscription.items.first().map(every);
     let after = features.first().map(|one| one.billing.every.clone());
     before != after || subscription.is_trialing() != trial
 }

@@ -47,7 +47,7 @@ impl Carried {
     pub(in crate::domain) fn noted(subscription: &Subscription) -> Self {
         let mut carried = BTreeMap::new();
         if Figure::any(subscription) {
-            for item in &subscription.items.data {
+            for item in &subscription.items {
                 let Some(name) = item.price.feature_plan() else {
                     continue;
                 };
@@ -107,7 +107,7 @@ impl Billed {
             let (Some(item), Some(price)) = (&line.subscription_item, &line.price) else {
                 continue;
             };
-            let held = subscription.items.data.iter().any(|own| own.id == *item);
+            let held = subscription.items.iter().any(|own| own.id == *item);
             let Some(name) = price.feature_plan().filter(|_| price.is_metered() && !held) else {
                 continue;
             };
@@ -151,7 +151,7 @@ impl Domain {
     pub(super) async fn carried_to_items(&self, subscription: &Subscription) -> Result<Carried> {
         let changes = subscription.scheduled_changes().into_iter();
         let within = changes.max() > Some(subscription.current_period_start);
-        let items = subscription.items.data.iter();
+        let items = subscription.items.iter();
         let mut metered = items.filter(|item| item.price.is_metered());
         if metered.any(|item| within || item.price.is_perpetual()) {
             self.carried(subscription).await
@@ -208,7 +208,7 @@ impl Domain {
         let mut billed = Vec::new();
         let since = at.min(subscription.current_period_start);
         for invoice in self.invoices_since(&subscription.id, since).await? {
-            let gone = Billed::of(&invoice.lines.data, subscription);
+            let gone = Billed::of(&invoice.lines, subscription);
             billed.extend(gone.into_iter().map(|one| (invoice.clone(), one)));
         }
         billed.sort_by_key(|(invoice, _)| invoice.created);

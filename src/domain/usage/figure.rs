@@ -109,7 +109,7 @@ impl Figure {
     pub(in crate::domain) fn pending_levels(
         subscription: &Subscription,
     ) -> BTreeMap<FeatureName, Self> {
-        let items = subscription.items.data.iter();
+        let items = subscription.items.iter();
         let features = items.filter_map(|item| Some(item.price.feature_plan()?.feature()));
         let figure = |feature| {
             let figure = Self::of(subscription, &feature)?;

@@ -174,7 +174,7 @@ impl Domain {
         let mut used = Used::new();
         let mut removed = Carried::default();
         for usage in self.billing().usage_to_bill(&subscription.id).await? {
-            let items = subscription.items.data.iter();
+            let items = subscription.items.iter();
             let mut own = items.filter(|item| usage.item.as_ref() == Some(&item.id));
             if let Some(item) = own.find(|item| item.price.id == usage.price) {
                 if item.price.is_metered() {
@@ -189,7 +189,7 @@ impl Domain {
         }
         let sent = &self.shared().await?.sent_events;
         let levels = Figure::pending_levels(subscription);
-        for item in &subscription.items.data {
+        for item in &subscription.items {
             if item.price.is_metered() {
                 let total = used.entry(item.id.clone()).or_default();
                 *total = sent.complete(subscription, item, *total);
@@ -207,7 +207,7 @@ impl Domain {
 
     /// The price, if it bills usage.
     async fn metered_price(&self, subscription: &Subscription, id: &str) -> Result<Option<Price>> {
-        let mut items = subscription.items.data.iter();
+        let mut items = subscription.items.iter();
         let price = match items.find(|item| item.price.id == id) {
             Some(item) => item.price.clone(),
             None => self.billing().price(id).await?,

@@ -146,7 +146,7 @@ impl Domain {
         feature: &FeatureName,
     ) -> Result<i64, Failure> {
         let mut used = self.carried(subscription).await?.get(feature);
-        for other in &subscription.items.data {
+        for other in &subscription.items {
             let name = other.price.feature_plan();
             let sells = name.is_some_and(|name| name.feature() == *feature);
             if sells && other.id != item.id && other.price.is_metered() {
@@ -198,7 +198,7 @@ pub(super) fn metered_item(
 ) -> Result<(Subscription, SubscriptionItem)> {
     let current = subscriptions.current.filter(Subscription::grants);
     let subscription = current.ok_or(Error::FeatureNotFound)?;
-    let items = subscription.items.data.iter().cloned();
+    let items = subscription.items.iter().cloned();
     let mut sold: Vec<_> = items
         .filter_map(|item| Some((item.price.feature_plan()?, item)))
         .filter(|(name, _)| name.feature() == *feature)

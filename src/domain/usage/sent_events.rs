@@ -151,7 +151,7 @@ impl SentEvents {
         check: impl Fn(&Sent, i64) -> bool,
     ) -> bool {
         let items = self.items();
-        let mut own = subscription.items.data.iter();
+        let mut own = subscription.items.iter();
         own.any(|item| {
             let total = shown.get(&item.id).copied().unwrap_or(0);
             let sent = items.get(&item.id);
@@ -162,7 +162,7 @@ impl SentEvents {
     /// Whether the subscription has events that Stripe has not shown yet.
     pub(super) fn has_any(&self, subscription: &Subscription) -> bool {
         let items = self.items();
-        let mut own = subscription.items.data.iter();
+        let mut own = subscription.items.iter();
         own.any(|item| {
             let sent = items.get(&item.id);
             sent.is_some_and(|sent| sent.is_of(subscription) && sent.is_open)
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn a_sum_counts_what_was_sent_until_it_is_shown() {
         let (sent, of) = (SentEvents::default(), subscription("sum", 0));
-        let item = &of.items.data[0];
+        let item = &of.items[0];
         assert_eq!(sent.complete(&of, item, 7), 7);
         assert!(!sent.knows(&of, item) && !sent.has_any(&of));
         sent.add(&of, item, 7, 3);
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn a_level_is_the_last_one_sent_until_it_is_shown() {
         let (sent, of) = (SentEvents::default(), subscription("last", 0));
-        let item = &of.items.data[0];
+        let item = &of.items[0];
         sent.add(&of, item, 9, 4);
         assert_eq!(sent.complete(&of, item, 9), 4);
         assert!(sent.are_open_unreplaced(&of, &used(9)));
@@ -247,9 +247,9 @@ mod tests {
     #[test]
     fn a_new_period_begins_without_events() {
         let (sent, of) = (SentEvents::default(), subscription("sum", 0));
-        sent.add(&of, &of.items.data[0], 0, 4);
+        sent.add(&of, &of.items[0], 0, 4);
         let next = subscription("sum", 100);
-        let item = &next.items.data[0];
+        let item = &next.items[0];
         assert!(!sent.has_any(&next) && !sent.knows(&next, item));
         assert_eq!(sent.complete(&next, item, 0), 0);
     }

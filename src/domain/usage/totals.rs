@@ -106,7 +106,7 @@ pub(super) struct PeriodUsage {
 
 /// The metered items that are missing in `used`. Stripe gives each at least one line.
 fn missing<'a>(subscription: &'a Subscription, used: &Used) -> Vec<&'a SubscriptionItem> {
-    let items = subscription.items.data.iter();
+    let items = subscription.items.iter();
     items
         .filter(|item| item.price.is_metered() && !used.contains_key(&item.id))
         .collect()

@@ -99,7 +99,7 @@ impl UsageSnapshot {
         carried: &Carried,
         plans: &Plans,
     ) -> Self {
-        let items = subscription.items.data.iter().filter_map(|item| {
+        let items = subscription.items.iter().filter_map(|item| {
             let sold = plans.share_sold(&item.price.id, Sold::of(&item.price)?);
             Some(Item {
                 used: match sold.kind {
@@ -146,8 +146,8 @@ impl UsageSnapshot {
             let goes_on = begun(before) == begun(after);
             let same =
                 remembered.filter(|one| goes_on && one.period.end == after.current_period_end);
-            for item in &before.items.data {
-                let stays = after.items.data.iter().any(|own| own.id == item.id);
+            for item in &before.items {
+                let stays = after.items.iter().any(|own| own.id == item.id);
                 if stays && item.price.is_metered() && item.price.feature_plan().is_some() {
                     let mut known = same?.items.iter();
                     let known = known.find(|known| *known.id == *item.id)?;

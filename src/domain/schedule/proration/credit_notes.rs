@@ -192,8 +192,7 @@ impl Domain {
         invoice: &Invoice,
         lines: &[InvoiceLine],
     ) -> Result<Vec<LinePart>, stripe::Error> {
-        let notes = self.billing().credit_notes_of(&invoice.id).await?;
-        let notes = self.billing().with_lines(notes).await?;
+        let notes = self.billing().whole_credit_notes_of(&invoice.id).await?;
         let credited_by_line = History::credited_by_line(&notes);
         let mut remaining_total = invoice.remaining_total(&notes).unwrap_or(i64::MAX);
         let remaining = |line: &InvoiceLine| {

@@ -103,6 +103,6 @@ impl History {
 
 /// Whether a subscription still has the item that was charged for.
 fn still_has_item(subscription: &Subscription, price: &str, charged: Option<&str>) -> bool {
-    let mut items = subscription.items.data.iter();
+    let mut items = subscription.items.iter();
     items.any(|item| item.price.id == price && charged.is_none_or(|charged| charged == item.id))
 }

@@ -45,7 +45,7 @@ impl Domain {
         let Some(basis) = transfer.basis.as_ref() else {
             return Ok(false);
         };
-        let has_item = |item: &str| after.items.data.iter().any(|own| own.id == *item);
+        let has_item = |item: &str| after.items.iter().any(|own| own.id == *item);
         if basis.used.keys().all(|item| has_item(item)) {
             return Ok(false);
         }
@@ -53,7 +53,7 @@ impl Domain {
         let invoices = self
             .invoices_since(&after.id, basis.zero.as_of - CLOCK_SKEW)
             .await?;
-        let lines = invoices.into_iter().flat_map(|invoice| invoice.lines.data);
+        let lines = invoices.into_iter().flat_map(|invoice| invoice.lines);
         let own = |line: &InvoiceLine| {
             let item = line.subscription_item.as_ref();
             item.is_some_and(|item| basis.used.contains_key(item))

@@ -21,7 +21,7 @@ pub(super) fn target<'a>(
     subscription: &'a Subscription,
     feature: &FeatureName,
 ) -> Option<&'a SubscriptionItem> {
-    let items = subscription.items.data.iter();
+    let items = subscription.items.iter();
     let named = items.filter_map(|item| Some((item.price.feature_plan()?, item)));
     let own = named.filter(|(name, item)| item.price.is_metered() && name.feature() == *feature);
     let first = own.min_by(|(a, _), (b, _)| a.cmp(b));
@@ -142,7 +142,7 @@ impl Domain {
         subscription: &Subscription,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        let mut items = subscription.items.data.iter();
+        let mut items = subscription.items.iter();
         if !subscription.is_on_meters() || !items.any(|item| item.price.is_level()) {
             return Ok(());
         }
@@ -246,7 +246,7 @@ impl Domain {
             return Ok(());
         };
         for PredecessorLevel { from, to, n } in &levels {
-            let Some(target) = subscription.items.data.iter().find(|item| item.id == *to) else {
+            let Some(target) = subscription.items.iter().find(|item| item.id == *to) else {
                 continue;
             };
             let name = format!("followed:{}:level:{from}", subscription.id);
@@ -279,7 +279,7 @@ impl Domain {
         }
         let known = self.ledger_before_read(org);
         let mut levels = Vec::new();
-        for item in &old.items.data {
+        for item in &old.items {
             let feature = PricedFeature::of(&item.price).filter(PricedFeature::is_perpetual);
             let target = feature.and_then(|one| target(subscription, &one.name.feature()));
             let Some(target) = target.filter(|target| target.price.is_perpetual()) else {

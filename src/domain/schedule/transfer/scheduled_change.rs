@@ -79,7 +79,7 @@ impl Domain {
         customer: &str,
         subscription: &Subscription,
     ) -> Result<Transfer, Failure> {
-        let items = subscription.items.data.iter();
+        let items = subscription.items.iter();
         let features: Vec<PricedFeature> = items
             .filter_map(|item| PricedFeature::of(&item.price))
             .collect();

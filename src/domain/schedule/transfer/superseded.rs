@@ -58,7 +58,7 @@ impl Domain {
         new: &'a Subscription,
         revision: &Revision,
     ) -> Result<Vec<MovingLevel<'a>>, Failure> {
-        let items = old.items.data.iter();
+        let items = old.items.iter();
         let places = items.filter_map(|from| Some((from, place(from, new)?)));
         let places: Vec<_> = places.collect();
         if places.is_empty() {
