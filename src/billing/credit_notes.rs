@@ -92,10 +92,7 @@ impl Billing<'_> {
         self.whole_notes(notes).await
     }
 
-    async fn whole_notes(
-        self,
-        read: Vec<WithLines<CreditNote>>,
-    ) -> Result<Vec<CreditNote>, Error> {
+    async fn whole_notes(self, read: Vec<WithLines<CreditNote>>) -> Result<Vec<CreditNote>, Error> {
         let mut notes = Vec::with_capacity(read.len());
         for WithLines {
             object: mut note,

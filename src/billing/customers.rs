@@ -4,13 +4,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::object::{Metadata, Object, identified};
-use super::{Billing, Done, Subscription, Write};
+use super::{Billing, Done, Part, Subscription, Write};
 use crate::stripe::{Error, Form, Page};
 
 const CUSTOMERS: &str = "/v1/customers";
 const CUSTOMER: &str = "/v1/customers/*";
 
-/// How many customers a page has.
+/// How many customers a call reads.
 const PAGE: u32 = 100;
 
 /// A customer.
@@ -40,7 +40,7 @@ pub struct Customer {
     /// The currency that it pays subscriptions in. Stripe sets it with the first one, or the first invoice.
     pub currency: Option<String>,
     /// Its subscriptions that have not ended, if expanded.
-    pub subscriptions: Option<Page<Subscription>>,
+    pub subscriptions: Option<Part<Subscription>>,
 }
 
 /// A customer's settings for invoices.
@@ -127,32 +127,36 @@ impl Billing<'_> {
         request.expand("subscriptions").send().await
     }
 
-    /// A page of the customers that search finds for a metadata pair. Search lags behind, and ignores case. `page` is
-    /// the next page's name from the page before.
+    /// A part of the customers that search finds for a metadata pair, which starts at the `next` of the part before.
+    /// Search lags behind, and ignores case.
     pub async fn search_customers(
         self,
         pair: (&str, &str),
-        page: Option<&str>,
-    ) -> Result<Page<Customer>, Error> {
+        next: Option<&str>,
+    ) -> Result<Part<Customer>, Error> {
         let request = self.get("/v1/customers/search").param("limit", PAGE);
         let request = request.param("query", query(pair));
-        request.param_some("page", page).send().await
+        let page: Page<Customer> = request.param_some("page", next).send().await?;
+        Ok(Part {
+            items: page.data,
+            next: page.next_page.filter(|_| page.has_more),
+        })
     }
 
-    /// A page of all customers, newest first, that starts after `last`.
-    pub async fn customers_after(self, last: Option<&str>) -> Result<Page<Customer>, Error> {
+    /// A part of all customers, newest first, that starts after `last`.
+    pub async fn customers_after(self, last: Option<&str>) -> Result<Part<Customer>, Error> {
         let request = self.get(CUSTOMERS).param("limit", PAGE);
         request.param_some("starting_after", last).send().await
     }
 
-    /// A page of the customers on a test clock, or of those on none, newest first, with their subscriptions that have not
+    /// A part of the customers on a test clock, or of those on none, newest first, with their subscriptions that have not
     /// ended. It starts after `last`.
     pub async fn customers_with_subscriptions(
         self,
         test_clock: Option<&str>,
         last: Option<&str>,
         limit: usize,
-    ) -> Result<Page<Customer>, Error> {
+    ) -> Result<Part<Customer>, Error> {
         let request = self.get(CUSTOMERS).param("limit", limit);
         let request = request.param_some("test_clock", test_clock);
         let request = request.param_some("starting_after", last);
@@ -165,7 +169,7 @@ impl Billing<'_> {
         request.list().await
     }
 
-    /// The first page of these.
+    /// The newest hundred of these.
     pub async fn newest_customers_since(self, time: i64) -> Result<Vec<Customer>, Error> {
         let request = self.get(CUSTOMERS).param("created[gte]", time);
         let page: Page<Customer> = request.param("limit", PAGE).send().await?;

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Billing;
+use super::{Billing, Part};
 use crate::stripe::{Error, Page};
 
 /// An event: its type, and whose objects have changed.
@@ -42,10 +42,15 @@ impl Billing<'_> {
         Ok(page.data.into_iter().next())
     }
 
-    /// The page of events that directly follow `event`, newest first.
-    pub async fn events_after(self, event: &str) -> Result<Page<Event>, Error> {
+    /// The events that directly follow `event`, newest first. The rest are newer.
+    pub async fn events_after(self, event: &str) -> Result<Part<Event>, Error> {
         let request = self.get("/v1/events").param("limit", 100);
-        request.param("ending_before", event).send().await
+        let page: Page<Event> = request.param("ending_before", event).send().await?;
+        let newest = page.data.first().filter(|_| page.has_more);
+        Ok(Part {
+            next: newest.map(|newest| newest.id.clone()),
+            items: page.data,
+        })
     }
 }
 

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::object::{Expandable, Metadata, WithLines, identified, items, or_default};
 use super::words::words;
-use super::{Billing, Done, Price, Write};
-use crate::stripe::{Error, Page};
+use super::{Billing, Done, Part, Price, Write};
+use crate::stripe::Error;
 
 /// An invoice.
 #[derive(Clone, Debug, Deserialize)]
@@ -244,23 +244,22 @@ impl Billing<'_> {
         self.whole_invoices(request.list().await?).await
     }
 
-    /// A page of a customer's invoices, newest first, each with all its lines. `after` is the last one of the page before.
-    pub async fn invoices_page(
+    /// A part of a customer's invoices, newest first, each with all its lines. `after` is the last one of the part before.
+    pub async fn invoices_after(
         self,
         customer: &str,
         limit: usize,
         after: Option<&str>,
-    ) -> Result<Page<Invoice>, Error> {
+    ) -> Result<Part<Invoice>, Error> {
         let request = self
             .get(INVOICES)
             .param("customer", customer)
             .param("limit", limit)
             .param_some("starting_after", after);
-        let page: Page<WithLines<Invoice>> = request.send().await?;
-        Ok(Page {
-            data: self.whole_invoices(page.data).await?,
-            has_more: page.has_more,
-            next_page: None,
+        let part: Part<WithLines<Invoice>> = request.send().await?;
+        Ok(Part {
+            items: self.whole_invoices(part.items).await?,
+            next: part.next,
         })
     }
 

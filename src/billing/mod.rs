@@ -56,7 +56,7 @@ pub use meter_events::MeterEvent;
 pub use meters::{Formula, Meter, NewMeter};
 pub use new_price::{NewAmount, NewPrice, NewTier, NewUsage, PriceProduct};
 pub use new_schedule::{NewPhase, NewPhaseItem, NewSchedule, PhaseEnd, ScheduleStart};
-pub use object::{Expandable, Metadata, Object};
+pub use object::{Expandable, Metadata, Object, Part};
 pub use permissions::{Access, PERMISSIONS, Permission};
 pub use previews::{NewTerms, PreviewedItem, PreviewedUsage};
 pub use products::{NewProduct, Product};

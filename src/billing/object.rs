@@ -76,6 +76,26 @@ pub(super) use identified;
 
 identified!(Object);
 
+/// A part of a list, newest first.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "Page<T>", bound = "T: Deserialize<'de> + Identified")]
+pub struct Part<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where the rest begins, to ask for it. None: there is no more.
+    pub next: Option<String>,
+}
+
+impl<T: Identified> From<Page<T>> for Part<T> {
+    fn from(page: Page<T>) -> Self {
+        let last = page.data.last().filter(|_| page.has_more);
+        Self {
+            next: last.map(|last| last.id().to_owned()),
+            items: page.data,
+        }
+    }
+}
+
 /// An object, and whether it shows only the first of its lines.
 #[derive(Deserialize)]
 #[serde(try_from = "Value", bound = "T: DeserializeOwned")]

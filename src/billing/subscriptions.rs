@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::object::{Expandable, Metadata, identified, items};
 use super::words::words;
-use super::{Billing, Customer, Discount, Generation, Price, Schedule, Write};
-use crate::stripe::{Error, Form, Page};
+use super::{Billing, Customer, Discount, Generation, Part, Price, Schedule, Write};
+use crate::stripe::{Error, Form, Identified, Page};
 
 /// A subscription.
 #[derive(Clone, Debug, Deserialize)]
@@ -106,6 +106,12 @@ pub struct CustomerSubscription {
     pub subscription: Subscription,
     /// The customer, with all its live subscriptions if these were expanded.
     pub customer: Customer,
+}
+
+impl Identified for CustomerSubscription {
+    fn id(&self) -> &str {
+        &self.subscription.id
+    }
 }
 
 /// Which subscriptions are listed.
@@ -211,19 +217,19 @@ impl Billing<'_> {
         self.get((SUBSCRIPTION, id)).send().await
     }
 
-    /// A page of all subscriptions that have not ended, newest first, that starts `after` one of them.
-    pub async fn all_subscriptions(self, after: Option<&str>) -> Result<Page<Subscription>, Error> {
+    /// A part of all subscriptions that have not ended, newest first, that starts `after` one of them.
+    pub async fn all_subscriptions(self, after: Option<&str>) -> Result<Part<Subscription>, Error> {
         let request = self.get("/v1/subscriptions").param("limit", 100);
         request.param_some("starting_after", after).send().await
     }
 
-    /// A page of subscriptions with their customers, newest first, that starts `after` one of them. If the filter names
+    /// A part of the subscriptions with their customers, newest first, that starts `after` one of them. If the filter names
     /// a price, each customer has all its live subscriptions.
     pub async fn subscriptions_with_customers(
         self,
         filter: SubscriptionFilter<'_>,
         after: Option<&str>,
-    ) -> Result<Page<CustomerSubscription>, Error> {
+    ) -> Result<Part<CustomerSubscription>, Error> {
         let request = self
             .get("/v1/subscriptions")
             .param("limit", 100)

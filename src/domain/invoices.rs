@@ -50,15 +50,15 @@ impl Domain {
     async fn read_invoices(&self, org: &ResolvedOrg, query: &InvoicesQuery) -> Result<OrgInvoices> {
         let page = async {
             let (billing, after) = (self.billing(), query.after.as_deref());
-            let page = billing.invoices_page(&org.customer, query.limit, after);
-            Ok::<_, Error>(page.await?)
+            let invoices = billing.invoices_after(&org.customer, query.limit, after);
+            Ok::<_, Error>(invoices.await?)
         };
         // Stripe lists the invoices of a deleted customer too.
         let customer = self.existing_customer(&org.customer);
         let (_, page, upcoming) = tokio::try_join!(customer, page, self.upcoming(org, query))?;
         Ok(OrgInvoices {
-            has_more: page.has_more && !page.data.is_empty(),
-            invoices: page.data,
+            has_more: page.next.is_some(),
+            invoices: page.items,
             upcoming,
         })
     }

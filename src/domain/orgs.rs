@@ -166,13 +166,12 @@ impl Domain {
             let list = self
                 .billing()
                 .subscriptions_with_customers(filter, after.as_deref());
-            let page = list.await?;
-            after = page.data.last().map(|last| last.subscription.id.clone());
-            let is_over = !page.has_more || after.is_none();
-            for listed in page.data {
+            let part = list.await?;
+            for listed in part.items {
                 each(listed.subscription, listed.customer);
             }
-            if is_over {
+            after = part.next;
+            if after.is_none() {
                 return Ok(());
             }
         }
@@ -195,11 +194,10 @@ impl Domain {
         }
         let mut after: Option<String> = None;
         loop {
-            let page = self.billing().customers_after(after.as_deref()).await?;
-            after = page.data.last().map(|last| last.id.clone());
-            let is_over = !page.has_more || after.is_none();
-            add(page.data);
-            if is_over {
+            let part = self.billing().customers_after(after.as_deref()).await?;
+            add(part.items);
+            after = part.next;
+            if after.is_none() {
                 return Ok(());
             }
         }

@@ -57,9 +57,9 @@ impl Domain {
 
     /// The first hundred events after the event `last`, oldest first.
     pub async fn events_after(&self, last: &str) -> Result<Vec<Event>> {
-        let mut page = self.billing().events_after(last).await?.data;
-        page.reverse();
-        Ok(page)
+        let mut events = self.billing().events_after(last).await?.items;
+        events.reverse();
+        Ok(events)
     }
 
     /// Deletes a webhook endpoint, or an event destination.

@@ -20,7 +20,7 @@ pub struct Swept {
     pub calls: usize,
 }
 
-/// The maximum number of pages of events. With more events, everything is outdated instead.
+/// The maximum number of calls for events. With more events, everything is outdated instead.
 const EVENT_PAGES: usize = 50;
 
 /// A customer's subscriptions, newest first.
@@ -66,16 +66,15 @@ impl Domain {
         let mut customers: HashMap<String, Customer> = HashMap::new();
         let mut after = None;
         loop {
-            let page = self.billing().all_subscriptions(after.as_deref()).await?;
-            after = page.data.last().map(|last| last.id.clone());
-            let is_over = !page.has_more || after.is_none();
-            for subscription in page.data.into_iter().filter(Subscription::is_tiers) {
+            let part = self.billing().all_subscriptions(after.as_deref()).await?;
+            for subscription in part.items.into_iter().filter(Subscription::is_tiers) {
                 swept.subscriptions += 1;
                 let listed = Listed::of(&subscription);
                 let customer = customers.entry(subscription.customer).or_default();
                 customer.subscriptions.push(listed);
             }
-            if is_over {
+            after = part.next;
+            if after.is_none() {
                 break;
             }
         }
@@ -111,20 +110,20 @@ impl Domain {
             return Ok(());
         };
         for _ in 0..EVENT_PAGES {
-            let page = match self.billing().events_after(&newest).await {
+            let part = match self.billing().events_after(&newest).await {
                 // Stripe keeps events for 30 days.
                 Err(error) if error.is_invalid_request() => break,
-                page => page?,
+                part => part?,
             };
-            let Some(first) = page.data.first() else {
+            let Some(first) = part.items.first() else {
                 *last = Some(newest);
                 return Ok(());
             };
             newest.clone_from(&first.id);
-            for event in &page.data {
+            for event in &part.items {
                 self.apply_event(shared, event).await?;
             }
-            if !page.has_more {
+            if part.next.is_none() {
                 *last = Some(newest);
                 return Ok(());
             }

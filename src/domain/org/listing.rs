@@ -180,8 +180,8 @@ impl Domain {
     async fn read_all(&self, listing: &Listing) -> Result<()> {
         loop {
             let last = listing.state().last.clone();
-            let page = match self.billing().customers_after(last.as_deref()).await {
-                Ok(page) => page,
+            let part = match self.billing().customers_after(last.as_deref()).await {
+                Ok(part) => part,
                 // The last customer was deleted, so the list starts again from the beginning.
                 Err(error)
                     if error
@@ -194,9 +194,9 @@ impl Domain {
                 Err(error) => return Err(error.into()),
             };
             let mut state = listing.state();
-            state.last = page.data.last().map(|customer| customer.id.clone());
-            state.is_complete = !page.has_more || page.data.is_empty();
-            state.keep(page.data);
+            state.is_complete = part.next.is_none();
+            state.last = part.next;
+            state.keep(part.items);
             let is_complete = state.is_complete;
             drop(state);
             listing.steps.send_modify(|steps| *steps += 1);

@@ -84,10 +84,10 @@ impl Domain {
         let mut next: Option<String> = None;
         loop {
             let search = self.billing().search_customers(pair, next.as_deref());
-            let page = search.await?;
+            let part = search.await?;
             let on_no_clock = |customer: &Customer| customer.test_clock.is_none();
-            found.extend(page.data.into_iter().filter(on_no_clock));
-            next = page.next_page.filter(|_| page.has_more);
+            found.extend(part.items.into_iter().filter(on_no_clock));
+            next = part.next;
             if next.is_none() || newest(&found, org).is_some() {
                 return Ok(found);
             }

@@ -57,10 +57,10 @@ impl Domain {
         for _ in 0..CALLS {
             let billing = self.billing();
             let (clock, after) = (self.test_clock.as_deref(), found.next.as_deref());
-            let page = billing.customers_with_subscriptions(clock, after, per_call);
-            let page = page.await.map_err(|error| of_page(error.into(), search))?;
-            let is_over = !page.has_more || page.data.is_empty();
-            for customer in page.data {
+            let part = billing.customers_with_subscriptions(clock, after, per_call);
+            let part = part.await.map_err(|error| of_page(error.into(), search))?;
+            let is_over = part.next.is_none();
+            for customer in part.items {
                 let row = ListedOrg::of(&customer, &catalog);
                 let row = row.filter(|row| row.org.as_str().to_lowercase().contains(&text));
                 if let Some(row) = row.filter(|row| !found.has(&row.org)) {

@@ -119,8 +119,8 @@ impl Domain {
         }
         let repeated = answer.replayed || attempt > 1;
         match answer.value.subscriptions {
-            // An org has one or two subscriptions. The page is incomplete only if the customer has many from others.
-            Some(page) if !page.has_more => Ok((subscription::sort_out(page.data), repeated)),
+            // An org has one or two subscriptions. Some are missing only if the customer has many from others.
+            Some(all) if all.next.is_none() => Ok((subscription::sort_out(all.items), repeated)),
             _ => Ok((self.subscriptions(customer, Detail::Items).await?, repeated)),
         }
     }
