@@ -36,7 +36,7 @@ pub struct Price {
     pub currency: String,
     /// Absent on one-time prices.
     #[serde(default)]
-    pub recurring: Option<Recurring>,
+    recurring: Option<Recurring>,
     /// How amounts are computed.
     #[serde(default)]
     pub billing_scheme: BillingScheme,
@@ -58,6 +58,12 @@ pub struct Price {
 }
 
 impl Price {
+    /// The unit of its period, and the number of units. None: it does not recur.
+    pub fn period(&self) -> Option<(&RecurringInterval, u64)> {
+        let recurring = self.recurring.as_ref()?;
+        Some((&recurring.interval, recurring.interval_count))
+    }
+
     /// Whether it recurs and is charged in advance.
     pub fn is_licensed(&self) -> bool {
         self.recurring.is_some() && !self.is_metered()
@@ -214,12 +220,11 @@ words! {
 
 /// How a price recurs.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Recurring {
-    /// The interval.
-    pub interval: RecurringInterval,
+struct Recurring {
+    interval: RecurringInterval,
     /// How many intervals a period has.
     #[serde(default = "one")]
-    pub interval_count: u64,
+    interval_count: u64,
     /// Where the quantity comes from.
     #[serde(default)]
     usage_type: UsageType,

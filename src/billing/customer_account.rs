@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::object::default_method;
 use super::{Billing, Discount};
 use crate::stripe::Error;
 
@@ -21,15 +22,8 @@ pub struct CustomerAccount {
     pub phone: Option<String>,
     /// Whether it is in live mode.
     pub livemode: bool,
-    /// How its invoices are paid.
-    pub invoice_settings: PaymentSettings,
-}
-
-/// How its invoices are paid.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct PaymentSettings {
-    /// The default payment method.
+    /// The payment method of its invoices.
+    #[serde(rename = "invoice_settings", deserialize_with = "default_method")]
     pub default_payment_method: Option<PaymentMethodDetails>,
 }
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::object::{Metadata, Object, identified};
+use super::object::{Metadata, Object, default_method, identified};
 use super::{Billing, Done, Part, Subscription, Write};
 use crate::stripe::{Error, Form, Page};
 
@@ -35,20 +35,13 @@ pub struct Customer {
     pub metadata: Metadata,
     /// The test clock that it is on: `clock_…`.
     pub test_clock: Option<String>,
-    /// How its invoices are paid.
-    pub invoice_settings: InvoiceSettings,
+    /// The payment method of its invoices: `pm_…`.
+    #[serde(rename = "invoice_settings", deserialize_with = "default_method")]
+    pub default_payment_method: Option<String>,
     /// The currency that it pays subscriptions in. Stripe sets it with the first one, or the first invoice.
     pub currency: Option<String>,
     /// Its subscriptions that have not ended, if expanded.
     pub subscriptions: Option<Part<Subscription>>,
-}
-
-/// A customer's settings for invoices.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct InvoiceSettings {
-    /// `pm_…`.
-    pub default_payment_method: Option<String>,
 }
 
 /// A payment method.

@@ -37,15 +37,15 @@ use crate::stripe::{ApiVersion, Client, Path, Request};
 pub use accounts::{Account, NewAccount};
 pub use balance::{BalanceTransaction, NewBalanceTransaction};
 pub use catalog::{
-    AggregateUsage, BillingScheme, Generation, KEYS_PER_CALL, Price, PriceTier, Recurring,
-    RecurringInterval, Rounding, TiersMode, TransformQuantity, UsageType,
+    AggregateUsage, BillingScheme, Generation, KEYS_PER_CALL, Price, PriceTier, RecurringInterval,
+    Rounding, TiersMode, TransformQuantity, UsageType,
 };
 pub use checkout::{CheckoutSession, LineItem, NewSession, NewSessionItems};
 pub use clocks::{ClockStatus, TestClock};
 pub use coupons::{Coupon, Discount};
 pub use credit_notes::{CreditNote, CreditNoteLine, CreditNoteStatus, NewCreditNote};
 pub use customer_account::{CustomerAccount, PaymentMethodDetails};
-pub use customers::{Customer, CustomerUpdate, InvoiceSettings, NewCustomer, PaymentMethod};
+pub use customers::{Customer, CustomerUpdate, NewCustomer, PaymentMethod};
 pub use events::Event;
 pub use invoice_items::{InvoiceItem, NewInvoiceItem};
 pub use invoices::{
@@ -61,13 +61,12 @@ pub use permissions::{Access, PERMISSIONS, Permission};
 pub use previews::{NewTerms, PreviewedItem, PreviewedUsage};
 pub use products::{NewProduct, Product};
 pub use schedules::{
-    CustomerSchedule, EndBehavior, PhaseItem, Schedule, SchedulePhase, ScheduleSettings,
-    ScheduleStatus, Span,
+    CustomerSchedule, EndBehavior, PhaseItem, Schedule, SchedulePhase, ScheduleStatus, Span,
 };
 pub use setup_intents::SetupIntent;
 pub use subscriptions::{
-    AutomaticTax, ClearedItem, CustomerSubscription, Detail, Subscription, SubscriptionFilter,
-    SubscriptionItem, SubscriptionStatus, SubscriptionUpdate,
+    ClearedItem, CustomerSubscription, Detail, Subscription, SubscriptionFilter, SubscriptionItem,
+    SubscriptionStatus, SubscriptionUpdate,
 };
 pub use thin_events::{DroppedEvent, METER_ERRORS, MeterErrors};
 pub use usage::{RecordedUsage, UsageAction, UsagePeriod, UsageRecord, UsageRecordSummary};

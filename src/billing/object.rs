@@ -128,6 +128,38 @@ pub(super) fn items<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Ok(Page::deserialize(input)?.data)
 }
 
+/// Whether Stripe does something by itself.
+#[derive(Deserialize)]
+struct Automatic {
+    #[serde(default)]
+    enabled: bool,
+}
+
+/// Reads whether Stripe does something by itself. None: it does not say.
+pub(super) fn enabled<'de, D: Deserializer<'de>>(input: D) -> Result<Option<bool>, D::Error> {
+    Ok(Option::<Automatic>::deserialize(input)?.map(|automatic| automatic.enabled))
+}
+
+/// Like [`enabled`], where Stripe always says it.
+pub(super) fn is_enabled<'de, D: Deserializer<'de>>(input: D) -> Result<bool, D::Error> {
+    Ok(enabled(input)?.unwrap_or_default())
+}
+
+/// How invoices are paid.
+#[derive(Deserialize)]
+#[serde(bound = "M: Deserialize<'de>")]
+struct InvoiceSettings<M> {
+    #[serde(default)]
+    default_payment_method: Option<M>,
+}
+
+/// Reads the default payment method from the settings for invoices.
+pub(super) fn default_method<'de, D: Deserializer<'de>, M: Deserialize<'de>>(
+    input: D,
+) -> Result<Option<M>, D::Error> {
+    Ok(InvoiceSettings::deserialize(input)?.default_payment_method)
+}
+
 /// Reads null as the default.
 pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     input: D,

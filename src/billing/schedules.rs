@@ -3,11 +3,9 @@
 use serde::Deserialize;
 
 use super::new_schedule::NewSchedule;
-use super::object::{Expandable, Metadata, identified};
+use super::object::{Expandable, Metadata, enabled, identified, is_enabled};
 use super::words::words;
-use super::{
-    AutomaticTax, Billing, Coupon, Customer, Done, Generation, Price, Subscription, Write,
-};
+use super::{Billing, Coupon, Customer, Done, Generation, Price, Subscription, Write};
 use crate::stripe::Error;
 
 /// A subscription schedule.
@@ -41,22 +39,20 @@ pub struct Schedule {
     /// The subscription that it drives, or its id.
     #[serde(default)]
     pub subscription: Option<Expandable<Subscription>>,
-    /// Settings for phases that have none of their own.
     #[serde(default)]
-    pub default_settings: ScheduleSettings,
+    default_settings: Settings,
     /// The schedule's own metadata. That of a phase goes to the subscription.
     #[serde(default)]
     pub metadata: Metadata,
 }
 
-/// The default settings of phases.
+/// The settings of phases that have none of their own.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct ScheduleSettings {
-    /// Whether tax is computed.
-    pub automatic_tax: AutomaticTax,
-    /// The payment method of invoices. None: the customer's default.
-    pub default_payment_method: Option<String>,
+struct Settings {
+    #[serde(deserialize_with = "is_enabled")]
+    automatic_tax: bool,
+    default_payment_method: Option<String>,
 }
 
 /// From a second (included) to a second (excluded).
@@ -88,8 +84,8 @@ pub struct SchedulePhase {
     #[serde(default)]
     pub metadata: Option<Metadata>,
     /// Whether tax is computed. None: the schedule's default.
-    #[serde(default)]
-    pub automatic_tax: Option<AutomaticTax>,
+    #[serde(default, deserialize_with = "enabled")]
+    pub automatic_tax: Option<bool>,
 }
 
 /// An item of a phase.
@@ -153,6 +149,16 @@ impl Schedule {
     /// Whether it drives a subscription.
     pub fn is_active(&self) -> bool {
         self.status == ScheduleStatus::Active
+    }
+
+    /// Whether tax is computed in phases that do not say it.
+    pub fn automatic_tax(&self) -> bool {
+        self.default_settings.automatic_tax
+    }
+
+    /// The payment method of its invoices. None: the customer's default.
+    pub fn default_payment_method(&self) -> Option<&str> {
+        self.default_settings.default_payment_method.as_deref()
     }
 
     /// The subscription that it drives, if expanded.

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::object::{Expandable, Metadata, identified, items};
+use super::object::{Expandable, Metadata, identified, is_enabled, items};
 use super::words::words;
 use super::{Billing, Customer, Discount, Generation, Part, Price, Schedule, Write};
 use crate::stripe::{Error, Form, Identified, Page};
@@ -66,16 +66,8 @@ pub struct Subscription {
     #[serde(default)]
     pub discount: Option<Discount>,
     /// Whether tax is computed.
-    #[serde(default)]
-    pub automatic_tax: AutomaticTax,
-}
-
-/// Whether Stripe computes tax.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct AutomaticTax {
-    /// Whether it does.
-    pub enabled: bool,
+    #[serde(default, deserialize_with = "is_enabled")]
+    pub automatic_tax: bool,
 }
 
 /// An item of a subscription.

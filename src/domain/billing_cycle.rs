@@ -33,10 +33,10 @@ impl BillingCycle {
     /// `None` if the subscription has no recurring item.
     pub(super) fn of(subscription: &Subscription) -> Option<Self> {
         let item = subscription.items.first()?;
-        let recurring = item.price.recurring.as_ref()?;
-        let count = i64::try_from(recurring.interval_count).ok()?;
+        let (interval, count) = item.price.period()?;
+        let count = i64::try_from(count).ok()?;
         let count = Some(count).filter(|count| (1..=10_000).contains(count))?;
-        let length = match recurring.interval {
+        let length = match interval {
             RecurringInterval::Day => Length::Seconds(count * DAY),
             RecurringInterval::Week => Length::Seconds(count * 7 * DAY),
             RecurringInterval::Month => Length::Months(count),

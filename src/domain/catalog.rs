@@ -73,9 +73,9 @@ pub(super) struct BillingTerms {
 
 impl BillingTerms {
     pub(super) fn of(price: &Price) -> Self {
-        let recurring = price.recurring.as_ref();
+        let period = price.period();
         Self {
-            every: recurring.map(|every| (every.interval.clone(), every.interval_count)),
+            every: period.map(|(interval, count)| (interval.clone(), count)),
             currency: price.currency.clone(),
         }
     }

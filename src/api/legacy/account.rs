@@ -112,7 +112,7 @@ impl LegacyOrgDetails {
     fn of(org: OrgName, details: domain::OrgAccount) -> Self {
         let customer = details.customer;
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-        let method = customer.invoice_settings.default_payment_method;
+        let method = customer.default_payment_method;
         let discount = customer.discount.and_then(|one| one.coupon.amount_off);
         Self {
             id: org.clone(),

@@ -38,10 +38,7 @@ impl From<Customer> for OrgInfo {
             phone: customer.phone.unwrap_or_default(),
             created: customer.created,
             metadata,
-            default_payment_method: customer
-                .invoice_settings
-                .default_payment_method
-                .unwrap_or_default(),
+            default_payment_method: customer.default_payment_method.unwrap_or_default(),
         }
     }
 }
@@ -112,7 +109,6 @@ impl OrgInfoUpdate {
             let was = before.metadata.get(key).cloned().unwrap_or_default();
             (key.clone(), was)
         });
-        let settings = &before.invoice_settings;
         CustomerUpdate {
             email: was(&self.email, &before.email),
             name: was(&self.name, &before.name),
@@ -121,7 +117,7 @@ impl OrgInfoUpdate {
             metadata: metadata.collect::<Metadata>(),
             default_payment_method: was(
                 &self.default_payment_method,
-                &settings.default_payment_method,
+                &before.default_payment_method,
             ),
         }
     }

@@ -28,7 +28,7 @@ impl Written {
     pub(super) fn new(id: Arc<str>, customer: Customer) -> Self {
         Self {
             id,
-            default_payment_method: customer.invoice_settings.default_payment_method,
+            default_payment_method: customer.default_payment_method,
             attached: None,
             is_new: false,
         }

@@ -8,7 +8,7 @@ use crate::domain::refs::FeaturePlan;
 /// The phases of a schedule, and the end if it cancels the subscription. A phase whose trial ends before the phase is
 /// shown as two; `trialing` says which of the two is in force.
 pub(super) fn of_schedule(schedule: &Schedule, catalog: &Catalog, trialing: bool) -> Phases {
-    let tax = schedule.default_settings.automatic_tax.enabled;
+    let tax = schedule.automatic_tax();
     let cancels = schedule.end_behavior == EndBehavior::Cancel;
     let current = schedule.current_phase.map(|phase| phase.start_date);
     let mut phases: Vec<Phase> = Vec::with_capacity(schedule.phases.len() + 1);
@@ -64,16 +64,13 @@ fn of_phase(phase: &SchedulePhase, catalog: &Catalog, tax: bool) -> Phase {
             .as_ref()
             .and_then(|coupon| coupon.object())
             .cloned(),
-        ..nothing(
-            phase.start_date,
-            phase.automatic_tax.map_or(tax, |phase| phase.enabled),
-        )
+        ..nothing(phase.start_date, phase.automatic_tax.unwrap_or(tax))
     }
 }
 
 /// The past and planned phases of a subscription without a schedule.
 pub(super) fn of_dates(subscription: &Subscription, trialing: bool) -> Phases {
-    let tax = subscription.automatic_tax.enabled;
+    let tax = subscription.automatic_tax;
     let items = subscription.items.iter();
     let features = sorted(items.filter_map(|item| item.price.feature_plan()).collect());
     let coupon = subscription

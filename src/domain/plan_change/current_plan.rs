@@ -76,7 +76,7 @@ impl CurrentPlan {
                 .map(|item| CurrentItem::new(&item.price, item.quantity, &item.metadata))
                 .collect(),
             coupon: running.map(|discount| discount.coupon.id.clone()),
-            automatic_tax: subscription.automatic_tax.enabled,
+            automatic_tax: subscription.automatic_tax,
             payment_method: subscription.default_payment_method.clone(),
             trialing: subscription.is_trialing(),
             has_begun: true,
@@ -85,7 +85,6 @@ impl CurrentPlan {
 
     /// The first phase of a schedule that has not started. Its prices must be expanded.
     fn of_schedule(schedule: &Schedule) -> Self {
-        let settings = &schedule.default_settings;
         let first = schedule.phases.first();
         let items = first.map(|phase| phase.items.iter()).into_iter().flatten();
         let items = items.filter_map(|item| {
@@ -97,8 +96,8 @@ impl CurrentPlan {
         Self {
             items: items.collect(),
             coupon: coupon.map(|coupon| coupon.id().to_owned()),
-            automatic_tax: own_tax.unwrap_or(settings.automatic_tax).enabled,
-            payment_method: settings.default_payment_method.clone(),
+            automatic_tax: own_tax.unwrap_or_else(|| schedule.automatic_tax()),
+            payment_method: schedule.default_payment_method().map(str::to_owned),
             trialing: false,
             has_begun: false,
         }

@@ -163,8 +163,8 @@ impl PulledFeature {
     }
 
     fn read_as(price: &Price, name: FeaturePlan) -> Option<Self> {
-        let recurring = price.recurring.as_ref()?;
-        let recurs = (recurring.interval.clone(), recurring.interval_count);
+        let (every, count) = price.period()?;
+        let recurs = (every.clone(), count);
         Some(Self {
             id: price.id.clone(),
             archived: !price.active,

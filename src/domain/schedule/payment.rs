@@ -125,8 +125,7 @@ impl Domain {
             }
         }
         for schedule in state.not_started.iter().chain(state.successor()) {
-            let own = schedule.default_settings.default_payment_method.as_deref();
-            if applies(own) {
+            if applies(schedule.default_payment_method()) {
                 self.set_schedule_method(schedule, method, revision).await?;
             }
         }
