@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use super::new_price::{NewPrice, NewUsage, PriceProduct};
-use super::object::{Expandable, Metadata, Object, decimal, identified, or_default};
+use super::object::{Metadata, decimal, id, identified, or_default};
 use super::words::words;
 use super::{Billing, CLASSIC, Done, WITH_METERS, Write};
 use crate::stripe::{ApiVersion, Error, Page, Request};
@@ -22,9 +22,9 @@ pub struct Price {
     /// Whether it can be bought. Existing subscriptions keep it.
     #[serde(default = "yes")]
     pub active: bool,
-    /// The product, or its id.
-    #[serde(default)]
-    pub product: Option<Expandable<Object>>,
+    /// The id of its product.
+    #[serde(default, deserialize_with = "id")]
+    pub product: Option<String>,
     /// A key that is unique in the account.
     #[serde(default)]
     pub lookup_key: Option<String>,

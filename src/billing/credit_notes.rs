@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::object::{Expandable, Metadata, Object, WithLines, identified, items};
+use super::object::{Metadata, WithLines, id, identified, items};
 use super::words::words;
 use super::{Billing, Done, Write};
 use crate::stripe::Error;
@@ -21,9 +21,9 @@ pub struct CreditNote {
     /// Cents, after discounts and with taxes.
     #[serde(default)]
     pub amount: i64,
-    /// The refund that pays it out, if there is one.
-    #[serde(default)]
-    pub refund: Option<Expandable<Object>>,
+    /// The refund that pays it out, if there is one: `re_…`.
+    #[serde(default, deserialize_with = "id")]
+    pub refund: Option<String>,
     /// At least the first ten lines.
     #[serde(deserialize_with = "items")]
     pub lines: Vec<CreditNoteLine>,

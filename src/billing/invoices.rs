@@ -55,12 +55,11 @@ pub struct Invoice {
     /// The same as a file.
     #[serde(default)]
     pub invoice_pdf: Option<String>,
-    /// The payment, or its id.
     #[serde(default)]
-    pub payment_intent: Option<Expandable<PaymentIntent>>,
-    /// The charge that paid it, or its id.
+    payment_intent: Option<Expandable<PaymentIntent>>,
+    /// The charge that paid it.
     #[serde(default)]
-    pub charge: Option<Expandable<Charge>>,
+    charge: Option<Expandable<Charge>>,
     /// At least the first ten lines.
     #[serde(deserialize_with = "items")]
     pub lines: Vec<InvoiceLine>,
@@ -69,24 +68,17 @@ pub struct Invoice {
     pub metadata: Metadata,
 }
 
-/// A payment intent.
 #[derive(Clone, Debug, Deserialize)]
-pub struct PaymentIntent {
-    /// `pi_…`.
-    pub id: String,
-    /// Its status.
+struct PaymentIntent {
     #[serde(default)]
-    pub status: PaymentStatus,
+    status: String,
 }
 
-/// A charge.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Charge {
-    /// `ch_…`.
-    pub id: String,
+struct Charge {
     /// Cents.
     #[serde(default)]
-    pub amount_refunded: i64,
+    amount_refunded: i64,
 }
 
 /// A line of an invoice.
@@ -175,16 +167,6 @@ words! {
     }
 }
 
-words! {
-    /// The status of a payment.
-    PaymentStatus {
-        /// The bank is processing it.
-        Processing = "processing",
-        /// It succeeded.
-        Succeeded = "succeeded",
-    }
-}
-
 impl Invoice {
     /// Whether it has this status.
     pub fn is(&self, status: &InvoiceStatus) -> bool {
@@ -195,7 +177,7 @@ impl Invoice {
     pub fn is_processing(&self) -> bool {
         let payment = self.payment_intent.as_ref();
         let payment = payment.and_then(Expandable::object);
-        payment.is_some_and(|payment| payment.status == PaymentStatus::Processing)
+        payment.is_some_and(|payment| payment.status == "processing")
     }
 
     /// Cents that were refunded.

@@ -48,15 +48,12 @@ pub use customer_account::{CustomerAccount, PaymentMethodDetails};
 pub use customers::{Customer, CustomerUpdate, NewCustomer, PaymentMethod};
 pub use events::Event;
 pub use invoice_items::{InvoiceItem, NewInvoiceItem};
-pub use invoices::{
-    Charge, CollectionMethod, DiscountAmount, Invoice, InvoiceLine, InvoiceStatus, PaymentIntent,
-    PaymentStatus, Period,
-};
+pub use invoices::{CollectionMethod, DiscountAmount, Invoice, InvoiceLine, InvoiceStatus, Period};
 pub use meter_events::MeterEvent;
 pub use meters::{Formula, Meter, NewMeter};
 pub use new_price::{NewAmount, NewPrice, NewTier, NewUsage, PriceProduct};
 pub use new_schedule::{NewPhase, NewPhaseItem, NewSchedule, PhaseEnd, ScheduleStart};
-pub use object::{Expandable, Metadata, Object, Part};
+pub use object::{Metadata, Part};
 pub use permissions::{Access, PERMISSIONS, Permission};
 pub use previews::{NewTerms, PreviewedItem, PreviewedUsage};
 pub use products::{NewProduct, Product};

@@ -17,16 +17,16 @@ pub type Metadata = BTreeMap<String, String>;
 
 /// Any object of which only the id matters.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Object {
+pub(super) struct Object {
     /// Stripe's id.
     #[serde(default)]
-    pub id: String,
+    pub(super) id: String,
 }
 
 /// An id, or the whole object if `expand[]` asked for it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-pub enum Expandable<T> {
+pub(super) enum Expandable<T> {
     /// The id.
     Id(String),
     /// The object.
@@ -35,7 +35,7 @@ pub enum Expandable<T> {
 
 impl<T> Expandable<T> {
     /// The object, if it was expanded.
-    pub fn object(&self) -> Option<&T> {
+    pub(super) fn object(&self) -> Option<&T> {
         match self {
             Self::Id(_) => None,
             Self::Object(object) => Some(object),
@@ -43,7 +43,7 @@ impl<T> Expandable<T> {
     }
 
     /// Like [`object`](Self::object), by value.
-    pub fn into_object(self) -> Option<T> {
+    pub(super) fn into_object(self) -> Option<T> {
         match self {
             Self::Id(_) => None,
             Self::Object(object) => Some(*object),
@@ -53,7 +53,7 @@ impl<T> Expandable<T> {
 
 impl<T: Identified> Expandable<T> {
     /// The id, expanded or not.
-    pub fn id(&self) -> &str {
+    pub(super) fn id(&self) -> &str {
         match self {
             Self::Id(id) => id,
             Self::Object(object) => object.id(),
@@ -119,6 +119,12 @@ impl<T: Identified> Identified for WithLines<T> {
     fn id(&self) -> &str {
         self.object.id()
     }
+}
+
+/// Reads the id of an object, expanded or not.
+pub(super) fn id<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
+    let object: Option<Expandable<Object>> = Option::deserialize(input)?;
+    Ok(object.map(|object| object.id().to_owned()))
 }
 
 /// Reads the items of a list in an object.

@@ -36,9 +36,8 @@ pub struct Schedule {
     /// Unix seconds.
     #[serde(default)]
     pub completed_at: Option<i64>,
-    /// The subscription that it drives, or its id.
     #[serde(default)]
-    pub subscription: Option<Expandable<Subscription>>,
+    subscription: Option<Expandable<Subscription>>,
     #[serde(default)]
     default_settings: Settings,
     /// The schedule's own metadata. That of a phase goes to the subscription.
@@ -77,9 +76,8 @@ pub struct SchedulePhase {
     /// What it sells.
     #[serde(default)]
     pub items: Vec<PhaseItem>,
-    /// The coupon, or its id.
     #[serde(default)]
-    pub coupon: Option<Expandable<Coupon>>,
+    coupon: Option<Expandable<Coupon>>,
     /// Metadata that Stripe copies to the subscription when the phase begins.
     #[serde(default)]
     pub metadata: Option<Metadata>,
@@ -91,8 +89,7 @@ pub struct SchedulePhase {
 /// An item of a phase.
 #[derive(Clone, Debug, Deserialize)]
 pub struct PhaseItem {
-    /// The price, or its id.
-    pub price: Expandable<Price>,
+    price: Expandable<Price>,
     /// The quantity. Metered items have none.
     #[serde(default)]
     pub quantity: Option<u64>,
@@ -161,12 +158,17 @@ impl Schedule {
         self.default_settings.default_payment_method.as_deref()
     }
 
-    /// The subscription that it drives, if expanded.
-    pub fn driven(&self) -> Option<&Subscription> {
+    /// The id of the subscription that it drives.
+    pub fn subscription_id(&self) -> Option<&str> {
+        Some(self.subscription.as_ref()?.id())
+    }
+
+    /// The subscription that it drives, if that was read too.
+    pub fn subscription(&self) -> Option<&Subscription> {
         self.subscription.as_ref()?.object()
     }
 
-    /// The subscription that it drives, with this schedule in it.
+    /// The subscription that it drives, with this schedule in it. None if that was not read too.
     pub fn into_subscription(mut self) -> Option<Subscription> {
         let Expandable::Object(mut subscription) = self.subscription.take()? else {
             return None;
@@ -178,6 +180,30 @@ impl Schedule {
     /// Whether it has not started.
     pub fn is_not_started(&self) -> bool {
         self.status == ScheduleStatus::NotStarted
+    }
+}
+
+impl SchedulePhase {
+    /// The id of its coupon.
+    pub fn coupon_id(&self) -> Option<&str> {
+        Some(self.coupon.as_ref()?.id())
+    }
+
+    /// Its coupon, if that was read too.
+    pub fn coupon(&self) -> Option<&Coupon> {
+        self.coupon.as_ref()?.object()
+    }
+}
+
+impl PhaseItem {
+    /// The id of the price.
+    pub fn price_id(&self) -> &str {
+        self.price.id()
+    }
+
+    /// The price, if that was read too.
+    pub fn price(&self) -> Option<&Price> {
+        self.price.object()
     }
 }
 

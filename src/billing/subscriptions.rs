@@ -56,9 +56,8 @@ pub struct Subscription {
     /// Its items. Stripe allows at most 20, and shows all of them.
     #[serde(deserialize_with = "items")]
     pub items: Vec<SubscriptionItem>,
-    /// The schedule that drives it, or its id.
     #[serde(default)]
-    pub schedule: Option<Expandable<Schedule>>,
+    pub(super) schedule: Option<Expandable<Schedule>>,
     /// Its newest invoice: `in_…`.
     #[serde(default)]
     pub latest_invoice: Option<String>,
@@ -145,10 +144,19 @@ impl Subscription {
         self.status == SubscriptionStatus::Trialing
     }
 
-    /// The schedule that drives it, if one does.
+    /// The id of its schedule.
+    pub fn schedule_id(&self) -> Option<&str> {
+        Some(self.schedule.as_ref()?.id())
+    }
+
+    /// Its schedule, if that was read too.
+    pub fn schedule(&self) -> Option<&Schedule> {
+        self.schedule.as_ref()?.object()
+    }
+
+    /// The schedule that drives it, if one does and was read too.
     pub fn active_schedule(&self) -> Option<&Schedule> {
-        let schedule = self.schedule.as_ref()?.object();
-        schedule.filter(|schedule| schedule.is_active())
+        self.schedule().filter(|schedule| schedule.is_active())
     }
 }
 

@@ -53,12 +53,8 @@ impl Domain {
         active: bool,
     ) -> Result<()> {
         let writes: Vec<_> = prices
-            .filter_map(|price| price.product.as_ref())
-            .map(|product| {
-                self.billing()
-                    .set_product_active(product.id(), active)
-                    .send()
-            })
+            .filter_map(|price| price.product.as_deref())
+            .map(|product| self.billing().set_product_active(product, active).send())
             .collect();
         let mut running = stream::iter(writes).buffer_unordered(self.parallel());
         while running.try_next().await?.is_some() {}

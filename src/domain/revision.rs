@@ -124,9 +124,7 @@ pub(super) fn newest<'a>(
     schedules: impl Iterator<Item = &'a Schedule>,
 ) -> u64 {
     let of_subscription = |subscription: &'a Subscription| {
-        let schedule = subscription.schedule.as_ref();
-        let schedule = schedule.and_then(|schedule| schedule.object());
-        of(&subscription.metadata).max(schedule.map_or(0, of_schedule))
+        of(&subscription.metadata).max(subscription.schedule().map_or(0, of_schedule))
     };
     let subscriptions = subscriptions.map(of_subscription);
     subscriptions

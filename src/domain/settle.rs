@@ -144,7 +144,7 @@ fn is_needed(shared: &SharedState, org: &ResolvedOrg, found: &Subscriptions) -> 
 /// Whether a schedule that has not started may exist beside a subscription from Checkout. This is checked once.
 fn may_be_waited_for(shared: &SharedState, org: &OrgName, current: &Subscription) -> bool {
     current.is_paid_for()
-        && current.schedule.is_none()
+        && current.schedule_id().is_none()
         && !revision::is_marked(&current.metadata)
         && !shared.is_settled(org, &current.id)
 }

@@ -103,7 +103,7 @@ impl Subscription {
     pub(super) fn next_change(&self) -> Option<i64> {
         let prices = |phase: &SchedulePhase| -> BTreeSet<String> {
             let items = phase.items.iter();
-            items.map(|item| item.price.id().to_owned()).collect()
+            items.map(|item| item.price_id().to_owned()).collect()
         };
         let items = self.items.iter();
         let own: BTreeSet<String> = items.map(|item| item.price.id.clone()).collect();

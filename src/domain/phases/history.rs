@@ -2,7 +2,7 @@
 
 use super::sources::{of_dates, of_schedule};
 use super::{Phase, Phases, Span};
-use crate::billing::{Expandable, Schedule, Subscription};
+use crate::billing::{Schedule, Subscription};
 use crate::domain::catalog::Catalog;
 
 /// The phases of a subscription, from its schedules, including the `past` ones, or else from its own dates.
@@ -46,8 +46,8 @@ pub(super) fn needs_past(subscription: &Subscription) -> bool {
 /// The former schedules of a subscription, in order of time.
 fn over<'a>(subscription: &Subscription, past: &'a [Schedule]) -> Vec<&'a Schedule> {
     let own = |schedule: &&Schedule| {
-        let driven = schedule.subscription.as_ref().map(Expandable::id);
-        let driven = driven.or(schedule.released_subscription.as_deref());
+        let released = schedule.released_subscription.as_deref();
+        let driven = schedule.subscription_id().or(released);
         driven == Some(subscription.id.as_str()) && ended(schedule).is_some()
     };
     let mut own: Vec<&Schedule> = past.iter().filter(own).collect();

@@ -54,16 +54,12 @@ pub(super) fn of_schedule(schedule: &Schedule, catalog: &Catalog, trialing: bool
 fn of_phase(phase: &SchedulePhase, catalog: &Catalog, tax: bool) -> Phase {
     let items = phase.items.iter();
     let features = items
-        .filter_map(|item| catalog.feature(item.price.id()).cloned())
+        .filter_map(|item| catalog.feature(item.price_id()).cloned())
         .collect();
     Phase {
         features: sorted(features),
         trial: phase.trial_end.is_some_and(|end| end > phase.start_date),
-        coupon: phase
-            .coupon
-            .as_ref()
-            .and_then(|coupon| coupon.object())
-            .cloned(),
+        coupon: phase.coupon().cloned(),
         ..nothing(phase.start_date, phase.automatic_tax.unwrap_or(tax))
     }
 }

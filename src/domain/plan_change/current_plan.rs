@@ -83,19 +83,22 @@ impl CurrentPlan {
         }
     }
 
-    /// The first phase of a schedule that has not started. Its prices must be expanded.
+    /// The first phase of a schedule that has not started. Its prices must have been read too.
     fn of_schedule(schedule: &Schedule) -> Self {
         let first = schedule.phases.first();
         let items = first.map(|phase| phase.items.iter()).into_iter().flatten();
         let items = items.filter_map(|item| {
-            let price = item.price.object()?;
-            Some(CurrentItem::new(price, item.quantity, &item.metadata))
+            Some(CurrentItem::new(
+                item.price()?,
+                item.quantity,
+                &item.metadata,
+            ))
         });
-        let coupon = first.and_then(|phase| phase.coupon.as_ref());
+        let coupon = first.and_then(|phase| phase.coupon_id());
         let own_tax = first.and_then(|phase| phase.automatic_tax);
         Self {
             items: items.collect(),
-            coupon: coupon.map(|coupon| coupon.id().to_owned()),
+            coupon: coupon.map(str::to_owned),
             automatic_tax: own_tax.unwrap_or_else(|| schedule.automatic_tax()),
             payment_method: schedule.default_payment_method().map(str::to_owned),
             trialing: false,

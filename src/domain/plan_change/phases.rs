@@ -77,7 +77,7 @@ pub(super) fn keep(
     let (trial_end, coupon, metadata) = match current {
         Some(phase) => (
             phase.trial_end,
-            phase.coupon.as_ref().map(|coupon| coupon.id().to_owned()),
+            phase.coupon_id().map(str::to_owned),
             as_it_is(phase.metadata.as_ref(), &subscription.metadata),
         ),
         None => (

@@ -243,7 +243,7 @@ impl Domain {
             self.end_succession(org, successor.as_ref(), revision)
                 .await?;
         }
-        let changed = scheduled.as_ref().and_then(Schedule::driven);
+        let changed = scheduled.as_ref().and_then(Schedule::subscription);
         let changed = changed.filter(|_| !on_meters && !moves);
         let mut is_known = cancels || changed.is_some() || state.current.is_none() && !on_meters;
         if let (Some(before), Some(after)) = (&state.current, changed) {

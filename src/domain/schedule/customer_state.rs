@@ -63,7 +63,7 @@ impl CustomerState {
         let waiting = self.not_started.iter().chain(self.successor());
         let waiting = waiting.flat_map(|schedule| &schedule.phases);
         let mut planned = later.chain(waiting).flat_map(|phase| &phase.items);
-        items.any(|item| item.price.id == price) || planned.any(|item| item.price.id() == price)
+        items.any(|item| item.price.id == price) || planned.any(|item| item.price_id() == price)
     }
 
     /// The schedule that follows the org's subscription.
@@ -103,8 +103,8 @@ impl Domain {
         migrations.extend(noted(MIGRATIONS));
         let mut not_started = schedules;
         not_started.retain(Schedule::is_not_started);
-        let begun = found.current.as_ref().and_then(|s| s.schedule.as_ref());
-        not_started.retain(|schedule| begun.is_none_or(|begun| begun.id() != schedule.id));
+        let begun = found.current.as_ref().and_then(Subscription::schedule_id);
+        not_started.retain(|schedule| begun != Some(schedule.id.as_str()));
         let current = found.current.as_ref();
         let is_successor =
             |schedule: &Schedule| current.is_some_and(|current| current.is_marked_in(schedule));
