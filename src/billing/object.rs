@@ -1,4 +1,4 @@
-//! What Stripe's objects have in common.
+//! What Stripe's objects have in common, and how their envelopes are read.
 //!
 //! Unknown fields are ignored and absent ones read as unset, so objects of later API versions and of older accounts can
 //! be read.
@@ -191,5 +191,67 @@ pub(super) fn decimal<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Deci
 impl Identified for Value {
     fn id(&self) -> &str {
         self["id"].as_str().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_rest_of_a_list_begins_after_its_last_item() {
+        let next = |has_more: bool, ids: &[&str]| {
+            let data: Vec<Value> = ids.iter().map(|id| json!({ "id": id })).collect();
+            let page = json!({ "data": data, "has_more": has_more });
+            let part: Part<Object> = serde_json::from_value(page).expect("a part");
+            assert_eq!(part.items.len(), ids.len());
+            part.next
+        };
+        assert_eq!(next(true, &["a", "b"]).as_deref(), Some("b"));
+        assert_eq!(next(false, &["a", "b"]), None);
+        assert_eq!(next(true, &[]), None);
+    }
+
+    #[derive(Deserialize)]
+    struct Invoice {
+        #[serde(deserialize_with = "items")]
+        lines: Vec<Object>,
+        #[serde(default, deserialize_with = "id")]
+        charge: Option<String>,
+    }
+
+    #[test]
+    fn an_object_says_whether_it_has_more_lines() {
+        for (lines, has_more) in [
+            (
+                json!({ "data": [{ "id": "il_1" }], "has_more": true }),
+                true,
+            ),
+            (
+                json!({ "data": [{ "id": "il_1" }], "has_more": false }),
+                false,
+            ),
+            (json!({ "data": [{ "id": "il_1" }] }), false),
+        ] {
+            let invoice = json!({ "lines": lines });
+            let read: WithLines<Invoice> = serde_json::from_value(invoice).expect("an invoice");
+            assert_eq!((read.object.lines.len(), read.has_more), (1, has_more));
+        }
+        let none: Result<WithLines<Invoice>, _> = serde_json::from_value(json!({}));
+        assert!(none.is_err());
+    }
+
+    #[test]
+    fn an_id_is_read_expanded_or_not() {
+        let read = |charge: Value| {
+            let invoice = json!({ "lines": { "data": [] }, "charge": charge });
+            let invoice: Invoice = serde_json::from_value(invoice).expect("an invoice");
+            invoice.charge
+        };
+        assert_eq!(read(json!("ch_1")).as_deref(), Some("ch_1"));
+        assert_eq!(read(json!({ "id": "ch_1" })).as_deref(), Some("ch_1"));
+        assert_eq!(read(json!(null)), None);
     }
 }
