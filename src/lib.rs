@@ -20,8 +20,8 @@
 //! | [`background`] | periodic tasks of a running server |
 //! | [`api`] | the HTTP contract: extractors, the bytes of JSON, statuses |
 //! | [`web`] | how pages for people look, and the files that they load |
-//! | [`domain`] | Tier's rules, in Tier's terms; it names neither HTTP nor Stripe's parameters |
-//! | [`billing`] | the translation: calls to Stripe, and Stripe's objects |
+//! | [`domain`] | Tier's rules, in Tier's terms; it names neither HTTP nor Stripe's parameters and envelopes |
+//! | [`billing`] | the translation: calls to Stripe, and what is read of its answers, as flat values |
 //! | [`ledger`] | stored usage: totals, how much of them Stripe has, and the store |
 //! | [`stripe`] | how Stripe is called: encoding, time-outs, retries |
 //! | [`admission`] | limits on how many requests run at the same time, and how they are shared |

@@ -1,7 +1,9 @@
 //! The translation between Tier's terms and Stripe's calls, with a file for each kind of Stripe object.
 //!
 //! Every path, parameter and expansion, and the shape of every answer, is here and nowhere else. `domain` calls a
-//! method of [`Billing`] for each call to Stripe, and gets Stripe's objects with the fields that it reads.
+//! method of [`Billing`] for each call to Stripe, and gets a value with the fields that it reads: ids, words, cents and
+//! times. A list is a `Vec`, or a [`Part`] if it may go on. What Stripe shows as an id or as a whole object is a method for
+//! the id and one for the object. Stripe's envelopes stay in private fields and in the `object` module.
 
 mod accounts;
 mod balance;
