@@ -45,10 +45,10 @@ pub struct Invoice {
     pub total: i64,
     /// Cents that credit notes took off before it was paid.
     #[serde(default)]
-    pub pre_payment_credit_notes_amount: i64,
+    pre_payment_credit_notes_amount: i64,
     /// Cents that credit notes gave back after it was paid.
     #[serde(default)]
-    pub post_payment_credit_notes_amount: i64,
+    post_payment_credit_notes_amount: i64,
     /// The page on which the customer sees and pays it. A draft has none.
     #[serde(default)]
     pub hosted_invoice_url: Option<String>,
@@ -178,6 +178,15 @@ impl Invoice {
         let payment = self.payment_intent.as_ref();
         let payment = payment.and_then(Expandable::object);
         payment.is_some_and(|payment| payment.status == "processing")
+    }
+
+    /// Cents that credit notes took off or gave back.
+    pub fn credited(&self) -> i64 {
+        let (before, after) = (
+            self.pre_payment_credit_notes_amount,
+            self.post_payment_credit_notes_amount,
+        );
+        before.saturating_add(after)
     }
 
     /// Cents that were refunded.

@@ -116,9 +116,7 @@ impl From<domain::Invoice> for Invoice {
             status: status
                 .map(|status| status.as_str().to_owned())
                 .unwrap_or_default(),
-            credited: invoice
-                .pre_payment_credit_notes_amount
-                .saturating_add(invoice.post_payment_credit_notes_amount),
+            credited: invoice.credited(),
             id: invoice.id,
             number: invoice.number,
             created: Time(invoice.created),

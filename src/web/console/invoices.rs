@@ -49,9 +49,7 @@ fn table(org: &OrgName, invoices: &OrgInvoices) -> Markup {
 
 fn row(invoice: &Invoice) -> Markup {
     let number = invoice.number.as_deref().unwrap_or("draft");
-    let given_back = invoice
-        .pre_payment_credit_notes_amount
-        .saturating_add(invoice.post_payment_credit_notes_amount);
+    let given_back = invoice.credited();
     html! {
         tr {
             td { (day(invoice.created)) }

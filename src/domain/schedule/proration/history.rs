@@ -63,9 +63,7 @@ impl TimeCharge {
 impl Invoice {
     /// Cents that credit notes and refunds gave back.
     pub(super) fn given_back(&self) -> i64 {
-        self.pre_payment_credit_notes_amount
-            + self.post_payment_credit_notes_amount
-            + self.refunded()
+        self.credited() + self.refunded()
     }
 
     /// The cents that remain of all lines, after discounts. None unless a refund, or a credit note without lines, gave
