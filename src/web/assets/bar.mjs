@@ -35,7 +35,7 @@ export const bar = (builder, header) => {
 }
 
 /**
- * The field of the title stays while somebody types in it.
+ * Keeps the field of the title in the page, so that typing is not interrupted.
  *
  * @param {Builder} builder
  * @param {Element} header

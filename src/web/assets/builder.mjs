@@ -1,4 +1,5 @@
-// The Model Builder: <tier-builder>. It holds the model and its history, asks the server about it, and shows it.
+// The Model Builder: <tier-builder>. It holds the model and its history, has the server check and price it, and shows
+// it.
 
 import { bar } from './bar.mjs'
 import { show } from './dom.mjs'
@@ -24,12 +25,12 @@ import { stripePanel } from './stripe-panel.mjs'
  * @typedef {{ id: string, title: string, text: string, features: Array<PricedFeature>,
  *   bill: { text: string, lines: Array<{ feature: string, text: string }> } }} PricedPlan
  *
- * What a panel is about, and how it shows new prices, if it does.
+ * A panel: its element, the path in the model that it edits, and how it shows new prices, if it does.
  * @typedef {{ element: HTMLElement, base: () => Path, title: string, update?: () => void }} Panel
  * @typedef {import('./editor.mjs').Opened} Opened
  */
 
-/** How long nobody types before the server is asked, in milliseconds. */
+/** How long to wait after the last change before the server checks the model, in milliseconds. */
 const PAUSE = 150
 
 export class Builder extends Editor {
@@ -38,7 +39,7 @@ export class Builder extends Editor {
   faults = []
   /** @type {{ plans: Array<PricedPlan> } | null} */
   preview = null
-  /** Why the server computes no prices for a model without faults. */
+  /** Why the server cannot price a model that has no faults. */
   notShown = ''
   /** @type {Map<string, string>} */
   usage = new Map()
@@ -47,10 +48,10 @@ export class Builder extends Editor {
   /** @type {{ [code: string]: Currency }} */
   currencies = {}
   from = ''
-  /** What somebody has to know, such as why a file cannot be read. */
+  /** A message to show, such as why a file cannot be read. */
   notice = ''
   panelCount = 0
-  /** What another window of this browser has kept since. @type {import('./files.mjs').Kept | null} */
+  /** The model that another window of this browser has stored since. @type {import('./files.mjs').Kept | null} */
   elsewhere = null
 
   /** @type {Panel | null} */
@@ -85,7 +86,7 @@ export class Builder extends Editor {
       await this.#readShared()
     }
     this.changed()
-    // A server without keys needs none. Otherwise somebody connects later.
+    // Works at once if the server has no API keys. Otherwise the user enters a key later.
     await this.connect().catch(() => {})
     this.render()
   }
@@ -125,7 +126,7 @@ export class Builder extends Editor {
     this.render()
   }
 
-  /** Makes the model of the link one's own. It takes the place of what this browser kept, which undo brings back. */
+  /** Makes an editable copy of the shared model. It replaces the model stored in this browser; undo brings that back. */
   clone() {
     const shared = this.state
     this.isReadOnly = false
@@ -145,7 +146,7 @@ export class Builder extends Editor {
     this.render()
   }
 
-  /** Goes on with what another window has kept. Undo brings back what was here. */
+  /** Loads the model that another window has stored. Undo brings back this one. */
   takeFromElsewhere() {
     if (this.elsewhere === null) return
     this.history.push({ ...this.elsewhere, rows: [] })
@@ -159,13 +160,13 @@ export class Builder extends Editor {
     this.#ask()
   }
 
-  /** Finds out which account there is, what is in it, and what the key allows. */
+  /** Reads which account the server has, its model, and what the key allows. */
   async connect() {
     this.account = await this.server.json('/v1/whoami?include=role')
     await this.readStripe()
   }
 
-  /** Whether the key allows to push, and to sell plans. A server without keys allows everything. */
+  /** Whether the key may push models and make checkout links. A server without keys allows everything. */
   mayWrite() {
     return this.account?.role === 'admin'
   }
@@ -217,7 +218,7 @@ export class Builder extends Editor {
     return this.#opened !== null
   }
 
-  /** Notes that the panel is about the same under another name. @param {Opened} opened */
+  /** Notes that the subject of the open panel was renamed. @param {Opened} opened */
   follow(opened) {
     this.#opened = opened
   }
@@ -282,7 +283,7 @@ export class Builder extends Editor {
     this.#timer = setTimeout(() => this.#check(this.#asked), PAUSE)
   }
 
-  /** Asks the server what is wrong with the model, and what it costs. */
+  /** Has the server check the model, and price it. */
   async #check(asked = this.#asked) {
     try {
       const text = this.body()
@@ -312,7 +313,7 @@ export class Builder extends Editor {
     if (this.#panel !== null) mark(this.#panel.element, this.faults, this.#panel.base())
   }
 
-  /** The faults that are about no plan. */
+  /** The faults that do not belong to a plan. */
   generalFaults() {
     return below(this.faults, []).filter(({ path }) => path.length < 2)
   }

@@ -1,5 +1,6 @@
-// The console: finds an org, shows it, and changes its plan. The server writes what is shown, and this brings it here with the
-// key. Where one is, is in the fragment of the URL: #org=org:acme, or #text=acme, and with clock=clock_… at a test clock's time.
+// The console: finds an org, shows it, and changes its plan. The server renders the views, and this script loads them
+// with the API key. The fragment of the URL names the current view: #org=org:acme, or #text=acme; clock=clock_… adds a
+// test clock.
 
 import { h, labelled } from './dom.mjs'
 import { Server } from './server.mjs'
@@ -21,13 +22,13 @@ class Console extends HTMLElement {
     this.#visit()
   }
 
-  /** Goes to a place, and asks again if one is there already. @param {string} place */
+  /** Goes to a view, or reloads it if it is the current one. @param {string} place the fragment of its URL */
   #go(place) {
     if (location.hash === place) this.#visit()
     else location.hash = place
   }
 
-  /** Shows what the URL names. */
+  /** Loads the view that the URL names. */
   async #visit() {
     const visit = ++this.#visits
     const place = new URLSearchParams(location.hash.slice(1))
@@ -48,7 +49,7 @@ class Console extends HTMLElement {
   }
 
   /**
-   * What the server has written: it escapes all text, and the page's policy runs no script that is in it.
+   * Parses HTML of the server, which escapes all text. The page's policy runs no script in it.
    *
    * @param {string} html
    */
@@ -72,7 +73,7 @@ class Console extends HTMLElement {
     const key = h('input', { name: 'key', type: 'password', autocomplete: 'off', required: true })
     const field = labelled('API key of this server', key, 'It is kept until this page is closed, and nowhere else.')
     const form = h('form', { data: { does: 'key' } }, field, h('button', {}, 'Open'))
-    // Without a key, a 403 says that this page may not call. A 401 only says that there is no key.
+    // Without a key, a 401 only means that a key is needed. A 403 has another reason, such as the page's origin.
     const isTold = this.#server.key !== '' || error.status === 403
     this.#content.replaceChildren(...(isTold ? [message] : []), form)
   }
@@ -110,7 +111,7 @@ class Console extends HTMLElement {
     }
   }
 
-  /** What was shown of another change goes, so that nobody makes that one. @param {Event} event */
+  /** Removes the preview of another change, so that nobody applies that one. @param {Event} event */
   #changed(event) {
     const form = event.target instanceof Element ? event.target.closest('form') : null
     if (form?.dataset['does'] !== 'preview') return
@@ -133,7 +134,7 @@ class Console extends HTMLElement {
   }
 
   /**
-   * Shows the invoices that follow those in the table before the form, and goes on to the first of them.
+   * Appends older invoices to the table before the form, and moves the focus to the first of them.
    *
    * @param {HTMLFormElement} form
    * @param {URLSearchParams} wish
@@ -154,7 +155,7 @@ class Console extends HTMLElement {
     }
   }
 
-  /** Says below a form what went wrong, in place of what went wrong before. @param {HTMLFormElement} form @param {unknown} error */
+  /** Shows an error below a form, in place of an earlier one. @param {HTMLFormElement} form @param {unknown} error */
   #told(form, error) {
     const { nextElementSibling: before } = form
     if (before?.matches('.error')) before.remove()
@@ -166,7 +167,7 @@ class Console extends HTMLElement {
     const { path = '', body = '' } = form.dataset
     const button = buttonOf(form)
     button.disabled = true
-    // The same change, if it is sent again because no answer came.
+    // If the change is sent again because no answer came, it has the same key.
     const key = (form.dataset['key'] ??= randomKey())
     try {
       const answer = JSON.parse(await this.#server.text(path, body, { 'idempotency-key': key }))
@@ -181,7 +182,7 @@ class Console extends HTMLElement {
   }
 
   /**
-   * Waits for the end of a migration, which is how an org changes from one plan to another. Returns what failed.
+   * Waits for the end of a migration, by which an org changes from one plan to another. Returns the error, if any.
    *
    * @param {any} migration
    * @returns {Promise<string | undefined>}
@@ -199,7 +200,7 @@ class Console extends HTMLElement {
 /** @param {HTMLFormElement} form @returns {HTMLButtonElement} */
 const buttonOf = form => /** @type {any} */ (form.querySelector('button'))
 
-/** A key that no other request has. `randomUUID` is not there without TLS. */
+/** A new idempotency key. `randomUUID` is missing on pages without TLS. */
 const randomKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, '0')).join('')
 
 customElements.define('tier-console', Console)

@@ -38,7 +38,8 @@ const append = (element, children) => {
 }
 
 /**
- * Shows `children` in `element`, and keeps the focus on what has the same `data-key`. If that is gone, the focus stays near.
+ * Replaces the children of `element`. The focus moves to the new element with the same `data-key`, or to the first
+ * button.
  *
  * @param {Element} element
  * @param {...Child} children
@@ -60,7 +61,7 @@ let ids = 0
 export const newId = () => `id-${++ids}`
 
 /**
- * A label with its field below it, and room for what is wrong.
+ * A label with its field and a hint below it. Faults are added there.
  *
  * @param {string} text
  * @param {any} field

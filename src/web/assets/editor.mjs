@@ -7,10 +7,10 @@ import { copyPlan, emptyModel, featureNames, isObject, nextVersion, plans, set }
 /**
  * @typedef {import('./model.mjs').Path} Path
  *
- * The model, features that are in no plan yet, and the text that it was read from, if it is still that.
+ * The model, features that are in no plan yet, and the text that the model was read from, unless it has changed since.
  * @typedef {{ title: string, model: any, rows: Array<string>, text: string | null }} State
  *
- * What a panel is open for.
+ * Which panel is open, and for what.
  * @typedef {{ kind: 'plan', plan: string } | { kind: 'feature', plan: string, feature: string }
  *   | { kind: 'row', feature: string } | { kind: 'new feature', plan?: string | undefined }
  *   | { kind: 'json' } | { kind: 'stripe' } | { kind: 'share' }} Opened
@@ -19,7 +19,7 @@ import { copyPlan, emptyModel, featureNames, isObject, nextVersion, plans, set }
 export class Editor extends HTMLElement {
   history = new History(/** @type {State} */ ({ title: '', model: emptyModel(), rows: [], text: null }))
   isReadOnly = false
-  /** What is in Stripe, once that is known. @type {any} */
+  /** The model in Stripe, once it is known. @type {any} */
   stripe = null
 
   /** Shows the model after it has changed. */
@@ -31,7 +31,7 @@ export class Editor extends HTMLElement {
   /** Closes the panel. */
   close() {}
 
-  /** Shows the panel anew, after what it shows has another form. */
+  /** Renders the open panel again, after its subject has changed. */
   reopen() {}
 
   get state() {
@@ -46,12 +46,12 @@ export class Editor extends HTMLElement {
     return this.state.rows
   }
 
-  /** The model as a text: as it was read, as long as it is that. */
+  /** The model as JSON: the text that it was read from, or if it has changed since, printed. */
   text() {
     return this.state.text ?? `${print(this.model)}\n`
   }
 
-  /** The same for the server, which takes a limited number of bytes. */
+  /** The model as compact JSON for the server, which limits the number of bytes. */
   body() {
     return compact(this.text())
   }
@@ -66,7 +66,7 @@ export class Editor extends HTMLElement {
   }
 
   /**
-   * Goes on to another model. Changes with the same name, one after the other, are undone as one.
+   * Replaces the model. Consecutive changes with the same name are undone as one.
    *
    * @param {any} model
    * @param {string} [name]
@@ -75,7 +75,7 @@ export class Editor extends HTMLElement {
     this.#go({ ...this.state, model, text: null }, name)
   }
 
-  /** Goes on to a model that was read elsewhere. @param {any} model */
+  /** Replaces the model by one from elsewhere. @param {any} model */
   replace(model) {
     this.#go({ ...this.state, model, rows: [], text: null })
   }
@@ -93,7 +93,7 @@ export class Editor extends HTMLElement {
   }
 
   /**
-   * Reads a text as the model. Returns why that cannot be.
+   * Replaces the model by one in JSON. Returns an error message if the text is invalid.
    *
    * @param {string} text
    * @param {string} [name]

@@ -1,4 +1,4 @@
-// Shows the faults that the server has found in a model at what is at fault.
+// Shows the faults that the server has found in a model, next to the fields that have them.
 
 import { h, newId } from './dom.mjs'
 
@@ -17,8 +17,8 @@ export const below = (faults, path) =>
   faults.filter(fault => path.every((step, i) => fault.path[i] === step))
 
 /**
- * Marks the fields of a panel. A field says by `data-field` where its value is, from the panel's `base` on; what belongs to
- * no field is told on top.
+ * Marks the fields of a panel that have faults. `data-field` is the path of a field, relative to the panel's `base`.
+ * Faults of no field are shown at the top.
  *
  * @param {HTMLElement} panel
  * @param {Array<Fault>} faults
@@ -50,7 +50,7 @@ export const mark = (panel, faults, base) => {
 }
 
 /**
- * The field of a path, or of what it is in.
+ * The field with this path, or with the longest path that contains it.
  *
  * @param {Map<string, HTMLElement>} fields
  * @param {Path} path

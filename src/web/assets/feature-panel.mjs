@@ -1,4 +1,4 @@
-// The panel of a feature of a plan, and those of a feature in all plans.
+// The panels of a feature in one plan, of a feature in all plans, and of a new feature.
 
 import { h, labelled } from './dom.mjs'
 import { choiceField, countInput, moneyInput, textField } from './fields.mjs'

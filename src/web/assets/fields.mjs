@@ -1,4 +1,4 @@
-// Fields of a panel that show a value of the model, and change it as somebody types.
+// Fields of a panel that show a value of the model, and change it while the user types.
 
 import { h, labelled } from './dom.mjs'
 import { Num, asText } from './json.mjs'
@@ -9,8 +9,8 @@ import { toCount, toMinorUnit, toMoney } from './money.mjs'
  * @typedef {import('./builder.mjs').Builder} Builder
  * @typedef {import('./model.mjs').Path} Path
  *
- * What a field is about: the panel's path in the model, which may change when somebody renames a plan, and the rest of the
- * path from there.
+ * The subject of a panel: `base` is its path in the model, which changes when the user renames a plan. Fields have
+ * paths relative to it.
  * @typedef {{ builder: Builder, base: () => Path, isFixed: boolean }} Subject
  */
 
@@ -57,7 +57,7 @@ export const textField = (subject, label, rest, hint) =>
   labelled(label, input(subject, rest, asText, typed => typed), hint)
 
 /**
- * An input for money in the currency of the plan. What is no money is kept as it was typed, and the server says what is
+ * An input for money in the currency of the plan. Other text is kept as it was typed, and the server reports the fault.
  * wrong with it.
  *
  * @param {Subject} subject
@@ -93,7 +93,7 @@ export const countInput = (subject, label, rest, placeholder = '') => {
 }
 
 /**
- * A choice among words, the default first. The default is left out of the model.
+ * A choice among the words of a setting. The first is the default, which is left out of the model.
  *
  * @param {Subject} subject
  * @param {string} label

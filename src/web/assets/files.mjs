@@ -1,4 +1,4 @@
-// Files: what is opened, dropped, downloaded, and kept in this browser.
+// Opens, downloads and stores the model: from files, as a file, and in this browser.
 
 import { parse } from './json.mjs'
 import { emptyModel } from './model.mjs'
@@ -10,7 +10,7 @@ const KEY = 'tier-builder'
 /** @typedef {{ title: string, model: any, text: string | null }} Kept */
 
 /**
- * Keeps the model in this browser.
+ * Stores the model in this browser.
  *
  * @param {{ title: string, text: string }} model
  */
@@ -18,11 +18,11 @@ export const keep = model => {
   try {
     localStorage.setItem(KEY, JSON.stringify(model))
   } catch {
-    // Some browsers keep nothing. Then there is no copy, and everything else works.
+    // Some browsers store nothing. Then there is no copy, and everything else works.
   }
 }
 
-/** The model that was kept, or an empty one. @returns {Kept} */
+/** The stored model, or an empty one. @returns {Kept} */
 export const kept = () => {
   try {
     const { title, text } = JSON.parse(localStorage.getItem(KEY) ?? '')
@@ -32,7 +32,7 @@ export const kept = () => {
   }
 }
 
-/** Tells what other windows of this browser keep from now on. @param {(model: Kept) => void} tell */
+/** Calls `tell` with each model that another window of this browser stores from now on. @param {(model: Kept) => void} tell */
 export const whenKeptElsewhere = tell =>
   addEventListener('storage', event => {
     if (event.key === KEY) tell(kept())

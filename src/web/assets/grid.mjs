@@ -178,7 +178,7 @@ const moveFocus = event => {
   if (move === undefined || !(from instanceof HTMLTableCellElement)) return
   const table = /** @type {HTMLTableElement} */ (from.closest('table'))
   const at = /** @type {HTMLTableRowElement} */ (from.parentElement).rowIndex
-  // Cells in which nothing can be done are passed over.
+  // Skips cells without an enabled button.
   let [row, column] = [at, from.cellIndex]
   for (;;) {
     row += move[0]

@@ -1,7 +1,7 @@
 // Undo and redo.
 
 /** How many steps can be undone. */
-const MOST = 500
+const MAX_STEPS = 500
 
 /**
  * @template T
@@ -18,20 +18,20 @@ export class History {
   }
 
   /**
-   * Goes on to a state. Steps one after the other with the same name are undone as one: the letters of a word.
+   * Adds a state. Consecutive steps with the same name, such as the letters of a word, are undone as one.
    *
    * @param {T} state
    * @param {string} [name]
    */
   push(state, name = '') {
     if (name === '' || name !== this.merges) this.past.push(this.state)
-    if (this.past.length > MOST) this.past.shift()
+    if (this.past.length > MAX_STEPS) this.past.shift()
     this.merges = name
     this.future = []
     this.state = state
   }
 
-  /** Lets the next step be one of its own. */
+  /** Ends the current step, so that the next one is undone separately. */
   pause() {
     this.merges = ''
   }

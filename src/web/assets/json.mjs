@@ -1,5 +1,5 @@
-// JSON as pricing.json has it: with comments and trailing commas. Numbers keep their text, because prices have more digits
-// than JavaScript's numbers.
+// JSON as in pricing.json: with comments and trailing commas. Numbers keep their text, because prices may have more
+// digits than a JavaScript number holds.
 
 /** A number, as it is written. */
 export class Num {
@@ -108,7 +108,7 @@ export const parse = text => {
 }
 
 /**
- * A value where a text belongs: the text itself, and anything else as it is written.
+ * A value as text, for a field: a string itself, and any other value as JSON.
  *
  * @param {Json | undefined} value
  */
@@ -140,7 +140,7 @@ export const print = (value, indent = '') => {
 const TOKEN_OR_SPACE = /"(?:[^"\\]|\\.)*"|[ \t\r\n\ufeff]+|\/\/[^\n]*|\/\*[^]*?\*\//g
 
 /**
- * The same text without spaces and comments. Everything else stays as it is, such as keys that are there twice.
+ * Removes spaces and comments from JSON. Everything else stays, even duplicate keys.
  *
  * @param {string} text what `parse` reads
  */

@@ -6,7 +6,7 @@
  */
 export const pressed = (builder, event) => {
   const { target } = event
-  // A field of text undoes what is typed in it by itself.
+  // Text fields have their own undo.
   const isText = target instanceof HTMLTextAreaElement || (target instanceof HTMLInputElement && target.type !== 'checkbox')
   const command = event.ctrlKey || event.metaKey
   const key = event.key.toLowerCase()

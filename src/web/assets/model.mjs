@@ -1,5 +1,5 @@
-// What the builder does with a model. A model is the JSON of a pricing.json. It never changes: each function returns another
-// one, and what is not touched is shared.
+// Functions that read and change a model, which is the JSON of a pricing.json. Models are immutable: each function
+// returns a new one, which shares the unchanged parts.
 
 import { Num, parse, print } from './json.mjs'
 
@@ -24,8 +24,8 @@ export const isObject = value =>
 export const get = (value, path) => path.reduce((inner, step) => inner?.[step], value)
 
 /**
- * The same with another value at `path`; without it if the value is undefined. Where something else is in the way, such as a
- * number in place of the plans, it gives way.
+ * Returns `value` with `to` at `path`, or without that entry if `to` is undefined. A value on the way that is no
+ * object, such as a number instead of the plans, is replaced.
  *
  * @param {any} value
  * @param {Path} path
@@ -49,7 +49,7 @@ export const set = (value, path, to) => {
 }
 
 /**
- * The same, where the entry `from` of the object at `path` is called `to`. It keeps its place.
+ * Returns `value` with the entry `from` of the object at `path` renamed to `to`. Its position stays.
  *
  * @param {any} value
  * @param {Path} path
@@ -87,7 +87,7 @@ export const kind = feature => {
 }
 
 /**
- * The feature as one of another kind. What both have stays.
+ * Converts a feature to another kind. Fields that both kinds have stay.
  *
  * @param {any} feature
  * @param {Kind} to
@@ -101,7 +101,7 @@ export const ofKind = (feature, to) => {
 }
 
 /**
- * Name and version of a plan.
+ * The name and the version of a plan.
  *
  * @param {string} id
  */
@@ -111,7 +111,7 @@ export const nameAndVersion = id => {
 }
 
 /**
- * The id of the next version of a plan: a whole number above all that are there, in any of the models.
+ * The id of the next version of a plan: a whole number above its versions in all of the models.
  *
  * @param {string} id
  * @param {...any} models
@@ -126,7 +126,7 @@ export const nextVersion = (id, ...models) => {
 }
 
 /**
- * The same with a copy of a plan right behind it.
+ * Returns the model with a copy of a plan right after it.
  *
  * @param {any} model
  * @param {string} from
@@ -142,7 +142,7 @@ export const copyPlan = (model, from, to) => {
 }
 
 /**
- * The same, where a feature has another name in every plan that `mayChange`.
+ * Returns the model with a feature renamed in every plan for which `mayChange` is true.
  *
  * @param {any} model
  * @param {string} from
@@ -155,7 +155,7 @@ export const renameFeature = (model, from, to, mayChange) =>
     .reduce((changed, [id]) => rename(changed, ['plans', id, 'features'], from, to), model)
 
 /**
- * Whether two values are written alike.
+ * Whether two values are the same JSON.
  *
  * @param {any} one
  * @param {any} other

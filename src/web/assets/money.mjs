@@ -1,10 +1,10 @@
-// Money as people type it, and as pricing.json has it: in the minor unit of the currency. Only the point moves, so that no
-// digit is lost.
+// Converts money between the form that users type and that of pricing.json, the minor unit of the currency (cents). It
+// moves the decimal point in the text, so that no digit is lost.
 
 import { isNumber } from './json.mjs'
 
 /** The largest exponent that is written out. Amounts have no more digits. */
-const MOST_PLACES = 60
+const MAX_PLACES = 60
 
 /**
  * The number without an exponent, or null if it has more digits than an amount.
@@ -13,7 +13,7 @@ const MOST_PLACES = 60
  */
 const plain = text => {
   const [mantissa = '', exponent = '0'] = text.toLowerCase().split('e')
-  return Math.abs(Number(exponent)) > MOST_PLACES ? null : shift(mantissa, Number(exponent))
+  return Math.abs(Number(exponent)) > MAX_PLACES ? null : shift(mantissa, Number(exponent))
 }
 
 /**
@@ -38,7 +38,7 @@ const shift = (text, places) => {
 }
 
 /**
- * An amount of the minor unit as money: 1000 is 10.00 where the unit has two decimals. What is no amount stays as it is.
+ * Formats an amount of the minor unit as money: with two decimals, 1000 is 10.00. Other text stays as it is.
  *
  * @param {string} amount
  * @param {number} decimals
@@ -55,7 +55,7 @@ export const toMoney = (amount, decimals) => {
 const TYPED = /^(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]*)?$/
 
 /**
- * The amount of the minor unit that was typed as money, or null if it is not money.
+ * Parses typed money into an amount of the minor unit; null if it is not money.
  *
  * @param {string} typed
  * @param {number} decimals
@@ -67,7 +67,7 @@ export const toMinorUnit = (typed, decimals) => {
 }
 
 /**
- * A count that was typed, or null if it is none.
+ * Parses a typed count; null if it is not a number.
  *
  * @param {string} typed
  */

@@ -1,4 +1,4 @@
-// The panels of the JSON and of the link.
+// The panels for the JSON of the model, and for a link to share it.
 
 import { h, labelled, show } from './dom.mjs'
 

@@ -129,7 +129,7 @@ const list = (builder, id, isFixed) => {
 }
 
 /**
- * What differs from the version before, in words.
+ * The prices that differ from the previous version of the plan.
  *
  * @param {Builder} builder
  * @param {string} id

@@ -1,4 +1,4 @@
-// What customers will see, and what a plan costs for a usage. Both are computed by the server.
+// The pricing table as customers will see it, and the bills for a usage that the user enters. The server computes both.
 
 import { h, labelled, show } from './dom.mjs'
 import { featureNames, kind, plans } from './model.mjs'
@@ -20,14 +20,14 @@ export class Preview {
     this.note.textContent = note(builder)
     show(this.bills, (builder.preview?.plans ?? []).map(bill))
     const names = counted(builder)
-    // The fields stay while somebody types in one.
+    // The fields stay in the page, so that typing is not interrupted.
     if (names.join(' ') === this.shown) return
     this.shown = names.join(' ')
     show(this.usage, names.map(name => field(builder, name)))
   }
 }
 
-/** Why the prices are not those of the model. @param {Builder} builder */
+/** Why the prices shown are not those of the current model. @param {Builder} builder */
 const note = builder => {
   if (builder.hasFaults()) return 'As it was before the faults.'
   return builder.notShown && `The prices cannot be shown: ${builder.notShown}.`

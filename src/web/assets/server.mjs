@@ -1,8 +1,8 @@
-// Calls the server that this page is from. A key is kept in memory only.
+// Calls the server that this page is from. The API key is only kept in memory.
 
 import { parse } from './json.mjs'
 
-/** What the server answered when it did not do what was asked. */
+/** A request that has failed. `status` is the HTTP status; 0 if there was no answer. */
 export class Refusal extends Error {
   /**
    * @param {number} status
@@ -16,7 +16,7 @@ export class Refusal extends Error {
 
 export class Server {
   key = ''
-  /** What goes with every request. @type {Record<string, string>} */
+  /** Headers of every request. @type {Record<string, string>} */
   headers = {}
 
   /**
@@ -59,7 +59,7 @@ export class Server {
     return JSON.parse(await this.text(path, body))
   }
 
-  /** The model in Stripe, archived plans included. Its numbers keep their text. */
+  /** The model in Stripe, including archived plans. Its numbers keep their text. */
   async pull() {
     return parse(await this.text('/v1/pull?archived=true'))
   }

@@ -1,4 +1,4 @@
-// The panel that pushes the model to Stripe, and pulls what is there.
+// The panel that pushes the model to Stripe, and pulls the model from there.
 
 import { h, labelled, show } from './dom.mjs'
 
@@ -44,7 +44,7 @@ const failed = (builder, error, again) => {
     builder.server.key = key.value.trim()
     again()
   }
-  // Without a key, a 403 says that this page may not call. A 401 only says that there is no key.
+  // Without a key, a 401 only means that a key is needed. A 403 has another reason, such as the page's origin.
   return [
     (builder.server.key !== '' || error.status === 403) && h('p', { className: 'error', role: 'alert' }, error.message),
     h('form', { onsubmit: connect }, labelled('API key of this server', key, 'It is kept until this page is closed, and nowhere else.'), h('button', {}, 'Connect')),
@@ -97,7 +97,7 @@ const comparison = diff => {
 }
 
 /**
- * How the model gets into the account: by a button, if the key allows that.
+ * How to push the model: with a button if the key may push to a test account, else with a command.
  *
  * @param {Builder} builder
  * @param {any} diff
@@ -134,7 +134,7 @@ const pushButton = (builder, diff, log, again) => {
 }
 
 /**
- * In place of the button, for a key that does not allow to push.
+ * Replaces the button for a key that may not push.
  *
  * @param {Builder} builder
  * @param {any} diff
@@ -163,7 +163,7 @@ const pull = async (builder, log) => {
 }
 
 /**
- * In a live account the model is pushed by the command line, by somebody who means it.
+ * Pushing to a live account takes a command, so that nobody does it by accident.
  *
  * @param {Builder} builder
  * @param {any} diff

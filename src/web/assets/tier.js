@@ -1,5 +1,5 @@
-// What a page of an app loads from its tier server: the element <tier-pricing>, and Tier.paymentForm. It depends on nothing, and
-// loads nothing from other hosts, but for Stripe.js when there is a form for cards.
+// The script for pages of an app: the element <tier-pricing>, and Tier.paymentForm. It has no dependencies, and loads
+// nothing from other hosts except Stripe.js, when a page shows a form for cards.
 (() => {
   'use strict'
 
@@ -66,7 +66,7 @@
       if (this.isConnected) this.connectedCallback()
     }
 
-    /** What the table shows, as GET /v1/pricing answers. Once it is set, the server is not asked. */
+    /** The contents of the table, in the form of GET /v1/pricing. Once they are set, the server is not called. */
     get data() {
       return this.#table
     }
@@ -137,10 +137,10 @@
 
   if (!customElements.get('tier-pricing')) customElements.define('tier-pricing', TierPricing)
 
-  /** Stripe asks that its script is loaded from here, and not copied. */
+  /** Stripe requires that its script is loaded from here, not copied. */
   const STRIPE_JS = 'https://js.stripe.com/v3/'
 
-  /** What Stripe adds to the URL that it returns to. */
+  /** The query parameters that Stripe adds to the URL that it returns to. */
   const ADDED_BY_STRIPE = ['setup_intent', 'setup_intent_client_secret', 'redirect_status']
 
   /** @type {any} */
@@ -167,7 +167,7 @@
     return page.Stripe
   }
 
-  /** The form may stand below the script that names it. */
+  /** Waits until the page is parsed, since the form may come after the script that names it. */
   const parsed = () => document.readyState === 'loading'
     ? new Promise(resolve => document.addEventListener('DOMContentLoaded', resolve, { once: true }))
     : undefined
@@ -179,21 +179,21 @@
     return found
   }
 
-  /** This page, without what an earlier attempt has left in its query. */
+  /** The URL of this page, without the query parameters that an earlier attempt has added. */
   const returnUrl = () => {
     const url = new URL(location.href)
     for (const name of ADDED_BY_STRIPE) url.searchParams.delete(name)
     return url.href
   }
 
-  /** What ends the former set-up of a form. @type {WeakMap<HTMLElement, AbortController>} */
+  /** Ends the previous setup of a form. @type {WeakMap<HTMLElement, AbortController>} */
   const forms = new WeakMap()
 
   /**
-   * Asks for a card in a form of the page. When it is submitted, the browser goes to Stripe, and comes back to this page with
-   * `setup_intent` in the query. Rejects if Stripe.js cannot be loaded, or an element is missing.
-   * @param {any} options as POST /v1/setup answers, or POST /api/v1/stripe/options
-   * @param {{ form: string, payment: string, error: string }} selectors the form, and in it where the card goes and errors go
+   * Asks for a card in a form of the page. When it is submitted, the browser goes to Stripe, and comes back to this
+   * page with `setup_intent` in the query. Rejects if Stripe.js cannot be loaded, or an element is missing.
+   * @param {any} options the answer of POST /v1/setup, or of POST /api/v1/stripe/options
+   * @param {{ form: string, payment: string, error: string }} selectors the form, and the elements in it for the card and for errors
    */
   const paymentForm = async (options, selectors) => {
     const [Stripe] = await Promise.all([stripeJs(options.stripeJS ?? options.stripe_js ?? STRIPE_JS), parsed()])

@@ -1,11 +1,11 @@
-// The tiers of a feature: a table whose rows can be added, removed and moved, by keys and by the pointer.
+// The tiers of a feature: a table whose rows can be added, removed and moved, with the keyboard and the mouse.
 
 import { h } from './dom.mjs'
 import { countInput, moneyInput } from './fields.mjs'
 import { Num } from './json.mjs'
 import { get, set } from './model.mjs'
 
-/** How much further a tier reaches than the one before, if nobody has said so. */
+/** The size of a tier that gets its upper bound because another tier is added after it. */
 const STEP = 1000n
 
 /**
@@ -36,7 +36,7 @@ export const tierTable = (subject, tiers, currency) => {
 }
 
 /**
- * The same with another tier at the end. The one before it gets a bound.
+ * Adds a tier at the end. The one before it gets an upper bound.
  *
  * @param {Array<any>} tiers
  */
@@ -50,7 +50,7 @@ export const withAnother = tiers => {
 }
 
 /**
- * The same, where a tier has the place of another.
+ * Moves a tier from one position to another.
  *
  * @template T
  * @param {Array<T>} tiers

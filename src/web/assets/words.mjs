@@ -1,4 +1,4 @@
-// The words of pricing.json, and what people call them. The first is the default.
+// The words of pricing.json, and their labels. The first is the default.
 
 /** @type {Array<[string, string]>} */
 export const INTERVALS = [
