@@ -1,7 +1,7 @@
 //! Periodic tasks of a server, each with a name.
 //!
-//! A failed task is tried again at its next time. All tasks end with the server: a running one is dropped, so a task
-//! must tolerate interruption at any point. Background work that requests start is in
+//! A failed task runs again at its next time. All tasks end with the server: a running one is dropped, so a task must
+//! tolerate interruption at any point. Background work that requests start is in
 //! [`domain`](crate::domain::Background).
 
 use std::error::Error;
@@ -14,8 +14,8 @@ use crate::metrics::Metrics;
 use clock::Clock;
 use telemetry::error_chain;
 
-/// The longest wait before a task's first run, so that a server that is restarted often runs its tasks too.
-const FIRST: Duration = Duration::from_secs(10 * 60);
+/// The longest wait before a task's first run. It is short enough that a server that is restarted often runs its tasks.
+const MAX_FIRST_WAIT: Duration = Duration::from_secs(10 * 60);
 
 /// The tasks of a server. They end when this is dropped.
 pub struct Tasks {
@@ -34,8 +34,9 @@ impl Tasks {
         }
     }
 
-    /// Runs `task` repeatedly with a pause of `every` between runs; zero: never. The first run waits for a random part
-    /// of `every`, at most ten minutes, so that servers that start together do not all call Stripe at the same moment.
+    /// Runs `task` repeatedly with a pause of `every` between runs, or never if that is zero. The first run waits for
+    /// a random part of `every`, at most ten minutes, so that servers that start together do not all call Stripe at
+    /// the same moment.
     pub fn repeat<F, E>(
         &mut self,
         name: &'static str,
@@ -50,11 +51,11 @@ impl Tasks {
         }
         let (clock, metrics) = (self.clock.clone(), Arc::clone(&self.metrics));
         self.running.spawn(async move {
-            tokio::time::sleep(every.min(FIRST).mul_f64(random_fraction())).await;
+            tokio::time::sleep(every.min(MAX_FIRST_WAIT).mul_f64(random_fraction())).await;
             loop {
                 let outcome = match task().await {
                     Ok(()) => {
-                        metrics.succeeded(name, clock.unix());
+                        metrics.task_succeeded(name, clock.unix());
                         "ok"
                     }
                     Err(error) => {
@@ -122,7 +123,7 @@ mod tests {
         assert_eq!(
             runs(6 * HOUR, 1).await,
             1,
-            "it comes to it within ten minutes"
+            "the first run is within ten minutes"
         );
         assert_eq!(runs(Duration::ZERO, 100).await, 0);
     }

@@ -31,14 +31,14 @@
 //! | `net` | addresses, names of this machine, and TLS settings |
 //!
 //! A noun has the same file name in `api::v1`, in `domain` and in `tests/it`. In `cli`, commands about one noun share
-//! its file, and others have their own. The last five parts depend on none of the others, and all may use them.
+//! its file, and others have their own. The last five parts depend on no other part, and every part may use them.
 //! `tests/it/architecture.rs` checks which part may name which.
 //!
-//! [`stripe_sandbox`], [`clock`] and [`telemetry`] are crates of their own: a simulated Stripe, which shares no code with
-//! `domain`, `billing` and `stripe`, the time, and the log with its traces.
+//! [`stripe_sandbox`], [`clock`] and [`telemetry`] are crates of their own: a simulated Stripe, which shares no code
+//! with `domain`, `billing` and `stripe`, the time, and the log with its traces.
 //!
 //! Three seams, none of them a trait: Stripe is a base URL, the time is a [`clock::Clock`], and the
-//! account is a value ([`domain::Domain`]) of which one process may hold many.
+//! account is a value ([`domain::Domain`]). One process may hold many of them.
 
 pub mod admission;
 pub mod api;

@@ -62,7 +62,7 @@ pub struct CacheLookup {
     pub outcome: &'static str,
 }
 
-/// A background task that has ended.
+/// A run of a background task.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Task {
     /// The task, such as `settle`.
@@ -71,21 +71,21 @@ pub struct Task {
     pub outcome: &'static str,
 }
 
-/// A periodic task.
+/// A periodic task, as a label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Repeated {
+pub struct PeriodicTask {
     /// Its name.
     pub task: &'static str,
 }
 
 /// An account, as a label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Account {
-    /// `own`, or with many accounts the first sixteen hexadecimal digits of the key's digest.
+pub struct AccountLabel {
+    /// `own` in a server with one account, else the first sixteen hexadecimal digits of the key's digest.
     pub account: String,
 }
 
-/// A kind of metric that needs no arguments.
+/// A metric that can be made without arguments.
 trait Fresh {
     fn fresh() -> Self;
 }
@@ -145,7 +145,7 @@ macro_rules! metrics {
                     registry.register($name, help, $field.clone());
                 )+
                 let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-                registry.register("build", "What runs", build);
+                registry.register("build", "The running version", build);
                 Self { registry, $($field,)+ }
             }
         }
@@ -159,17 +159,17 @@ metrics! {
     request_durations: Durations<Endpoint> = "http_request_duration_seconds",
     /// Requests in flight.
     in_flight: Gauge = "http_requests_in_flight",
-    /// Requests in flight that wait for another one to finish, and have no place meanwhile.
+    /// Requests in flight that wait for another request to finish, and hold no slot meanwhile.
     waiting: Gauge = "http_requests_waiting",
     /// Writes that ended after their caller had left, by endpoint, status and error code.
     left_writes: Family<HttpRequest, Counter> = "http_writes_left",
-    /// Handlers that panicked; each was a 500 for its request alone.
+    /// Handlers that panicked. Each failed only its own request, with a 500.
     panics: Counter = "panics",
-    /// Connections open.
+    /// Open connections.
     connections: Gauge = "connections",
-    /// Calls made to Stripe, tries counted one by one, by endpoint and outcome.
+    /// Calls to Stripe, every attempt counted, by endpoint and outcome.
     stripe_calls: Family<StripeCall, Counter> = "stripe_calls",
-    /// Seconds a call to Stripe took, by endpoint.
+    /// Seconds that a call to Stripe took, by endpoint.
     stripe_durations: Durations<Endpoint> = "stripe_call_duration_seconds",
     /// Calls to Stripe that were tried again, by endpoint.
     stripe_retries: Family<Endpoint, Counter> = "stripe_retries",
@@ -177,29 +177,30 @@ metrics! {
     stripe_waits: Histogram = "stripe_rate_limit_wait_seconds",
     /// Calls that were not made, because they would have waited too long for their turn.
     stripe_refusals: Counter = "stripe_rate_limit_refusals",
-    /// Tasks that ran without anybody waiting for them, by task and outcome.
+    /// Background tasks that ended, by task and outcome.
     background: Family<Task, Counter> = "background_tasks",
-    /// When a repeated task last succeeded, in Unix seconds.
-    last_success: Family<Repeated, Gauge> = "background_last_success_timestamp_seconds",
+    /// When a periodic task last succeeded, in Unix seconds.
+    last_success: Family<PeriodicTask, Gauge> = "background_last_success_timestamp_seconds",
     /// Subscriptions and schedules ended because another subscription of the same org took their place.
     superseded: Counter = "superseded",
     /// Events that Stripe has delivered.
     stripe_events: Counter = "stripe_events",
-    /// Orgs of which something else was remembered than a sweep found in Stripe.
+    /// Orgs whose state in memory differed from what a sweep found in Stripe.
     drifted: Counter = "drifted",
-    /// Answers from memory that were older than they should be, because Stripe could not be asked.
+    /// Answers from memory that were older than they should be, because Stripe or the ledger's database was
+    /// unavailable.
     stale_answers: Counter = "stale_answers",
-    /// Totals of the ledger that Stripe has yet to be told.
+    /// Totals of the ledger that are not yet delivered to Stripe.
     ledger_undelivered: Gauge = "ledger_undelivered",
-    /// Seconds that the oldest of them has waited.
+    /// Seconds that the oldest undelivered total has waited.
     ledger_lag: Gauge = "ledger_lag_seconds",
-    /// Totals of the ledger that Stripe has refused, and that wait for a person.
+    /// Parked totals of the ledger: Stripe refused them, and somebody must retry them or write them off.
     ledger_parked: Gauge = "ledger_parked",
-    /// Periods of which Stripe has billed another figure than the ledger has.
+    /// Periods for which Stripe has billed a quantity that differs from the ledger's.
     ledger_differences: Counter = "ledger_differences",
-    /// Meter events that Stripe has accepted and dropped later, as far as it has reported them.
+    /// Meter events that Stripe accepted and later dropped, as far as it has reported them.
     meter_errors: Counter = "meter_errors",
-    /// Looks into caches, by cache and outcome.
+    /// Cache lookups, by cache and outcome.
     cache_lookups: Family<CacheLookup, Counter> = "cache_lookups",
 }
 
@@ -217,13 +218,15 @@ impl Metrics {
         self.background.get_or_create(&Task { task, outcome }).inc();
     }
 
-    /// Notes that a periodic `task` succeeded at `now`, in Unix seconds.
-    pub fn succeeded(&self, task: &'static str, now: i64) {
-        self.last_success.get_or_create(&Repeated { task }).set(now);
+    /// Records that a periodic `task` succeeded at `now`, in Unix seconds.
+    pub fn task_succeeded(&self, task: &'static str, now: i64) {
+        self.last_success
+            .get_or_create(&PeriodicTask { task })
+            .set(now);
     }
 
-    /// Notes a call to Stripe's `endpoint`.
-    pub fn called(&self, endpoint: &'static str, outcome: &'static str, took: Duration) {
+    /// Counts a call to Stripe's `endpoint`, and how long it `took`.
+    pub fn stripe_called(&self, endpoint: &'static str, outcome: &'static str, took: Duration) {
         let call = StripeCall { endpoint, outcome };
         self.stripe_calls.get_or_create(&call).inc();
         self.stripe_durations
@@ -242,14 +245,14 @@ impl Metrics {
         headroom: impl IntoIterator<Item = (String, f64)>,
     ) -> Result<String, fmt::Error> {
         let mut now = Registry::with_prefix("tier");
-        let free = Family::<Account, Gauge<f64, std::sync::atomic::AtomicU64>>::default();
+        let free = Family::<AccountLabel, Gauge<f64, std::sync::atomic::AtomicU64>>::default();
         now.register(
             "stripe_rate_headroom_ratio",
             "Free share of the account's rate towards Stripe, 0 to 1",
             free.clone(),
         );
         for (account, share) in headroom {
-            free.get_or_create(&Account { account }).set(share);
+            free.get_or_create(&AccountLabel { account }).set(share);
         }
         now.register(
             "log_lines_dropped",
@@ -289,7 +292,7 @@ mod tests {
             code: "",
         };
         metrics.requests.get_or_create(&request).inc();
-        metrics.called("/v1/prices", "ok", Duration::from_millis(3));
+        metrics.stripe_called("/v1/prices", "ok", Duration::from_millis(3));
         let text = |format| metrics.encode(format, [("00ff".to_owned(), 0.5)]).unwrap();
         let classic = text(Format::Classic);
         assert!(!classic.contains("# EOF") && !classic.contains("# UNIT"));
@@ -319,7 +322,7 @@ mod tests {
     fn every_sample_of_the_classic_format_follows_its_description() {
         let metrics = Metrics::default();
         metrics.looked("orgs", true);
-        metrics.called("/v1/prices", "ok", Duration::from_millis(3));
+        metrics.stripe_called("/v1/prices", "ok", Duration::from_millis(3));
         let text = metrics.encode(Format::Classic, []).unwrap();
         let (mut helped, mut kind) = (String::new(), (String::new(), String::new()));
         for line in text.lines() {

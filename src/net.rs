@@ -4,14 +4,14 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The peer of a connection. It is an extension of each request.
+/// The peer of a connection. Each request carries it as an extension.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer {
     /// Its address.
     pub(crate) address: IpAddr,
 }
 
-/// The trusted proxies. A request from one of them counts as from the address in its `X-Forwarded-For`.
+/// The trusted proxies. A request from one of them counts for the address in its `X-Forwarded-For`.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies(pub Arc<[Network]>);
 
@@ -56,14 +56,14 @@ impl Network {
 }
 
 impl Proxies {
-    /// Whether an address belongs to one of them.
+    /// Whether an address belongs to a trusted proxy.
     pub fn contain(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }
 }
 
-/// The address under which limits count `address`. An IPv6 subscriber can use all addresses of a /64 network, so they
-/// count as one.
+/// The address that limits count `address` as. An IPv6 subscriber can use all addresses of a /64 network, so they count
+/// as one.
 pub(crate) fn bounded_address(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -89,7 +89,7 @@ pub(crate) fn client_tls() -> rustls::ClientConfig {
     })
 }
 
-/// The same, with other root certificates.
+/// Like [`client_tls`], with other root certificates.
 pub(crate) fn client_tls_with(roots: rustls::RootCertStore) -> rustls::ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)

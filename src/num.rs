@@ -1,6 +1,7 @@
-//! Reads decimals from JSON exactly, without floats, and writes them as existing clients expect.
+//! Reads decimals from JSON exactly, without floats, and writes them in two formats.
 //!
-//! Existing clients compare answers with what Go's `encoding/json` prints. Stripe accepts plain decimals only.
+//! Existing clients expect numbers as Go's `encoding/json` prints them ([`go`]). Stripe accepts plain decimals only
+//! ([`plain`]).
 
 use std::fmt::Write as _;
 
@@ -19,7 +20,7 @@ pub fn hex(bytes: &[u8]) -> String {
 /// The largest number of significant digits of a decimal.
 const MAX_DIGITS: usize = 28;
 
-/// A number that a [`Decimal`] cannot hold exactly.
+/// Why a text is not a number that a [`Decimal`] can hold exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NumberError {
     /// The text is not a JSON number.
@@ -33,7 +34,7 @@ pub enum NumberError {
     TooPrecise,
 }
 
-/// Parses a JSON number exactly, also with an exponent. Trailing zeros are dropped (`1.50` is `1.5`).
+/// Parses a JSON number exactly. It may have an exponent. Trailing zeros are dropped (`1.50` is `1.5`).
 pub fn parse(text: &str) -> Result<Decimal, NumberError> {
     let (negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),

@@ -1,4 +1,4 @@
-//! The text formats of metrics, and their choice by `Accept`.
+//! The text formats of metrics. A request's `Accept` header chooses between them.
 
 use std::fmt::Write as _;
 
@@ -49,7 +49,7 @@ pub(super) fn classic(open_metrics: &str) -> String {
     let kinds = kinds(open_metrics);
     for line in open_metrics.lines() {
         let mut words = line.splitn(4, ' ');
-        let (Some("#"), Some(what)) = (words.next(), words.next()) else {
+        let (Some("#"), Some(keyword)) = (words.next(), words.next()) else {
             line_of(&mut text, line);
             continue;
         };
@@ -61,7 +61,7 @@ pub(super) fn classic(open_metrics: &str) -> String {
             Some(kind) => ("", kind),
             None => ("", "untyped"),
         };
-        match what {
+        match keyword {
             "HELP" => line_of(
                 &mut text,
                 &format!("# HELP {name}{suffix} {}", rest.unwrap_or_default()),
@@ -114,7 +114,7 @@ impl<'a> Range<'a> {
         }
     }
 
-    /// Whether it includes a media type, with one of these versions or without a version.
+    /// Whether the range is for a media type, with one of these versions or without a version.
     fn is(&self, media_type: &str, versions: &[&str]) -> bool {
         let is_known = |version| versions.contains(&version);
         self.media_type.eq_ignore_ascii_case(media_type) && self.version.is_none_or(is_known)

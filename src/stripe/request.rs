@@ -293,7 +293,7 @@ impl Request {
         let answer = self.exchange_bytes().instrument(span).await;
         let outcome = answer.as_ref().err().map_or("ok", Error::outcome);
         let metrics = self.client.metrics();
-        metrics.called(self.endpoint, outcome, started.elapsed());
+        metrics.stripe_called(self.endpoint, outcome, started.elapsed());
         self.client.note_key(&answer);
         answer
     }
