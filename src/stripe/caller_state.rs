@@ -1,4 +1,5 @@
-//! The state of a request's caller: whether it still waits for the answer, and whether anything was written for it.
+//! The state of a request's caller: whether the caller still waits for the answer, and whether anything was written for
+//! the request. A request without a write ends when its caller leaves; one that has written is completed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -12,14 +13,14 @@ const HAS_WRITTEN: u8 = 1;
 /// The caller left before anything was written, and nothing will be.
 const LEFT: u8 = 2;
 
-/// The caller of a request. Clones share its state. By default a caller never leaves: nothing depends on when the
-/// caller of a read leaves.
+/// The state of a request's caller. Clones share it. The default is a caller who never leaves, which is enough for a
+/// read: nothing depends on when its caller leaves.
 #[derive(Clone, Debug, Default)]
 pub struct CallerState(Option<Arc<Caller>>);
 
 #[derive(Debug, Default)]
 struct Caller {
-    at: AtomicU8,
+    state: AtomicU8,
     effects: AtomicBool,
     left: CancellationToken,
 }
@@ -30,7 +31,7 @@ impl CallerState {
         Self(Some(Arc::default()))
     }
 
-    /// Notes that the caller has left. Returns whether nothing was written for it; then nothing will be.
+    /// Records that the caller has left. Returns whether nothing was written for the request; if so, nothing will be.
     pub fn leave(&self) -> bool {
         let before = self.change(LEFT);
         if let Some(caller) = &self.0 {
@@ -53,7 +54,7 @@ impl CallerState {
         }
     }
 
-    /// Whether a write may be sent now.
+    /// Whether a write may be sent now. If so, the request is completed even if the caller leaves.
     pub(super) fn may_write(&self) -> bool {
         self.change(HAS_WRITTEN) != LEFT
     }
@@ -64,13 +65,14 @@ impl CallerState {
         caller.is_some_and(|caller| caller.effects.load(Ordering::Relaxed))
     }
 
-    /// Whether it is known that no write has had an effect.
+    /// Whether it is known that no write has had an effect. False for a caller who never leaves, whose writes are not
+    /// recorded.
     pub fn is_without_effects(&self) -> bool {
         let caller = self.0.as_ref();
         caller.is_some_and(|caller| !caller.effects.load(Ordering::Relaxed))
     }
 
-    /// Notes that a write has had an effect, or may have had one.
+    /// Records that a write has had an effect, or may have had one.
     pub(super) fn note_effect(&self) {
         if let Some(caller) = &self.0 {
             caller.effects.store(true, Ordering::Relaxed);
@@ -81,8 +83,8 @@ impl CallerState {
     fn change(&self, state: u8) -> u8 {
         let Some(caller) = &self.0 else { return WAITS };
         let order = Ordering::Relaxed;
-        let changed = caller.at.compare_exchange(WAITS, state, order, order);
-        changed.unwrap_or_else(|other| other)
+        let changed = caller.state.compare_exchange(WAITS, state, order, order);
+        changed.unwrap_or_else(|current| current)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The shared context of one request's calls: its urgency, and the calls that were made.
+//! The context that all calls of one request share: its urgency, and the calls that were made.
 //!
 //! Work that several requests wait for has a context of its own. It is as urgent as the most urgent of them, and each
 //! of its calls is recorded for all of them.
@@ -68,7 +68,7 @@ impl Context {
         }
     }
 
-    /// Notes that a call was let through, also for all requests that wait for this work.
+    /// Records that a call was let through, also for all requests that wait for this work.
     pub(super) fn begin(&self) {
         self.ticket.begin();
         for waiting in self.waiting() {
@@ -106,27 +106,30 @@ impl Context {
             self.begin();
         }
         Waiting {
-            who: self.clone(),
+            waiter: self.clone(),
             work: work.clone(),
         }
     }
 }
 
-/// A request that waits for work until this is dropped.
+/// A request waits for work until this is dropped.
 pub(super) struct Waiting {
-    who: Arc<Context>,
+    waiter: Arc<Context>,
     work: Arc<Context>,
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
         let mut waiting = locked(&self.work.waiting);
-        if let Some(at) = waiting.iter().position(|who| Arc::ptr_eq(who, &self.who)) {
+        if let Some(at) = waiting
+            .iter()
+            .position(|waiter| Arc::ptr_eq(waiter, &self.waiter))
+        {
             waiting.swap_remove(at);
         }
         drop(waiting);
         let work = Arc::downgrade(&self.work);
-        let mut awaited = locked(&self.who.awaited);
+        let mut awaited = locked(&self.waiter.awaited);
         if let Some(at) = awaited.iter().position(|awaited| awaited.ptr_eq(&work)) {
             awaited.swap_remove(at);
         }

@@ -37,7 +37,7 @@ pub enum Error {
     },
 }
 
-/// An error object of Stripe's, with the headers that retries need. It displays without what a log must not contain.
+/// An error object of Stripe's, with the headers that retries need. Its `Display` text is safe to log.
 #[derive(Clone, Debug, Default, Deserialize, thiserror::Error)]
 #[error("Stripe: {} ({status}{})", mask_secrets(message), .code.as_deref().map(|c| format!(" {c}")).unwrap_or_default())]
 pub struct ApiError {
@@ -225,7 +225,7 @@ impl Error {
         self.api_is(|e| e.is("resource_missing") && e.message.starts_with("No such subscription"))
     }
 
-    /// The item to record usage on was removed by a change of plan, or with its subscription.
+    /// The item to record usage on was removed by a plan change, or with its subscription.
     pub fn is_item_gone(&self) -> bool {
         self.api_is(|e| {
             let ended = e.message.contains("subscription has been canceled");

@@ -27,8 +27,8 @@ impl<K, V> Default for Flights<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
-    /// Runs `work`, or waits for work with the same `key` that is in flight. The work calls Stripe with the client that
-    /// it is given, at the urgency of the most urgent request that waits.
+    /// Runs `work`, or waits for work with the same `key` that is in flight. The work calls Stripe with its argument, a
+    /// client whose calls are as urgent as the most urgent request that waits.
     pub async fn share<F>(&self, key: K, client: &Client, work: impl FnOnce(Client) -> F) -> V
     where
         F: Future<Output = V> + Send + 'static,
@@ -66,8 +66,8 @@ impl<K, V> Flights<K, V> {
     }
 }
 
-/// A request that waits for work. The first to leave removes the work from the map, since it has its answer or gave up.
-/// The others still drive it, but no new request joins.
+/// A request that waits for work. The first request to leave, because it has its answer or gave up, removes the work
+/// from the map. The others still drive the work, but no new request joins.
 struct Entry<'a, K: Eq + Hash, V: Clone> {
     flights: &'a Flights<K, V>,
     key: &'a K,

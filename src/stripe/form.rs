@@ -58,10 +58,10 @@ impl Form {
             .map(|(key, value)| (key.as_ref(), value.as_str()))
     }
 
-    /// The parameters for a log. Ids, numbers and Tier's own metadata are shown; texts of a person or an app are
+    /// The parameters for a log. Ids, numbers and Tier's own metadata are shown; texts of users and apps are
     /// masked.
     pub(super) fn masked(&self) -> String {
-        let shown = |key: &str| {
+        let is_shown = |key: &str| {
             let personal = [
                 "email",
                 "name",
@@ -77,7 +77,7 @@ impl Form {
         };
         let mut out = String::new();
         for (key, value) in self.iter() {
-            let value = if shown(key) { value } else { "***" };
+            let value = if is_shown(key) { value } else { "***" };
             out.push_str(if out.is_empty() { "" } else { "&" });
             out.push_str(key);
             out.push('=');

@@ -1,7 +1,7 @@
 //! The rate limiter for calls to Stripe: how many calls an account makes per second, and in which order.
 //!
 //! Stripe refuses calls beyond a rate, in total and by endpoint. A refusal costs a round trip and may hit any request,
-//! so calls are limited here: no second has more calls than allowed, requests that a person waits for go first, and a
+//! so calls are limited here: no second has more calls than allowed, requests that a user waits for go first, and a
 //! request that would wait too long is refused at once. `governor` was considered: it supports neither lanes nor
 //! adaptive rates.
 //!
@@ -27,7 +27,7 @@ use window::Window;
 /// The priority of calls that wait. The most urgent lane is the smallest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
-    /// A person waits: checkout, subscribe.
+    /// A user waits: checkout, subscribe.
     Interactive,
     /// An app waits: limits, reports, look-ups.
     #[default]
@@ -47,17 +47,17 @@ impl Lane {
     }
 }
 
-/// How long a request that has begun waits for a further call. Giving up would waste its first call.
+/// How long a request waits for a further call once its first one was made. Giving up would waste the first call.
 const MAX_WAIT_ONCE_BEGUN: Duration = Duration::from_secs(30);
 
-/// How long a check waits if only bulk calls are ahead of it: until they have left the window.
+/// How long a check waits if bulk calls hold the rate that it needs: until they have left the window.
 const MAX_WAIT_BEHIND_BULK: Duration = Duration::from_millis(1100);
 
-/// One in this many calls of the rate is reserved for other lanes than bulk.
+/// One call in this many of the rate is reserved for other lanes than bulk.
 const RESERVED_FROM_BULK: u32 = 5;
 
-/// The maximum number of calls ahead of a new one; with more, it is refused at once. Calls that it overtakes do not
-/// count, so a queue of checks, or of bulk, blocks no checkout.
+/// The maximum number of calls ahead of a new one. With more, the new call is refused at once. Calls that it overtakes
+/// do not count, so a queue of checks or of bulk calls blocks no checkout.
 const MAX_QUEUE: usize = 1000;
 
 /// The rate limiter of one account.
@@ -71,6 +71,7 @@ pub(super) struct Budget {
 struct State {
     /// The share of the allowed rate that Stripe tolerates at the moment, above 0, at most 1.
     share: f64,
+    /// When the share was last reduced.
     cut_at: Option<Instant>,
     total: Window,
     bulk: Window,
@@ -83,7 +84,7 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Interactive,
-    /// An app's request whose first call was made, and would otherwise be wasted.
+    /// An app's request whose first call was made, and would be wasted if the request were refused.
     Begun,
     Check,
     Bulk,
@@ -93,9 +94,10 @@ enum Rank {
 #[derive(Debug)]
 pub(super) struct Permit<'a>(&'a Budget);
 
-/// There are too many calls: how long until one more may be let through.
+/// There are too many calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refused {
+    /// How long it takes until one more call may be let through.
     pub(super) retry_after: Duration,
 }
 
@@ -135,10 +137,10 @@ impl Budget {
                     return Ok(queued.into_permit());
                 }
                 if now >= queued.deadline {
-                    let opens = state.opens(&self.rates, endpoint, queued.waiter.rank(), now);
+                    let opens = state.opens_at(&self.rates, endpoint, queued.waiter.rank(), now);
                     return Err(state.refusal(&self.rates, opens, now));
                 }
-                queued.deadline.min(state.queues.wakes(&queued.waiter))
+                queued.deadline.min(state.queues.wake_time(&queued.waiter))
             };
             tokio::select! {
                 () = queued.waiter.woken() => {}
@@ -155,10 +157,10 @@ impl Budget {
         let rank = ticket.rank();
         let deadline = now + state.max_wait(rank, now);
         state.hand_out(&self.rates, now);
-        let opens = state.opens(&self.rates, endpoint, rank, now);
+        let opens = state.opens_at(&self.rates, endpoint, rank, now);
         let is_late = opens.is_some_and(|opens| opens > deadline);
         let must_wait = opens != Some(now);
-        if is_late || (must_wait && state.queues.up_to(rank) >= MAX_QUEUE) {
+        if is_late || (must_wait && state.queues.ahead_of(rank) >= MAX_QUEUE) {
             return Err(state.refusal(&self.rates, opens, now));
         }
         Ok(Queued {
@@ -179,7 +181,8 @@ impl Budget {
         }
     }
 
-    /// Stripe refused a call for its rate: cuts the share. Others share the account, or the rates are set too high.
+    /// Stripe refused a call for its rate: cuts the share. Other programs use the account too, or the rates are set too
+    /// high.
     pub(super) fn throttled(&self) {
         let mut state = self.state();
         // A burst of refusals is one event.
@@ -213,8 +216,10 @@ impl State {
         match rank {
             Rank::Interactive => Lane::Interactive.max_wait(),
             Rank::Begun => MAX_WAIT_ONCE_BEGUN,
-            // The bulk calls that leave the window make enough room for all that go first.
-            Rank::Check if self.bulk.count(now) > self.queues.up_to(rank) => MAX_WAIT_BEHIND_BULK,
+            // The bulk calls that leave the window make room for this call and all that are ahead of it.
+            Rank::Check if self.bulk.count(now) > self.queues.ahead_of(rank) => {
+                MAX_WAIT_BEHIND_BULK
+            }
             Rank::Check => Lane::Check.max_wait(),
             Rank::Bulk => Lane::Bulk.max_wait(),
         }
@@ -240,7 +245,7 @@ impl State {
                 if first.is_some_and(|first| first < head) {
                     continue;
                 }
-                match self.opens(rates, endpoint, rank, now) {
+                match self.opens_at(rates, endpoint, rank, now) {
                     Some(opens) if opens <= now => first = Some(head),
                     Some(opens) => next = Some(next.map_or(opens, |next| next.min(opens))),
                     None => {}
@@ -252,7 +257,7 @@ impl State {
             self.queues.let_through(rank, arrival, endpoint);
             self.count(rank, endpoint, now);
         };
-        self.queues.look_again(next, now);
+        self.queues.schedule_check(next, now);
     }
 
     fn count(&mut self, rank: Rank, endpoint: &'static str, now: Instant) {
@@ -265,25 +270,27 @@ impl State {
     }
 
     /// When a call may be made: now, at a later time, or (`None`) once another call has ended.
-    fn opens(
+    fn opens_at(
         &mut self,
         rates: &Rates,
         endpoint: &'static str,
         rank: Rank,
         now: Instant,
     ) -> Option<Instant> {
-        let kept = if rank == Rank::Bulk {
+        let reserved = if rank == Rank::Bulk {
             RESERVED_FROM_BULK
         } else {
             u32::MAX
         };
-        if self.in_flight >= rates.concurrent - rates.concurrent / kept as usize {
+        if self.in_flight >= rates.concurrent - rates.concurrent / reserved as usize {
             return None;
         }
-        let (total, own) = (self.allowed(rates.total), self.allowed(rates.of(endpoint)));
-        let total = self.total.opens((total - total / kept) as usize, now);
+        let (total, of_endpoint) = (self.allowed(rates.total), self.allowed(rates.of(endpoint)));
+        let total = self
+            .total
+            .opens_at((total - total / reserved) as usize, now);
         let endpoint = self.endpoints.entry(endpoint).or_default();
-        Some(total.max(endpoint.opens(own as usize, now)))
+        Some(total.max(endpoint.opens_at(of_endpoint as usize, now)))
     }
 
     /// Moves a queued call whose request has become more urgent.
@@ -329,7 +336,7 @@ impl Drop for Queued<'_> {
         let mut state = self.budget.state();
         state.queues.leave(&self.waiter);
         if self.waiter.is_through() {
-            // The caller is gone, so the call will not be made.
+            // The caller has left, so the call will not be made.
             state.in_flight -= 1;
         }
         state.hand_out(&self.budget.rates, Instant::now());

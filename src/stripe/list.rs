@@ -18,7 +18,7 @@ pub struct Page<T> {
     pub next_page: Option<String>,
 }
 
-/// An object whose id is the cursor of a list.
+/// An object with an id, which is the cursor of a list.
 pub trait Identified {
     /// Stripe's id.
     fn id(&self) -> &str;

@@ -1,4 +1,4 @@
-//! The Stripe client. It encodes, signs, times, retries and decodes all requests.
+//! The Stripe client. It encodes, authorizes, times, retries and decodes all calls.
 //!
 //! A Stripe server is a base URL: the real one, the sandbox, or a test's own router. The details of each call (path,
 //! parameters, the fields of the answer) belong to `billing`.
@@ -52,7 +52,8 @@ pub const DASHBOARD_URL: &str = "https://dashboard.stripe.com";
 pub struct Credentials {
     /// The secret or restricted API key.
     pub key: SecretString,
-    /// The connected account (`acct_…`) that calls act on, as `Stripe-Account`, or as `Stripe-Context` in version 2 of the API.
+    /// The connected account (`acct_…`) that calls act on, as `Stripe-Account`, or as `Stripe-Context` in version 2 of
+    /// the API.
     pub account: Option<String>,
     /// The prefix of idempotency keys, before a `#`.
     pub key_prefix: Option<String>,
@@ -79,15 +80,15 @@ impl Credentials {
 #[derive(Clone, Debug)]
 pub struct Client {
     transport: Transport,
-    account: Arc<Account>,
+    key_state: Arc<KeyState>,
     request: Arc<Context>,
-    /// Whether its reads may be answered by identical reads in flight.
+    /// Whether a read may share the answer of an identical read in flight.
     shares_reads: bool,
 }
 
 /// The state that all calls with one key share.
 #[derive(Debug)]
-struct Account {
+struct KeyState {
     credentials: Credentials,
     /// Whether Stripe accepted the key when it last answered.
     key_accepted: AtomicBool,
@@ -95,7 +96,7 @@ struct Account {
     key_refused: AtomicBool,
     /// The rate limiter to use until the key's account is known.
     own_budget: SharedBudget,
-    /// The rate limiter of all keys of the account, from then on.
+    /// The rate limiter of all keys of the account, once the account is known.
     shared_budget: OnceLock<SharedBudget>,
     reads: reads::Reads,
 }
@@ -103,7 +104,7 @@ struct Account {
 /// A rate limiter, if there is a limit.
 type SharedBudget = Option<Arc<limit::Budget>>;
 
-/// The state that the calls with all keys of one account share.
+/// The state that calls with any key of one account share.
 #[derive(Debug, Default)]
 pub struct AccountCalls {
     /// The number of ended writes.
@@ -119,7 +120,7 @@ impl Client {
             .rates(credentials.is_live())
             .map(limit::Budget::new);
         let own_budget = budget.map(Arc::new);
-        let account = Account {
+        let key_state = KeyState {
             credentials,
             key_accepted: AtomicBool::new(false),
             key_refused: AtomicBool::new(false),
@@ -129,7 +130,7 @@ impl Client {
         };
         Self {
             transport,
-            account: Arc::new(account),
+            key_state: Arc::new(key_state),
             request: Arc::default(),
             shares_reads: true,
         }
@@ -149,13 +150,13 @@ impl Client {
     pub fn for_caller(&self, lane: Lane, caller: CallerState) -> Self {
         Self {
             transport: self.transport.clone(),
-            account: self.account.clone(),
+            key_state: self.key_state.clone(),
             request: Arc::new(Context::of_caller(lane, caller)),
             shares_reads: self.shares_reads,
         }
     }
 
-    /// The same request's client, whose reads do not share a read that began earlier.
+    /// A client for the same request whose reads do not share a read that began earlier.
     #[must_use]
     pub fn unshared(&self) -> Self {
         Self {
@@ -193,6 +194,7 @@ impl Client {
         self.request.calls()
     }
 
+    /// Records from an answer whether Stripe accepts the key.
     fn note_key<T>(&self, answer: &Result<T, Error>) {
         let accepted = match answer.as_ref().map_err(Error::api) {
             Ok(_) => true,
@@ -202,34 +204,39 @@ impl Client {
             Err(Some(refusal)) if (400..429).contains(&refusal.status) => true,
             Err(_) => return,
         };
-        self.account.key_accepted.store(accepted, Ordering::Relaxed);
-        self.account.key_refused.store(!accepted, Ordering::Relaxed);
+        self.key_state
+            .key_accepted
+            .store(accepted, Ordering::Relaxed);
+        self.key_state
+            .key_refused
+            .store(!accepted, Ordering::Relaxed);
     }
 
     /// Whether Stripe accepted the key in its last answer.
     pub fn is_key_accepted(&self) -> bool {
-        self.account.key_accepted.load(Ordering::Relaxed)
+        self.key_state.key_accepted.load(Ordering::Relaxed)
     }
 
-    /// Assigns the key to its account. From now on all keys of the account share one rate limiter, since Stripe counts
-    /// their calls together. A read that began before a write with any of them ended is not shared with a later one.
+    /// Assigns the key to its account. From then on all keys of the account share one rate limiter, since Stripe
+    /// counts their calls together, and a read that began before a write with any of them ended is not shared with a
+    /// later read.
     pub fn belongs_to(&self, account: &AccountCalls) {
-        self.account.reads.share_writes(account.writes.clone());
-        let own = || self.account.own_budget.clone();
+        self.key_state.reads.share_writes(account.writes.clone());
+        let own = || self.key_state.own_budget.clone();
         let budget = account.budget.get_or_init(own).clone();
-        // A key belongs to one account for ever, so the first assignment stays.
-        let _ = self.account.shared_budget.set(budget);
+        // A key never changes its account, so the first assignment stays.
+        let _ = self.key_state.shared_budget.set(budget);
     }
 
     fn budget(&self) -> Option<&limit::Budget> {
-        let of_account = self.account.shared_budget.get();
-        let budget = of_account.unwrap_or(&self.account.own_budget);
+        let of_account = self.key_state.shared_budget.get();
+        let budget = of_account.unwrap_or(&self.key_state.own_budget);
         budget.as_deref()
     }
 
     /// Whether Stripe refused the key when it last answered.
     pub fn is_key_refused(&self) -> bool {
-        self.account.key_refused.load(Ordering::Relaxed)
+        self.key_state.key_refused.load(Ordering::Relaxed)
     }
 
     /// The fraction of the account's rate that is free, between 0 and 1; `None` if there is no limit.
@@ -249,7 +256,7 @@ impl Client {
 
     /// The credentials of this client's calls.
     pub fn credentials(&self) -> &Credentials {
-        &self.account.credentials
+        &self.key_state.credentials
     }
 
     /// The wait before a call's first retry.
@@ -269,7 +276,7 @@ impl Client {
 
     /// The account in dashboard links, if it is known.
     pub fn dashboard_account(&self) -> Option<&str> {
-        let connected = self.account.credentials.account.as_deref();
+        let connected = self.key_state.credentials.account.as_deref();
         connected.or(self.transport.options.dashboard_account.as_deref())
     }
 
@@ -278,15 +285,15 @@ impl Client {
         Request::new(self.clone(), version, Method::GET, path.into())
     }
 
-    /// Begins a write. It carries an idempotency key of its own unless one is given, so that retries never repeat its
+    /// Begins a write. It carries a random idempotency key unless one is given, so that retries never repeat its
     /// effect.
     pub fn post(&self, version: ApiVersion, path: impl Into<Path>) -> Request {
         Request::new(self.clone(), version, Method::POST, path.into())
     }
 
-    /// Begins a read whose parameters are sent as a form, such as that of a preview.
+    /// Begins a read whose parameters are sent as a form, such as a preview.
     pub fn query(&self, version: ApiVersion, path: impl Into<Path>) -> Request {
-        self.post(version, path).reading()
+        self.post(version, path).into_read()
     }
 
     /// Begins a deletion, which is idempotent.

@@ -2,14 +2,15 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// All characters except those of Stripe's ids, so that an id from a client cannot reach another endpoint.
+/// All characters that Stripe's ids do not have. They are escaped, so that an id from a client cannot reach another
+/// endpoint.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
 
 /// A path of Stripe's API: an endpoint such as `/v1/customers`, or one such as `/v1/customers/*` with the id in place
 /// of the `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
-    /// The path without an id, so that there are few values and none identifies a customer.
+    /// The path with `*` for the id. As a label it has few values, and none identifies a customer.
     pub(super) endpoint: &'static str,
     pub(super) path: String,
 }

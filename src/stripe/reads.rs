@@ -1,5 +1,5 @@
-//! Identical reads in flight share one call. A read that began before a write ended is never shared with one that began
-//! after it, so a client that knows that a write is done sees its effect.
+//! Identical reads in flight share one call. A read that began before a write ended is never shared with one that
+//! begins after it, so a client that knows of the end of a write sees its effect.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -14,7 +14,7 @@ type Answer = Result<Arc<[u8]>, Error>;
 pub(super) struct Reads {
     /// The number of ended writes. Equal reads are shared if no write ended between them.
     writes: AtomicU64,
-    /// The number of ended writes with all keys of the account.
+    /// The number of ended writes with any key of the account.
     shared_writes: OnceLock<Arc<AtomicU64>>,
     in_flight: Flights<(u64, String), Answer>,
 }
@@ -40,7 +40,7 @@ impl Reads {
 
     /// Counts writes with the account's other keys too, from now on.
     pub(super) fn share_writes(&self, all: Arc<AtomicU64>) {
-        // A key belongs to one account for ever, so the first assignment stays.
+        // A key never changes its account, so the first assignment stays.
         let _ = self.shared_writes.set(all);
     }
 
@@ -50,7 +50,7 @@ impl Reads {
         self.writes.load(Ordering::Acquire) + shared
     }
 
-    /// Begins a write, which ends when the guard is dropped: successful, refused, or given up.
+    /// Begins a write. It ends when the guard is dropped, whether it succeeded, was refused, or was abandoned.
     pub(super) fn writing(&self) -> Writing<'_> {
         Writing(self)
     }
@@ -143,12 +143,12 @@ mod tests {
         };
         let transport = Transport::new(options).expect("a URL");
         let client = Client::new(transport, Credentials::new("sk_test_x"));
-        let before = client.account.reads.writes();
+        let before = client.key_state.reads.writes();
         let cut = client
             .post(ApiVersion("2022-11-15"), "/v1/x")
             .send::<serde_json::Value>()
             .await;
         assert!(matches!(cut, Err(Error::Timeout(_))), "{cut:?}");
-        assert_eq!(client.account.reads.writes(), before + 1);
+        assert_eq!(client.key_state.reads.writes(), before + 1);
     }
 }

@@ -1,4 +1,4 @@
-//! Decodes error answers, with the headers that retries need.
+//! The errors of calls that failed: in transport, or by an error answer of Stripe, with the headers that retries need.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use reqwest::header::HeaderMap;
 use super::error::{ApiError, Error};
 use super::transport::chain;
 
-pub(super) fn broken(error: reqwest::Error) -> Error {
+/// The error of an exchange that broke off.
+pub(super) fn transport_error(error: reqwest::Error) -> Error {
     if error.is_timeout() && !error.is_connect() {
         Error::Timeout("one try")
     } else {
@@ -20,6 +21,7 @@ struct Envelope {
     error: ApiError,
 }
 
+/// Decodes an error answer to `call`, its method and path.
 pub(super) fn refusal(call: String, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
     let message = || format!("HTTP {status} without an error object");
     let mut error = match serde_json::from_slice::<Envelope>(body) {
@@ -49,7 +51,7 @@ pub(super) fn refusal(call: String, status: u16, headers: &HeaderMap, body: &[u8
     Error::Api(Box::new(error))
 }
 
-/// Whether Stripe replayed the answer that it keeps under the call's idempotency key.
+/// Whether Stripe replayed its answer to an earlier call with the same idempotency key.
 pub(super) fn is_replayed(headers: &HeaderMap) -> bool {
     text(headers, "idempotent-replayed") == Some("true")
 }

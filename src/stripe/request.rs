@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
 use super::error::Error;
-use super::refusal::{broken, is_replayed, refusal, text};
+use super::refusal::{is_replayed, refusal, text, transport_error};
 use super::{Client, Form, Path, retry};
 use crate::metrics::Endpoint;
 use crate::num;
@@ -26,8 +26,8 @@ const STRIPE_ACCOUNT: HeaderName = HeaderName::from_static("stripe-account");
 const STRIPE_CONTEXT: HeaderName = HeaderName::from_static("stripe-context");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The maximum size of an answer in bytes. A page of a hundred large objects has about one megabyte. A false Stripe
-/// server must not be able to exhaust the memory.
+/// The maximum size of an answer in bytes. A page of a hundred large objects has about one megabyte. The limit keeps a
+/// server that only pretends to be Stripe from exhausting the memory.
 const MAX_ANSWER: usize = 32 << 20;
 
 /// A version of Stripe's API, which determines the parameters and the format of the answers.
@@ -62,7 +62,7 @@ pub struct Request {
     endpoint: &'static str,
     form: Form,
     idempotency_key: Option<String>,
-    /// Whether it changes nothing.
+    /// Whether the call changes nothing in Stripe.
     is_read: bool,
 }
 
@@ -81,8 +81,8 @@ impl Request {
         }
     }
 
-    /// The same call, which changes nothing although it is a POST.
-    pub(super) fn reading(self) -> Self {
+    /// Marks a POST as a read.
+    pub(super) fn into_read(self) -> Self {
         Self {
             is_read: true,
             ..self
@@ -143,7 +143,7 @@ impl Request {
         self.form.encode()
     }
 
-    /// The memory that it uses, in bytes.
+    /// The memory that the path and the parameters take, in bytes.
     pub fn size(&self) -> usize {
         self.path.len() + self.parameters().len()
     }
@@ -151,13 +151,14 @@ impl Request {
     /// Sends the call, retries according to [`retry`], and decodes the answer.
     ///
     /// # Errors
-    /// The error of the last attempt; [`Error::Timeout`] if all attempts together took too long. If only the last attempt was
-    /// [rejected](Error::is_attempt_rejected), and an earlier one may have had its effect, the earlier error.
+    /// The error of the last attempt; [`Error::Timeout`] if all attempts together took too long. If only the last
+    /// attempt was [rejected](Error::is_attempt_rejected), and an earlier one may have had its effect, the earlier
+    /// error.
     pub async fn send<T: DeserializeOwned>(self) -> Result<T, Error> {
         Ok(self.send_once().await?.value)
     }
 
-    /// Like [`send`](Self::send), and tells whether the answer was replayed.
+    /// Like [`send`](Self::send), but also returns whether Stripe replayed the answer to an earlier call.
     ///
     /// # Errors
     /// Those of [`send`](Self::send).
@@ -171,14 +172,14 @@ impl Request {
             }));
         }
         let options = &self.client.transport.options;
-        let unsure = OnceLock::new();
+        let inconclusive = OnceLock::new();
         let tries = (|| self.try_once())
             .retry(retry::backoff(options))
             .when(retry::is_worthwhile)
             .adjust(retry::wait)
             .notify(|error: &Error, after: Duration| {
                 if !error.is_attempt_rejected() && error.is_inconclusive() {
-                    unsure.get_or_init(|| error.clone());
+                    inconclusive.get_or_init(|| error.clone());
                 }
                 let endpoint = self.endpoint;
                 let metrics = self.client.metrics();
@@ -188,16 +189,18 @@ impl Request {
                     .inc();
                 tracing::warn!(%error, ?after, endpoint, "stripe call is tried again");
             });
-        // Boxed: a request's future contains several calls, and would hold space for each.
+        // Boxed, because the future of a request contains several calls, and would reserve space for each.
         let answer = tokio::time::timeout(options.deadline, Box::pin(tries)).await;
         match answer.unwrap_or(Err(Error::Timeout("all tries together"))) {
-            Err(last) if last.is_attempt_rejected() => Err(unsure.into_inner().unwrap_or(last)),
+            Err(last) if last.is_attempt_rejected() => {
+                Err(inconclusive.into_inner().unwrap_or(last))
+            }
             answer => answer,
         }
     }
 
     async fn try_once<T: DeserializeOwned>(&self) -> Result<Answer<T>, Error> {
-        let reads = &self.client.account.reads;
+        let reads = &self.client.key_state.reads;
         let (body, replayed) = if self.is_read {
             let ApiVersion(version) = self.version;
             let name = format!(
@@ -218,11 +221,11 @@ impl Request {
             } else {
                 self.attempt().await?.bytes.into()
             };
-            // This also applies if another request's call brought the answer: refusing the next call would waste it.
+            // Also if another request's call brought the answer: refusing this request's next call would waste it.
             self.client.request.begin();
             (body, false)
         } else {
-            // Dropped however this attempt ends: a write that its deadline cuts short may have had its effect.
+            // Dropped however this attempt ends, because a write that its deadline cuts short may have had its effect.
             let written = reads.writing();
             let body = self.attempt().await;
             drop(written);
@@ -239,7 +242,7 @@ impl Request {
     /// One attempt, after waiting for its turn.
     async fn attempt(&self) -> Result<Body, Error> {
         let Some(budget) = self.client.budget() else {
-            self.begin()?;
+            self.check_caller()?;
             return self.exchange().await;
         };
         let metrics = self.client.metrics();
@@ -256,7 +259,7 @@ impl Request {
                 retry_after: refused.retry_after,
             }
         })?;
-        self.begin()?;
+        self.check_caller()?;
         let answer = self.exchange().await;
         match &answer {
             Ok(_) => budget.succeeded(),
@@ -266,8 +269,8 @@ impl Request {
         answer
     }
 
-    /// Notes that the client's request now writes, unless its caller has left before the first write.
-    fn begin(&self) -> Result<(), Error> {
+    /// Records that the client's request writes. Fails if its caller left before the first write.
+    fn check_caller(&self) -> Result<(), Error> {
         if self.is_read || self.client.caller().may_write() {
             Ok(())
         } else {
@@ -275,9 +278,9 @@ impl Request {
         }
     }
 
-    /// The complete body of a successful answer, or the error; counted and timed.
+    /// Sends one attempt. Records for the caller whether it may have had an effect.
     async fn exchange(&self) -> Result<Body, Error> {
-        let answer = self.timed().await;
+        let answer = self.exchange_timed().await;
         let had_effect = answer
             .as_ref()
             .map_or_else(Error::may_have_had_effect, |_| true);
@@ -287,7 +290,8 @@ impl Request {
         answer
     }
 
-    async fn timed(&self) -> Result<Body, Error> {
+    /// Sends one attempt, in a trace span and with metrics.
+    async fn exchange_timed(&self) -> Result<Body, Error> {
         let started = Instant::now();
         let span = telemetry::call_span(&self.method, self.endpoint);
         let answer = self.exchange_bytes().instrument(span).await;
@@ -298,6 +302,7 @@ impl Request {
         answer
     }
 
+    /// Sends one attempt, and reads the complete answer.
     async fn exchange_bytes(&self) -> Result<Body, Error> {
         let answer = self.build().send().await;
         let request_id = answer
@@ -305,13 +310,13 @@ impl Request {
             .ok()
             .and_then(|answer| text(answer.headers(), "request-id"));
         self.client.request.note_call(request_id);
-        let mut answer = answer.map_err(broken)?;
+        let mut answer = answer.map_err(transport_error)?;
         let status = answer.status();
         let headers = answer.headers().clone();
         self.client.transport.time.note(&headers);
         // Read to the end for every status; otherwise the connection cannot be reused.
         let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(broken)? {
+        while let Some(chunk) = answer.chunk().await.map_err(transport_error)? {
             if bytes.len() + chunk.len() > MAX_ANSWER {
                 let limit = MAX_ANSWER >> 20;
                 return Err(Error::Transport(format!(

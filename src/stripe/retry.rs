@@ -9,7 +9,8 @@ use super::{Error, Options};
 /// The longest wait that Stripe's `Retry-After` can cause.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Half a second, doubled up to five, with jitter: the behaviour of Stripe's own libraries, and our default.
+/// The waits between attempts. By default half a second, doubled up to five seconds, with jitter, as in Stripe's own
+/// libraries.
 pub(super) fn backoff(options: &Options) -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(options.first_wait)
@@ -34,11 +35,12 @@ pub(super) fn is_worthwhile(error: &Error) -> bool {
     }
 }
 
-/// The wait before the next attempt: `Retry-After` if it was sent, or else the back-off's.
+/// The wait before the next attempt: `Retry-After` if Stripe sent it, or else the `planned` one of the back-off. None
+/// if there are no attempts left.
 pub(super) fn wait(error: &Error, planned: Option<Duration>) -> Option<Duration> {
     let planned = planned?;
-    let asked = error.api().and_then(|e| e.retry_after);
-    Some(asked.map_or(planned, |asked| asked.min(LONGEST_WAIT)))
+    let retry_after = error.api().and_then(|e| e.retry_after);
+    Some(retry_after.map_or(planned, |wait| wait.min(LONGEST_WAIT)))
 }
 
 #[cfg(test)]
@@ -56,7 +58,7 @@ mod tests {
 
     #[test]
     fn stripe_should_retry_overrides_the_status() {
-        for (status, said, expected) in [
+        for (status, should_retry, expected) in [
             (400, None, false),
             (402, None, false),
             (409, None, true),
@@ -68,9 +70,9 @@ mod tests {
             (429, Some(false), false),
         ] {
             assert_eq!(
-                is_worthwhile(&api(status, said)),
+                is_worthwhile(&api(status, should_retry)),
                 expected,
-                "{status} {said:?}"
+                "{status} {should_retry:?}"
             );
         }
     }

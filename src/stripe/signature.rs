@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 
-/// The maximum age of a signature. It limits how long an observed delivery could be replayed.
+/// The maximum age of a signature. It limits for how long somebody who has seen a delivery could repeat it.
 const TOLERANCE: Duration = Duration::from_secs(300);
 
 /// Why a signature is not accepted.

@@ -1,4 +1,4 @@
-//! Stripe's time, from the `Date` of its last answer: this machine's clock may be wrong.
+//! Stripe's time, from the `Date` header of its last answer, because this machine's clock may be wrong.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use reqwest::header::{DATE, HeaderMap};
 #[derive(Debug, Default)]
 pub(super) struct ServerTime(Mutex<Option<(i64, Instant)>>);
 
-/// The maximum age of a date. The machine may have slept since, and the monotonic clock with it.
+/// The maximum age of a date. If the machine sleeps, so does the monotonic clock that measures the age.
 const MAX_AGE: Duration = Duration::from_secs(10 * 60);
 
 impl ServerTime {

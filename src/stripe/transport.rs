@@ -1,4 +1,5 @@
-//! Connections to a Stripe server: one pool for all accounts, TLS by rustls, and time-outs for everything.
+//! Connections to a Stripe server: one pool for all accounts, TLS by rustls, and time-outs for connecting, for each
+//! attempt, and for each call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,7 +112,7 @@ impl Transport {
         self
     }
 
-    /// The metrics that count its calls.
+    /// The metrics that count calls.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.options.metrics
     }

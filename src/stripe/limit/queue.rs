@@ -15,7 +15,7 @@ pub(super) struct Queues {
     waiting: BTreeMap<(Rank, &'static str), BTreeMap<u64, Waiter>>,
     len: usize,
     arrivals: u64,
-    /// The waiting call that checks again at that time.
+    /// The one waiting call that sleeps until capacity frees, and when that is. The others sleep until they are woken.
     keeper: Option<(Waiter, Instant)>,
 }
 
@@ -46,7 +46,7 @@ impl Waiter {
         self.0.progress.load(Ordering::Relaxed) == THROUGH
     }
 
-    /// Notes that the call is being made.
+    /// Records that the call is being made.
     pub(super) fn use_up(&self) {
         self.0.progress.store(USED_UP, Ordering::Relaxed);
     }
@@ -72,7 +72,7 @@ impl Queues {
     }
 
     /// The number of waiting calls ahead of a new one of this rank.
-    pub(super) fn up_to(&self, rank: Rank) -> usize {
+    pub(super) fn ahead_of(&self, rank: Rank) -> usize {
         let before = self.waiting.iter().take_while(|((of, _), _)| *of <= rank);
         before.map(|(_, queue)| queue.len()).sum()
     }
@@ -146,7 +146,7 @@ impl Queues {
     }
 
     /// Schedules one of the waiting calls to check again at `at`.
-    pub(super) fn look_again(&mut self, at: Option<Instant>, now: Instant) {
+    pub(super) fn schedule_check(&mut self, at: Option<Instant>, now: Instant) {
         let Some(at) = at else {
             self.keeper = None;
             return;
@@ -168,8 +168,8 @@ impl Queues {
         }
     }
 
-    /// When this call must check again; never, if another one does.
-    pub(super) fn wakes(&self, waiter: &Waiter) -> Instant {
+    /// When this call must check again. Far in the future if another call does.
+    pub(super) fn wake_time(&self, waiter: &Waiter) -> Instant {
         const NEVER: std::time::Duration = std::time::Duration::from_secs(86_400);
         match &self.keeper {
             Some((keeper, at)) if keeper.is(waiter) => *at,

@@ -8,7 +8,8 @@ use super::{Lane, Rank};
 
 /// The urgency of a request. It can increase while the request waits.
 ///
-/// Every request has one, and most never wait: a `watch` channel takes ten times as much memory.
+/// Every request has a ticket, and most requests never wait, so this is not a `watch` channel, which takes ten times as
+/// much memory.
 #[derive(Debug)]
 pub(in crate::stripe) struct Ticket {
     urgency: Mutex<Urgency>,
@@ -44,7 +45,7 @@ impl Ticket {
         self.urgency().begun
     }
 
-    /// Notes that a call was let through: the request's own, or another one that it shares.
+    /// Records that a call was let through: the request's own, or one that it shares.
     pub(in crate::stripe) fn begin(&self) {
         self.change(|urgency| urgency.begun = true);
     }
@@ -89,7 +90,7 @@ impl Ticket {
         }
     }
 
-    /// Watches for a higher urgency than the current one.
+    /// Watches for changes of the urgency from now on.
     pub(super) fn raised(&self) -> Raised<'_> {
         Raised {
             ticket: self,
@@ -108,7 +109,7 @@ impl Raised<'_> {
     /// Completes at the next change.
     pub(super) async fn wait(&mut self) {
         loop {
-            // Listens before it looks, so that no change is missed in between.
+            // Registered before the urgency is read, so that no change is missed in between.
             let mut changed = std::pin::pin!(self.ticket.changed.notified());
             changed.as_mut().enable();
             let now = *self.ticket.urgency();

@@ -15,7 +15,7 @@ pub(super) struct Window(VecDeque<Instant>);
 
 impl Window {
     /// When one more call fits, at `allowed` calls per second: `now`, or later.
-    pub(super) fn opens(&mut self, allowed: usize, now: Instant) -> Instant {
+    pub(super) fn opens_at(&mut self, allowed: usize, now: Instant) -> Instant {
         self.forget(now);
         match self.0.len().checked_sub(allowed) {
             None => now,
