@@ -34,7 +34,7 @@ use crate::metrics::Metrics;
 use crate::net::{Peer, Proxies};
 
 /// How long to wait before accepting again when the machine has no more file descriptors.
-const EXHAUSTED: Duration = Duration::from_millis(200);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// The limits and settings of a server.
 #[derive(Clone)]
@@ -43,23 +43,23 @@ pub struct Options {
     pub tls: Option<Tls>,
     /// The largest head of a request, in bytes. At least 8192.
     pub max_head: usize,
-    /// How long a request's head may take to arrive, a TLS handshake, and the opening of HTTP/2.
+    /// How long a request's head, a TLS handshake, or the opening of HTTP/2 may take.
     pub head_timeout: Duration,
-    /// How long a connection may be open without a request in flight. Its last answer may take as long to be read.
+    /// How long a connection may be open without a request in flight. The client has as long to read the last answer.
     pub idle_timeout: Duration,
     /// How many connections may be open. A new one evicts one that has no request in flight.
     pub connections: usize,
-    /// How many may be open from one address. None: half of all.
+    /// How many connections may be open from one address. None: half of all.
     pub connections_per_peer: Option<usize>,
     /// Trusted proxies. Their connections are not counted by address.
     pub proxies: Proxies,
     /// How long requests in flight have to finish once the server is told to stop.
     pub drain: Duration,
-    /// Writes refusals for people. None: everybody gets JSON.
+    /// Writes refusals as pages for browsers. None: every client gets JSON.
     pub refusal_page: Option<RefusalPage>,
     /// The metrics that count connections.
     pub metrics: Arc<Metrics>,
-    /// Tasks that go on when their connection is gone. The server waits for them before it ends.
+    /// Tasks that continue after their connection is closed. The server waits for them before it ends.
     pub detached: TaskTracker,
 }
 
@@ -136,17 +136,17 @@ async fn accept(listener: &TcpListener) -> (TcpStream, Peer) {
                 let address = address.ip();
                 return (stream, Peer { address });
             }
-            Err(cause) if is_of_one_connection(&cause) => {}
+            Err(cause) if concerns_one_connection(&cause) => {}
             Err(cause) => {
                 tracing::error!(%cause, "cannot accept connections");
-                tokio::time::sleep(EXHAUSTED).await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
 /// Whether the error is about one connection only: its peer closed it before it was accepted.
-fn is_of_one_connection(cause: &io::Error) -> bool {
+fn concerns_one_connection(cause: &io::Error) -> bool {
     matches!(
         cause.kind(),
         io::ErrorKind::ConnectionRefused
@@ -170,7 +170,7 @@ pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// A stream of SIGHUPs, which ask to read keys and certificates again.
+/// A stream of SIGHUPs, which tell the server to read keys, certificates and pricing pages again.
 ///
 /// # Errors
 /// The operating system refuses to register the handler.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::frames::Protocol;
 use super::refusal::Sender;
 
-/// How much of a head is kept. Browsers say what they accept early, and send cookies last.
+/// How many bytes of a head are kept. Browsers send `Accept` early and cookies last.
 const MAX_BEGINNING: usize = 4096;
 
 /// The activity of a connection.
@@ -20,35 +20,35 @@ pub(super) struct Activity(Mutex<State>);
 #[derive(Debug)]
 struct State {
     protocol: Protocol,
-    /// When the head that is being read began, or the opening of HTTP/2.
-    head: Option<Instant>,
+    /// When the head that is being read, or the opening of HTTP/2, began.
+    head_since: Option<Instant>,
     /// The beginning of the last head of HTTP/1, in case hyper refuses it.
     beginning: Vec<u8>,
     /// The number of requests in flight.
-    working: usize,
+    in_flight: usize,
     /// The number of bodies that are being read. Some may be of requests that are already answered.
     bodies: usize,
     /// When the last request ended.
-    idle: Instant,
+    idle_since: Instant,
 }
 
-/// What a connection timed out on.
+/// What took too long on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TimedOut {
     /// The rest of a head, or of the opening of HTTP/2.
     Head,
-    /// A request.
+    /// The next request.
     Request,
 }
 
 /// A request in flight. Dropping it ends the request.
-pub(super) struct WorkingGuard(Arc<Activity>);
+pub(super) struct RequestGuard(Arc<Activity>);
 
-impl Drop for WorkingGuard {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        state.working -= 1;
-        state.idle = Instant::now();
+        state.in_flight -= 1;
+        state.idle_since = Instant::now();
     }
 }
 
@@ -56,29 +56,30 @@ impl Activity {
     pub(super) fn new() -> Self {
         Self(Mutex::new(State {
             protocol: Protocol::Unknown(0),
-            head: None,
+            head_since: None,
             beginning: Vec::new(),
-            working: 0,
+            in_flight: 0,
             bodies: 0,
-            idle: Instant::now(),
+            idle_since: Instant::now(),
         }))
     }
 
-    /// Locks the state. A poisoned lock is used all the same, because no change leaves the state half done.
+    /// Locks the state. A poisoned lock can be used, because no change leaves the state half done.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn begin(self: &Arc<Self>) -> WorkingGuard {
+    /// Counts a request until the guard is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> RequestGuard {
         let mut state = self.lock();
-        state.working += 1;
+        state.in_flight += 1;
         if matches!(state.protocol, Protocol::Http1) {
-            state.head = None;
-            // An idle connection keeps little.
+            state.head_since = None;
+            // An idle connection keeps little memory.
             state.beginning.clear();
             state.beginning.shrink_to(MAX_BEGINNING / 4);
         }
-        WorkingGuard(self.clone())
+        RequestGuard(self.clone())
     }
 
     pub(super) fn body_begins(&self) {
@@ -89,24 +90,25 @@ impl Activity {
         self.lock().bodies -= 1;
     }
 
+    /// Records bytes that the connection has received.
     pub(super) fn read(&self, all: &[u8]) {
         let state = &mut *self.lock();
         let bytes = state.protocol.learn(all);
         let in_head = match &mut state.protocol {
             Protocol::Http2(frames) => {
                 if frames.follow(bytes) {
-                    state.head = None;
+                    state.head_since = None;
                 }
                 frames.is_open()
             }
             // While a request is in flight, these bytes are of its body, or of a request that waits for its answer.
-            Protocol::Http1 | Protocol::Unknown(_) => state.working == 0 && state.bodies == 0,
+            Protocol::Http1 | Protocol::Unknown(_) => state.in_flight == 0 && state.bodies == 0,
         };
         if !in_head {
             return;
         }
-        if state.head.is_none() {
-            state.head = Some(Instant::now());
+        if state.head_since.is_none() {
+            state.head_since = Some(Instant::now());
             state.beginning.clear();
         }
         if !matches!(state.protocol, Protocol::Http2(_)) {
@@ -115,7 +117,7 @@ impl Activity {
         }
     }
 
-    /// What the beginning of the last head of HTTP/1 says of its sender.
+    /// The sender of the last head of HTTP/1, read from its beginning.
     pub(super) fn sender(&self) -> Option<Sender> {
         Sender::of(&self.lock().beginning)
     }
@@ -148,10 +150,10 @@ impl Activity {
     ) -> Option<(Instant, TimedOut)> {
         let state = self.lock();
         let head = state
-            .head
+            .head_since
             .map(|since| (since + head_timeout, TimedOut::Head));
-        let is_idle = state.working == 0;
-        let request = is_idle.then(|| (state.idle + idle_timeout, TimedOut::Request));
+        let is_idle = state.in_flight == 0;
+        let request = is_idle.then(|| (state.idle_since + idle_timeout, TimedOut::Request));
         head.into_iter()
             .chain(request)
             .min_by_key(|(until, _)| *until)

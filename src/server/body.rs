@@ -1,7 +1,7 @@
-//! Discards the rest of a body that is not read to its end when its request is answered.
+//! Discards the rest of a body that is unread when its request is answered.
 //!
-//! A client that is still sending does not read. If the connection were closed, it would see a reset instead of the
-//! answer. So the rest is read and discarded for a while.
+//! A client reads no answer while it is still sending. If the connection were closed then, it would see a reset instead
+//! of the answer. So the rest is read and discarded for a while.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,14 +20,14 @@ use super::activity::Activity;
 /// How long the rest of a body is read and discarded.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// How many bytes of it are read and discarded.
+/// The maximum number of bytes that are read and discarded.
 const MAX_BYTES: usize = 16 << 20;
 
 /// A request's body. If it is dropped before its end, the rest is read and discarded.
 pub(super) struct Received {
     body: Option<Incoming>,
     reading: Option<Reading>,
-    /// Cancelled when the server stops. Then nothing is read any more.
+    /// Cancelled when the server stops. After that nothing is read.
     stopping: CancellationToken,
 }
 
@@ -105,7 +105,7 @@ impl Drop for Received {
             let discarded = tokio::time::timeout(MAX_WAIT, discard(rest));
             let ended = stopping.run_until_cancelled(discarded).await;
             if !matches!(ended, Some(Ok(()))) {
-                tracing::debug!("the rest of a body was broken off");
+                tracing::debug!("stopped reading the rest of a body");
             }
             drop(reading);
         });

@@ -105,7 +105,7 @@ impl Connections {
         let (max_head, stopping) = (self.options.max_head, self.stopping.clone());
         let write = self.options.refusal_page;
         let service = service_fn(move |mut request: Request<Incoming>| {
-            let working = active.begin();
+            let active_request = active.begin();
             let in_flight = of_requests.begin();
             request.extensions_mut().insert(peer);
             let is_too_large = refusal::is_too_large(&request, max_head);
@@ -118,16 +118,16 @@ impl Connections {
                 }
                 let answer = app.oneshot(request);
                 if in_flight.is_none() {
-                    // The connection was evicted: this request came too late, and must not begin.
+                    // The connection was evicted before this request arrived, so it must not begin.
                     std::future::pending::<()>().await;
                 }
                 let answer = answer.await;
-                drop((working, in_flight));
+                drop((active_request, in_flight));
                 answer
             }
         });
         let stream = TokioIo::new(Watched::new(stream, activity.clone(), write));
-        let builder = if slot.came_when_busy {
+        let builder = if slot.table_was_busy {
             &self.builder_when_busy
         } else {
             &self.builder

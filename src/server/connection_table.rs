@@ -1,8 +1,8 @@
 //! The table of a listener's connections, with a limit on all of them and on those of one address.
 //!
-//! When the table is full, a new connection evicts one that has no request in flight. Those that never had a request go
-//! before those that are idle. Among them, the address with the most connections loses the one that has waited longest.
-//! So clients that only connect, or only stay connected, keep nobody out.
+//! When the table is full, a new connection evicts one without a request in flight. Connections that never had a
+//! request are evicted before idle ones, and within each group the address with the most connections loses the one
+//! that has waited longest. So clients that only connect, or only stay connected, keep nobody out.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 /// The table of a listener's connections. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionTable {
-    most: usize,
-    most_of_peer: usize,
+    max: usize,
+    max_of_peer: usize,
     state: Arc<Mutex<State>>,
 }
 
@@ -32,7 +32,7 @@ struct State {
 /// The state of a connection that decides whether it is evicted. Every request changes it, so it has no lock.
 #[derive(Debug)]
 struct Connection {
-    /// Its address. None if connections from there are not limited.
+    /// The address it comes from. None if connections from there are not limited.
     peer: Option<IpAddr>,
     opened: Instant,
     /// The number of its requests in flight, or [`EVICTED`].
@@ -40,11 +40,11 @@ struct Connection {
     had_request: AtomicBool,
     /// When it last became idle, in microseconds after it was opened.
     idle_since: AtomicU64,
-    /// Cancelled when another connection takes its slot.
+    /// Cancelled when another connection takes this one's slot.
     evicted: CancellationToken,
 }
 
-/// The table counts as busy when more than one in this many slots is taken.
+/// The table counts as busy when more than one slot in this many is taken.
 const BUSY_FRACTION: usize = 8;
 
 /// The value of `in_flight` of an evicted connection.
@@ -53,11 +53,11 @@ const EVICTED: usize = usize::MAX;
 /// The slot of a connection. Dropping it frees the slot.
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
-    open: ConnectionTable,
+    table: ConnectionTable,
     number: u64,
     connection: Arc<Connection>,
     /// Whether the table was busy when the connection was accepted.
-    pub(super) came_when_busy: bool,
+    pub(super) table_was_busy: bool,
 }
 
 /// A request in flight. Dropping it ends the request.
@@ -65,22 +65,22 @@ pub(super) struct ConnectionSlot {
 pub(super) struct InFlightGuard(Arc<Connection>);
 
 impl ConnectionTable {
-    pub(super) fn new(most: usize, most_of_peer: usize) -> Self {
+    pub(super) fn new(max: usize, max_of_peer: usize) -> Self {
         Self {
-            most,
-            most_of_peer,
+            max,
+            max_of_peer,
             state: Arc::default(),
         }
     }
 
-    /// Gives a slot to a new connection from `peer`. None if the table is full and every connection that could be evicted
-    /// has requests in flight.
+    /// Gives a slot to a new connection from `peer`. None if the table is full and every connection that could be
+    /// evicted has requests in flight.
     pub(super) fn insert(&self, peer: Option<IpAddr>) -> Option<ConnectionSlot> {
         let mut state = self.state();
         let of_peer = peer.and_then(|peer| state.peers.get(&peer));
-        if of_peer.is_some_and(|open| *open >= self.most_of_peer) {
+        if of_peer.is_some_and(|open| *open >= self.max_of_peer) {
             state.make_room(|connection| connection.peer == peer)?;
-        } else if state.all.len() >= self.most {
+        } else if state.all.len() >= self.max {
             state.make_room(|_| true)?;
         }
         state.arrivals += 1;
@@ -91,8 +91,8 @@ impl ConnectionTable {
             *state.peers.entry(peer).or_default() += 1;
         }
         Some(ConnectionSlot {
-            came_when_busy: state.all.len() > self.most.div_ceil(BUSY_FRACTION),
-            open: self.clone(),
+            table_was_busy: state.all.len() > self.max.div_ceil(BUSY_FRACTION),
+            table: self.clone(),
             number,
             connection,
         })
@@ -129,12 +129,12 @@ impl State {
         }
         let order = |(number, idle_state): &(u64, IdleConnection)| {
             // The connections of a proxy belong to many clients.
-            let has = idle_state
+            let idle_of_peer = idle_state
                 .peer
                 .map(|_| of_peer.get(&(idle_state.never_had_request, idle_state.peer)));
             (
                 idle_state.never_had_request,
-                has,
+                idle_of_peer,
                 Reverse((idle_state.since, *number)),
             )
         };
@@ -218,7 +218,7 @@ impl ConnectionSlot {
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.open.state().leave(self.number);
+        self.table.state().leave(self.number);
     }
 }
 
@@ -274,7 +274,7 @@ mod tests {
         let works = |slot: &ConnectionSlot| slot.begin().expect("the slot is its own");
         let third = open.insert(None).expect("room");
         assert_eq!(evicted(&[&first, &second, &silent]), [false, false, true]);
-        assert!(silent.begin().is_none(), "its slot is another one's");
+        assert!(silent.begin().is_none(), "another connection has its slot");
         let _third_works = works(&third);
         let fourth = open.insert(None).expect("room");
         assert_eq!(evicted(&[&first, &second, &third]), [false, true, false]);

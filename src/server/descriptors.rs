@@ -5,8 +5,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Descriptors that are reserved for calls to Stripe, listeners and files.
 const RESERVE: u64 = 512;
 
-/// How many of the `wanted` connections there is room for, once the limit on open files was raised as far as this
-/// process may. Logs a warning if those are fewer.
+/// Raises the limit on open files as far as this process may, and returns how many of the `wanted` connections fit.
+/// Logs a warning if not all do.
 pub fn connections_that_fit(wanted: usize) -> usize {
     let limit = raise(
         u64::try_from(wanted)
@@ -25,7 +25,8 @@ pub fn connections_that_fit(wanted: usize) -> usize {
     connections
 }
 
-/// Raises the soft limit to the hard one, or else to what is `needed`; what it is now, `None` if there is none.
+/// Raises the soft limit to the hard one, or else to `needed`. Returns the limit that then holds, `None` if there is
+/// none.
 fn raise(needed: u64) -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     let soft = limit.current?;

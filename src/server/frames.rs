@@ -1,8 +1,9 @@
 //! Follows the frames of an HTTP/2 connection, to know whether a request's head or the opening is incomplete.
 //!
 //! A head that never ends must time out. hyper times out the heads of HTTP/1 alone. Neither hyper nor `h2` has such a
-//! setting for HTTP/2, and a keep-alive ping does not help: a client that keeps a head open on purpose answers it. So this
-//! module reads the header of each frame (RFC 9113, section 4.1). hyper still judges whether frames are well formed.
+//! setting for HTTP/2, and a keep-alive ping does not help: a client that keeps a head open on purpose answers it. So
+//! this module reads the header of each frame (RFC 9113, section 4.1). hyper still judges whether frames are well
+//! formed.
 
 /// The bytes that an HTTP/2 connection begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -18,7 +19,7 @@ const END_HEADERS: u8 = 4;
 /// The protocol of a connection.
 #[derive(Debug)]
 pub(super) enum Protocol {
-    /// Not known yet. So many bytes have matched the preface of HTTP/2.
+    /// Not known yet. This many bytes have matched the preface of HTTP/2.
     Unknown(usize),
     Http1,
     Http2(Frames),
@@ -58,7 +59,7 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Reads `bytes`. Returns whether nothing was [open](Self::is_open) at some point in them.
+    /// Reads `bytes`. Returns whether there was a point in them at which nothing was [open](Self::is_open).
     pub(super) fn follow(&mut self, mut bytes: &[u8]) -> bool {
         let mut was_closed = false;
         while !bytes.is_empty() {
@@ -87,8 +88,8 @@ impl Frames {
         was_closed
     }
 
-    /// Whether the opening, a head or another frame is incomplete. Frames of bodies do not count: they have a time-out of
-    /// their own.
+    /// Whether the opening, a head or another frame is incomplete. Frames of bodies do not count: they have a time-out
+    /// of their own.
     pub(super) fn is_open(&self) -> bool {
         let in_data = self.arrived == HEADER && self.header[3] == DATA;
         !self.opened || self.in_head || (self.arrived > 0 && !in_data)
@@ -116,14 +117,14 @@ mod tests {
 
     /// Whether something is open after the bytes, in one piece and one by one.
     fn open_after(bytes: &[u8]) -> bool {
-        let mut whole = Frames::default();
-        whole.follow(bytes);
+        let mut all_at_once = Frames::default();
+        all_at_once.follow(bytes);
         let mut pieces = Frames::default();
         for byte in bytes {
             pieces.follow(&[*byte]);
         }
-        assert_eq!(whole.is_open(), pieces.is_open());
-        whole.is_open()
+        assert_eq!(all_at_once.is_open(), pieces.is_open());
+        all_at_once.is_open()
     }
 
     #[test]

@@ -5,24 +5,24 @@ use hyper_util::server::conn::auto::Builder;
 
 use super::Options;
 
-/// Limits of one HTTP/2 connection. Each is memory.
+/// Limits of one HTTP/2 connection. Each bounds its memory.
 pub(super) struct Http2 {
-    /// Requests at the same time. Each takes about 2,500 bytes until its answer is read.
+    /// Concurrent requests. Each takes about 2,500 bytes until its answer is read.
     streams: u32,
-    /// How much larger than [`Options::max_head`] a head may be and still get an answer with a body.
-    heads: usize,
+    /// A head may be this many times as large as [`Options::max_head`] and still get an answer with a body.
+    head_factor: usize,
 }
 
-/// The limits while there are few connections.
+/// The limits while the table of connections is not busy.
 pub(super) const HTTP2: Http2 = Http2 {
     streams: 64,
-    heads: 4,
+    head_factor: 4,
 };
 
-/// The limits when there are many. They bound the memory of all connections together.
+/// The limits while it is busy. They bound the memory of all connections together.
 pub(super) const HTTP2_WHEN_BUSY: Http2 = Http2 {
     streams: 8,
-    heads: 1,
+    head_factor: 1,
 };
 
 /// How many bytes of bodies a client of HTTP/2 may send before they are read. The protocol allows no less.
@@ -30,7 +30,7 @@ const WINDOW: u32 = 65_535;
 
 /// The hyper builder for connections with these limits.
 pub(super) fn builder(options: &Options, http2: &Http2) -> Builder<TokioExecutor> {
-    let heads = options.max_head.saturating_mul(http2.heads);
+    let max_head = options.max_head.saturating_mul(http2.head_factor);
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -43,6 +43,6 @@ pub(super) fn builder(options: &Options, http2: &Http2) -> Builder<TokioExecutor
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .max_concurrent_streams(http2.streams)
-        .max_header_list_size(u32::try_from(heads).unwrap_or(u32::MAX));
+        .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX));
     builder
 }

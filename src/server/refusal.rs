@@ -1,5 +1,5 @@
 //! Refusals that no handler writes: of a connection without a slot, and of a head that is too large or malformed. They
-//! have the same body as every other error. Somebody who opens a page in a browser gets a page.
+//! have the same JSON body as every other error, or are a page if a browser opens one.
 
 use axum::body::Body;
 use hyper::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -10,15 +10,16 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Code and message for a head that is too large.
 const LARGE_HEAD: (&str, &str) = ("headers_too_large", "the head of the request is too large");
 
-/// Code and message where there are too many connections.
+/// Code and message when there are too many connections.
 const CONNECTIONS: (&str, &str) = ("overloaded", "too many connections");
 
-/// Writes the page that refuses a head which is too large, with its headers, if it was sent by somebody who opens a page.
-/// Given are the path, what the sender accepts, and the status. The second is empty if the sender does not say it, and None if
-/// that was not read.
+/// Writes the page, with its headers, that refuses a head which is too large. None if the request does not open a page.
+///
+/// The arguments are the path, the value of `Accept`, and the status. `Accept` is empty if the head has none, and None
+/// if that part of the head was not read.
 pub type RefusalPage = fn(&str, Option<&str>, StatusCode) -> Option<(HeaderMap, String)>;
 
-/// What a head says of its sender.
+/// The parts of a head that tell whether a browser opens a page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Sender {
     path: String,
@@ -26,7 +27,7 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// The sender of a head that begins like this, if its path can be read.
+    /// Reads the beginning of a head. None if the path cannot be read.
     pub(super) fn of(beginning: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(beginning);
         let (first, rest) = text.split_once("\r\n").unwrap_or((&text, ""));
@@ -37,11 +38,11 @@ impl Sender {
         let mut fields = fields.lines().filter_map(|line| line.split_once(':'));
         let accept = fields.find(|(name, _)| name.eq_ignore_ascii_case(ACCEPT.as_str()));
         let accept = accept.map(|(_, value)| value.trim().to_owned());
-        // Browsers say what they accept before what makes a head large.
-        let says_nothing = || (!cut.is_empty() && !begins_accept(cut)).then(String::new);
+        // Browsers send `Accept` before the fields that make a head large, so after a later field there is none.
+        let without_accept = || (!cut.is_empty() && !begins_accept(cut)).then(String::new);
         Some(Self {
             path: path.to_owned(),
-            accept: accept.or_else(says_nothing),
+            accept: accept.or_else(without_accept),
         })
     }
 
@@ -60,7 +61,7 @@ impl Sender {
     }
 }
 
-/// Whether a line that was cut may be the one with what is accepted.
+/// Whether a line that was cut may be that of `Accept`.
 fn begins_accept(line: &str) -> bool {
     let name = line.split(':').next().unwrap_or(line);
     let begins = ACCEPT.as_str().get(..name.len());
@@ -84,9 +85,9 @@ pub(super) fn of_connection(is_last: bool) -> Response<Body> {
     response
 }
 
-/// Whether a head is larger than `most`. hyper refuses one of HTTP/1 that has not ended by then. But its buffer has up to twice
-/// the room, and it accepts one that has ended.
-pub(super) fn is_too_large<B>(request: &Request<B>, most: usize) -> bool {
+/// Whether a head has more than `max` bytes. hyper refuses a head of HTTP/1 that has not ended by then. But its buffer
+/// is up to twice as large, and it accepts a larger head that has ended.
+pub(super) fn is_too_large<B>(request: &Request<B>, max: usize) -> bool {
     // In HTTP/1, a field has a colon, a space and an end. RFC 9113 counts 32 bytes.
     let (of_line, of_field) = if request.version() < Version::HTTP_2 {
         (
@@ -103,7 +104,7 @@ pub(super) fn is_too_large<B>(request: &Request<B>, most: usize) -> bool {
     let authority = uri
         .authority()
         .map_or(0, |authority| authority.as_str().len());
-    of_line + fields.sum::<usize>() + path + authority > most
+    of_line + fields.sum::<usize>() + path + authority > max
 }
 
 /// The answer to a head that is too large, and was read all the same.
@@ -123,15 +124,15 @@ fn json() -> HeaderMap {
     HeaderMap::from_iter([(CONTENT_TYPE, JSON)])
 }
 
-fn response(status: StatusCode, what: (&str, &str)) -> Response<Body> {
-    let mut response = Response::new(Body::from(body(status.as_u16(), what)));
+fn response(status: StatusCode, error: (&str, &str)) -> Response<Body> {
+    let mut response = Response::new(Body::from(body(status.as_u16(), error)));
     *response.status_mut() = status;
     *response.headers_mut() = json();
     response
 }
 
-/// The refusal to write in place of `bytes`, if those are hyper's own answer to a head that it cannot read. hyper's has no
-/// body, and all of ours do, so they cannot be confused.
+/// The refusal to write in place of `bytes`, if those are hyper's own answer to a head that it cannot read. hyper's
+/// answer has no body, and all of ours have one, so they cannot be confused.
 pub(super) fn of_head(
     bytes: &[u8],
     sender: impl FnOnce() -> Option<Sender>,
@@ -139,7 +140,7 @@ pub(super) fn of_head(
 ) -> Option<Vec<u8>> {
     let head = std::str::from_utf8(bytes).ok()?;
     let head = head.strip_suffix("\r\n\r\n")?;
-    let what = match head.get(.."HTTP/1.1 400".len())? {
+    let error = match head.get(.."HTTP/1.1 400".len())? {
         "HTTP/1.1 400" => (
             "invalid_request",
             "the request is not HTTP that can be read",
@@ -156,7 +157,7 @@ pub(super) fn of_head(
     let head = kept.collect::<Vec<_>>().join("\r\n");
     let write = write.filter(|_| status != StatusCode::BAD_REQUEST);
     let page = write.and_then(|write| sender()?.page(write, status));
-    let (headers, body) = page.unwrap_or_else(|| (json(), body(status.as_u16(), what)));
+    let (headers, body) = page.unwrap_or_else(|| (json(), body(status.as_u16(), error)));
     Some(with_body(&head, &headers, &body))
 }
 

@@ -1,5 +1,5 @@
-//! Connections that there is no slot for. Clients do not read an answer before they have sent a request, so the server
-//! waits a moment for one, and then says why it is refused.
+//! Connections without a slot. Clients do not read an answer before they have sent a request, so the server waits a
+//! moment for the request, and then answers why it is refused.
 
 use std::convert::Infallible;
 use std::io;
@@ -28,10 +28,10 @@ const MAX_WAIT: Duration = Duration::from_secs(1);
 /// How many rejected connections may be open. Each takes a file descriptor and some memory.
 const MAX_OPEN: usize = 64;
 
-/// How many may be open at least: as many as one client may open at once.
+/// The least value of that limit: as many connections as one client may open at once.
 const MIN_OPEN: usize = 8;
 
-/// How many may be open, as a part of all connections: one in this many.
+/// One rejected connection may be open for this many slots.
 const FRACTION: usize = 8;
 
 /// Limits how many rejected connections are open.
@@ -51,39 +51,35 @@ impl RejectedConnections {
 }
 
 impl Connections {
-    /// Tells a connection that there is no slot for it. With a `permit`, it waits for a request and answers that.
-    pub(super) async fn reject(
-        &self,
-        stream: TcpStream,
-        try_reserve: Option<OwnedSemaphorePermit>,
-    ) {
-        let brings_something = match try_reserve {
+    /// Refuses a connection because there is no slot for it. With a `permit`, this waits for a request and answers it.
+    pub(super) async fn reject(&self, stream: TcpStream, permit: Option<OwnedSemaphorePermit>) {
+        let has_sent_bytes = match permit {
             Some(_) => self.in_time(stream.peek(&mut [0])).await.is_some(),
             None => false,
         };
-        let told = match &self.options.tls {
-            None if brings_something => self.in_time(Box::pin(self.refuse(stream))).await,
+        let answered = match &self.options.tls {
+            None if has_sent_bytes => self.in_time(Box::pin(self.refuse(stream))).await,
             None => self.in_time(refuse_without_request(stream)).await,
-            Some(tls) if brings_something => {
+            Some(tls) if has_sent_bytes => {
                 let handshake = tls.acceptor().accept(stream);
                 let refused = async { self.refuse(handshake.await?).await };
                 self.in_time(Box::pin(refused)).await
             }
             Some(_) => None,
         };
-        if told.is_none() {
-            tracing::debug!("a connection was turned away without a word");
+        if answered.is_none() {
+            tracing::debug!("a rejected connection was closed without an answer");
         }
     }
 
-    /// The result of `work`. None if it fails or takes too long.
+    /// The result of `work`. None if it fails, takes too long, or the server stops.
     async fn in_time<T>(&self, work: impl Future<Output = io::Result<T>>) -> Option<T> {
         let work = tokio::time::timeout(MAX_WAIT, work);
         let done = self.stopping.run_until_cancelled(work).await?;
         done.ok()?.ok()
     }
 
-    /// Refuses the request that comes over `stream`.
+    /// Reads a request from `stream` and refuses it.
     async fn refuse(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,

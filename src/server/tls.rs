@@ -1,4 +1,4 @@
-//! The server's certificate, which can be replaced while it runs.
+//! The server's certificate. It can be replaced while the server runs.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// A certificate chain and its key, read from files. Clones share the latest ones.
+/// A certificate chain and its key, read from files. Clones share the current ones.
 #[derive(Clone, Debug)]
 pub struct Tls {
     cert: PathBuf,
@@ -50,7 +50,7 @@ impl Tls {
     /// Reads the files again. New connections get the new certificate.
     ///
     /// # Errors
-    /// See [`Error`]; the certificate in use stays.
+    /// See [`Error`]. The certificate in use stays.
     pub fn reload(&self) -> Result<(), Error> {
         let new = Arc::new(read(&self.cert, &self.key)?);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = new;

@@ -22,8 +22,8 @@ pub(super) struct Watched<S> {
     refusal_page: Option<RefusalPage>,
     /// The refusal that is being written in place of hyper's.
     refusal: Option<Refusal>,
-    /// Set once a head was refused: how long the rest of it is still read.
-    lingers: Option<Pin<Box<Sleep>>>,
+    /// Set once a head was refused: until then the rest of it is still read.
+    linger: Option<Pin<Box<Sleep>>>,
     /// Whether the writer was shut down.
     is_shut: bool,
 }
@@ -33,7 +33,7 @@ struct Refusal {
     bytes: Vec<u8>,
     written: usize,
     /// The length of hyper's own answer.
-    stands_for: usize,
+    replaced_len: usize,
 }
 
 impl<S> Watched<S> {
@@ -47,19 +47,20 @@ impl<S> Watched<S> {
             activity,
             refusal_page,
             refusal: None,
-            lingers: None,
+            linger: None,
             is_shut: false,
         }
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
-    /// Reads and discards what still arrives. A client whose connection is reset while it sends does not see the answer.
+    /// Reads and discards what still arrives. A client whose connection is reset while it sends does not see the
+    /// answer.
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(lingers) = &mut self.lingers else {
+        let Some(linger) = &mut self.linger else {
             return Poll::Ready(());
         };
-        while lingers.as_mut().poll(cx).is_pending() {
+        while linger.as_mut().poll(cx).is_pending() {
             let mut rest = [0; 4096];
             let mut rest = ReadBuf::new(&mut rest);
             match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut rest)) {
@@ -72,7 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Watched<S> {
-    /// Writes more of the refusal. hyper is told that its own answer is written once all of this one is.
+    /// Writes more of the refusal. Once all of it is written, hyper gets the length of its own answer.
     fn poll_refusal(
         &mut self,
         cx: &mut Context<'_>,
@@ -90,8 +91,8 @@ impl<S: AsyncWrite + Unpin> Watched<S> {
                 }
             }
         }
-        self.lingers = Some(Box::pin(tokio::time::sleep(LINGER)));
-        Poll::Ready(Ok(refusal.stands_for))
+        self.linger = Some(Box::pin(tokio::time::sleep(LINGER)));
+        Poll::Ready(Ok(refusal.replaced_len))
     }
 
     /// The refusal that is being written, or the one that replaces `bytes`.
@@ -101,7 +102,7 @@ impl<S: AsyncWrite + Unpin> Watched<S> {
             Some(Refusal {
                 bytes: refusal::of_head(bytes, sender, self.refusal_page)?,
                 written: 0,
-                stands_for: bytes.len(),
+                replaced_len: bytes.len(),
             })
         })
     }
