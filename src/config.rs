@@ -1,7 +1,7 @@
-//! Every setting, with its flag, its variable and its default. Their doc comments are the manual, which `tier serve
+//! Every setting, with its flag, its variable and its default. Their doc comments are the manual that `tier serve
 //! --help` prints. No other module reads the environment.
 //!
-//! A module's defaults are defined in it ([`RequestLimits`](crate::api::RequestLimits),
+//! Each module defines its own defaults ([`RequestLimits`](crate::api::RequestLimits),
 //! [`server::Options`](crate::server::Options)). Only the command line reads this module, and passes the settings on.
 
 mod access;

@@ -1,29 +1,28 @@
-//! The API keys of callers, and errors in the settings of access.
+//! The API keys of callers, and errors in the settings that protect the server.
 
 use std::path::PathBuf;
 
 use super::ListenAddr;
 use crate::api::ApiKey;
 
-/// A setting with which the server does not start.
+/// A setting that the server refuses to start with.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
     /// There are no keys, so everybody in the network could bill.
     #[error(
         "listening on {0} without an API key would let everybody there bill your customers: \
-         set TIER_API_KEY or --api-key-file, or say --insecure-no-auth"
+         set TIER_API_KEY or --api-key-file, or pass --insecure-no-auth"
     )]
     Open(ListenAddr),
     /// The server's own keys are not used with `--cloud`.
     #[error(
-        "with --cloud each caller's API key is its Stripe key, so the keys in TIER_API_KEY would let nobody in and \
-         keep nobody out: unset it, or leave out --cloud"
+        "with --cloud each caller's API key is its Stripe key, so the keys in TIER_API_KEY would have no effect: \
+        unset it, or leave out --cloud"
     )]
     CloudKeys,
     /// A webhook secret is for one account, and `--cloud` has many.
     #[error(
-        "the events that STRIPE_WEBHOOK_SECRET is for are those of one account, and --cloud serves many: unset it, or \
-         leave out --cloud"
+        "STRIPE_WEBHOOK_SECRET is for the events of one account, and --cloud serves many: unset it, or leave out --cloud"
     )]
     CloudEvents,
     /// A checkout link is for one account, and `--cloud` has many.
@@ -33,13 +32,13 @@ pub enum AccessError {
     CloudLinks,
     /// A secret that could be guessed from a link.
     #[error(
-        "TIER_LINK_SECRET must have 32 characters or more, since who guesses it can make checkout links: `openssl rand -hex 32` \
+        "TIER_LINK_SECRET must have 32 characters or more, since anyone who guesses it can make checkout links: `openssl rand -hex 32` \
          prints a good one"
     )]
     ShortLinkSecret,
     /// A ledger is for one account, and `--cloud` has many.
     #[error(
-        "a ledger is of one account, and --cloud serves many: leave out --ledger (or unset TIER_LEDGER), or leave out --cloud"
+        "a ledger belongs to one account, and --cloud serves many: leave out --ledger (or unset TIER_LEDGER), or leave out --cloud"
     )]
     CloudLedger,
     /// The key file cannot be read.
@@ -62,7 +61,7 @@ pub enum AccessError {
         line: usize,
     },
     /// The file has no key, so everybody could call.
-    #[error("--api-key-file {} has no key: write one a line", .0.display())]
+    #[error("--api-key-file {} has no key: write one key per line", .0.display())]
     NoKey(PathBuf),
 }
 

@@ -1,5 +1,5 @@
-//! Warnings about settings that are dangerous unless they are intended. The server starts anyway, because they can be
-//! right, for example behind a proxy that terminates TLS, or with files that Kubernetes mounts.
+//! Warnings about settings that are dangerous unless they are intended. The server starts anyway, because such a
+//! setting can be right, for example behind a proxy that terminates TLS, or with files that Kubernetes mounts.
 
 use std::fs::Metadata;
 use std::os::unix::fs::PermissionsExt as _;
@@ -120,8 +120,11 @@ mod tests {
                 "callers' live keys",
             ),
         ] {
-            let said = dangers(args, url, live);
-            assert!(said.len() == 1 && said[0].contains(expected), "{said:?}");
+            let dangers = dangers(args, url, live);
+            assert!(
+                dangers.len() == 1 && dangers[0].contains(expected),
+                "{dangers:?}"
+            );
         }
     }
 
@@ -156,12 +159,12 @@ mod tests {
     fn a_key_file_is_readable_by_its_owner_only() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let path = file.path().to_str().expect("text");
-        for (mode, is_said) in [(0o600, false), (0o400, false), (0o644, true), (0o440, true)] {
+        for (mode, is_warned) in [(0o600, false), (0o400, false), (0o644, true), (0o440, true)] {
             set_permissions(file.path(), Permissions::from_mode(mode)).expect("it is ours");
-            let said = dangers(&["--api-key-file", path], STRIPE, false);
+            let dangers = dangers(&["--api-key-file", path], STRIPE, false);
             assert_eq!(
-                said.len() == 1 && said[0].contains("--api-key-file"),
-                is_said,
+                dangers.len() == 1 && dangers[0].contains("--api-key-file"),
+                is_warned,
                 "{mode:o}"
             );
         }

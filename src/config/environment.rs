@@ -7,8 +7,7 @@ use secrecy::SecretString;
 use super::{SANDBOX_ADDR, variable};
 use crate::stripe;
 
-/// Settings that are variables only: secrets, which must not show in a process list, and settings that other programs
-/// share.
+/// Settings that have no flag: secrets, which must not show in a process list, and settings that other programs share.
 #[derive(Clone)]
 pub struct Environment {
     /// `STRIPE_BASE_API_URL`: the base URL of Stripe [default: <https://api.stripe.com>]
@@ -33,7 +32,8 @@ pub struct Environment {
     pub base_url: Option<String>,
     /// `TIER_CLOCK`: the test clock that the commands' orgs are on [default: none]
     pub clock: Option<String>,
-    /// `TIER_LEDGER`: the file in which a server stores usage; no other process may write usage past it [default: none]
+    /// `TIER_LEDGER`: the file or database in which a server stores usage; if it is set, commands that write need
+    /// `TIER_BASE_URL`, because the server must carry them out [default: none]
     pub ledger: Option<PathBuf>,
     /// `TIER_STRIPE_GENERATION`: which metered prices a push creates: auto, classic or meters [default: auto]
     pub stripe_generation: Option<String>,
@@ -97,12 +97,12 @@ impl Environment {
     /// The URL of the dashboard of a Stripe, without a trailing slash. None if it has no pages and no variable names
     /// one.
     pub fn dashboard_of(&self, stripe: StripeKind<'_>) -> Option<String> {
-        let own = match stripe {
+        let default = match stripe {
             StripeKind::Stripe => Some(stripe::DASHBOARD_URL),
             StripeKind::Sandbox { pages } => Some(pages),
             StripeKind::Other => None,
         };
-        let named = self.dashboard_url.as_deref().or(own)?;
+        let named = self.dashboard_url.as_deref().or(default)?;
         Some(named.trim_end_matches('/').to_owned())
     }
 }

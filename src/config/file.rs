@@ -15,7 +15,7 @@ use crate::position::Position;
 pub struct Unreadable(String);
 
 impl Unreadable {
-    /// It is JSON, but does not have the format that tier writes at `place`.
+    /// The error for a file that is JSON, but does not have the format that tier writes at `place`.
     pub(crate) fn unknown(path: &Path, place: &str) -> Self {
         Self(format!(
             "{} is not what tier wrote ({place})",

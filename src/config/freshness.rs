@@ -1,4 +1,4 @@
-//! Settings of the cache of what was read from Stripe.
+//! Settings for answers from memory: how old they may be, and how many orgs are kept.
 
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
@@ -8,7 +8,7 @@ use super::TimeSpan;
 /// More orgs than fit into the memory of a large machine.
 const MOST_ORGS: u64 = 100_000_000;
 
-/// Settings of the cache of what was read from Stripe.
+/// Settings for answers from memory: how old they may be, and how many orgs are kept.
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Answers from memory")]
 pub struct Freshness {

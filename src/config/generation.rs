@@ -2,15 +2,15 @@
 
 use clap::ValueEnum;
 
-/// How Stripe learns of the usage of the metered features that a push creates.
+/// How usage of the metered features that a push creates is sent to Stripe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum StripeGeneration {
-    /// As for the account's newest metered price. If it has none, by meters if the server has a ledger or Stripe refuses
-    /// usage records, else by usage records
+    /// As for the account's newest metered price. If there is none, as events of billing meters if the server has a
+    /// ledger or Stripe refuses usage records, and as usage records otherwise
     #[default]
     Auto,
-    /// By usage records, as Stripe had them in 2022
+    /// As usage records, as Stripe had them in 2022
     Classic,
-    /// By the events of billing meters
+    /// As events of billing meters
     Meters,
 }

@@ -13,11 +13,11 @@ use super::variable;
 #[error("{0}\nrepair it, or move it away, and run `tier connect` again")]
 pub struct KeyFileError(#[from] Unreadable);
 
-/// The keys and the account that Stripe returns after the person consented. The names are Stripe's.
+/// The keys and the account that Stripe returns after the user has consented. The field names are Stripe's.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Profile {
-    /// Whether the person has consented. Before that, all other fields are empty.
+    /// Whether the user has consented. Before that, all other fields are empty.
     pub redeemed: bool,
     /// `acct_…`.
     pub account_id: String,
@@ -25,11 +25,11 @@ pub struct Profile {
     pub account_display_name: String,
     /// The live key.
     pub livemode_key_secret: String,
-    /// The publishable key of the same mode.
+    /// The live publishable key.
     pub livemode_key_publishable: String,
     /// The test key.
     pub testmode_key_secret: String,
-    /// The publishable key of the same mode.
+    /// The test publishable key.
     pub testmode_key_publishable: String,
 }
 

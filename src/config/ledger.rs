@@ -7,10 +7,10 @@ use clap::Args;
 
 use super::TimeSpan;
 
-/// Entries have the idempotency keys of reports, which the server promises to recognize for this long.
+/// Entries hold the idempotency keys of reports, which the server promises to recognize for this long.
 const SHORTEST_KEEP: TimeSpan = TimeSpan::days(35);
 
-/// What a database bears, and what is still a fresh answer.
+/// Reading more often would overload the database, and reading less often would make answers stale.
 const SHORTEST_SYNC: Duration = Duration::from_millis(50);
 const LONGEST_SYNC: Duration = Duration::from_secs(10);
 
@@ -19,8 +19,8 @@ const LONGEST_SYNC: Duration = Duration::from_secs(10);
 #[command(next_help_heading = "Ledger of usage")]
 pub struct Ledger {
     /// Store usage in this SQLite file, which is created if it does not exist, or in the PostgreSQL database of a
-    /// `postgres://` URL, which servers can share. A report is answered once it is stored, and the totals are sent to Stripe
-    /// afterwards. Not with --cloud
+    /// `postgres://` URL, which servers can share. A report is answered once it is stored, and the totals are sent to
+    /// Stripe afterwards. Not with --cloud
     #[arg(
         long,
         env = "TIER_LEDGER",
@@ -29,7 +29,7 @@ pub struct Ledger {
     )]
     pub ledger: Option<PathBuf>,
 
-    /// How often a server reads what others have changed in a shared ledger
+    /// How often a server reads what other servers have changed in a shared ledger
     #[arg(
         long,
         env = "TIER_SYNC_EVERY",
@@ -39,8 +39,8 @@ pub struct Ledger {
     )]
     pub sync_every: TimeSpan,
 
-    /// How many connections a server may have to the database of a shared ledger for answers about the past, such as usage by
-    /// day. It has two more for writing
+    /// How many connections a server may have to the database of a shared ledger for answers about the past, such as
+    /// usage by day. It has two more for writing
     #[arg(
         long,
         env = "TIER_LEDGER_CONNECTIONS",
@@ -50,8 +50,8 @@ pub struct Ledger {
     )]
     pub ledger_connections: u16,
 
-    /// How long a report waits, so that others can be sent to Stripe with it, with --ledger. Stripe accepts about 200
-    /// changes of quantity an hour for a subscription
+    /// How long a report waits until it is sent to Stripe, so that one call can deliver several, with --ledger. Stripe
+    /// accepts about 200 changes of quantity an hour for a subscription
     #[arg(
         long,
         env = "TIER_DELIVER_AFTER",
@@ -60,8 +60,8 @@ pub struct Ledger {
     )]
     pub deliver_after: TimeSpan,
 
-    /// How long single reports are kept once their period is over and settled, with --ledger; at least 35 days. After
-    /// that, only daily totals are kept
+    /// How long single reports are kept once their period is settled, with --ledger; at least 35 days. After that, only
+    /// daily totals are kept
     #[arg(
         long,
         env = "TIER_LEDGER_KEEP",
@@ -84,7 +84,7 @@ fn keep(text: &str) -> Result<TimeSpan, String> {
     let span: TimeSpan = text.parse()?;
     if span.0 < SHORTEST_KEEP.0 {
         return Err(
-            "that is too short: 35d at least, for as long as idempotency keys are known".to_owned(),
+            "that is too short: at least 35d, because idempotency keys are recognized for that long".to_owned(),
         );
     }
     Ok(span)

@@ -7,7 +7,7 @@ use super::TimeSpan;
 use crate::api::RequestLimits;
 use crate::server;
 
-/// More connections, requests and accounts than one process can have.
+/// More connections, requests or accounts than one process can have.
 const MOST: u64 = 1_000_000;
 
 /// A terabyte, which no request needs.
@@ -29,7 +29,8 @@ pub struct Load {
     #[arg(long, env = "TIER_MAX_BODY", value_name = "BYTES", value_parser = bytes(1), default_value_t = RequestLimits::default().body)]
     pub max_body: usize,
 
-    /// Bytes of all request bodies in memory; a request that exceeds it is answered 503. At least four times --max-body
+    /// Bytes of all request bodies in memory; a request that would exceed this is answered 503. At least four times
+    /// --max-body
     #[arg(long, env = "TIER_MAX_BODIES", value_name = "BYTES", value_parser = bytes(1), default_value_t = RequestLimits::default().bodies)]
     pub max_bodies: usize,
 
@@ -63,8 +64,8 @@ pub struct Load {
     )]
     pub max_requests_per_key: usize,
 
-    /// Open connections. A new one replaces one that has not sent a request yet. If there is none, the new one is
-    /// answered 503 and closed, or with TLS just closed. Lowered if the limit on open files is too low
+    /// Open connections. A new one replaces one without a request in flight. If there is none, the new one is answered
+    /// 503 and closed. Lowered if the limit on open files is too low
     #[arg(
         long,
         env = "TIER_MAX_CONNECTIONS",

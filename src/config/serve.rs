@@ -21,7 +21,7 @@ const MIN_LINK_SECRET: usize = 32;
 /// Settings of `tier serve`.
 #[derive(Debug, Clone, Args)]
 pub struct Serve {
-    /// Where the API listens. Loopback by default, because whoever reaches it can bill; `:PORT` is every interface
+    /// Where the API listens. Loopback by default, because anyone who can reach it can bill; `:PORT` is every interface
     #[arg(
         long,
         env = "TIER_ADDR",
@@ -38,7 +38,7 @@ pub struct Serve {
     #[arg(long, env = "TIER_CLOUD", conflicts_with = "api_key_file")]
     pub cloud: bool,
 
-    /// A file with more API keys than those in `TIER_API_KEY`, of which callers need one. Each line is KEY or
+    /// A file with API keys, besides those in `TIER_API_KEY`; callers need one of them. Each line is KEY or
     /// NAME:ROLE:KEY, where ROLE is read, report or admin. Read again on SIGHUP
     #[arg(long, env = "TIER_API_KEY_FILE", value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
@@ -48,13 +48,13 @@ pub struct Serve {
     #[arg(long, env = "TIER_INSECURE_NO_AUTH")]
     pub insecure_no_auth: bool,
 
-    /// Let the command line of 2022 log in (`tier login` of npm's `@tier.run/sdk`): a person types an API key on the
+    /// Let the command line of 2022 log in (`tier login` of npm's `@tier.run/sdk`): the user types an API key on the
     /// page /auth/cli/verify, and the command line receives it. Not with --cloud
     #[arg(long, env = "TIER_LOGIN", conflicts_with = "cloud")]
     pub login: bool,
 
-    /// A file with the pricing pages that are public, at /pricing and /v1/pricing. Without one, only holders of a key see
-    /// prices. Read again on SIGHUP. Not with --cloud
+    /// A file with the pricing pages that are public, at /pricing and /v1/pricing. Without one, only holders of a key
+    /// see prices. Read again on SIGHUP. Not with --cloud
     #[arg(
         long,
         env = "TIER_PRICING_PAGES",
@@ -95,7 +95,8 @@ pub struct Serve {
     )]
     pub trusted_proxy: Vec<Network>,
 
-    /// The audit log: a line of JSON for every write, with who asked for what, and how it ended. A file, or stderr
+    /// The audit log: a line of JSON for every write, with the caller, the parameters and the outcome. A file, or
+    /// stderr
     #[arg(long, env = "TIER_AUDIT", value_name = "FILE|stderr")]
     pub audit: Option<PathBuf>,
 
@@ -163,7 +164,7 @@ impl Serve {
     /// The secrets that sign Stripe's events, if events are accepted.
     ///
     /// # Errors
-    /// With `--cloud`, if there is one.
+    /// With `--cloud`, if there is a secret.
     pub fn webhook_secrets(
         &self,
         environment: &Environment,
@@ -178,7 +179,7 @@ impl Serve {
     /// The secrets that sign checkout links, if there are links.
     ///
     /// # Errors
-    /// With `--cloud`, if there is one, and if one is too short.
+    /// If a secret is too short, and with `--cloud`, if there is one.
     pub fn link_secrets(
         &self,
         environment: &Environment,
@@ -205,8 +206,8 @@ impl Serve {
         }
     }
 
-    /// Refuses settings that open the server to a network by mistake, and API keys together with `--cloud`, where every
-    /// call needs a Stripe key.
+    /// Checks that the server is not open to a network by mistake, and that there are no API keys with `--cloud`, where
+    /// every caller's key is a Stripe key.
     ///
     /// # Errors
     /// If the address is not loopback, there is no key, and no flag allows that. With `--cloud`, if there is a key.

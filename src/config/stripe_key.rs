@@ -95,7 +95,7 @@ pub fn stripe_key(live: bool) -> Result<StripeKey, KeyError> {
     // A variable that was filled from a file may end with a newline.
     let secret = variable("STRIPE_API_KEY").map(|secret| secret.trim().to_owned());
     match secret.filter(|secret| !secret.is_empty()) {
-        Some(secret) => guard(
+        Some(secret) => check_mode(
             StripeKey {
                 secret,
                 source: "STRIPE_API_KEY".to_owned(),
@@ -104,12 +104,12 @@ pub fn stripe_key(live: bool) -> Result<StripeKey, KeyError> {
             },
             live,
         ),
-        None => guard(saved_key(live)?, live),
+        None => check_mode(saved_key(live)?, live),
     }
 }
 
 /// Checks that a key agrees with the `--live` flag.
-fn guard(key: StripeKey, live: bool) -> Result<StripeKey, KeyError> {
+fn check_mode(key: StripeKey, live: bool) -> Result<StripeKey, KeyError> {
     match (key.is_live(), live) {
         (true, false) => Err(KeyError::LiveKeyWithoutFlag),
         (false, true) => Err(KeyError::TestKeyWithFlag),
@@ -172,15 +172,15 @@ mod tests {
     #[test]
     fn the_live_flag_and_the_key_must_agree() {
         assert_eq!(
-            guard(key("sk_live_1"), false),
+            check_mode(key("sk_live_1"), false),
             Err(KeyError::LiveKeyWithoutFlag)
         );
         assert_eq!(
-            guard(key("rk_test_1"), true),
+            check_mode(key("rk_test_1"), true),
             Err(KeyError::TestKeyWithFlag)
         );
-        assert_eq!(guard(key("rk_live_1"), true), Ok(key("rk_live_1")));
-        assert_eq!(guard(key("sk_test_1"), false), Ok(key("sk_test_1")));
+        assert_eq!(check_mode(key("rk_live_1"), true), Ok(key("rk_live_1")));
+        assert_eq!(check_mode(key("sk_test_1"), false), Ok(key("sk_test_1")));
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub struct TimeSpan(pub Duration);
 const LONGEST: Duration = Duration::from_secs(876_000 * 60 * 60);
 
 impl TimeSpan {
-    /// So many days.
+    /// A duration of `days` days.
     pub const fn days(days: u64) -> Self {
         Self(Duration::from_secs(days * 24 * 60 * 60))
     }
@@ -54,7 +54,7 @@ impl From<TimeSpan> for Duration {
     }
 }
 
-/// Displays it in one unit, since `75s` is easier to compare than `1m 15s`.
+/// Written in one unit, since `75s` is easier to compare than `1m 15s`.
 impl fmt::Display for TimeSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.subsec_nanos() {
