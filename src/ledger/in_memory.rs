@@ -1,4 +1,4 @@
-//! The ledger of one process, which has all records that can still change in memory.
+//! A ledger that only one process writes. All records that can still change are in memory.
 
 use super::state::{Reservation, State};
 use super::store::{Names, Snapshot, Store, StoreError};
@@ -81,7 +81,7 @@ impl<S: Store> Transactor for InMemory<S> {
         Learned::default()
     }
 
-    fn tell(&mut self, _: &Notice) -> Result<(), StoreError> {
+    fn send_notice(&mut self, _: &Notice) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -9,11 +9,11 @@
 //! | part | contents |
 //! |---|---|
 //! | [`state`] | the rules: a pure state machine, `(state, event, time) → (state, answer, what to store)` |
-//! | [`transactor`] | how events are applied and stored: the [`Transactor`] interface; `in_memory` is that of one process |
-//! | [`store`] | durable storage: [`sqlite`](store::sqlite) for one process, with the [`Store`] interface, and, with the feature `postgres`, one for many |
+//! | [`transactor`] | the [`Transactor`] interface: how events are applied and stored; `in_memory` implements it for one process |
+//! | [`store`] | durable storage: [`sqlite`](store::sqlite) for one process, behind the [`Store`] interface, and PostgreSQL for many processes, with the feature `postgres` |
 //! | [`Place`] | where a ledger is, and how it is opened there |
 //! | `moving` | how a file's ledger is moved to a database, with the feature `postgres` |
-//! | [`Replicas`] | what only one of the processes that share a ledger may do at a time |
+//! | [`Replicas`] | exclusive access to an org among the processes that share a ledger |
 //! | [`Ledger`], [`Writer`] | the thread that writes to the store, many reports in a commit |
 //! | [`values`] | the basic types |
 //!
@@ -31,13 +31,13 @@
 //! 1. Each [`Set`](state::Set) is a usage record to send: `action=set`, with its quantity, timestamp and key unchanged,
 //!    and with a time-out below 20 seconds. The sender submits the [`Outcome`](state::Outcome) as `Answered`. A set
 //!    whose outcome is lost, or whose sender has died, is handed out again.
-//!    Each [`MeterEvent`](state::MeterEvent) is an event of a meter, and treated the same way, a minute apart.
+//!    Each [`MeterEvent`](state::MeterEvent) is an event to send to a meter in the same way. A total's events are a
+//!    minute apart.
 //! 2. Each [`ReadSummary`](state::ReadSummary) is a summary to read. The sender submits the value as `Summary`. The
-//!    caller may also submit a `Summary` that was not asked for, with the number that the total's delivery had before
+//!    caller may also submit a `Summary` that was not requested, with the number that the total's delivery had before
 //!    the read began.
-//!
-//! 3. Each [`Move`](state::Move) asks where usage of a feature goes now: of usage that is too late for its period, or of
-//!    a level that a meter loses with its period. The sender submits `TooLate` or `Continue`.
+//! 3. Each [`Move`](state::Move) asks for the current target of a feature: for usage that is too late for its period,
+//!    or for a level that its meter loses when the period ends. The sender submits `TooLate` or `Continue`.
 //!
 //! A **plan change** of an org takes four steps. Hold the org's reports. Submit `Seal` with the org until it hands out
 //! nothing: Stripe then has all usage. Change the plan. Let the reports continue. The next report of a feature opens a

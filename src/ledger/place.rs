@@ -11,7 +11,7 @@ use super::store::read::Reader;
 use super::store::sqlite;
 use super::{Ledger, Replicas, StoreError, Writer};
 
-/// How long a lease lasts whose holder has died, hangs or is cut off.
+/// How long a lease lasts after its holder has died, hung or lost the database.
 #[cfg(feature = "postgres")]
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -25,12 +25,12 @@ pub enum Place {
     Database(Box<Database>),
 }
 
-/// How a server reads a ledger, beside writing it.
+/// A server's readers of its ledger. They do not wait for the writer.
 #[derive(Clone, Debug)]
 pub enum Readers {
-    /// From its file.
+    /// They read the file.
     File(PathBuf),
-    /// Over these connections to its database.
+    /// They use these connections to the database.
     #[cfg(feature = "postgres")]
     Database(Pool),
 }
@@ -46,7 +46,7 @@ pub enum Unclaimed {
 }
 
 impl Place {
-    /// A file, or a database that a `postgres://` URL names.
+    /// Parses the path of a file, or the `postgres://` URL of a database.
     ///
     /// # Errors
     /// If the URL is invalid, or this program was built without PostgreSQL.
@@ -74,7 +74,7 @@ impl Place {
         }
     }
 
-    /// For readers of a server. `connections` is how many there may be to a database.
+    /// The readers of a server. `connections` is the maximum number of connections to a database.
     pub fn readers(&self, connections: usize) -> Readers {
         let _ = connections;
         match self {
@@ -86,7 +86,7 @@ impl Place {
         }
     }
 
-    /// Brings the tables to the latest version. In a database, makes them if there are none.
+    /// Migrates the tables to the latest version. In a database, creates them if there are none.
     ///
     /// This must be called on a thread that may block.
     pub fn migrate(&self) -> Result<(), StoreError> {
@@ -109,7 +109,7 @@ impl Place {
         }
     }
 
-    /// Prepares for writing: locks a file, and makes it if there is none. A database is not asked yet.
+    /// Prepares for writing: locks the file, and creates it if there is none. Does not connect to a database yet.
     pub fn open(&self) -> Result<Unclaimed, StoreError> {
         Ok(match self {
             Self::File(path) => Unclaimed::File(sqlite::Unclaimed::open(path)?),
@@ -123,20 +123,20 @@ impl Readers {
     /// Reads the ledger, on a thread that may block, even while processes write it.
     pub async fn read<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+        query: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let looked = match self {
+        let result = match self {
             Self::File(path) => {
                 let path = path.clone();
-                tokio::task::spawn_blocking(move || look(&sqlite::read(&path)?))
+                tokio::task::spawn_blocking(move || query(&sqlite::read(&path)?))
             }
             #[cfg(feature = "postgres")]
             Self::Database(pool) => {
                 let reader = pool.reader().await?;
-                tokio::task::spawn_blocking(move || look(&reader))
+                tokio::task::spawn_blocking(move || query(&reader))
             }
         };
-        looked.await.map_err(std::io::Error::other)?
+        result.await.map_err(std::io::Error::other)?
     }
 }
 
@@ -145,7 +145,7 @@ impl Readers {
     expect(clippy::unused_async, reason = "a database is awaited, a file is not")
 )]
 impl Unclaimed {
-    /// The ledger's account, if an API key with that digest is known to belong to it.
+    /// The ledger's account, if the API key with this digest is known to belong to it.
     pub async fn account_of_key(self, digest: &str) -> (Self, Result<Option<String>, StoreError>) {
         match self {
             Self::File(file) => {
@@ -160,8 +160,8 @@ impl Unclaimed {
         }
     }
 
-    /// Opens the ledger for `account`, and remembers that the API key with that digest belongs to it. A new ledger belongs to
-    /// the account from now on.
+    /// Opens the ledger for `account`, and stores that the API key with this digest belongs to it. A new ledger
+    /// belongs to the account from now on.
     pub async fn claim(self, account: &str, digest: &str) -> Result<(Ledger, Writer), StoreError> {
         match self {
             Self::File(file) => {
@@ -182,7 +182,7 @@ impl Unclaimed {
         }
     }
 
-    /// The same, to try again after a failure. A file is locked by one alone.
+    /// A copy with which to try again after a failure. `None` for a file: the lock on it cannot be copied.
     pub fn again(&self) -> Option<Self> {
         match self {
             Self::File(_) => None,
@@ -192,7 +192,7 @@ impl Unclaimed {
     }
 }
 
-/// The name of a file; of a database only what it is, since its URL may have a password.
+/// The path of a file. A database's URL is left out, since it may contain a password.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

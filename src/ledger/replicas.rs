@@ -1,4 +1,5 @@
-//! What only one of the processes that share a ledger may do at a time. A process that is alone need not ask.
+//! Exclusive access to an org among the processes that share a ledger. A process with a ledger of its own needs no
+//! lease.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +15,11 @@ use super::writer::Ledger;
 #[cfg(not(feature = "postgres"))]
 use alone::{Lease, Leases};
 
-/// How often the end of a change is stored anew if the database fails. Otherwise the next one who needs it does that.
-const ENDS: u32 = 3;
+/// How often this process tries to store the end of a plan change. After that, the next process that holds the org
+/// does.
+const END_ATTEMPTS: u32 = 3;
 /// The time between two attempts.
-const AGAIN: Duration = Duration::from_millis(200);
+const RETRY_AFTER: Duration = Duration::from_millis(200);
 
 /// The processes that share a ledger.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +29,7 @@ pub struct Replicas(Option<Leases>);
 #[derive(Debug)]
 pub struct HeldOrg {
     org: Org,
-    /// None if this process is alone.
+    /// `None` if the ledger is not shared.
     lease: Option<Arc<Lease>>,
 }
 
@@ -41,7 +43,7 @@ pub struct PlanChange {
 }
 
 impl Replicas {
-    /// Those that have these leases.
+    /// The processes that share the database of these leases.
     #[cfg(feature = "postgres")]
     pub fn sharing(leases: Leases) -> Self {
         Self(Some(leases))
@@ -58,7 +60,7 @@ impl Replicas {
 }
 
 impl HeldOrg {
-    /// Checks that no other process may hold the org by now.
+    /// Checks that the lease has not run out, so that no other process can hold the org.
     pub fn check(&self) -> Result<(), StoreError> {
         match &self.lease {
             Some(lease) if !lease.is_held() => Err(StoreError::LeaseLost),
@@ -66,8 +68,8 @@ impl HeldOrg {
         }
     }
 
-    /// Begins a change of the org's plan; `None` if this process is alone. From now on no process accepts usage of the org.
-    /// After the change, usage is accepted whose target was read after it.
+    /// Begins a change of the org's plan; `None` if the ledger is not shared. Until the change ends, no process
+    /// accepts usage of the org. After it, usage is accepted only if its target was read after the change.
     pub async fn begin_plan_change(
         &self,
         ledger: &Ledger,
@@ -75,7 +77,7 @@ impl HeldOrg {
         let Some(lease) = &self.lease else {
             return Ok(None);
         };
-        // It ends even if the answer is lost.
+        // Made first, so that the change is ended even if the database's answer is lost.
         let change = PlanChange {
             org: self.org.clone(),
             view: ledger.view(),
@@ -86,7 +88,7 @@ impl HeldOrg {
         Ok(Some(change))
     }
 
-    /// Ends a change of the org's plan that another process has left unfinished.
+    /// Ends a change of the org's plan that another process left unfinished.
     pub async fn end_plan_change(&self, ledger: &Ledger) -> Result<(), StoreError> {
         if let Some(lease) = &self.lease {
             let plan = lease.end_plan_change(&self.org).await?;
@@ -99,19 +101,19 @@ impl HeldOrg {
 impl Drop for PlanChange {
     fn drop(&mut self) {
         let (org, view, lease) = (self.org.clone(), self.view.clone(), self.lease.clone());
-        // Without a runtime, the next process that needs it ends the change.
+        // Without a runtime, the next process that holds the org ends the change.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
         runtime.spawn(async move {
-            for _ in 0..ENDS {
+            for _ in 0..END_ATTEMPTS {
                 match lease.end_plan_change(&org).await {
                     Ok(plan) => return view.learn_plans(vec![(org, plan)]),
                     Err(error) => {
-                        tracing::debug!(%error, %org, "the end of a change of plan is not stored yet");
+                        tracing::debug!(%error, %org, "the end of a plan change is not stored yet");
                     }
                 }
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(RETRY_AFTER).await;
             }
         });
     }

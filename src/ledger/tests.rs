@@ -156,10 +156,14 @@ async fn a_failed_commit_acknowledges_nothing_and_the_next_one_works() {
         outcomes.send(None).expect("a writer");
         let answers = ledger.submit(vec![report(5, Some("k"))], START).await;
         let answers = answers.expect("a disk");
-        let Ok(Answer::Accepted { repeated: is, .. }) = answers[0] else {
+        let Ok(Answer::Accepted {
+            repeated: is_repeated,
+            ..
+        }) = answers[0]
+        else {
             panic!("{answers:?}");
         };
-        assert_eq!(is, repeated);
+        assert_eq!(is_repeated, repeated);
         assert_eq!(used(&ledger), 5);
     }
     // A repeated report stores nothing.
@@ -186,7 +190,7 @@ async fn a_request_that_cannot_be_stored_fails_alone() {
         outcomes.send(end).expect("a writer");
     }
     first.await.expect("a disk");
-    second.await.expect_err("a fault of its own");
+    second.await.expect_err("the fault of this request");
     third.await.expect("a disk");
     assert_eq!(used(&ledger), 5);
 }

@@ -1,4 +1,4 @@
-//! How events are applied and stored: by one process that has all records in memory, or by many that share a database.
+//! Applying and storing events: by one process that has all records in memory, or by many that share a database.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use super::values::{Feature, Org, PlanNumber, ReservationId, Time};
 /// The events of one request.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// They are applied in this order, and never split.
+    /// Applied in this order, and always in one commit.
     pub events: Vec<Event>,
     /// When they happen.
     pub now: Now,
@@ -18,32 +18,32 @@ pub struct Request {
 /// The time of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Now {
-    /// By the clock of this process. Processes that share a database take the database's time in its place.
+    /// The time by the clock of this process. Processes that share a database use the database's time instead.
     Process(Time),
-    /// By the test clock of the events' org, which is the same for all processes.
+    /// The time by the test clock of the events' org, which is the same for all processes.
     TestClock(Time),
 }
 
 impl Now {
-    /// The time, if the processes that share a database have `shared`.
+    /// The time to use. `shared` is the database's time, if processes share one.
     pub(super) fn or(self, shared: Option<Time>) -> Time {
         match self {
-            Self::Process(own) => shared.unwrap_or(own),
+            Self::Process(local) => shared.unwrap_or(local),
             Self::TestClock(time) => time,
         }
     }
 }
 
 impl From<Time> for Now {
-    fn from(own: Time) -> Self {
-        Self::Process(own)
+    fn from(local: Time) -> Self {
+        Self::Process(local)
     }
 }
 
 /// The answer or refusal of each event, in order.
 pub type Answers = Vec<Result<Answer, Refusal>>;
 
-/// What is used of features, by period, oldest first.
+/// The used quantities of features, by period, oldest first.
 pub type Figures = Vec<(Org, Feature, Vec<Used>)>;
 
 /// Requests that were applied and stored.
@@ -55,23 +55,23 @@ pub struct Transacted {
     pub figures: Figures,
 }
 
-/// What a process learns of those that it shares a ledger with.
+/// News from the processes that share the ledger.
 #[derive(Debug, Default)]
 pub struct Learned {
-    /// The numbers of plans.
+    /// The current numbers of plans.
     pub plans: Vec<(Org, PlanNumber)>,
-    /// The time of the database, and when it was that.
+    /// The time of the database, and when it was read.
     pub clock: Option<(Time, Instant)>,
-    /// What they have told.
+    /// The notices of other processes.
     pub notices: Vec<Notice>,
 }
 
-/// What a process tells those that it shares a ledger with. The ledger does not interpret it.
+/// A message to the other processes that share the ledger. The ledger does not interpret it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// A notice that is told again with the same id is read once.
+    /// Identifies the notice: if it is sent again with the same id, other processes read it once.
     pub id: String,
-    /// What it says.
+    /// The message.
     pub text: String,
 }
 
@@ -81,34 +81,35 @@ pub trait Transactor {
     fn figures(&mut self) -> Result<Figures, StoreError>;
 
     /// Applies requests in this order, and stores their changes atomically. A refused event does not stop the others.
-    /// After `Ok` the changes survive a power failure. After an error nothing is stored, and the ledger is still usable.
+    /// After `Ok` the changes survive a power failure. After an error nothing is stored, and the ledger is still
+    /// usable.
     ///
-    /// After [`StoreError::OutcomeUnknown`] they may be stored. The next call must be with the same requests, which it
-    /// stores only if they are not, or [`give_up`](Self::give_up).
+    /// After [`StoreError::OutcomeUnknown`] they may be stored. The caller must then repeat the call with the same
+    /// requests, which stores them only if they are not stored yet, or call [`give_up`](Self::give_up).
     fn transact(&mut self, requests: &[Request]) -> Result<Transacted, StoreError>;
 
-    /// Lets the outcome of the last requests remain unknown.
+    /// Stops finding out whether the last requests were stored.
     fn give_up(&mut self);
 
-    /// The reservation with that id, whether it is held or has ended, and the time by which it expires: `now`, or that of
-    /// the database.
+    /// The reservation with this id, held or ended, and the time to compare with its expiry: `now`, or the database's
+    /// time.
     fn reservation(
         &mut self,
         id: &ReservationId,
         now: Now,
     ) -> Result<Option<(Reservation, Time)>, StoreError>;
 
-    /// The figures that other processes have changed since the last call, and perhaps some that they have not.
+    /// The figures that other processes have changed since the last call. May include unchanged ones.
     fn sync(&mut self) -> Result<Figures, StoreError>;
 
     /// Whether other processes may write the ledger.
     fn is_shared(&self) -> bool;
 
-    /// What has become known of other processes since the last call.
+    /// The news from other processes since the last call.
     fn learned(&mut self) -> Learned;
 
-    /// Tells other processes, which read it in their next [`sync`](Self::sync).
-    fn tell(&mut self, notice: &Notice) -> Result<(), StoreError>;
+    /// Sends a notice to the other processes, which read it in their next [`sync`](Self::sync).
+    fn send_notice(&mut self, notice: &Notice) -> Result<(), StoreError>;
 
     /// Stores snapshots, replacing older ones of the same orgs. A power failure may lose them.
     fn keep(&mut self, snapshots: &[Snapshot]) -> Result<(), StoreError>;

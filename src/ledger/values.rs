@@ -139,7 +139,7 @@ impl Aggregate {
         }
     }
 
-    /// The aggregate of that [name](Self::name).
+    /// The aggregate with this [name](Self::name).
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Sum, Self::Max, Self::Last, Self::Perpetual]
             .into_iter()
@@ -156,8 +156,8 @@ pub struct Meter {
     pub customer: Arc<str>,
 }
 
-/// The number of an org's plan, among processes that share a ledger: it is odd while the plan is changed, and another one
-/// afterwards. A process that is alone has only 0.
+/// The number of an org's plan among processes that share a ledger. A plan change makes it odd when it begins and even
+/// when it ends, so each plan has a new number. Always 0 if the ledger is not shared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PlanNumber(pub i64);
 
@@ -167,14 +167,14 @@ impl PlanNumber {
         self.0 % 2 != 0
     }
 
-    /// The number once the change that is under way has ended, if one is.
+    /// The number after the change in progress, if there is one.
     #[must_use]
     pub fn after_change(self) -> Self {
         Self(self.0 + self.0 % 2)
     }
 }
 
-/// Where usage of a feature goes now, according to the org's subscription.
+/// The item and period that bill usage of a feature now, according to the org's subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The org.
@@ -197,6 +197,6 @@ pub struct Target {
     pub item_start: Time,
     /// When the item is scheduled to end, if it is.
     pub item_end: Option<Time>,
-    /// The number of the org's plan before Stripe was asked for all of this.
+    /// The number of the org's plan before the subscription was read from Stripe.
     pub plan: PlanNumber,
 }

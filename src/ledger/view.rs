@@ -15,9 +15,9 @@ pub(super) struct View {
     used: RwLock<HashMap<Org, HashMap<Feature, Vec<Used>>>>,
     /// The plans of orgs that other processes may change.
     plans: RwLock<HashMap<Org, PlanNumber>>,
-    /// The time of the database that processes share, and when it was that.
+    /// The time of the database that processes share, and when it was read.
     clock: RwLock<Option<(Time, Instant)>>,
-    /// When the changes of other processes were last read; None: there are none.
+    /// When the changes of other processes were last read; `None` if the ledger is not shared.
     synced: RwLock<Option<Instant>>,
 }
 
@@ -32,7 +32,7 @@ impl View {
         }
     }
 
-    /// Returns the notices.
+    /// Takes in news from other processes, and returns the notices among them.
     pub(super) fn learn(&self, learned: Learned) -> Vec<Notice> {
         if let Some(clock) = learned.clock {
             *self.clock.write().expect("no publisher panics") = Some(clock);
@@ -41,12 +41,12 @@ impl View {
         learned.notices
     }
 
-    /// Notes when the reading of the changes of other processes began that has just ended.
+    /// Notes that the changes of other processes were read, in a read that began at `began`.
     pub(super) fn synced(&self, began: Instant) {
         *self.synced.write().expect("no publisher panics") = Some(began);
     }
 
-    /// How long ago the changes of other processes were read; zero if there are none.
+    /// How long ago the changes of other processes were read; zero if the ledger is not shared.
     pub(super) fn behind(&self) -> Duration {
         let synced = *self.synced.read().expect("no publisher panics");
         synced.map_or(Duration::ZERO, |began| began.elapsed())
@@ -59,19 +59,19 @@ impl View {
         let mut all = self.plans.write().expect("no publisher panics");
         for (org, plan) in plans {
             let known = all.entry(org).or_default();
-            // They are read on several connections, and ascend.
+            // Numbers only ascend; an older one may arrive late over another connection.
             *known = plan.max(*known);
         }
     }
 
-    /// The time of the database that processes share, as far as it is known.
+    /// The approximate time of the database that processes share.
     pub(super) fn shared_time(&self) -> Option<Time> {
         let (time, since) = (*self.clock.read().expect("no publisher panics"))?;
         let passed = i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX);
         Some(time.plus(passed))
     }
 
-    /// The number of an org's plan, as far as it is known.
+    /// The last known number of an org's plan.
     pub(super) fn plan(&self, org: &str) -> PlanNumber {
         let all = self.plans.read().expect("no publisher panics");
         all.get(org).copied().unwrap_or_default()
@@ -83,7 +83,7 @@ impl View {
         in_period(all.get(org)?.get(feature)?, period_start).cloned()
     }
 
-    /// The same, with the units that are reserved at `now`, both after the same commit.
+    /// The result of [`used`](Self::used), and the units that are reserved at `now`, both after the same commit.
     pub(super) fn used_and_reserved(
         &self,
         org: &str,

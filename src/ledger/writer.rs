@@ -20,12 +20,12 @@ use super::view::View;
 const QUEUE: usize = 8_192;
 /// The maximum number of events in one commit. The events of one request are never split.
 const MAX_BATCH: usize = 1_024;
-/// How long the store is asked whether it has stored a request.
-const ASK_FOR: Duration = Duration::from_secs(15);
-/// How long it is asked before the requests that wait fail. A line that is cut twice in a row is no outage.
-const FAIL_OTHERS_AFTER: Duration = Duration::from_secs(1);
-/// The time between two questions.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// How long the writer tries to find out whether requests were stored.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long it tries before the waiting requests fail. A connection that breaks twice in a row is no outage yet.
+const FAIL_WAITING_AFTER: Duration = Duration::from_secs(1);
+/// The time between two tries.
+const RESOLVE_EVERY: Duration = Duration::from_millis(100);
 
 /// An open ledger. Clones share it. When the last one is dropped, the writer stores the queue and ends.
 #[derive(Clone, Debug)]
@@ -38,8 +38,8 @@ pub struct Ledger {
 #[derive(Debug)]
 pub struct Writer(JoinHandle<()>);
 
-/// Why a request was not acknowledged. Nothing was stored, unless the power or the connection failed during the commit:
-/// reports that may be repeated should use an idempotency key.
+/// Why a request was not acknowledged. Nothing was stored, unless the power or the connection failed during the commit.
+/// Therefore callers that repeat reports should use an idempotency key.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Unavailable {
     /// The queue is full.
@@ -57,7 +57,7 @@ enum Command {
     Submit(Submission),
     Keep(Snapshot),
     Sync(Caller<Vec<Notice>>),
-    Tell(Notice, Caller<()>),
+    SendNotice(Notice, Caller<()>),
     Reservation(ReservationId, Now, Caller<Option<(Reservation, Time)>>),
     Compact {
         before: Time,
@@ -71,7 +71,7 @@ struct Submission {
     caller: Caller<Answers>,
 }
 
-/// Who waits for an answer.
+/// The channel to the caller that waits for an answer.
 type Caller<T> = oneshot::Sender<Result<T, Unavailable>>;
 
 impl Ledger {
@@ -113,11 +113,11 @@ impl Ledger {
     ) -> Result<Answers, Unavailable> {
         let now = now.into();
         let request = Request { events, now };
-        self.ask(|caller| Command::Submit(Submission { request, caller }))
+        self.request(|caller| Command::Submit(Submission { request, caller }))
             .await
     }
 
-    /// The reservation with that id, whether it is held or has ended, and the time by which it expires: `now`, or that of the
+    /// The reservation with this id, held or ended, and the time to compare with its expiry: `now`, or the time of the
     /// database that processes share.
     pub async fn reservation(
         &self,
@@ -125,7 +125,7 @@ impl Ledger {
         now: impl Into<Now>,
     ) -> Result<Option<(Reservation, Time)>, Unavailable> {
         let now = now.into();
-        self.ask(|answer| Command::Reservation(id, now, answer))
+        self.request(|answer| Command::Reservation(id, now, answer))
             .await
     }
 
@@ -138,21 +138,22 @@ impl Ledger {
             most,
             answer,
         };
-        self.ask(make).await
+        self.request(make).await
     }
 
-    /// Reads what other processes have changed since the last call, and returns what they have told. A process that is alone
-    /// has nothing to read.
+    /// Reads the changes of other processes since the last call, and returns their notices. Does nothing if the ledger
+    /// is not shared.
     pub async fn sync(&self) -> Result<Vec<Notice>, Unavailable> {
-        self.ask(Command::Sync).await
+        self.request(Command::Sync).await
     }
 
-    /// Tells other processes.
+    /// Sends a notice to the other processes.
     pub async fn tell(&self, notice: Notice) -> Result<(), Unavailable> {
-        self.ask(|caller| Command::Tell(notice, caller)).await
+        self.request(|caller| Command::SendNotice(notice, caller))
+            .await
     }
 
-    /// How long ago the changes of other processes were read; zero if this process is alone.
+    /// How long ago the changes of other processes were read; zero if the ledger is not shared.
     pub fn behind(&self) -> Duration {
         self.view.behind()
     }
@@ -162,7 +163,7 @@ impl Ledger {
         self.view.plan(org)
     }
 
-    /// The time of the database that processes share, as far as it is known without asking; `None` if this process is alone.
+    /// The approximate time of the database that processes share, without a query; `None` if the ledger is not shared.
     pub fn shared_time(&self) -> Option<Time> {
         self.view.shared_time()
     }
@@ -182,7 +183,8 @@ impl Ledger {
         self.view.items(org)
     }
 
-    /// The used quantity as [`used`](Self::used) gives it, and the units that are reserved at `now`, after the same commit.
+    /// The used quantity as [`used`](Self::used) gives it, and the units that are reserved at `now`, after the same
+    /// commit.
     pub fn used_and_reserved(
         &self,
         org: &str,
@@ -198,7 +200,7 @@ impl Ledger {
         let _ = self.queue.try_send(Command::Keep(snapshot));
     }
 
-    async fn ask<T>(&self, make: impl FnOnce(Caller<T>) -> Command) -> Result<T, Unavailable> {
+    async fn request<T>(&self, make: impl FnOnce(Caller<T>) -> Command) -> Result<T, Unavailable> {
         let (sender, answer) = oneshot::channel();
         let sent = self.queue.try_send(make(sender));
         sent.map_err(|error| match error {
@@ -247,9 +249,9 @@ impl<T: Transactor> Run<T> {
                 Command::Sync(caller) => {
                     let _ = caller.send(self.sync().map_err(unavailable));
                 }
-                Command::Tell(notice, caller) => {
-                    let told = self.transactor.tell(&notice);
-                    let _ = caller.send(told.map_err(unavailable));
+                Command::SendNotice(notice, caller) => {
+                    let sent = self.transactor.send_notice(&notice);
+                    let _ = caller.send(sent.map_err(unavailable));
                 }
                 Command::Reservation(id, now, caller) => {
                     let found = self.transactor.reservation(&id, now);
@@ -271,7 +273,7 @@ impl<T: Transactor> Run<T> {
         let began = Instant::now();
         let figures = self.transactor.sync()?;
         self.view.publish(figures);
-        // An answer that says it is that young must know the plans that were read.
+        // Before `synced`: an answer that claims to be this recent must know these plans.
         let notices = self.view.learn(self.transactor.learned());
         if self.transactor.is_shared() {
             self.view.synced(began);
@@ -329,13 +331,13 @@ impl<T: Transactor> Run<T> {
             }
         }
         if let Err(error) = self.transactor.keep(&snapshots) {
-            tracing::warn!(%error, "what was read of orgs cannot be kept in the ledger");
+            tracing::warn!(%error, "snapshots of orgs cannot be stored in the ledger");
         }
         other
     }
 
     /// Applies and stores requests, and only then publishes their figures. While it is unknown whether they are stored,
-    /// nothing else can be. If that takes long, what waits in the queue fails.
+    /// nothing else can be stored. If that takes long, the commands in the queue fail.
     fn write(
         &mut self,
         requests: &[Request],
@@ -344,15 +346,15 @@ impl<T: Transactor> Run<T> {
         let start = Instant::now();
         let done = loop {
             match self.transactor.transact(requests) {
-                Err(StoreError::OutcomeUnknown(cause)) if start.elapsed() < ASK_FOR => {
-                    if start.elapsed() >= FAIL_OTHERS_AFTER {
+                Err(StoreError::OutcomeUnknown(cause)) if start.elapsed() < RESOLVE_TIMEOUT => {
+                    if start.elapsed() >= FAIL_WAITING_AFTER {
                         let cause = cause.to_string().into();
                         let error = unavailable(StoreError::Unreachable(cause));
                         while let Ok(command) = queue.try_recv() {
                             command.fail(&error);
                         }
                     }
-                    std::thread::sleep(ASK_AGAIN);
+                    std::thread::sleep(RESOLVE_EVERY);
                 }
                 Err(error) => {
                     self.transactor.give_up();
@@ -370,12 +372,12 @@ impl<T: Transactor> Run<T> {
 impl Command {
     fn fail(self, error: &Unavailable) {
         let error = error.clone();
-        // Who has left does not miss the answer.
+        // Sending fails if the caller has left, which does no harm.
         match self {
             Self::Submit(submission) => drop(submission.caller.send(Err(error))),
             Self::Keep(_) => {}
             Self::Sync(caller) => drop(caller.send(Err(error))),
-            Self::Tell(_, caller) => drop(caller.send(Err(error))),
+            Self::SendNotice(_, caller) => drop(caller.send(Err(error))),
             Self::Reservation(_, _, caller) => drop(caller.send(Err(error))),
             Self::Compact { answer, .. } => drop(answer.send(Err(error))),
         }

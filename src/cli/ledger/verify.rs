@@ -41,8 +41,8 @@ impl Checked {
         let status = reader.status()?;
         let (mut told, mut settled) = (Vec::new(), Vec::new());
         if !is_offline {
-            told = reader.told()?;
-            settled = reader.settled_differently()?;
+            told = reader.delivered()?;
+            settled = reader.billed_differently()?;
         }
         Ok(Self {
             problems,

@@ -10,7 +10,7 @@ use super::{Answer, KnownKey, Refusal, State};
 const AHEAD: i64 = 5 * MINUTE;
 /// How long after its end a period accepts usage. Stripe's invoice stays open for a little longer.
 pub(super) const GRACE: i64 = 4 * MINUTE;
-/// The same with a meter.
+/// How long after its end a period accepts usage of a feature that has a meter.
 const GRACE_ON_METER: i64 = 50 * MINUTE;
 
 impl State {
@@ -29,10 +29,10 @@ impl State {
             return Err(Refusal::OutsidePeriod);
         }
         let recorded = report.recorded_in(period);
-        let least = self.least(draft.main(), recorded);
+        let least = self.lowest_total(draft.main(), recorded);
         let (kind, n) = match report.change {
             Change::Add(n) => (EntryKind::Report, n),
-            Change::SetTotal(n) => (EntryKind::Clobber, own_part(draft.main(), n, least)?),
+            Change::SetTotal(n) => (EntryKind::Clobber, item_part(draft.main(), n, least)?),
         };
         if n < 0 {
             adopt_level(&mut draft, recorded, at)?;
@@ -83,10 +83,10 @@ impl State {
         }
     }
 
-    /// The lowest total of a period: what was used on other items, and what others recorded on this one, cannot be
-    /// taken back. Only a level that others set can be, since the last one counts. `recorded` is what Stripe has on the
-    /// item.
-    fn least(&self, total: &Total, recorded: i64) -> i64 {
+    /// The lowest value that the period's total can be set to. Usage on other items, and usage that other programs
+    /// recorded on this one, cannot be taken back. A level that they set can, since the last level counts. `recorded`
+    /// is the quantity that Stripe has on the item.
+    fn lowest_total(&self, total: &Total, recorded: i64) -> i64 {
         match total.aggregate {
             Aggregate::Last | Aggregate::Perpetual => return 0,
             Aggregate::Max if total.adopted => return total.others,
@@ -136,7 +136,7 @@ impl State {
 }
 
 impl Report {
-    /// What Stripe has on the item in a period, as far as the caller knows.
+    /// The quantity that Stripe has on the item in a period, as far as the caller knows.
     fn recorded_in(&self, period: Period) -> i64 {
         if period.start == self.target.period.start {
             self.recorded
@@ -146,16 +146,17 @@ impl Report {
     }
 }
 
-/// The total that the item must have for the period's total to be `n`, of which `least` cannot be taken back.
-fn own_part(total: &Total, n: i64, least: i64) -> Result<i64, Refusal> {
+/// The total that the item must have so that the period's total becomes `n`. `least` is the part that cannot be taken
+/// back.
+fn item_part(total: &Total, n: i64, least: i64) -> Result<i64, Refusal> {
     match n.saturating_sub(least) {
         ..0 => Err(Refusal::TooLow { least }),
         _ if total.aggregate.is_level() => Ok(n),
-        own => Ok(own),
+        part => Ok(part),
     }
 }
 
-/// Makes the level that an item has in Stripe the ledger's, so that it can be lowered.
+/// Records the level that an item has in Stripe, so that it can be lowered.
 fn adopt_level(draft: &mut Draft, recorded: i64, at: Time) -> Result<(), Refusal> {
     let main = draft.main();
     let is_last = matches!(main.aggregate, Aggregate::Last | Aggregate::Perpetual);

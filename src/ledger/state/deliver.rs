@@ -1,8 +1,8 @@
 //! Delivery: which totals are sent to Stripe now, and in which sets and [events](super::meter).
 //!
-//! Of usage records, Stripe keeps one quantity for each item and second. The ledger chooses one second for a total and sets the quantity
-//! there repeatedly. A set is numbered and stored before it is handed out, and no newer set is made for the total until
-//! it has a definite answer. So an older set never overwrites a newer one, whichever process sends it.
+//! Stripe keeps one usage record for each item and second. The ledger chooses one second for a total and sets the
+//! quantity there repeatedly. A set is numbered and stored before it is handed out, and no newer set is made for the
+//! total until it has a definite answer. So an older set never overwrites a newer one, whichever process sends it.
 
 #[cfg(feature = "postgres")]
 use std::collections::{BTreeSet, HashMap};
@@ -68,7 +68,7 @@ impl State {
             total.delivery.timestamp = Some(open.timestamp);
             sealed.sets.push(set(&total, open));
         }
-        self.keep(total, now);
+        self.put_total(total, now);
     }
 }
 
@@ -79,7 +79,7 @@ pub(in crate::ledger) fn due_orgs<'a>(
     seal: &Seal,
     now: Time,
 ) -> BTreeSet<Org> {
-    // Levels that have continued already would be due until they are settled.
+    // Without this check, levels that have continued already would be due until they are settled.
     let mut newest: HashMap<(&Org, &Feature), (Time, TotalId)> = HashMap::new();
     for total in totals.clone().filter(|total| meter::may_continue(total)) {
         let last = newest.entry((&total.org, &total.feature)).or_default();
@@ -97,12 +97,12 @@ pub(in crate::ledger) fn due_orgs<'a>(
     orgs.map(|total| total.org.clone()).collect()
 }
 
-/// The order of deliveries.
+/// The key by which deliveries are ordered, most urgent first.
 fn urgency(total: &Total) -> (Time, Option<Time>, TotalId) {
     (total.end(), total.delivery.changed, total.id)
 }
 
-/// Whether the total needs a set, an event or a summary, or will.
+/// Whether the total needs a set, an event or a summary now or later.
 pub(in crate::ledger) fn has_work(total: &Total) -> bool {
     let is_live = total.parked.is_none() && total.settled.is_none();
     let is_unread = !total.adopted || total.delivery.check == Check::BeforeNext;
@@ -132,14 +132,14 @@ fn is_due(total: &Total, seal: &Seal, now: Time) -> bool {
     }
     let has_passed = |since: Option<Time>, wait: i64| has_passed(since, wait, now);
     let is_urgent = now >= total.end().plus(-URGENT);
-    let waits_for_no_one = is_urgent || delivery.open.is_some();
+    let is_at_once = is_urgent || delivery.open.is_some();
     // A set that has been answered does not delay the next one.
     let may_follow = has_passed(delivery.sent, GAP) || (is_urgent && delivery.open.is_none());
-    may_follow && (waits_for_no_one || has_passed(delivery.changed, seal.deliver_after))
+    may_follow && (is_at_once || has_passed(delivery.changed, seal.deliver_after))
 }
 
-/// Whether that long has passed. A clock that was set back must not stop deliveries, so a difference in either direction
-/// counts.
+/// Whether that long has passed. A clock that was set back must not stop deliveries, so a difference in either
+/// direction counts.
 pub(super) fn has_passed(since: Option<Time>, wait: i64, now: Time) -> bool {
     since.is_none_or(|since| now.millis().abs_diff(since.millis()) >= wait.unsigned_abs())
 }
@@ -159,7 +159,7 @@ pub(super) fn is_stale(open: OpenSet, now: Time) -> bool {
     now > open.since.plus(REPEATABLE)
 }
 
-/// The second at which the total is recorded. It is chosen once, unless others recorded after it.
+/// The second at which the total is recorded. It is chosen once, unless another program recorded usage after it.
 fn timestamp(total: &Total, date: Time) -> i64 {
     let first = total.period.start.max(total.item_start).seconds() + 1;
     let last = total.end().seconds() - 1;

@@ -1,23 +1,25 @@
-//! Events that Stripe has accepted and dropped later: its report names a few of them, and the meter tells how much it lacks.
+//! Events that Stripe accepted and dropped later. Its report names a few of them; the meter's summary shows the
+//! quantity.
 
 use super::super::values::{Aggregate, Time};
 use super::total::{Check, Parked, Total, TotalId};
 use super::{Answer, Refusal, State};
 
 impl State {
-    /// Has what the meter has counted of a total compared before anything else is sent for it.
+    /// Requests that the meter's summary is compared with the total before anything else is sent for it.
     pub(super) fn dropped(&mut self, id: TotalId, now: Time) -> Result<Answer, Refusal> {
-        let mut total = self.owned(id)?;
+        let mut total = self.total_by_id(id)?;
         if total.meter.is_none() || total.delivery.number == 0 || !is_live(&total) {
             return Ok(Answer::Ignored);
         }
         total.delivery.check = Check::BeforeNext;
-        self.keep(total, now);
+        self.put_total(total, now);
         Ok(Answer::Done)
     }
 
-    /// Parks what the meter has not counted of a total. `value` was read when Stripe had had the time to process all of it;
-    /// if it is missed, it must be read twice. None: it cannot be read, so the settlement decides.
+    /// Parks the part of a total that the meter has not counted. `value` is the meter's summary, read after Stripe had
+    /// time to process all events. Usage is parked once two summaries in a row lack it. `None`: there is no summary,
+    /// so the settlement decides.
     pub(super) fn counted(
         &mut self,
         id: TotalId,
@@ -25,10 +27,10 @@ impl State {
         value: Option<i64>,
         now: Time,
     ) -> Result<Answer, Refusal> {
-        let mut total = self.owned(id)?;
+        let mut total = self.total_by_id(id)?;
         let delivery = &mut total.delivery;
-        let is_asked = delivery.compared.is_some() && delivery.open.is_none();
-        if !is_asked || delivery.number != number || !is_live(&total) {
+        let is_requested = delivery.compared.is_some() && delivery.open.is_none();
+        if !is_requested || delivery.number != number || !is_live(&total) {
             return Ok(Answer::Ignored);
         }
         let told = total.delivery.told;
@@ -41,27 +43,27 @@ impl State {
             // Without a level, it may have moved to another item.
             Aggregate::Last | Aggregate::Perpetual => told != 0 && has != told,
         };
-        // Settlement decides about what cannot be told apart from another item's.
+        // If another item shares the meter, its usage cannot be told apart: settlement decides.
         let is_lost = lacks && !self.shares_meter(&total);
         if is_lost
             && let Some(compared) = &mut total.delivery.compared
             && compared.value != value
         {
             compared.value = value;
-            self.keep(total, now);
+            self.put_total(total, now);
             return Ok(Answer::Done);
         }
         total.delivery.check = Check::No;
         if !is_lost {
-            self.keep(total, now);
+            self.put_total(total, now);
             return Ok(Answer::Done);
         }
         let reason = "Stripe has accepted it, and has dropped it";
         park_dropped(&mut total, has, reason, now);
-        // Stripe gives no bound for its delay, and may count it yet: only a person has it sent again.
+        // Stripe sets no limit to its delay and may still count it, so only an operator may have it sent again.
         total.delivery.unsure = true;
         let n = total.n - total.delivery.told;
-        self.keep(total, now);
+        self.put_total(total, now);
         Ok(Answer::Late { n, parked: true })
     }
 
@@ -81,7 +83,7 @@ fn is_live(total: &Total) -> bool {
     total.parked.is_none() && total.settled.is_none()
 }
 
-/// Parks what Stripe has accepted and does not bill. `has` is what it bills.
+/// Parks usage that Stripe accepted and does not bill. `has` is the quantity that it bills.
 pub(super) fn park_dropped(total: &mut Total, has: i64, reason: &str, now: Time) {
     total.delivery.told = has;
     total.parked = Some(Parked {

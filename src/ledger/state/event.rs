@@ -46,11 +46,11 @@ pub enum Event {
     },
     /// Asks for the sets to send.
     Seal(Seal),
-    /// Reports the outcome of a set or an event.
+    /// Reports the outcome of a set, or of an event of a meter.
     Answered {
-        /// Its total.
+        /// The total that it delivers.
         total: TotalId,
-        /// Its number.
+        /// Its number among the sets or events of the total.
         number: u64,
         /// The outcome.
         outcome: Outcome,
@@ -64,30 +64,30 @@ pub enum Event {
         /// The summary's total usage.
         value: i64,
     },
-    /// Moves usage that no longer counts with its period.
+    /// Moves usage that is too late for its period.
     TooLate {
-        /// Its total.
+        /// The total that has the usage.
         total: TotalId,
         /// Where usage of the feature goes now; `None`: nowhere.
         next: Option<Target>,
     },
-    /// Begins a new period of a level that a meter has no longer, because the total's period has ended.
+    /// Begins a new period of a level that its meter has lost, because the total's period has ended.
     Continue {
         /// The total that has the level.
         total: TotalId,
         /// Where usage of the feature goes now.
         target: Target,
     },
-    /// Stripe has reported that it accepted events of a total's meter and dropped them, perhaps of this total. What the meter
-    /// has counted is read before another event is sent.
+    /// Stripe has reported that it accepted events of the total's meter and dropped them, perhaps this total's. The
+    /// meter's summary is read before another event is sent.
     Dropped(TotalId),
-    /// Reports what a meter has counted of a total.
+    /// Reports a meter's summary of a total's period.
     Counted {
         /// The total.
         total: TotalId,
         /// The number of the last event when the read began.
         number: u64,
-        /// The quantity in its period, with what others have sent. `None`: Stripe does not tell.
+        /// The summary's value, including usage that other programs sent. `None`: Stripe has no such summary.
         value: Option<i64>,
     },
     /// Sends parked usage again, on an operator's request.
@@ -114,15 +114,15 @@ pub struct Report {
     pub at: Option<Time>,
     /// The caller's idempotency key.
     pub key: Option<Key>,
-    /// What Stripe has on the item in the running period, as the caller last read it. It matters until the ledger has read
-    /// it itself.
+    /// The quantity that Stripe has on the item in the running period, as the caller last read it. It is used until the
+    /// ledger has read it itself.
     pub recorded: i64,
 }
 
 /// How a report changes the total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Adds units; negative: gives them back.
+    /// Adds units; a negative number takes them back.
     Add(i64),
     /// Sets the period's total, up or down (clobber).
     SetTotal(i64),
@@ -169,7 +169,7 @@ pub enum Outcome {
     Lost,
     /// The event was not sent now.
     Unsent,
-    /// The event was not sent now, because nothing bills its item any more.
+    /// The event was not sent now, because no subscription bills its item any more.
     Gone,
     /// Stripe keeps a 5xx under the set's key and will not run it again (`Idempotent-Replayed`). Whether the set was
     /// recorded is unknown, but it can no longer be recorded, so a newer set can follow.
@@ -210,7 +210,7 @@ pub enum Answer {
     Expired(usize),
     /// The calls to make to Stripe.
     Sealed(Sealed),
-    /// Others had overwritten a level; it will be sent again.
+    /// Another program had overwritten a level; it will be sent again.
     Overwritten {
         /// The level in Stripe's summary.
         found: i64,
@@ -242,10 +242,9 @@ pub struct Sealed {
     pub events: Vec<MeterEvent>,
     /// Summaries to read.
     pub summaries: Vec<ReadSummary>,
-    /// Totals that need to know where usage of their feature goes now.
+    /// Totals that need the current target of their feature.
     pub moves: Vec<Move>,
-    /// How many totals have an event of which it is not known yet whether Stripe has counted it, and that can neither be
-    /// sent again nor be decided now.
+    /// How many totals wait until it can be found out whether Stripe has counted their last event.
     pub waiting: usize,
 }
 
@@ -256,7 +255,7 @@ impl Sealed {
     }
 }
 
-/// A usage record with `action=set`.
+/// A usage record to send with `action=set`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Set {
     /// The total that it delivers.
@@ -277,8 +276,8 @@ pub struct Set {
     pub key: String,
 }
 
-/// An event of a meter: a part of a sum, or a level. It is repeated unchanged, and Stripe counts it once. It must not be sent if
-/// nothing bills the item any more.
+/// An event of a meter: a part of a sum, or a level. It is repeated unchanged, and Stripe counts it once. It must not
+/// be sent if no subscription bills the item any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeterEvent {
     /// The total that it delivers.
@@ -293,11 +292,11 @@ pub struct MeterEvent {
     pub item: Item,
     /// The meter.
     pub meter: Meter,
-    /// Whether it was not handed out before.
+    /// Whether it is handed out for the first time.
     pub is_new: bool,
-    /// When the period ends that is to bill it.
+    /// The end of the period that bills it.
     pub period_end: Time,
-    /// Units; negative: units that are given back.
+    /// Units; a negative number takes units back.
     pub value: i64,
     /// `timestamp`.
     pub timestamp: i64,
@@ -305,7 +304,7 @@ pub struct MeterEvent {
     pub identifier: String,
 }
 
-/// Why a total needs to know where usage of its feature goes now.
+/// A total that needs the current target of its feature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move {
     /// The total.
@@ -314,7 +313,7 @@ pub struct Move {
     pub org: Org,
     /// The feature.
     pub feature: Feature,
-    /// Whether part of it is [too late](Event::TooLate); else its level [continues](Event::Continue).
+    /// Whether part of its usage is [too late](Event::TooLate). If not, its level [continues](Event::Continue).
     pub is_late: bool,
 }
 
@@ -333,11 +332,11 @@ pub struct ReadSummary {
     pub item: Item,
     /// The period.
     pub period: Period,
-    /// What is to be read.
+    /// What it sums up.
     pub of: Summed,
 }
 
-/// What a summary is of.
+/// What a summary sums up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Summed {
     /// The usage records of the item in the period.
@@ -353,7 +352,7 @@ pub enum Summed {
         /// The first second after the last one.
         end: i64,
     },
-    /// The events of a meter in the period. It is answered with [`Event::Counted`].
+    /// The events of a meter in the period. The answer is [`Event::Counted`].
     Period(Meter),
 }
 

@@ -12,9 +12,9 @@ pub struct ItemUsed {
     pub total: TotalId,
     /// The item.
     pub item: Item,
-    /// The usage reported through the ledger, plus the known usage that others recorded.
+    /// The usage reported through the ledger, plus the known usage that other programs recorded.
     pub n: i64,
-    /// Whether usage that others recorded was read from Stripe.
+    /// Whether the usage that other programs recorded was read from Stripe.
     pub adopted: bool,
     /// Whether the ledger has a level for the item. A sum always counts as one.
     pub has_level: bool,
@@ -24,7 +24,7 @@ pub struct ItemUsed {
     pub recorded: i64,
     /// When the period began.
     pub period_start: Time,
-    /// With a meter: when something was last sent for the total. Stripe processes events later.
+    /// With a meter: when an event was last sent for the total. Stripe processes events later.
     pub sent_to_meter: Option<Time>,
 }
 
@@ -57,7 +57,7 @@ impl ItemUsed {
 pub struct Used {
     /// When the period began.
     pub period_start: Time,
-    /// The used quantity on all items, including usage that others recorded, without reservations.
+    /// The used quantity on all items, including usage that other programs recorded, without reservations.
     pub n: i64,
     /// Whether it carries over to later periods until the next report.
     pub is_perpetual: bool,
@@ -87,10 +87,10 @@ impl State {
             is_perpetual: newest.is_some_and(|total| total.aggregate == Aggregate::Perpetual),
             held: self.held_of(org, feature),
             items: {
-                let own = totals
+                let in_period = totals
                     .iter()
                     .filter(|total| total.period.start == period_start);
-                own.map(|total| ItemUsed::of(total)).collect()
+                in_period.map(|total| ItemUsed::of(total)).collect()
             },
         }
     }
@@ -111,8 +111,8 @@ impl State {
     fn held_of(&self, org: &Org, feature: &Feature) -> Vec<(Time, i64)> {
         let held = self.records(org, feature).reservations;
         let held = held.iter().filter_map(|id| self.reservations.get(id));
-        held.filter(|one| one.state == ReservationState::Held)
-            .map(|one| (one.expires, one.n))
+        held.filter(|reservation| reservation.state == ReservationState::Held)
+            .map(|reservation| (reservation.expires, reservation.n))
             .collect()
     }
 
@@ -123,7 +123,7 @@ impl State {
         billed: i64,
         now: Time,
     ) -> Result<Answer, Refusal> {
-        let mut total = self.owned(id)?;
+        let mut total = self.total_by_id(id)?;
         let is_over = now >= total.period.end.plus(GRACE);
         if !is_over || total.is_undelivered() || total.parked.is_some() {
             return Err(Refusal::NotSettleable);
@@ -138,7 +138,7 @@ impl State {
         } else {
             total.settled = Some(billed);
         }
-        self.keep(total, now);
+        self.put_total(total, now);
         Ok(Answer::Settled { expected, billed })
     }
 }

@@ -6,8 +6,8 @@ use super::total::{Check, Delivery, EntryKind, Total, TotalId};
 use super::{Answer, Refusal, State};
 
 impl State {
-    /// Takes over a level that a plan change moved to the target's item and set there. `from` is the item that it left,
-    /// if that belongs to another subscription.
+    /// Takes over a level that a plan change moved to the target's item and set there. `from` is the target that the
+    /// level had before, if that belongs to another subscription.
     pub(super) fn take_over(
         &mut self,
         target: &Target,
@@ -17,7 +17,7 @@ impl State {
         now: Time,
     ) -> Result<Answer, Refusal> {
         let mut draft = self.open(target, target.period, now)?;
-        let left = match from {
+        let has_left = match from {
             Some(from) => self.leave(&mut draft, from, now)?,
             None => false,
         };
@@ -25,7 +25,7 @@ impl State {
         let main = draft.main();
         // The ledger has read or set the item's level since.
         let is_newer = main.adopted || main.is_undelivered() && main.delivery.number > 0;
-        if is_newer && !left {
+        if is_newer && !has_left {
             return Ok(Answer::Ignored);
         }
         if !is_newer {
@@ -34,39 +34,39 @@ impl State {
             main.delivery.in_minute = n;
             main.delivery.timestamp = Some(timestamp);
             let at = main.level_at.unwrap_or(Time::from_seconds(timestamp));
-            // With a meter, what the ledger has may be newer than what the change has found, and is sent.
+            // With a meter, the ledger's level may be newer than the one that the change found, and is sent.
             if main.meter.is_none() || !has_carried {
                 draft.enter(0, EntryKind::CarryIn, n, at)?;
             }
         }
-        for left in &mut draft.totals[1..] {
+        for previous in &mut draft.totals[1..] {
             // The change clears or removes these items, so Stripe need not be sent 0 for them.
-            left.delivery.told = left.n;
-            left.delivery.unsure = false;
-            left.delivery.check = Check::No;
+            previous.delivery.told = previous.n;
+            previous.delivery.unsure = false;
+            previous.delivery.check = Check::No;
         }
         self.write(draft, now);
         Ok(Answer::Done)
     }
 
-    /// Takes the level off an item of another subscription. Returns whether there was one.
+    /// Removes the level from an item of another subscription. Returns whether there was one.
     fn leave(&self, draft: &mut Draft, from: &Target, now: Time) -> Result<bool, Refusal> {
         if draft.totals.iter().any(|total| total.item == from.item) {
             return Ok(false);
         }
-        let mut left = self.open(from, from.period, now)?;
-        let (n, at) = (left.main().n, left.main().level_at.unwrap_or(now));
+        let mut previous = self.open(from, from.period, now)?;
+        let (n, at) = (previous.main().n, previous.main().level_at.unwrap_or(now));
         if n == 0 {
             return Ok(false);
         }
-        let index = draft.append(left);
+        let index = draft.append(previous);
         draft.enter(index, EntryKind::CarryOut, 0, at)?;
         Ok(true)
     }
 }
 
-/// Begins a new period of a known item, in the draft's total at `index`. A perpetual level carries over, in Stripe too
-/// unless a meter has it: a meter begins each period without one.
+/// Begins a new period of a known item, in the draft's total at `index`. A perpetual level carries over. Stripe carries
+/// it over too, except on a meter, which begins each period without a level.
 pub(super) fn continue_from(
     draft: &mut Draft,
     index: usize,
@@ -95,8 +95,10 @@ pub(super) fn source<'a>(
     period: Period,
 ) -> Option<&'a Total> {
     let is_perpetual = |total: &Total| {
-        let both = [target.aggregate, total.aggregate];
-        both.iter().all(|one| *one == Aggregate::Perpetual)
+        let aggregates = [target.aggregate, total.aggregate];
+        aggregates
+            .iter()
+            .all(|aggregate| *aggregate == Aggregate::Perpetual)
     };
     let is_last = |total: &&&Total| {
         let is_over = total.item_start < target.since;

@@ -1,8 +1,9 @@
 //! Delivery to billing meters, by events.
 //!
 //! An event carries a part of a sum, or a level. It is numbered and stored before it is handed out, and repeated
-//! unchanged: Stripe counts one event with its identifier within 24 hours. Nothing newer is sent for the total until its
-//! outcome is known. Once it can no longer be repeated, it is [decided](super::decide) whether Stripe has counted it.
+//! unchanged: Stripe counts one event with its identifier within 24 hours. Nothing newer is sent for the total until
+//! its outcome is known. Once it can no longer be repeated, it is [decided](super::decide) whether Stripe has counted
+//! it.
 
 use super::super::values::{Aggregate, HOUR, MINUTE, Meter, Target, Time};
 use super::decide::Question;
@@ -15,35 +16,35 @@ use super::{Answer, Refusal, State};
 
 /// How long after a period's end its events still count. Stripe finalizes its invoice an hour after the end.
 const COUNTED_FOR: i64 = 55 * MINUTE;
-/// How long after its last repetition the summary of an event's minute tells whether Stripe has counted it.
+/// How long after an event's last repetition the summary of its minute shows whether Stripe has counted it.
 const DECIDED_AFTER: i64 = HOUR;
-/// How long after the last event Stripe's total is compared with the ledger's. Stripe gives no bound for the time in which
-/// it processes an event.
+/// How long after the last event Stripe's total is compared with the ledger's. Stripe sets no limit to the time that it
+/// takes to process an event.
 const COMPARED_AFTER: i64 = 5 * MINUTE;
-/// The time between two events of a total, so that each has a minute of its own.
+/// The minimum time between two events of a total, so that no two are in one minute.
 const GAP: i64 = MINUTE;
-/// The time between two questions whether a level continues in the next period.
-const ASK_AGAIN: i64 = 10 * MINUTE;
+/// The time between two attempts to continue a level in the next period.
+const CONTINUE_AGAIN: i64 = 10 * MINUTE;
 
 /// What a total with a meter needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Nothing,
-    /// To read what Stripe has of the item.
+    /// Read the quantity that Stripe has on the item.
     Adopt,
-    /// To send an event.
+    /// Send an event.
     Send,
-    /// To repeat the last event.
+    /// Repeat the last event.
     Repeat,
-    /// To wait until it can be decided whether Stripe has counted the last event.
+    /// Wait until it can be found out whether Stripe has counted the last event.
     Wait,
-    /// To read whether Stripe has counted the last event.
+    /// Read whether Stripe has counted the last event.
     Decide,
-    /// To read what Stripe has counted of the total, because it has dropped events.
+    /// Read how much of the total Stripe has counted, because it has dropped events.
     Compare,
-    /// To move what no longer counts with the period.
+    /// Move usage that is too late for the period.
     MoveLate,
-    /// To continue the level in the next period.
+    /// Continue the level in the next period.
     Continue,
 }
 
@@ -72,7 +73,8 @@ impl Step {
         Self::without_comparison(total, now)
     }
 
-    /// The step before a change of the org's plan. If there is nothing to send, no comparison holds it up.
+    /// The step before a change of the org's plan. If there is nothing to send, the change does not wait for a
+    /// comparison.
     fn for_plan_change(total: &Total, now: Time) -> Self {
         match Self::of(total, now) {
             Self::Compare | Self::Wait if !total.is_undelivered() => {
@@ -126,7 +128,7 @@ pub(super) fn may_continue(total: &Total) -> bool {
 pub(super) fn is_due(total: &Total, seal: &Seal, now: Time) -> bool {
     let step = Step::for_seal(total, seal, now);
     if let Some(org) = &seal.org {
-        // What belongs to another period now does not concern a change of plan.
+        // A plan change does not wait for usage that moves to another period.
         let concerns = match step {
             Step::Nothing | Step::MoveLate | Step::Continue => false,
             Step::Repeat => now < total.period.end,
@@ -146,12 +148,12 @@ pub(super) fn is_due(total: &Total, seal: &Seal, now: Time) -> bool {
         Step::Repeat | Step::Decide | Step::MoveLate => may_follow,
         Step::Continue => {
             let since = delivery.sent.filter(|sent| *sent >= total.period.end);
-            has_passed(since, ASK_AGAIN, now)
+            has_passed(since, CONTINUE_AGAIN, now)
         }
     }
 }
 
-/// Whether only the question is left whether the total's level continues.
+/// Whether the only step left is to continue the total's level.
 pub(super) fn is_to_continue(total: &Total, now: Time) -> bool {
     total.meter.is_some() && Step::of(total, now) == Step::Continue
 }
@@ -167,7 +169,7 @@ pub(super) fn is_comparable(total: &Total, now: Time) -> bool {
 }
 
 impl State {
-    /// Whether a newer total has the level of a total already, which therefore does not continue.
+    /// Whether a newer total has taken over the total's level already.
     pub(super) fn has_continued(&self, total: &Total, now: Time) -> bool {
         let newest = || self.totals_of(&total.org, &total.feature).pop();
         is_to_continue(total, now) && newest().is_none_or(|newest| newest.id != total.id)
@@ -184,7 +186,7 @@ impl State {
         match Step::for_seal(&total, seal, now) {
             Step::Nothing => return,
             Step::Wait => {
-                // An item or a period that is over does not hold up what follows.
+                // A plan change does not wait for an item or a period that is over.
                 sealed.waiting += usize::from(now < total.end());
                 return;
             }
@@ -202,7 +204,7 @@ impl State {
                 sealed.summaries.push(read(&total, period));
                 let value = total.delivery.compared.and_then(|compared| compared.value);
                 total.delivery.compared = Some(Comparison { at: now, value });
-                return self.keep(total, now);
+                return self.put_total(total, now);
             }
             step @ (Step::MoveLate | Step::Continue) => sealed.moves.push(Move {
                 total: total.id,
@@ -226,17 +228,17 @@ impl State {
             }
         }
         total.delivery.sent = Some(now);
-        self.keep(total, now);
+        self.put_total(total, now);
     }
 
-    /// Moves what no longer counts with the period to where usage of the feature goes now, or parks it.
+    /// Moves usage that is too late for its period to the feature's current target `next`, or parks it.
     pub(super) fn too_late(
         &mut self,
         id: TotalId,
         next: Option<&Target>,
         now: Time,
     ) -> Result<Answer, Refusal> {
-        let total = self.owned(id)?;
+        let total = self.total_by_id(id)?;
         if total.meter.is_none() || Step::of(&total, now) != Step::MoveLate {
             return Ok(Answer::Ignored);
         }
@@ -245,7 +247,7 @@ impl State {
             if next.item == total.item && next.period == total.period {
                 // A scheduled change has not removed the item, or was taken back.
                 let item_end = next.item_end;
-                self.keep(Total { item_end, ..total }, now);
+                self.put_total(Total { item_end, ..total }, now);
                 return Ok(Answer::Done);
             }
         }
@@ -259,14 +261,14 @@ impl State {
         Ok(self.refused(total, &reason, next, now))
     }
 
-    /// Begins a new period of a level that the meter has no longer.
+    /// Begins a new period of a level that its meter has lost.
     pub(super) fn continue_level(
         &mut self,
         id: TotalId,
         target: &Target,
         now: Time,
     ) -> Result<Answer, Refusal> {
-        let total = self.owned(id)?;
+        let total = self.total_by_id(id)?;
         self.check_plan(target)?;
         if !may_continue(&total) || target.period.start <= total.period.start {
             return Ok(Answer::Ignored);
@@ -301,8 +303,8 @@ fn seal_event(total: &mut Total, date: Time, now: Time) {
     });
 }
 
-/// The second of the next event: now, within the period, and not before the last one. The last level counts, so each has
-/// a later second than the one before, as long as the period has one.
+/// The second of the next event: now, within the period, and not before the last event. The last level counts, so each
+/// level gets a later second than the one before, as long as the period has one left.
 fn timestamp(total: &Total, date: Time) -> i64 {
     let first = total.period.start.max(total.item_start).seconds() + 1;
     let last = total.end().seconds() - 1;
@@ -328,7 +330,7 @@ fn event(total: &Total, meter: &Meter) -> Option<MeterEvent> {
         period_end: total.period.end,
         value: open.n,
         timestamp: open.timestamp,
-        // The time tells it from one of a ledger that was lost.
+        // The time distinguishes it from an event of an earlier ledger that was lost.
         identifier: format!(
             "{}:{}:{number}:{}",
             total.item,

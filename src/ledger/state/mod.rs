@@ -110,7 +110,7 @@ pub struct Recalled {
 pub struct Batch<'a> {
     /// New entries, ascending.
     pub entries: &'a [Entry],
-    /// Totals as they are now.
+    /// The changed totals, as they are now.
     pub totals: Vec<&'a Total>,
     /// Reservations as they are now.
     pub reservations: Vec<&'a Reservation>,
@@ -226,12 +226,12 @@ impl State {
         }
     }
 
-    /// Refuses usage from now on whose target is of another plan than these.
+    /// Sets the current plans of orgs. Usage whose target was read under another plan is refused from now on.
     pub fn know_plans(&mut self, plans: impl IntoIterator<Item = (Org, PlanNumber)>) {
         self.plans.extend(plans);
     }
 
-    /// Checks that a target is of the org's plan, and that this is not being changed.
+    /// Checks that the target was read under the org's current plan, and that the plan is not being changed.
     fn check_plan(&self, target: &Target) -> Result<(), Refusal> {
         match self.plans.get(&target.org) {
             Some(plan) if plan.is_changing() || *plan != target.plan => Err(Refusal::PlanChanged),
@@ -248,7 +248,7 @@ impl State {
         }
     }
 
-    /// Applies the pending changes, which have been stored.
+    /// Makes the pending changes final, once they are stored.
     pub fn commit(&mut self) {
         self.entries.clear();
         // Only the store keeps keys.
@@ -305,7 +305,7 @@ impl State {
         let totals = totals.map(|total| (total.org.clone(), total.feature.clone()));
         let reserved = self.reservations.changed();
         totals
-            .chain(reserved.map(|one| (one.org.clone(), one.feature.clone())))
+            .chain(reserved.map(|held| (held.org.clone(), held.feature.clone())))
             .collect()
     }
 
@@ -322,12 +322,12 @@ impl State {
         totals.filter_map(|id| self.totals.get(id)).collect()
     }
 
-    fn owned(&self, id: TotalId) -> Result<Total, Refusal> {
+    fn total_by_id(&self, id: TotalId) -> Result<Total, Refusal> {
         self.totals.get(&id).cloned().ok_or(Refusal::UnknownTotal)
     }
 
     /// Puts a changed total into the pending changes.
-    fn keep(&mut self, mut total: Total, now: Time) {
+    fn put_total(&mut self, mut total: Total, now: Time) {
         let changed = total.delivery.changed.or(Some(now));
         total.delivery.changed = changed.filter(|_| total.needs_set());
         if total.delivery.check != Check::BeforeNext {

@@ -131,7 +131,7 @@ impl State {
                 self.register(&total);
             }
             ids.push(total.id);
-            self.keep(total, now);
+            self.put_total(total, now);
         }
         ids.reverse();
         for entry in draft.entries {

@@ -19,7 +19,7 @@ impl State {
     ) -> Answer {
         let n = total.n - total.delivery.told;
         if n < 0 && total.n == 0 && self.has_moved(&total) {
-            return self.leave_gone(total, now);
+            return self.give_up_moved(total, now);
         }
         if let Some(next) = next
             && let Some(answer) = self.carry_on_meter(&total, next, now)
@@ -30,7 +30,7 @@ impl State {
             let is_moved = total.aggregate == Aggregate::Sum && next.item != total.item;
             is_moved || next.period.start > total.period.start
         });
-        if let Some(draft) = later.and_then(|next| self.move_on(&total, next, now).ok()) {
+        if let Some(draft) = later.and_then(|next| self.move_late(&total, next, now).ok()) {
             self.write(draft, now);
             return Answer::Late { n, parked: false };
         }
@@ -38,7 +38,7 @@ impl State {
             reason: reason.clone(),
             since: now,
         };
-        self.keep(
+        self.put_total(
             Total {
                 parked: Some(parked),
                 ..total
@@ -48,14 +48,14 @@ impl State {
         Answer::Late { n, parked: true }
     }
 
-    /// Moves a level to the item that has its feature now in the same period. `None`: it does not move.
+    /// Moves a level to the item that its feature has now in the same period. `None`: it does not move.
     fn carry_on_meter(&mut self, total: &Total, next: &Target, now: Time) -> Option<Answer> {
         let is_same_period = next.period.start == total.period.start;
         let moves = total.aggregate.is_level() && next.item != total.item && is_same_period;
         if total.meter.is_none() || !moves {
             return None;
         }
-        self.keep(total.clone(), now);
+        self.put_total(total.clone(), now);
         let draft = self.open(next, next.period, now).ok()?;
         if !draft.totals.iter().any(|carried| carried.id == total.id) {
             return None;
@@ -67,7 +67,7 @@ impl State {
 
     /// Moves undelivered usage into the target's period. A `max` or `last` level has no meaning in the next period, so
     /// it is not moved.
-    fn move_on(&self, total: &Total, next: &Target, now: Time) -> Result<Draft, Refusal> {
+    fn move_late(&self, total: &Total, next: &Target, now: Time) -> Result<Draft, Refusal> {
         let told = total.delivery.told;
         let n = total.n - told;
         let mut draft = self.open(next, next.period, now)?;
@@ -86,7 +86,7 @@ impl State {
                     // It is the level of a subscription that is over.
                     return Err(Refusal::OutsidePeriod);
                 }
-                // A meter has nothing of a new period before it is sent it.
+                // A meter has no level in a new period until one is sent.
                 main.delivery.unsure |= main.meter.is_none();
                 draft.totals.push(total.clone());
                 draft.enter(index, EntryKind::CarryOut, told, at)?;
@@ -98,19 +98,19 @@ impl State {
 
     /// Sends parked usage again.
     pub(super) fn retry(&mut self, id: TotalId, now: Time) -> Result<Answer, Refusal> {
-        let mut total = self.owned(id)?;
+        let mut total = self.total_by_id(id)?;
         total.parked.take().ok_or(Refusal::NotParked)?;
         total.delivery.sent = None;
         if total.meter.is_some() {
             total.delivery.unsure = false;
         }
-        self.keep(total, now);
+        self.put_total(total, now);
         Ok(Answer::Done)
     }
 
     /// Writes parked usage off: the total becomes the delivered quantity.
     pub(super) fn write_off(&mut self, id: TotalId, now: Time) -> Result<Answer, Refusal> {
-        let mut total = self.owned(id)?;
+        let mut total = self.total_by_id(id)?;
         total.parked.take().ok_or(Refusal::NotParked)?;
         total.delivery.unsure = false;
         total.delivery.check = Check::No;
@@ -130,11 +130,11 @@ impl State {
 
     /// Stops delivery to an item that no longer exists and whose level has moved to another item. Its bill can no
     /// longer change.
-    fn leave_gone(&mut self, mut total: Total, now: Time) -> Answer {
+    fn give_up_moved(&mut self, mut total: Total, now: Time) -> Answer {
         total.delivery.told = 0;
         total.delivery.unsure = false;
         total.delivery.check = Check::No;
-        self.keep(total, now);
+        self.put_total(total, now);
         Answer::Late {
             n: 0,
             parked: false,

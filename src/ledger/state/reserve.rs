@@ -11,7 +11,7 @@ use super::{Answer, Refusal, State};
 /// A reservation that was granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
-    /// Its id.
+    /// The id that the caller chose.
     pub id: ReservationId,
     /// The org.
     pub org: Org,
@@ -23,7 +23,7 @@ pub struct Reservation {
     pub made: Time,
     /// When it expires.
     pub expires: Time,
-    /// Whether that is a time of a test clock, independent of real time.
+    /// Whether its times are those of a test clock, independent of real time.
     pub on_test_clock: bool,
     /// Whether it is held, or how it ended.
     pub state: ReservationState,
@@ -74,9 +74,9 @@ impl State {
             });
         }
         self.grant(reserve, now)?;
-        // Those that no longer counted cannot be committed later, by a process whose clock is behind. And nobody else
-        // tells the time of a test clock.
-        self.end_own(reserve, now);
+        // Expired reservations were not counted above, so they must not be committed later by a process whose clock is
+        // behind. On a test clock, nothing else ends them.
+        self.end_expired(reserve, now);
         Ok(Answer::Reserved {
             expires: Some(expiry(target.period, now, reserve.ttl)),
             used: after,
@@ -154,19 +154,20 @@ impl State {
     }
 
     pub(super) fn expire(&mut self, now: Time) -> Answer {
-        let held = self.reservations.iter().map(|(_, one)| one);
-        let held = held.filter(|one| one.is_held() && !one.on_test_clock);
-        let over: Vec<Reservation> = held.filter(|one| one.expires <= now).cloned().collect();
+        let held = self.reservations.iter().map(|(_, reservation)| reservation);
+        let held = held.filter(|held| held.is_held() && !held.on_test_clock);
+        let over: Vec<Reservation> = held.filter(|held| held.expires <= now).cloned().collect();
         Answer::Expired(self.end_all(over))
     }
 
     /// Ends the expired reservations of the same feature of the same org.
-    fn end_own(&mut self, reserve: &Reserve, now: Time) {
+    fn end_expired(&mut self, reserve: &Reserve, now: Time) {
         let records = self.records(&reserve.target.org, &reserve.target.feature);
-        let own = records.reservations.iter();
-        let held = own.filter_map(|id| self.reservations.get(id));
-        let held = held.filter(|one| one.is_held() && one.on_test_clock == reserve.on_test_clock);
-        let over = held.filter(|one| one.expires <= now).cloned().collect();
+        let reservations = records.reservations.iter();
+        let held = reservations.filter_map(|id| self.reservations.get(id));
+        let held =
+            held.filter(|held| held.is_held() && held.on_test_clock == reserve.on_test_clock);
+        let over = held.filter(|held| held.expires <= now).cloned().collect();
         self.end_all(over);
     }
 

@@ -1,4 +1,5 @@
-//! Stripe's summaries: adoption of items with usage, usage recorded by others, and sets with a lost outcome.
+//! Stripe's summaries: adoption of items that have usage, usage that other programs recorded, and sets with a lost
+//! outcome.
 
 use super::super::values::{Aggregate, Time};
 use super::deliver::is_stale;
@@ -17,7 +18,7 @@ impl State {
         value: i64,
         now: Time,
     ) -> Result<Answer, Refusal> {
-        let mut total = self.owned(id)?;
+        let mut total = self.total_by_id(id)?;
         if total.delivery.number != number {
             return Ok(Answer::Ignored);
         }
@@ -29,7 +30,7 @@ impl State {
             return Ok(Answer::Ignored);
         }
         if open.is_some() {
-            return Ok(self.give_up(total, now));
+            return Ok(self.abandon_set(total, now));
         }
         if !total.adopted {
             return self.adopt(total, value, now);
@@ -39,7 +40,7 @@ impl State {
         }
         total.delivery.check = Check::No;
         let answer = compare(&mut total, value);
-        self.keep(total, now);
+        self.put_total(total, now);
         Ok(answer)
     }
 
@@ -59,18 +60,18 @@ impl State {
         if !total.adopted {
             return self.adopt_on_meter(total, value, now);
         }
-        // A comparison must not take what was dropped for less of others.
+        // During a comparison, dropped usage would look as if other programs had recorded less.
         let is_compared = total.delivery.check == Check::BeforeNext;
         if total.aggregate != Aggregate::Sum || is_compared || !meter::is_comparable(&total, now) {
             return Ok(Answer::Ignored);
         }
         let answer = compare(&mut total, value);
-        self.keep(total, now);
+        self.put_total(total, now);
         Ok(answer)
     }
 
-    /// Adopts what a meter had counted before the ledger's first event. A level becomes the ledger's, since the meter has
-    /// only the last one.
+    /// Adopts what a meter had counted before the ledger's first event. A level becomes the ledger's, since a meter has
+    /// only the last level.
     fn adopt_on_meter(
         &mut self,
         mut total: Total,
@@ -81,7 +82,7 @@ impl State {
         total.delivery.sent = None;
         if total.aggregate == Aggregate::Sum {
             total.others = value;
-            self.keep(total, now);
+            self.put_total(total, now);
             return Ok(Answer::Done);
         }
         total.delivery.told = value;
@@ -101,13 +102,13 @@ impl State {
 
     /// Abandons a set that is so old that Stripe may have forgotten its key and that it can no longer be in flight. A
     /// newer set follows, and the summary is read again after that.
-    fn give_up(&mut self, mut total: Total, now: Time) -> Answer {
+    fn abandon_set(&mut self, mut total: Total, now: Time) -> Answer {
         let delivery = &mut total.delivery;
         delivery.open = None;
         delivery.unsure = true;
         delivery.check = Check::AfterNext;
         delivery.sent = None;
-        self.keep(total, now);
+        self.put_total(total, now);
         Answer::Done
     }
 
@@ -116,12 +117,12 @@ impl State {
         total.adopted = true;
         total.delivery.check = Check::No;
         total.delivery.sent = None;
-        let has_own = total.has_level();
+        let has_level = total.has_level();
         match total.aggregate {
-            // What others recorded cannot be lowered.
+            // Usage that other programs recorded cannot be lowered.
             Aggregate::Sum | Aggregate::Max => total.others = value,
             // The next set overwrites it, even with 0.
-            Aggregate::Last | Aggregate::Perpetual if has_own => {
+            Aggregate::Last | Aggregate::Perpetual if has_level => {
                 total.delivery.unsure = total.n != value;
             }
             Aggregate::Last | Aggregate::Perpetual if value != 0 => {
@@ -133,13 +134,13 @@ impl State {
             }
             Aggregate::Last | Aggregate::Perpetual => {}
         }
-        self.keep(total, now);
+        self.put_total(total, now);
         Ok(Answer::Done)
     }
 
     /// Resolves a set with a lost outcome that was followed by a refused set. The summary shows whether it was
-    /// recorded. If the summary matches neither quantity, others may have recorded too, and the total is parked for an
-    /// operator.
+    /// recorded. If the summary matches neither quantity, another program may have recorded too, and the total is
+    /// parked for an operator.
     fn resolve(&mut self, mut total: Total, value: i64, now: Time) -> Answer {
         let delivery = &mut total.delivery;
         if delivery.check != Check::BeforeNext {
@@ -161,12 +162,12 @@ impl State {
         }
         delivery.check = Check::No;
         delivery.sent = None;
-        self.keep(total, now);
+        self.put_total(total, now);
         Answer::Done
     }
 }
 
-/// Compares a summary with the total. Every set has been answered, so any difference was recorded by others.
+/// Compares a summary with the total. Every set has been answered, so another program recorded any difference.
 fn compare(total: &mut Total, value: i64) -> Answer {
     let told = total.delivery.told;
     match total.aggregate {

@@ -33,8 +33,8 @@ pub struct Total {
     pub n: i64,
     /// The `at` of the report that set the current level.
     pub level_at: Option<Time>,
-    /// Usage that others recorded on the item. For a `sum` it is added; for a `max` it is the level in Stripe if that
-    /// is higher than the ledger's.
+    /// Usage that other programs recorded on the item. For a `sum` it is added; for a `max` it is the level in Stripe
+    /// if that is higher than the ledger's.
     pub others: i64,
     /// Whether Stripe's summary of the item was read before the first delivery.
     pub adopted: bool,
@@ -49,11 +49,11 @@ pub struct Total {
 /// The state of a total's delivery to Stripe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// The second at which the total is recorded; chosen once. With a meter: that of the last event.
+    /// The second at which the total is recorded; chosen once. With a meter: the second of the last event.
     pub timestamp: Option<i64>,
-    /// Whether the next set takes a later timestamp, because others recorded after this one.
+    /// Whether the next set takes a later timestamp, because another program recorded usage after this one.
     pub moved: bool,
-    /// With a meter: what the minute of the last event has of the total, without an unanswered one.
+    /// With a meter: the total's quantity in the minute of the last answered event.
     pub in_minute: i64,
     /// The number of the last set or event.
     pub number: u64,
@@ -61,8 +61,8 @@ pub struct Delivery {
     pub open: Option<OpenSet>,
     /// The quantity of the last answered set, or of all answered events of a sum.
     pub told: i64,
-    /// Whether a later set than the last answered one may have been recorded, or whether an event of a parked total may
-    /// have been counted.
+    /// Whether Stripe may have recorded a set later than the last answered one, or counted an event of a parked total,
+    /// so that `told` is uncertain.
     pub unsure: bool,
     /// Whether Stripe's summary must be read.
     pub check: Check,
@@ -70,25 +70,26 @@ pub struct Delivery {
     pub changed: Option<Time>,
     /// When a set, or a summary that is no comparison, was last handed out.
     pub sent: Option<Time>,
-    /// With a meter: how often the last event was handed out. 0: it is of a version that did not count.
+    /// With a meter: how often the last event was handed out. 0 if a version of tier sent it that did not count
+    /// attempts.
     pub attempts: u64,
-    /// With a meter: the last comparison, while one is asked for.
+    /// With a meter: the last comparison, while `check` requests one.
     pub compared: Option<Comparison>,
 }
 
-/// A comparison with what a meter has counted of a total.
+/// A comparison of a total with its meter's summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Comparison {
     /// When it was begun.
     pub at: Time,
-    /// What the meter had counted when that was last read, if that was too little.
+    /// The summary as it was last read, if it was too low.
     pub value: Option<i64>,
 }
 
 /// A stored set or event without a definite answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenSet {
-    /// Its quantity. For an event of a sum, that is a change of the total.
+    /// Its quantity. For an event of a sum, this is a change of the total.
     pub n: i64,
     /// Its `timestamp`, in seconds.
     pub timestamp: i64,
@@ -139,17 +140,18 @@ impl Total {
         self.aggregate.is_level() && (self.level_at.is_some() || self.n != 0)
     }
 
-    /// Applies the answer that Stripe has recorded `open`.
-    pub(super) fn tell(&mut self, open: OpenSet) {
+    /// Notes that Stripe has recorded `open`.
+    pub(super) fn record_delivered(&mut self, open: OpenSet) {
         let delivery = &mut self.delivery;
-        delivery.told = told_after(self.meter.is_some(), self.aggregate, delivery.told, open.n);
+        delivery.told =
+            delivered_after(self.meter.is_some(), self.aggregate, delivery.told, open.n);
         if self.meter.is_some() {
-            delivery.in_minute = told_after(true, self.aggregate, delivery.in_minute, open.n);
+            delivery.in_minute = delivered_after(true, self.aggregate, delivery.in_minute, open.n);
         }
         delivery.unsure = false;
     }
 
-    /// The quantity that Stripe should bill, including usage that others recorded.
+    /// The quantity that Stripe should bill, including usage that other programs recorded.
     pub fn billable(&self) -> i64 {
         match self.aggregate {
             Aggregate::Sum => self.n.saturating_add(self.others),
@@ -159,8 +161,8 @@ impl Total {
     }
 }
 
-/// What Stripe has after a set, or an event, of `n`. An event of a sum adds to what Stripe had before.
-pub(super) fn told_after(on_meter: bool, aggregate: Aggregate, before: i64, n: i64) -> i64 {
+/// The quantity that Stripe has after a set, or an event, of `n`. An event of a sum adds to the quantity `before`.
+pub(super) fn delivered_after(on_meter: bool, aggregate: Aggregate, before: i64, n: i64) -> i64 {
     if on_meter && aggregate == Aggregate::Sum {
         before.saturating_add(n)
     } else {
@@ -171,7 +173,7 @@ pub(super) fn told_after(on_meter: bool, aggregate: Aggregate, before: i64, n: i
 /// How Stripe's summary of an item and period differs from the delivered quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mismatch {
-    /// It exceeds the expected quantity by this much, which others may have recorded.
+    /// It exceeds the expected quantity by this much, which other programs may have recorded.
     Others(i64),
     /// It has an unexplained value.
     Wrong,
@@ -186,9 +188,9 @@ impl Total {
             return None;
         }
         // An unanswered set may or may not be recorded.
-        let open = delivery
-            .open
-            .map(|open| told_after(self.meter.is_some(), self.aggregate, delivery.told, open.n));
+        let open = delivery.open.map(|open| {
+            delivered_after(self.meter.is_some(), self.aggregate, delivery.told, open.n)
+        });
         let told = [Some(delivery.told), open].into_iter().flatten();
         let expected = told.map(|told| match self.aggregate {
             Aggregate::Sum => told.saturating_add(self.others),
@@ -196,11 +198,11 @@ impl Total {
             Aggregate::Last | Aggregate::Perpetual => told,
         });
         let expected: Vec<i64> = expected.collect();
-        let most = expected.iter().copied().max()?;
+        let highest = expected.iter().copied().max()?;
         match self.aggregate {
             _ if expected.contains(&value) => None,
-            Aggregate::Sum | Aggregate::Max if value > most => {
-                Some(Mismatch::Others(value.saturating_sub(most)))
+            Aggregate::Sum | Aggregate::Max if value > highest => {
+                Some(Mismatch::Others(value.saturating_sub(highest)))
             }
             _ => Some(Mismatch::Wrong),
         }
@@ -283,7 +285,7 @@ impl EntryKind {
         found.expect("all kinds are listed").1
     }
 
-    /// The kind of that [name](Self::name).
+    /// The kind with this [name](Self::name).
     pub fn from_name(name: &str) -> Option<Self> {
         let found = Self::ALL.iter().find(|(_, known)| *known == name);
         found.map(|(kind, _)| *kind)
@@ -292,8 +294,8 @@ impl EntryKind {
 
 /// The largest total: Stripe takes no larger quantity.
 pub const LARGEST: i64 = (1 << 53) - 1;
-/// The largest total with a meter. Stripe drops events whose values have too many digits after it has accepted them, and
-/// does not say how many are too many.
+/// The largest total with a meter. Stripe accepts events whose values have too many digits and drops them later; it
+/// does not document how many digits are too many.
 pub const LARGEST_ON_METER: i64 = 999_999_999_999_999;
 
 /// The first second of the minute that a second is in. Stripe sums up events by minutes.

@@ -8,8 +8,9 @@ use super::StoreError;
 
 /// A type that is stored as a row of a table.
 pub(super) trait Record: Sized {
-    /// How many of its last columns each change has added to tables whose rows had a digest. The digest of a row without
-    /// values in the last of them is that of the columns before, so that older rows stay as they are.
+    /// How many columns each migration has appended since rows have a digest, oldest first. If a row has no values in
+    /// the columns of the last migrations, these are left out of its digest, so that the digests of older rows stay
+    /// valid.
     const ADDED: &'static [usize] = &[];
 
     /// Its columns, without the digest.
@@ -26,7 +27,7 @@ pub(super) fn to_row<R: Record>(record: &R) -> Vec<Value> {
     values
 }
 
-/// The columns that the digest of a record is of.
+/// The columns that a record's digest covers.
 fn digested<R: Record>(values: &[Value]) -> &[Value] {
     let mut digested = values;
     for count in R::ADDED.iter().rev() {

@@ -2,7 +2,7 @@
 
 use rusqlite::ErrorCode;
 
-/// The error of a database's client.
+/// An error of the database client.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a ledger cannot be opened, read or written.
@@ -31,7 +31,7 @@ pub enum StoreError {
         /// The latest version that the program knows.
         known: usize,
     },
-    /// It is of an earlier version of the program, and was opened to look at it.
+    /// An earlier version of the program wrote the ledger, and it was opened for reading only.
     #[error(
         "the ledger has version {found}, and this program reads version {known}: start the server with this program first"
     )]
@@ -41,12 +41,12 @@ pub enum StoreError {
         /// The version that the program reads.
         known: usize,
     },
-    /// Its file has several names.
+    /// The file has several names (hard links), so another process could open it under another one.
     #[error(
         "the ledger's file has {names} names (hard links), and must have one: remove the others, or copy the file"
     )]
     Linked {
-        /// How many.
+        /// The number of names.
         names: u64,
     },
     /// The ledger belongs to another account.
@@ -57,7 +57,7 @@ pub enum StoreError {
         /// The account that tried to open it.
         wanted: String,
     },
-    /// The ledger was moved elsewhere, or that was begun.
+    /// The ledger was moved elsewhere, or a move was begun and not finished.
     #[error(
         "the ledger was moved to {to}: give servers that, or if the move was cut off, repeat `tier ledger migrate`"
     )]
@@ -65,10 +65,10 @@ pub enum StoreError {
         /// Where it is.
         to: String,
     },
-    /// A ledger cannot be moved to where one is.
+    /// The destination of a move has a ledger with usage already.
     #[error("there is a ledger with usage already")]
     NotEmpty,
-    /// What was read back is not what was written.
+    /// The records read back differ from the written ones.
     #[error("what was written was not stored: {0}")]
     NotStored(String),
     /// Not a ledger file.
@@ -86,13 +86,13 @@ pub enum StoreError {
     /// All connections for reading are in use.
     #[error("too many questions are being answered from the ledger's database: ask again")]
     ManyReaders,
-    /// The URL of the database, or a file that it names, is unusable: why.
+    /// The database's URL, or a file that it names, is unusable, for the reason given.
     #[error("{0}")]
     Setting(String),
     /// A lease has ended, because it could not be extended in time.
     #[error("this server's lease has ended, and another one may go on")]
     LeaseLost,
-    /// The connection was lost during a commit, and the database could not be asked since whether it has committed.
+    /// The connection was lost during a commit, and it could not be found out since whether the database has committed.
     #[error("the connection to the ledger's database was lost during a commit")]
     OutcomeUnknown(#[source] Cause),
     /// Any other database error.

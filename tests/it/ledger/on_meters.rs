@@ -432,7 +432,7 @@ async fn a_level_that_has_moved_is_not_compared_with_its_last_event() {
     app.subscribe("org:a", &["plan:pro@2"]).await;
     app.advance(MINUTE);
     let reader = tier::ledger::store::sqlite::read(&app.file()).expect("a file");
-    let told = reader.told().expect("a file");
+    let told = reader.delivered().expect("a file");
     // Of the new item nothing has been sent: the change has set its level.
     let [left] = told.as_slice() else {
         panic!("one item: {told:?}");

@@ -158,11 +158,11 @@ fn a_plan_change_keeps_what_is_used_and_moves_levels() {
     }
 }
 
-/// The total of an item in the period of that number.
+/// The total of an item in the period with this number.
 fn total_of<'a>(world: &'a World, item: &str, number: i64) -> &'a Total {
     let mut totals = world.disk.totals.values();
-    let own = |total: &&Total| total.item.as_str() == item && total.period == period(number);
-    totals.find(own).expect("a total of the item")
+    let is_wanted = |total: &&Total| total.item.as_str() == item && total.period == period(number);
+    totals.find(is_wanted).expect("a total of the item")
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn a_level_that_moves_stays_where_it_was_billed() {
     assert!(!total_of(&world, "si_1", 0).is_undelivered());
     let left = total_of(&world, "si_1", 1);
     assert_eq!((left.n, left.delivery.told), (0, 7));
-    // The old item is gone, and what is left of its level with it.
+    // The old item is gone, and the rest of its level with it.
     world.stripe.deleted.insert("si_1".into());
     for _ in 0..3 {
         world.advance(MINUTE);
@@ -366,7 +366,7 @@ fn usage_is_refused_while_another_process_changes_the_plan_and_until_it_is_read_
     for (stored, plan, is_accepted) in [
         (0, 0, true),
         (1, 0, false),
-        // It was read while the plan was changed.
+        // The target was read during a plan change.
         (1, 1, false),
         (2, 0, false),
         (2, 1, false),
@@ -389,7 +389,7 @@ fn usage_is_refused_while_another_process_changes_the_plan_and_until_it_is_read_
         }
     }
     assert_eq!(state.apply(&commit(2), now), Ok(Answer::Committed(1)));
-    // What was accepted before is answered as then.
+    // A report that was accepted before gets the same answer again.
     state.apply(&report(2, Some("key")), now).expect("accepted");
     state.know_plans([("org:a".into(), PlanNumber(3))]);
     let again = state.apply(&report(2, Some("key")), now);

@@ -45,7 +45,7 @@ fn many_reports_are_one_set_at_one_second() {
     let before = world.stripe.calls;
     world.advance(29 * SECOND);
     world.deliver(None, Fault::None);
-    assert_eq!(world.stripe.calls, before, "it waits for others");
+    assert_eq!(world.stripe.calls, before, "it waits for more reports");
     world.advance(SECOND);
     world.deliver(None, Fault::None);
     world.deliver(None, Fault::None);

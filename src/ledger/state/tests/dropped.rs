@@ -18,7 +18,7 @@ fn compare(world: &mut World) {
     }
 }
 
-/// Of 17 sent units the meter has dropped 7, and reported that.
+/// The meter has dropped 7 of 17 sent units, and Stripe has reported it.
 fn seven_dropped() -> (World, Target) {
     let target = on_meter(Aggregate::Sum, 0);
     let mut world = World::new();
@@ -73,7 +73,7 @@ fn a_level_that_the_meter_lacks_is_parked() {
     }
 }
 
-/// A late or an unasked answer, and one about what is not on a meter, change nothing.
+/// Late and unrequested answers, and answers about totals without a meter, change nothing.
 #[test]
 fn other_totals_go_on() {
     let mut world = World::new();
@@ -90,8 +90,8 @@ fn other_totals_go_on() {
         value: Some(3),
     };
     let number = total.delivery.number;
-    let unasked = world.submit(&counted(number)).expect("a disk");
-    assert_eq!(unasked, Ok(Answer::Ignored));
+    let unrequested = world.submit(&counted(number)).expect("a disk");
+    assert_eq!(unrequested, Ok(Answer::Ignored));
     report_dropped(&mut world);
     let late = world.submit(&counted(number - 1)).expect("a disk");
     assert_eq!(late, Ok(Answer::Ignored));
@@ -114,7 +114,7 @@ fn what_comes_between_two_readings_is_not_missed() {
     assert_eq!(total.delivery.check, Check::No);
 }
 
-/// It would be taken for less of what others have sent.
+/// It would look as if other programs had sent less.
 #[test]
 fn a_summary_during_a_comparison_is_ignored() {
     let (mut world, _) = seven_dropped();
@@ -130,14 +130,14 @@ fn a_summary_during_a_comparison_is_ignored() {
     assert!(world.disk.first().parked.is_some());
 }
 
-/// What is to be sent waits, as it would without a change of plan.
+/// Unsent usage waits, as it would without a plan change.
 #[test]
 fn a_change_of_plan_waits_for_a_comparison_only_if_there_is_something_to_send() {
     for reports in [false, true] {
         let (mut world, target) = seven_dropped();
         let org = Some(target.org.clone());
         for _ in 0..3 {
-            // The org goes on.
+            // The org keeps using the feature.
             if reports {
                 report(&mut world, &target, 1);
             }

@@ -45,7 +45,7 @@ fn seven_waiting() -> (World, Target) {
     (world, target)
 }
 
-/// Its minute has nothing, whether it was counted or not.
+/// The summary of its minute is 0, whether it was counted or not.
 #[test]
 fn a_level_of_zero_is_sent_again_after_its_outcome_is_lost() {
     for arrives in [true, false] {
@@ -119,9 +119,9 @@ fn an_event_of_an_item_that_is_gone_is_billed_where_its_feature_goes() {
     }
 }
 
-/// The sender and a change of plan may have the same event.
+/// The sender and a plan change may both hold the same event.
 #[test]
-fn what_two_rounds_have_is_unsent_only_if_neither_has_sent_it() {
+fn an_event_in_two_rounds_is_unsent_only_if_neither_sent_it() {
     for outcome in [
         Outcome::Unsent,
         Outcome::Gone,
@@ -160,7 +160,7 @@ fn what_two_rounds_have_is_unsent_only_if_neither_has_sent_it() {
     }
 }
 
-/// It is decided when its period takes no more, and then moves.
+/// Its outcome is decided when its period takes no more usage; then it moves.
 #[test]
 fn a_late_event_of_an_ended_subscription_holds_up_no_change_of_plan() {
     let target = on_meter(Aggregate::Sum, 0);

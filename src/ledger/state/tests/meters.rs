@@ -1,5 +1,5 @@
-//! A model of Stripe's meters: each identifier counts once a day, and an event counts with its period until the period's
-//! invoice is final.
+//! A model of Stripe's meters: each identifier counts once a day, and an event counts with its period until the
+//! period's invoice is final.
 
 use super::*;
 
@@ -11,7 +11,7 @@ const KEPT_FOR: i64 = 24 * HOUR;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Meters {
     received: Vec<(MeterEvent, Time)>,
-    /// The identifiers of those that are not counted.
+    /// The identifiers of events that are not counted.
     dropped: HashSet<String>,
     /// Meters of removed items, and when those were removed.
     pub(super) removed: HashMap<Arc<str>, Time>,
@@ -35,8 +35,8 @@ impl Meters {
         if fails.is_some() { 500 } else { 200 }
     }
 
-    /// Drops the event that was received last, if the ledger has sent it, and returns its total and value. A repetition is
-    /// ignored.
+    /// Drops the event that was received last, if the ledger has sent it, and returns its total and value. A
+    /// repetition is ignored.
     pub(super) fn drop_last(&mut self) -> Option<(TotalId, i64)> {
         let (last, _) = self.received.last()?;
         let is_new = last.number != 0 && self.dropped.insert(last.identifier.clone());
@@ -45,17 +45,17 @@ impl Meters {
 
     /// How many units of a total were taken back.
     pub(super) fn refunds(&self, total: TotalId) -> i64 {
-        let own = self.received.iter();
-        let own = own.filter(|(event, _)| event.total == total && event.value < 0);
-        own.map(|(event, _)| -event.value).sum()
+        let events = self.received.iter();
+        let refunds = events.filter(|(event, _)| event.total == total && event.value < 0);
+        refunds.map(|(event, _)| -event.value).sum()
     }
 
-    /// Counts what seemed to be dropped.
+    /// Counts the dropped events after all.
     pub(super) fn process_all(&mut self) {
         self.dropped.clear();
     }
 
-    /// What a meter has counted of the events whose timestamps, in seconds, are in a range.
+    /// The summary of a meter's events whose timestamps, in seconds, are in a range.
     pub(super) fn counted(
         &self,
         meter: &Meter,
@@ -83,17 +83,18 @@ impl Meters {
         aggregate: Aggregate,
         is_in: impl Fn(&MeterEvent, Time) -> bool,
     ) -> i64 {
-        let own = self.received.iter();
-        let own = own.filter(|(event, at)| {
+        let events = self.received.iter();
+        let counted = events.filter(|(event, at)| {
             let is_dropped = self.dropped.contains(&event.identifier);
             event.meter == *meter && !is_dropped && is_in(event, *at)
         });
-        let own = own.map(|(event, _)| event);
+        let counted = counted.map(|(event, _)| event);
         if aggregate == Aggregate::Sum {
-            return own.map(|event| event.value).sum();
+            return counted.map(|event| event.value).sum();
         }
-        // Of events of one second the one that was received last counts.
-        own.max_by_key(|event| event.timestamp)
+        // Of several events of one second, the last received one counts.
+        counted
+            .max_by_key(|event| event.timestamp)
             .map_or(0, |event| event.value)
     }
 }

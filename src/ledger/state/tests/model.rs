@@ -32,11 +32,11 @@ struct Run {
     on_meters: bool,
     world: World,
     model: Model,
-    /// The item that each feature has, and the period in which it got it.
+    /// The item that each feature has, and the period since when it has it.
     items: [(u32, i64); 4],
     /// How many entries the model has seen.
     seen: usize,
-    /// The totals of which Stripe has dropped events, and the units of refunds among these.
+    /// The totals that Stripe has dropped events of, and the units of refunds among these events.
     dropped: HashMap<TotalId, i64>,
 }
 
@@ -101,13 +101,9 @@ impl Run {
     }
 
     fn count(&mut self, feature: usize, number: i64, change: Change, at: Time) {
-        let place = (feature, number);
-        let before = self.model.used_in(place);
-        let is_newest = self
-            .model
-            .level_at
-            .get(&place)
-            .is_none_or(|last| at >= *last);
+        let key = (feature, number);
+        let before = self.model.used_in(key);
+        let is_newest = self.model.level_at.get(&key).is_none_or(|last| at >= *last);
         let after = match (change, AGGREGATES[feature]) {
             (Change::SetTotal(n), _) => n,
             (Change::Add(n), _) if n < 0 => before + n,
@@ -116,8 +112,8 @@ impl Run {
             (Change::Add(n), _) if is_newest => n,
             _ => before,
         };
-        self.model.used.insert(place, after);
-        let last = self.model.level_at.entry(place).or_insert(at);
+        self.model.used.insert(key, after);
+        let last = self.model.level_at.entry(key).or_insert(at);
         *last = at.max(*last);
     }
 
@@ -212,7 +208,7 @@ impl Run {
         while self.world.submit(&taken).is_none() {}
     }
 
-    /// Sets a level as a change of plan does.
+    /// Sets a level as a plan change does.
     fn record(&mut self, target: &Target, timestamp: i64, n: i64) {
         let Some(meter) = target.meter.clone() else {
             let at = Time::from_seconds(timestamp);
@@ -319,10 +315,10 @@ impl Run {
         let target = self.target(3);
         let level = self.model.used_in((3, self.number()));
         let totals = self.world.disk.totals.values();
-        let own = totals.filter(|total| total.item == target.item);
+        let of_item = totals.filter(|total| total.item == target.item);
         let (now, before): (Vec<&Total>, Vec<&Total>) =
-            own.partition(|total| total.period == target.period);
-        // A change that does not move the level leaves it to the next report.
+            of_item.partition(|total| total.period == target.period);
+        // After a plan change that does not move the level, the next report does.
         let may_be_lost = before
             .iter()
             .any(|total| total.parked.is_none() && total.n != 0);
@@ -370,7 +366,7 @@ impl Run {
     fn retry(&mut self) {
         let mut totals = self.world.disk.totals.values();
         let dropped = totals.find(|total| {
-            // Whether the others have been counted is not known.
+            // It is not known whether the other totals were counted.
             total.parked.is_some()
                 && total.delivery.open.is_none()
                 && self.dropped.contains_key(&total.id)
@@ -380,8 +376,8 @@ impl Run {
         }
     }
 
-    /// Whether the settlement finds what Stripe has dropped of a total: it was not compared before, or cannot be told apart
-    /// from what others have recorded, from a refund, or from a level that has moved.
+    /// Whether only the settlement finds the total's dropped usage: the total was not compared, or the loss looks like
+    /// usage of another program, like a refund, or like a level that has moved.
     fn is_decided_later(&self, total: &Total, billed: i64) -> bool {
         let Some(refunds) = self.dropped.get(&total.id) else {
             return false;

@@ -32,7 +32,7 @@ pub(super) enum Op {
     Advance(i64),
     Deliver(Fault),
     Arrive,
-    /// The plan changes. The change moves the level, or leaves it to the next report.
+    /// A plan change. It moves the level itself, or the next report does.
     Change {
         feature: usize,
         moves: bool,
@@ -41,7 +41,7 @@ pub(super) enum Op {
     DiskFails,
     /// Stripe drops the event that it received last, and reports that.
     Drop,
-    /// An operator has what is parked as dropped sent again.
+    /// An operator sends dropped and parked usage again.
     Retry,
 }
 

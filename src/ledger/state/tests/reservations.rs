@@ -76,7 +76,7 @@ fn a_reservation_ends_with_its_period() {
 }
 
 #[test]
-fn what_no_longer_counts_cannot_be_committed_by_a_slower_clock() {
+fn an_expired_reservation_cannot_be_committed_by_a_slower_clock() {
     let mut world = World::new();
     let granted = |answer| {
         matches!(

@@ -14,13 +14,13 @@ pub(super) struct Stripe {
     records: HashMap<(Item, i64), i64>,
     /// The number of the newest set at each item and second.
     newest: HashMap<(Item, i64), u64>,
-    answers: HashMap<String, Kept>,
+    answers: HashMap<String, KeptAnswer>,
     pub(super) deleted: HashSet<Item>,
     pub(super) calls: usize,
 }
 
 #[derive(Clone, Debug)]
-struct Kept {
+struct KeptAnswer {
     set: Set,
     status: u16,
     at: Time,
@@ -36,7 +36,7 @@ impl Stripe {
             return kept.status;
         }
         let status = self.status(set, period, fails, now);
-        let kept = Kept {
+        let kept = KeptAnswer {
             set: set.clone(),
             status,
             at: now,
@@ -58,18 +58,18 @@ impl Stripe {
         if now >= period.end.plus(OPEN_FOR) || self.deleted.contains(&set.item) {
             return 400;
         }
-        let place = (set.item.clone(), set.timestamp);
-        let newest = self.newest.entry(place.clone()).or_default();
+        let slot = (set.item.clone(), set.timestamp);
+        let newest = self.newest.entry(slot.clone()).or_default();
         assert!(*newest < set.number, "an older set lands over a newer one");
         *newest = set.number;
-        self.records.insert(place, set.quantity);
+        self.records.insert(slot, set.quantity);
         if fails.is_some() { 500 } else { 200 }
     }
 
     /// Records usage as another client.
     pub(super) fn record(&mut self, item: &Item, at: Time, n: i64) {
-        let place = (item.clone(), at.seconds());
-        *self.records.entry(place).or_default() += n;
+        let slot = (item.clone(), at.seconds());
+        *self.records.entry(slot).or_default() += n;
     }
 
     pub(super) fn summary(&self, item: &Item, period: Period, aggregate: Aggregate) -> i64 {

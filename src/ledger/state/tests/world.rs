@@ -93,7 +93,7 @@ pub(super) struct World {
     pub(super) disk_fails: bool,
     /// Timed-out requests that may still arrive at Stripe.
     pub(super) under_way: Vec<(Call, Time)>,
-    /// Where usage of each feature goes now.
+    /// The current target of each feature.
     pub(super) targets: HashMap<Feature, Target>,
 }
 
@@ -112,7 +112,7 @@ pub(super) enum Fault {
     AnswerLost,
     /// It times out, and may arrive later.
     Slow,
-    /// It is answered 500; the value tells whether it is recorded.
+    /// It is answered 500; the value is whether Stripe records it.
     Fails(bool),
     /// It is answered, and the process crashes before it has stored the answer.
     Dies,

@@ -1,4 +1,4 @@
-//! Old entries become daily totals.
+//! Compaction: replaces old entries by daily totals, and deletes other rows that are no longer needed.
 
 use futures::future::{try_join, try_join5};
 use tokio_postgres::Client;
@@ -9,10 +9,10 @@ use super::failure::Failure;
 use super::table::Parameter;
 use super::transaction::{BEGIN, COMMIT};
 
-/// How long the last transaction of a process, a lease or a notice is kept after it has ended.
-const ENDED: i64 = 24 * HOUR;
+/// How long leases, notices and the last transactions of processes are kept after their end, in milliseconds.
+const KEPT_FOR: i64 = 24 * HOUR;
 
-/// Totals that another process compacts now are left to it.
+/// Skips totals that another process is compacting.
 const OLD: &str = "SELECT id FROM totals WHERE settled IS NOT NULL AND period_end < $1 \
      AND EXISTS (SELECT 1 FROM entries WHERE entries.total = totals.id) \
      ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED";
@@ -33,7 +33,7 @@ const NOTICES: &str = "DELETE FROM notices WHERE id IN \
      (SELECT id FROM notices WHERE told_at < ledger_now() - $1 \
       ORDER BY id FOR UPDATE SKIP LOCKED)";
 
-/// Those of names that nobody has taken again.
+/// Only leases that nobody has taken again since they ended.
 const LEASES: &str = "DELETE FROM leases WHERE name IN \
      (SELECT name FROM leases WHERE until < ledger_now() - $1 \
       ORDER BY name FOR UPDATE SKIP LOCKED)";
@@ -48,7 +48,7 @@ pub(super) async fn compact(client: &Client, before: Time, most: usize) -> Resul
     let ids: Result<Vec<i64>, _> = old.iter().map(|row| row.try_get(0)).collect();
     let ids = ids?;
     let totals: [Parameter<'_>; 1] = [(&ids, Type::INT8_ARRAY)];
-    let ended: [Parameter<'_>; 1] = [(&ENDED, Type::INT8)];
+    let ended: [Parameter<'_>; 1] = [(&KEPT_FOR, Type::INT8)];
     let days = async {
         let added = client.execute_typed(DAILY, &totals);
         try_join(added, client.execute_typed(ENTRIES, &totals)).await

@@ -15,36 +15,38 @@ use super::tls::{Parameters, Rustls};
 
 /// How long a connection to one host may take.
 const CONNECT: Duration = Duration::from_secs(2);
-/// How long one to an address of its name may take, so that another one is tried.
+/// How long a connection to one address of a host may take before the next address is tried.
 const CONNECT_TO_ADDRESS: Duration = Duration::from_secs(1);
-/// How long no connection is tried after one has failed, so that waiting requests fail at once.
+/// After a connection has failed, how long requests fail at once without another attempt.
 pub(super) const PAUSE: Duration = Duration::from_millis(500);
 /// How long the other end of a connection may be silent.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// How often the versions of all orgs are compared, and not only those of the last changes, and older notices are looked for. A
-/// commit that waits for a standby may show long after the time of its changes, and a clock may be set back and forth.
-const WHOLE_EVERY: Duration = Duration::from_secs(5 * 60);
+/// How often the versions of all orgs are compared, not only of those that changed lately, and older notices are read
+/// too. A commit that waits for a standby may become visible long after the time of its changes, and clocks may be set
+/// back.
+const FULL_SYNC_EVERY: Duration = Duration::from_secs(5 * 60);
 
-/// Where a ledger is.
+/// A PostgreSQL database that has a ledger, or is to have one.
 #[derive(Clone, Debug)]
 pub struct Database {
-    /// How each host is reached, in the order in which they are tried.
+    /// The settings for each host, in the order in which the hosts are tried.
     hosts: Vec<Config>,
-    /// None: connections are not encrypted.
+    /// `None`: connections are not encrypted.
     tls: Option<Rustls>,
-    /// Whether its own time is that of the ledger.
+    /// Whether the ledger's time is that of the database, not of the processes.
     pub(super) has_clock: bool,
-    pub(super) whole_every: Duration,
+    pub(super) full_sync_every: Duration,
 }
 
 impl Database {
-    /// The database that a `postgres://` URL names. `sslmode` is `verify-full`, which `require` and `verify-ca` mean too, or
-    /// `disable`; without it, connections to other machines are encrypted. `sslrootcert` is a file of certificates to trust
-    /// in place of the usual ones. Of several hosts, separated by commas, the first one is used that accepts writes.
+    /// Parses a `postgres://` URL. `sslmode` is `verify-full` or `disable`; `require` and `verify-ca` mean
+    /// `verify-full` too. Without it, connections to other machines are encrypted. `sslrootcert` is a file of
+    /// certificates to trust instead of the usual ones. If there are several hosts, separated by commas, the first one
+    /// that accepts writes is used.
     ///
     /// # Errors
-    /// If it is not such a URL, or the file is unusable. The error does not show the URL, which may have a password.
+    /// If the URL is invalid, or the file is unusable. The error does not show the URL, which may contain a password.
     pub fn parse(url: &str) -> Result<Self, StoreError> {
         let (url, tls) = Parameters::take(url);
         let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
@@ -62,7 +64,7 @@ impl Database {
         if config.get_application_name().is_none() {
             config.application_name("tier");
         }
-        // A name may lead to a standby, which accepts no writes.
+        // A host name may lead to a standby, which accepts no writes.
         if config.get_target_session_attrs() == TargetSessionAttrs::Any {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
@@ -70,11 +72,11 @@ impl Database {
             hosts: each_host(&config),
             tls,
             has_clock: true,
-            whole_every: WHOLE_EVERY,
+            full_sync_every: FULL_SYNC_EVERY,
         })
     }
 
-    /// The same, but the time of events is that of the processes, which must have one clock. For time that is simulated.
+    /// The same database, but events have the time of the processes, which must share one clock. For simulated time.
     #[must_use]
     pub fn without_clock(self) -> Self {
         Self {
@@ -83,16 +85,16 @@ impl Database {
         }
     }
 
-    /// The same, but the versions of all orgs are compared that often.
+    /// The same database, but the versions of all orgs are compared every `every`.
     #[must_use]
     pub fn comparing_all_every(self, every: Duration) -> Self {
         Self {
-            whole_every: every,
+            full_sync_every: every,
             ..self
         }
     }
 
-    /// Opens a connection to the first host that accepts one. One of `tasks` drives it from then on.
+    /// Opens a connection to the first host that accepts one. A new task in `tasks` drives it.
     pub(super) async fn connect(&self, tasks: &mut JoinSet<()>) -> Result<Client, StoreError> {
         let (last, others) = self.hosts.split_last().expect("there is one");
         for host in others {
@@ -100,7 +102,7 @@ impl Database {
                 Ok(client) => return Ok(client),
                 Err(error) => {
                     let error = error_chain(&error);
-                    tracing::info!(error, host = ?host.get_hosts(), "a host of the ledger's database is passed over");
+                    tracing::info!(error, host = ?host.get_hosts(), "skipping a host of the ledger's database");
                 }
             }
         }
@@ -123,7 +125,7 @@ impl Database {
                 Ok(client)
             }
         };
-        // It is large, and seldom needed.
+        // Boxed: the future is large, and seldom needed.
         match tokio::time::timeout(CONNECT, Box::pin(connected)).await {
             Ok(connected) => connected
                 .map_err(|error: tokio_postgres::Error| StoreError::Unreachable(error.into())),
@@ -132,7 +134,8 @@ impl Database {
     }
 }
 
-/// The settings for each host alone, so that one that accepts connections and does not answer takes no longer than [`CONNECT`].
+/// Splits the settings by host, so that a host that accepts connections and does not answer takes no longer than
+/// [`CONNECT`].
 fn each_host(all: &Config) -> Vec<Config> {
     let count = all.get_hosts().len().max(all.get_hostaddrs().len());
     if count < 2 {
@@ -141,25 +144,26 @@ fn each_host(all: &Config) -> Vec<Config> {
     (0..count).map(|number| only_host(all, number)).collect()
 }
 
-/// All settings, but of the hosts only that one.
+/// The settings with only the host of this number.
 fn only_host(all: &Config, number: usize) -> Config {
-    let mut one = Config::new();
+    let mut single = Config::new();
     match all.get_hosts().get(number) {
-        Some(Host::Tcp(name)) => drop(one.host(name)),
-        Some(Host::Unix(path)) => drop(one.host_path(path)),
+        Some(Host::Tcp(name)) => drop(single.host(name)),
+        Some(Host::Unix(path)) => drop(single.host_path(path)),
         None => {}
     }
     if let Some(address) = all.get_hostaddrs().get(number) {
-        one.hostaddr(*address);
+        single.hostaddr(*address);
     }
     let ports = all.get_ports();
     if let Some(port) = ports.get(number).or(ports.first()) {
-        one.port(*port);
+        single.port(*port);
     }
     if let Some(user) = all.get_user() {
-        one.user(user);
+        single.user(user);
     }
-    one.target_session_attrs(all.get_target_session_attrs())
+    single
+        .target_session_attrs(all.get_target_session_attrs())
         .ssl_mode(all.get_ssl_mode())
         .ssl_negotiation(all.get_ssl_negotiation())
         .channel_binding(all.get_channel_binding())
@@ -168,18 +172,18 @@ fn only_host(all: &Config, number: usize) -> Config {
         .keepalives_idle(all.get_keepalives_idle())
         .tcp_user_timeout(SILENCE);
     if let Some(password) = all.get_password() {
-        one.password(password);
+        single.password(password);
     }
     if let Some(name) = all.get_dbname() {
-        one.dbname(name);
+        single.dbname(name);
     }
     if let Some(options) = all.get_options() {
-        one.options(options);
+        single.options(options);
     }
     if let Some(name) = all.get_application_name() {
-        one.application_name(name);
+        single.application_name(name);
     }
-    one
+    single
 }
 
 async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
@@ -188,7 +192,7 @@ async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error
     }
 }
 
-/// Without the user and the password.
+/// Leaves out the user and the password.
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.hosts[0].get_dbname().unwrap_or_default();
@@ -207,7 +211,7 @@ impl fmt::Display for Database {
 pub(super) struct Link {
     database: Database,
     client: Option<Client>,
-    /// What drives the connection.
+    /// The task that drives the connection.
     tasks: JoinSet<()>,
     /// When the last connection failed.
     failed: Option<Instant>,

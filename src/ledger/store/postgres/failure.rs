@@ -1,4 +1,4 @@
-//! What an error of PostgreSQL says about a transaction.
+//! Classifies errors of PostgreSQL: whether the transaction can be repeated, and whether it may have been committed.
 
 use std::error::Error as _;
 
@@ -33,7 +33,7 @@ impl From<tokio_postgres::Error> for Failure {
             SqlState::T_R_DEADLOCK_DETECTED,
         ]) {
             Self::Conflict(error)
-        } else if code.code().starts_with("08") || is_any_of(&ENDED) {
+        } else if code.code().starts_with("08") || is_any_of(&CONNECTION_ENDED) {
             Self::Lost(StoreError::Unreachable(error.into()))
         } else if is_any_of(&[SqlState::DISK_FULL]) {
             Self::Store(StoreError::Full)
@@ -41,10 +41,11 @@ impl From<tokio_postgres::Error> for Failure {
             SqlState::READ_ONLY_SQL_TRANSACTION,
             SqlState::FEATURE_NOT_SUPPORTED,
         ]) {
-            // It has become a standby, which says the second one at the beginning. Another host may accept writes.
+            // The server has become a standby; the second code is its answer to BEGIN. Another host may accept writes.
             Self::Lost(StoreError::ReadOnly)
         } else if is_any_of(&[SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED]) {
-            // Another process holds up the database. The requests alone would wait as long, one after another.
+            // Another process blocks the database. Applied one by one, the requests would wait as long again, each of
+            // them.
             Self::Store(StoreError::Unreachable(error.into()))
         } else {
             Self::Store(StoreError::Database(error.into()))
@@ -52,8 +53,8 @@ impl From<tokio_postgres::Error> for Failure {
     }
 }
 
-/// The server ends the connection, or takes none.
-const ENDED: [SqlState; 5] = [
+/// The codes with which a server ends a connection or refuses one.
+const CONNECTION_ENDED: [SqlState; 5] = [
     SqlState::ADMIN_SHUTDOWN,
     SqlState::CRASH_SHUTDOWN,
     SqlState::CANNOT_CONNECT_NOW,

@@ -22,7 +22,7 @@ use super::session::write_snapshots;
 use super::table::{ENTRIES, Parameter, RESERVATIONS, TOTALS, Table, values};
 use super::transaction::{COMMIT, no_row};
 
-/// How many rows are written in one statement.
+/// The maximum number of rows in one statement.
 const ROWS: usize = 2_000;
 
 /// Servers that have claimed the database wait for the move, or refuse reports until it ends.
@@ -30,7 +30,7 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL 
      SET LOCAL statement_timeout = '10min'; SET LOCAL idle_in_transaction_session_timeout = '10min'; \
      LOCK TABLE ledger, orgs, totals, entries, daily_totals, reservations IN EXCLUSIVE MODE";
 
-/// How many records there are.
+/// The number of records of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Totals.
@@ -43,7 +43,7 @@ pub struct Counts {
     pub reservations: u64,
 }
 
-/// A database that is about to get a ledger.
+/// A move's transaction in an empty database.
 #[derive(Debug)]
 pub struct Import {
     runtime: Runtime,
@@ -52,14 +52,14 @@ pub struct Import {
     waiting: Waiting,
     orgs: BTreeSet<Org>,
     /// The sum of all daily totals.
-    of_days: i128,
+    days_sum: i128,
     /// The highest id of an entry or total.
     last: u64,
-    /// What drives the connection while the runtime is used.
+    /// The task that drives the connection while the runtime is used.
     _tasks: JoinSet<()>,
 }
 
-/// Records that are to be written in the next statement.
+/// The records of the next statements.
 #[derive(Debug, Default)]
 struct Waiting {
     totals: Vec<Total>,
@@ -68,22 +68,22 @@ struct Waiting {
     reservations: Vec<Reservation>,
 }
 
-/// What a database is to a move.
+/// The state of the database that a move writes to.
 #[derive(Debug)]
 pub enum Destination {
     /// It has no usage.
     Empty(Box<Import>),
-    /// It has the ledger: the move was committed.
+    /// The move was committed in an earlier attempt.
     Moved,
 }
 
 impl Import {
-    /// Makes the tables if there are none, and locks them. `id` is what the move is called.
+    /// Creates the tables if there are none, and locks them. `id` identifies the move.
     ///
     /// This must be called, and the import used and dropped, on a thread that may block.
     ///
     /// # Errors
-    /// If the database is another account's, or has usage that is not from this move.
+    /// If the database belongs to another account, or has usage that is not from this move.
     pub fn begin(database: &Database, account: &str, id: &str) -> Result<Destination, StoreError> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let mut tasks = JoinSet::new();
@@ -98,7 +98,7 @@ impl Import {
             counts: Counts::default(),
             waiting: Waiting::default(),
             orgs: BTreeSet::new(),
-            of_days: 0,
+            days_sum: 0,
             last: 0,
             _tasks: tasks,
         })))
@@ -116,7 +116,7 @@ impl Import {
                 waiting.totals.len() == ROWS
             }
             Exported::Day { total, day, n } => {
-                self.of_days += i128::from(n);
+                self.days_sum += i128::from(n);
                 self.counts.days += 1;
                 waiting.days.push((total.0, day, n));
                 waiting.days.len() == ROWS
@@ -151,32 +151,32 @@ impl Import {
         Ok(written?)
     }
 
-    /// Reads everything back, and compares it with what was added. Returns how much it is.
+    /// Reads everything back, and compares it with the added records. Returns their numbers.
     pub fn check(&mut self) -> Result<Counts, StoreError> {
         self.write()?;
         let client = &self.client;
-        let (stored, of_days) = self.runtime.block_on(async {
+        let (stored, days_sum) = self.runtime.block_on(async {
             let days = "SELECT count(*), coalesce(sum(n), 0)::text FROM daily_totals";
             let found = client.query_typed(days, &[]).await?;
             let found = found.first().ok_or_else(no_row)?;
-            let (days, of_days): (i64, String) = (found.try_get(0)?, found.try_get(1)?);
+            let (days, days_sum): (i64, String) = (found.try_get(0)?, found.try_get(1)?);
             let stored = Counts {
                 totals: count::<Total>(client, &TOTALS).await?,
                 entries: count::<Entry>(client, &ENTRIES).await?,
                 days: days.cast_unsigned(),
                 reservations: count::<Reservation>(client, &RESERVATIONS).await?,
             };
-            Ok::<_, Failure>((stored, of_days))
+            Ok::<_, Failure>((stored, days_sum))
         })?;
-        let (counts, sum) = (self.counts, self.of_days);
-        if stored != counts || of_days != sum.to_string() {
-            let what = format!("{stored:?} and {of_days} in place of {counts:?} and {sum}");
-            return Err(StoreError::NotStored(what));
+        let (counts, sum) = (self.counts, self.days_sum);
+        if stored != counts || days_sum != sum.to_string() {
+            let difference = format!("{stored:?} and {days_sum} in place of {counts:?} and {sum}");
+            return Err(StoreError::NotStored(difference));
         }
         Ok(counts)
     }
 
-    /// Writes all that is not a record: the account with its keys, and what orgs were last seen to have.
+    /// Writes everything that is not a record: the account, the digests of its API keys, and the snapshots of orgs.
     pub fn add_account(
         &mut self,
         account: &str,
@@ -192,15 +192,15 @@ impl Import {
             let keys: [Parameter<'_>; 1] = [(&keys, Type::TEXT_ARRAY)];
             let sql = "INSERT INTO account_keys (digest) SELECT unnest($1) ON CONFLICT DO NOTHING";
             client.execute_typed(sql, &keys).await?;
-            for some in snapshots.chunks(ROWS) {
-                write_snapshots(client, some).await?;
+            for chunk in snapshots.chunks(ROWS) {
+                write_snapshots(client, chunk).await?;
             }
             Ok::<_, Failure>(())
         });
         Ok(written?)
     }
 
-    /// Commits. `id` is what the move is called.
+    /// Commits the move `id`.
     ///
     /// # Errors
     /// [`StoreError::OutcomeUnknown`] if it may have been committed.
@@ -209,7 +209,7 @@ impl Import {
         let last = i64::try_from(self.last).unwrap_or(i64::MAX);
         let committed = self.runtime.block_on(async {
             let client = &self.client;
-            // The numbers of transactions are above all ids.
+            // Entries and totals get their ids from the transaction's number, so the next one must be above all ids.
             let number: [Parameter<'_>; 1] = [(&last, Type::INT8)];
             let sql = "SELECT setval('transactions', greatest((SELECT last_value FROM transactions), \
                  ($1 / 16384 + 1) * 16384))";
@@ -224,7 +224,7 @@ impl Import {
             let mark: [Parameter<'_>; 1] = [(&writer, Type::TEXT)];
             let sql = "INSERT INTO writers (writer, last_transaction, written_at) \
                  VALUES ($1, 0, ledger_now())";
-            // They are sent together. If the line is cut now, the commit may have arrived.
+            // Both are sent together. If the connection breaks now, the commit may have arrived.
             let marked = client.execute_typed(sql, &mark);
             let committed = try_join(marked, client.batch_execute(COMMIT)).await;
             Ok::<_, Failure>(committed.map_err(Failure::from))
@@ -237,7 +237,7 @@ impl Import {
     }
 }
 
-/// Locks the tables. Whether they have what was moved by that name already.
+/// Begins the transaction and locks the tables. Returns whether the move was committed already.
 async fn begin(client: &Client, account: &str, id: &str) -> Result<bool, Failure> {
     migrate(client).await?;
     // An earlier attempt to move has ended once these locks are held.
@@ -265,7 +265,7 @@ async fn begin(client: &Client, account: &str, id: &str) -> Result<bool, Failure
     Ok(false)
 }
 
-/// The name of a move among the processes that write.
+/// The name of a move in the table `writers`, among those of processes.
 fn writer(id: &str) -> String {
     format!("move {id}")
 }
@@ -287,7 +287,7 @@ async fn write_days(client: &Client, days: &[(u64, Time, i64)]) -> Result<(), Fa
     Ok(())
 }
 
-/// How many rows a table has, each of which is as it was written.
+/// Counts the rows of a table, after checking the digest of each.
 async fn count<R: Record>(client: &Client, table: &Table) -> Result<u64, Failure> {
     let sql = format!("SELECT {} FROM {}", table.selected(), table.name());
     let rows = client

@@ -1,14 +1,15 @@
-//! Leases: what only one process may do at a time.
+//! Leases: locks that only one process may hold at a time, and that end by themselves.
 //!
-//! A lease is a row with its holder and its end by the clock of the database. Each step is one statement, so no session and no
-//! transaction is held. The holder extends its lease until it releases it. A holder that has died, hangs or is cut off is
-//! replaced when its lease has ended. It can tell that by its own clock: it counts the length of the lease from before it asked
-//! for it, so it stops before the database gives the lease to another process, however far apart their clocks are.
+//! A lease is a row with its holder and its end by the clock of the database. Each step is one statement, so it needs
+//! no session and no open transaction. The holder extends its lease until it releases it. If the holder has died,
+//! hangs or has lost the database, another process can take the lease once it has ended. The holder notices the end by
+//! its own clock. It counts the length of the lease from before its request, so it stops before the database gives the
+//! lease to another process, however far apart the clocks are.
 //!
-//! Leases are committed as everything else. A database that fails over and loses commits may lose leases with them, and one
-//! whose clock jumps ahead ends them too early; if its clock is set back, those of dead processes last that much longer. A
-//! machine that sleeps, and whose clock does not count that, takes its leases for longer than they are. What must not happen
-//! twice is therefore checked in a transaction too.
+//! Leases are committed like everything else. A database that fails over and loses commits may lose leases with them.
+//! If its clock jumps ahead, leases end too early; if it is set back, those of dead processes last longer. A machine
+//! that sleeps, and whose clock does not count the time, believes that it still holds its leases. Therefore, what must
+//! not happen twice is checked in a transaction too.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -29,14 +30,14 @@ use super::failure::Failure;
 use super::table::Parameter;
 
 /// How long the database may take to answer.
-const ANSWER: Duration = Duration::from_secs(2);
-/// The times between two attempts to take a lease that another process holds.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// The time between two attempts to take a lease that another process holds. It doubles from the first to the second.
 const FIRST_WAIT: Duration = Duration::from_millis(10);
-const LONGEST_WAIT: Duration = Duration::from_millis(200);
+const MAX_WAIT: Duration = Duration::from_millis(200);
 /// The time between two attempts to extend or to release a lease.
-const AGAIN: Duration = Duration::from_millis(100);
-/// How often the database is asked to end a lease that its holder has released. It ends by itself otherwise.
-const RELEASES: u32 = 3;
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+/// How often a release is tried. After that, the lease ends by itself.
+const RELEASE_ATTEMPTS: u32 = 3;
 
 /// A repeated attempt of the same holder succeeds, since the answer to the first may have been lost.
 const TAKE: &str = "INSERT INTO leases (name, holder, until) VALUES ($1, $2, ledger_now() + $3) \
@@ -45,7 +46,7 @@ const TAKE: &str = "INSERT INTO leases (name, holder, until) VALUES ($1, $2, led
 const EXTEND: &str = "UPDATE leases SET until = ledger_now() + $3 WHERE name = $1 AND holder = $2";
 const RELEASE: &str = "DELETE FROM leases WHERE name = $1 AND holder = $2";
 
-/// Who holds the lease. Nobody takes it in the middle of the statement.
+/// Runs a change only if the process holds the lease, which nobody else can take during the statement.
 macro_rules! as_holder {
     ($change:literal) => {
         concat!(
@@ -81,14 +82,14 @@ struct Inner {
     database: Database,
     /// How long a lease lasts that is not extended.
     length: Duration,
-    line: Mutex<Line>,
+    connection: Mutex<Connection>,
 }
 
-/// A connection that is made when it is needed.
+/// A connection that is opened when it is needed.
 #[derive(Debug, Default)]
-struct Line {
+struct Connection {
     client: Option<Arc<Client>>,
-    /// What drives the connection, and those before it until their last statements have ended.
+    /// The tasks that drive the connection, and earlier ones until their last statements have ended.
     tasks: JoinSet<()>,
     /// When a connection last failed.
     failed: Option<Instant>,
@@ -98,7 +99,7 @@ struct Line {
 #[derive(Debug)]
 pub struct Lease {
     claim: Arc<Claim>,
-    /// What extends it.
+    /// The task that extends it.
     _extending: JoinSet<()>,
 }
 
@@ -106,7 +107,7 @@ pub struct Lease {
 #[derive(Clone, Debug)]
 struct Row {
     name: String,
-    /// Of one attempt to hold it.
+    /// Identifies one attempt to hold it.
     holder: String,
 }
 
@@ -128,28 +129,28 @@ impl Leases {
         Self(Arc::new(Inner {
             database,
             length,
-            line: Mutex::default(),
+            connection: Mutex::default(),
         }))
     }
 
-    /// Waits until nobody else holds the lease of that name, in this process or another one, and takes it.
+    /// Waits until nobody else, in this process or another one, holds the lease with this name, and takes it.
     pub async fn take(&self, name: &str) -> Result<Lease, StoreError> {
         let claim = Claim::new(self, name);
         let mut wait = FIRST_WAIT;
         while !claim.attempt().await? {
             sleep(wait).await;
-            wait = LONGEST_WAIT.min(wait * 2);
+            wait = MAX_WAIT.min(wait * 2);
         }
         Ok(Lease::new(claim))
     }
 
-    /// Takes the lease of that name, unless somebody holds it.
+    /// Takes the lease with this name, unless somebody holds it.
     pub async fn try_take(&self, name: &str) -> Result<Option<Lease>, StoreError> {
         let claim = Claim::new(self, name);
         Ok(claim.attempt().await?.then(|| Lease::new(claim)))
     }
 
-    /// Executes a statement about a row. Returns whether it has changed it.
+    /// Executes a statement about a row. Returns whether the row has changed.
     async fn execute(&self, statement: Statement, row: &Row) -> Result<bool, StoreError> {
         let client = self.client().await?;
         let length = i64::try_from(self.0.length.as_millis()).unwrap_or(i64::MAX);
@@ -184,43 +185,44 @@ impl Leases {
         client: &Arc<Client>,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, StoreError> {
-        let failure = match timeout(ANSWER, answer).await {
+        let failure = match timeout(ANSWER_TIMEOUT, answer).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => Failure::from(error),
             Err(late) => Failure::Lost(StoreError::Unreachable(late.into())),
         };
         if matches!(failure, Failure::Lost(_)) {
-            let mut line = self.0.line.lock().await;
-            line.client.take_if(|open| Arc::ptr_eq(open, client));
+            let mut connection = self.0.connection.lock().await;
+            connection.client.take_if(|open| Arc::ptr_eq(open, client));
         }
         Err(failure.into())
     }
 
     async fn client(&self) -> Result<Arc<Client>, StoreError> {
-        let mut line = self.0.line.lock().await;
-        if let Some(client) = line.client.as_ref().filter(|client| !client.is_closed()) {
+        let mut connection = self.0.connection.lock().await;
+        let open = connection.client.as_ref();
+        if let Some(client) = open.filter(|client| !client.is_closed()) {
             return Ok(client.clone());
         }
-        // Others may still wait for answers on the last connection.
-        while line.tasks.try_join_next().is_some() {}
-        if line.failed.is_some_and(|at| at.elapsed() < PAUSE) {
+        // Other callers may still wait for answers on the last connection, so only ended tasks are removed.
+        while connection.tasks.try_join_next().is_some() {}
+        if connection.failed.is_some_and(|at| at.elapsed() < PAUSE) {
             let cause = "it could not be reached just now".into();
             return Err(StoreError::Unreachable(cause));
         }
-        let connected = self.0.database.connect(&mut line.tasks).await;
-        line.failed = connected.is_err().then(Instant::now);
+        let connected = self.0.database.connect(&mut connection.tasks).await;
+        connection.failed = connected.is_err().then(Instant::now);
         let client = Arc::new(connected?);
-        line.client = Some(client.clone());
+        connection.client = Some(client.clone());
         Ok(client)
     }
 
     async fn release(self, row: Row) {
-        for _ in 0..RELEASES {
+        for _ in 0..RELEASE_ATTEMPTS {
             match self.execute(Statement::Release, &row).await {
                 Ok(_) => return,
                 Err(error) => tracing::debug!(%error, row.name, "a lease is not released yet"),
             }
-            sleep(AGAIN).await;
+            sleep(RETRY_AFTER).await;
         }
     }
 }
@@ -239,40 +241,40 @@ impl Claim {
         })
     }
 
-    /// Whether the lease is the claim's now.
+    /// Tries to take the lease. Returns whether the claim holds it now.
     async fn attempt(&self) -> Result<bool, StoreError> {
-        let asked = Instant::now();
-        // The answer may be lost, and the caller may leave.
+        let requested = Instant::now();
+        // Set before the statement: its answer may be lost, or the caller may stop waiting.
         self.is_stored.store(true, Ordering::Relaxed);
         let is_taken = self.leases.execute(Statement::Take, &self.row).await?;
         self.is_stored.store(is_taken, Ordering::Relaxed);
-        self.lasts_from(asked);
+        self.lasts_from(requested);
         Ok(is_taken)
     }
 
-    /// Extends the lease again and again. When that is no longer possible, it has ended.
-    async fn keep(&self) {
+    /// Extends the lease until that is no longer possible. Then it has ended.
+    async fn keep_extending(&self) {
         loop {
             sleep(self.leases.0.length / 3).await;
             match timeout_at(self.until(), self.extend()).await {
-                Ok(Some(asked)) => self.lasts_from(asked),
+                Ok(Some(requested)) => self.lasts_from(requested),
                 Ok(None) | Err(_) => break,
             }
         }
         self.ended.cancel();
     }
 
-    /// When the extension was asked for that the database has given; `None` if somebody else has the lease.
+    /// Extends the lease. Returns when the successful extension was requested; `None` if somebody else has the lease.
     async fn extend(&self) -> Option<Instant> {
         loop {
-            let asked = Instant::now();
+            let requested = Instant::now();
             match self.leases.execute(Statement::Extend, &self.row).await {
-                Ok(is_extended) => return is_extended.then_some(asked),
+                Ok(is_extended) => return is_extended.then_some(requested),
                 Err(error) => {
                     tracing::debug!(%error, self.row.name, "a lease is not extended yet");
                 }
             }
-            sleep(AGAIN).await;
+            sleep(RETRY_AFTER).await;
         }
     }
 
@@ -280,9 +282,9 @@ impl Claim {
         *self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lasts_from(&self, asked: Instant) {
+    fn lasts_from(&self, requested: Instant) {
         let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        *until = asked + self.leases.0.length;
+        *until = requested + self.leases.0.length;
     }
 }
 
@@ -301,15 +303,15 @@ impl Drop for Claim {
 impl Lease {
     fn new(claim: Arc<Claim>) -> Self {
         let mut extending = JoinSet::new();
-        let kept = claim.clone();
-        extending.spawn(async move { kept.keep().await });
+        let held = claim.clone();
+        extending.spawn(async move { held.keep_extending().await });
         Self {
             claim,
             _extending: extending,
         }
     }
 
-    /// Whether it is held. If it is not, somebody else may hold it.
+    /// Whether this process still holds it. If not, another one may.
     pub fn is_held(&self) -> bool {
         !self.claim.ended.is_cancelled() && Instant::now() < self.claim.until()
     }
@@ -319,12 +321,13 @@ impl Lease {
         self.number_plan(BEGIN_CHANGE, org).await
     }
 
-    /// Makes the number of an org's plan even, whoever made it odd. Usage is refused from then on whose target was read before.
+    /// Makes the number of an org's plan even, whichever process made it odd. From then on, usage whose target was
+    /// read before is refused.
     pub async fn end_plan_change(&self, org: &Org) -> Result<PlanNumber, StoreError> {
         self.number_plan(END_CHANGE, org).await
     }
 
-    /// Both can be repeated.
+    /// Runs one of the two changes. Both can be repeated.
     async fn number_plan(&self, sql: &str, org: &Org) -> Result<PlanNumber, StoreError> {
         let Claim { leases, row, .. } = &*self.claim;
         let parameters: [Parameter<'_>; 3] = [

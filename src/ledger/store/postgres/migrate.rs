@@ -1,11 +1,11 @@
-//! The versions of the tables, and how each becomes the next.
+//! Migrations of the tables, from each version to the next.
 
 use tokio_postgres::Client;
 
 use super::super::StoreError;
 use super::failure::Failure;
 
-/// Each makes a ledger of the version before it one of the next. They are never changed and never undone.
+/// Each one migrates the version before it to the next. Released migrations are never changed, and never undone.
 const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
@@ -18,12 +18,12 @@ const MIGRATIONS: [&str; 6] = [
 /// The latest version.
 pub(super) const LATEST: usize = MIGRATIONS.len();
 
-/// Only one process migrates at a time. The number is any that other programs do not use in this database.
+/// Lets only one process migrate at a time. The number is arbitrary; no other program may use it in this database.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7449364567142)";
 
 /// The version of the ledger in a database; 0 if there is none.
 pub(super) async fn version(client: &Client) -> Result<usize, Failure> {
-    // to_regclass may answer from a cache that does not know yet what another process has just made.
+    // to_regclass may answer from a cache that lacks a table another process has just created.
     let sql = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class \
          WHERE relname = 'ledger_version' AND pg_catalog.pg_table_is_visible(oid))";
     let found = client.query_typed(sql, &[]).await?;
@@ -41,7 +41,7 @@ pub(super) async fn version(client: &Client) -> Result<usize, Failure> {
     Ok(version.try_into().unwrap_or(0))
 }
 
-/// Makes the ledger one of the latest version.
+/// Migrates the ledger to the latest version.
 pub(super) async fn migrate(client: &Client) -> Result<(), Failure> {
     if version(client).await? == LATEST {
         return Ok(());

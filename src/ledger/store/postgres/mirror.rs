@@ -1,4 +1,4 @@
-//! What a process remembers of the ledger's records.
+//! A process's copy of the ledger's records.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -6,8 +6,8 @@ use super::super::super::state::{Event, Reservation, Seal, Stored, Total, due_or
 use super::super::super::transactor::Request;
 use super::super::super::values::{Org, Time};
 
-/// The records of all orgs that can still change, each org's in the version in which they were last read or written. Other
-/// processes may have written newer ones.
+/// The records of all orgs that can still change, in the version in which this process last read or wrote them. Other
+/// processes may have written newer versions.
 #[derive(Debug, Default)]
 pub(super) struct Mirror {
     orgs: HashMap<Org, Records>,
@@ -24,13 +24,13 @@ struct Records {
     reservations: Vec<Reservation>,
 }
 
-/// What a batch of events concerns.
+/// The records that a batch of events may change.
 #[derive(Debug, Default)]
 pub(super) struct Concerned {
     pub(super) orgs: BTreeSet<Org>,
-    /// Totals whose orgs the events do not tell.
+    /// Totals whose orgs the events do not name.
     pub(super) totals: Vec<i64>,
-    /// Reservations whose orgs the events do not tell.
+    /// Reservations whose orgs the events do not name.
     pub(super) reservations: Vec<String>,
 }
 
@@ -71,7 +71,7 @@ impl Concerned {
 }
 
 impl Mirror {
-    /// What `requests` concern, if the database's time is about `shared`.
+    /// The records that `requests` may change. `shared` is about the time of the database.
     pub(super) fn concerned(&self, requests: &[Request], shared: Option<Time>) -> Concerned {
         let mut concerned = Concerned::default();
         for request in requests {
@@ -87,7 +87,7 @@ impl Mirror {
         self.orgs.contains_key(org)
     }
 
-    /// Whether it has the org's records in that version.
+    /// Whether it has this version of the org's records.
     pub(super) fn has(&self, org: &Org, version: i64) -> bool {
         let known = self.orgs.get(org);
         known.map_or(0, |records| records.version) == version
@@ -101,7 +101,8 @@ impl Mirror {
         }
     }
 
-    /// Replaces the records of these orgs, each with its version, by `stored`, which has all of theirs and no others.
+    /// Replaces the records of `orgs`, given with their versions, by `stored`, which has all records of these orgs and
+    /// no others.
     pub(super) fn replace(&mut self, orgs: Vec<(Org, i64)>, stored: Stored) {
         let mut replaced: HashMap<Org, Records> = orgs
             .into_iter()

@@ -5,7 +5,7 @@
 //! The rules are those of the state machine, as with one process. A batch of events is one transaction:
 //!
 //! 1. The rows of the orgs that the events concern are locked in `orgs`, in the order of their names.
-//! 2. Their records are read, except those that the process remembers in the version that is stored.
+//! 2. Their records are read, unless the process has a copy of the stored version.
 //! 3. The events are applied to a state of these records alone.
 //! 4. The changed records, the version of their orgs and the number of the transaction are written, and committed.
 //!
@@ -20,22 +20,23 @@
 //!   unanswered for longer than a request may take, and with the same key; nothing newer is handed out before. So the
 //!   time of the last hand-out is the lease of a total's delivery, and correctness does not depend on it.
 //! - A process changes an org's plan only while it holds the org's lease and has made the number of the plan odd. A
-//!   transaction refuses usage whose target was read at another number, or at an odd one. So no process bills usage by a plan
-//!   that another one has changed. Who has lost the lease can change no number.
-//! - The time of events is that of the database under the locks, unless it is that of a test clock. The clocks of the
-//!   processes decide nothing.
-//! - What a process remembers is a copy. It decides nothing: every decision is made under locks. It serves checks, and
-//!   tells which orgs a transaction of all orgs concerns.
+//!   transaction refuses usage whose target was read at another number, or at an odd one. So no process bills usage by
+//!   a plan that another one has changed. A process that has lost the lease cannot change the number.
+//! - Events have the time of the database under the locks, or the time of a test clock. The clocks of the processes
+//!   decide nothing.
+//! - A process's copy of the records (`Mirror`) decides nothing either: every decision is made under locks. The copy
+//!   answers reads of usage, and shows which orgs a transaction of all orgs concerns.
 //! - Nothing depends on a session: all settings end with the transaction, and statements have no names. A
 //!   pooler in transaction mode, such as pgbouncer, can be in between.
-//! - A transaction takes at most ten seconds. The server ends one whose process hangs after five. `Mirror` is behind by at
-//!   most the time between two calls of [`sync`](Transactor::sync), which reads the orgs that were changed since the last
-//!   one, and sixty seconds before it.
+//! - A transaction takes at most ten seconds. The server ends one whose process hangs after five. `Mirror` is behind
+//!   by at most the time between two calls of [`sync`](Transactor::sync), which reads the orgs that were changed since
+//!   the last one, and sixty seconds before it.
 //!
 //! # Limitations
 //!
-//! The answers to requests with an idempotency key other than reports are remembered by the process that gave them. A migration
-//! of orgs can run in two processes: each org is moved once, and each process shows its own progress.
+//! The answers to requests with an idempotency key, except reports of usage, are known only to the process that gave
+//! them. A migration of orgs can run in two processes: each org is moved once, and each process shows its own
+//! progress.
 
 mod compact;
 mod connect;
@@ -70,18 +71,18 @@ pub use lease::{Lease, Leases};
 pub use pool::Pool;
 pub use queries::{make_tables, read};
 
-/// The handle of a process's writer.
+/// The connection of a process's writer to the ledger.
 #[derive(Debug)]
 pub struct Postgres {
-    /// Of the writer's thread alone.
+    /// Runs only on the writer's thread.
     runtime: Runtime,
     session: Session,
 }
 
 impl Postgres {
-    /// Opens the ledger of `account`. Makes the tables if there are none.
+    /// Opens the ledger of `account`. Creates the tables if there are none.
     ///
-    /// It must be called, used and dropped on a thread that may block, such as the writer's.
+    /// This must be called, and the result used and dropped, on a thread that may block, such as the writer's.
     pub fn open(database: Database, account: &str) -> Result<Self, StoreError> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let mut session = Session::new(database);
@@ -89,7 +90,7 @@ impl Postgres {
         Ok(Self { runtime, session })
     }
 
-    /// Records that the API key with that digest belongs to the ledger's account.
+    /// Stores that the API key with this digest belongs to the ledger's account.
     pub fn remember_key(&mut self, digest: &str) -> Result<(), StoreError> {
         self.runtime.block_on(self.session.remember_key(digest))
     }
@@ -128,8 +129,8 @@ impl Transactor for Postgres {
         self.session.learned()
     }
 
-    fn tell(&mut self, notice: &Notice) -> Result<(), StoreError> {
-        self.runtime.block_on(self.session.tell(notice))
+    fn send_notice(&mut self, notice: &Notice) -> Result<(), StoreError> {
+        self.runtime.block_on(self.session.send_notice(notice))
     }
 
     fn keep(&mut self, snapshots: &[Snapshot]) -> Result<(), StoreError> {

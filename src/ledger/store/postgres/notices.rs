@@ -1,4 +1,4 @@
-//! What processes tell each other.
+//! Notices: messages that processes send each other through the database, such as events of Stripe.
 
 use std::collections::HashMap;
 
@@ -9,22 +9,22 @@ use super::super::super::transactor::Notice;
 use super::failure::Failure;
 use super::table::Parameter;
 
-/// The notices that a process has read or told, which it may read again.
+/// The ids of notices that a process has read or sent lately, with their times.
 #[derive(Debug, Default)]
-pub(super) struct Seen(HashMap<String, i64>);
+pub(super) struct SeenNotices(HashMap<String, i64>);
 
-impl Seen {
-    /// Notes a notice, and when it was told. Returns whether it is new.
+impl SeenNotices {
+    /// Adds a notice that was sent at `told_at`. Returns whether it is new.
     fn is_new(&mut self, id: &str, told_at: i64) -> bool {
         self.0.insert(id.to_owned(), told_at).is_none()
     }
 
-    /// Forgets the notices that were told before `since`.
+    /// Forgets the notices that were sent before `since`.
     pub(super) fn forget_before(&mut self, since: i64) {
         self.0.retain(|_, told_at| *told_at >= since);
     }
 
-    /// The notices told after `since` by other processes that were not read before.
+    /// The notices that other processes have sent since `since` and that were not read before.
     pub(super) async fn read(
         &mut self,
         client: &Client,
@@ -43,14 +43,14 @@ impl Seen {
         Ok(new)
     }
 
-    /// Tells the other processes.
-    pub(super) async fn tell(&mut self, client: &Client, notice: &Notice) -> Result<(), Failure> {
-        // Whoever has told it before has told all.
+    /// Sends a notice to the other processes.
+    pub(super) async fn send(&mut self, client: &Client, notice: &Notice) -> Result<(), Failure> {
+        // A notice that another process has sent already keeps its time.
         let sql = "INSERT INTO notices (id, notice, told_at) VALUES ($1, $2, ledger_now()) \
              ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING told_at";
         let row: [Parameter<'_>; 2] = [(&notice.id, Type::TEXT), (&notice.text, Type::TEXT)];
-        let told = client.query_typed(sql, &row).await?;
-        if let Some(row) = told.first() {
+        let sent = client.query_typed(sql, &row).await?;
+        if let Some(row) = sent.first() {
             self.is_new(&notice.id, row.try_get(0)?);
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The queries of a reader.
+//! Queries of a reader.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -16,25 +16,25 @@ use super::super::read::{Length, Queries, Reader};
 use super::connect::Database;
 use super::failure::Failure;
 use super::migrate::migrate;
-use super::pool::{Lent, Pool};
+use super::pool::{Pool, Pooled};
 use super::table::{Parameter, values};
 
-/// The longest time that a server waits for the database while it reads.
-const LONGEST: Duration = Duration::from_secs(10);
+/// How long a reader waits for an answer of the database, unless it reads all of the ledger.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection for reading.
 #[derive(Debug)]
 pub(super) struct Connected {
-    /// It is there until this is dropped.
-    lent: Option<Lent>,
-    /// Where the connection is driven.
+    /// Always `Some` until this is dropped.
+    pooled: Option<Pooled>,
+    /// The runtime that drives the connection.
     runtime: Handle,
-    /// Whether a transaction has begun, and how long it may take.
+    /// How long the current transaction may take; `None` if there is none.
     begun: Cell<Option<Length>>,
-    /// Whether something has failed.
+    /// Whether any statement has failed.
     has_failed: Cell<bool>,
-    /// The runtime, if it is of this reader alone.
-    _own: Option<Runtime>,
+    /// The runtime, if only this reader uses it.
+    _owned_runtime: Option<Runtime>,
 }
 
 /// Opens the ledger in a database for reading, even while other processes write it.
@@ -45,12 +45,12 @@ pub fn read(database: &Database) -> Result<Reader, StoreError> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let lent = runtime.block_on(Pool::new(database.clone(), 1).lend())?;
+    let pooled = runtime.block_on(Pool::new(database.clone(), 1).get())?;
     let handle = runtime.handle().clone();
-    Ok(Reader::new(Connected::new(lent, handle, Some(runtime))))
+    Ok(Reader::new(Connected::new(pooled, handle, Some(runtime))))
 }
 
-/// Makes the tables of a ledger, or brings them to the latest version.
+/// Creates the tables of a ledger, or migrates them to the latest version.
 ///
 /// This must be called on a thread that may block.
 pub fn make_tables(database: &Database) -> Result<(), StoreError> {
@@ -63,30 +63,31 @@ pub fn make_tables(database: &Database) -> Result<(), StoreError> {
 }
 
 impl Connected {
-    /// A reader of a connection that is driven on `runtime`, which is `own` if it is of this reader alone.
-    pub(super) fn new(lent: Lent, runtime: Handle, own: Option<Runtime>) -> Self {
+    /// A reader that uses a connection driven on `runtime`. `owned` is that runtime if only this reader uses it.
+    pub(super) fn new(pooled: Pooled, runtime: Handle, owned: Option<Runtime>) -> Self {
         Self {
-            lent: Some(lent),
+            pooled: Some(pooled),
             runtime,
             begun: Cell::default(),
             has_failed: Cell::default(),
-            _own: own,
+            _owned_runtime: owned,
         }
     }
 
     fn client(&self) -> &Client {
-        &self.lent.as_ref().expect("it is there").client
+        let pooled = self.pooled.as_ref();
+        &pooled.expect("a connection until this is dropped").client
     }
 
-    /// Waits for the database; without a limit only if all of the ledger is read.
+    /// Waits for an answer of the database. Only a transaction that reads all of the ledger has no time limit.
     fn wait<T, E>(&self, answer: impl Future<Output = Result<T, E>>) -> Result<T, StoreError>
     where
         Failure: From<E>,
     {
         let answered = self.runtime.block_on(async {
             match self.begun.get() {
-                Some(Length::Whole) => Ok(answer.await),
-                Some(Length::Short) | None => tokio::time::timeout(LONGEST, answer).await,
+                Some(Length::Full) => Ok(answer.await),
+                Some(Length::Short) | None => tokio::time::timeout(TIMEOUT, answer).await,
             }
         });
         let answer = answered
@@ -97,7 +98,7 @@ impl Connected {
         answer
     }
 
-    /// The rows are waited for one by one, so that `each` may wait for another database.
+    /// Waits for the rows one by one outside of the runtime, so that `each` may block on another database.
     fn select(
         &self,
         sql: &str,
@@ -117,11 +118,11 @@ impl Connected {
 }
 
 impl Drop for Connected {
-    /// Only a connection that certainly is in no transaction goes back to its pool.
+    /// Returns the connection to its pool only if it certainly is in no transaction.
     fn drop(&mut self) {
-        let is_between = self.begun.get().is_none() && !self.has_failed.get();
-        if let Some(lent) = self.lent.take().filter(|_| !is_between) {
-            drop(Lent::take(lent));
+        let is_reusable = self.begun.get().is_none() && !self.has_failed.get();
+        if let Some(pooled) = self.pooled.take().filter(|_| !is_reusable) {
+            drop(Pooled::take(pooled));
         }
     }
 }
@@ -136,7 +137,7 @@ impl Queries for Connected {
         if self.begun.get().is_some() {
             return self.select(sql, parameters, each);
         }
-        // Its time-outs need a transaction.
+        // The time-outs are set for a transaction.
         self.begin(Length::Short)?;
         let selected = self.select(sql, parameters, each);
         let ended = self.end();
@@ -146,7 +147,7 @@ impl Queries for Connected {
     fn begin(&self, length: Length) -> Result<(), StoreError> {
         let (statement, idle) = match length {
             Length::Short => ("9s", "5s"),
-            Length::Whole => ("0", "5min"),
+            Length::Full => ("0", "5min"),
         };
         let begin = format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
@@ -165,12 +166,12 @@ impl Queries for Connected {
     }
 
     fn check(&self, _: &mut dyn FnMut(String)) -> Result<(), StoreError> {
-        // The server has tools of its own to check its files, which need other rights.
+        // PostgreSQL has its own tools to check its files; they need more rights.
         Ok(())
     }
 }
 
-/// A value as a parameter. None of the queries has others than integers, text and bytes.
+/// A value as a parameter of a query.
 fn parameter(value: &Value) -> Parameter<'_> {
     match value {
         Value::Null => (&None::<i64>, Type::INT8),

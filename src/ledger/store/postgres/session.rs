@@ -1,4 +1,4 @@
-//! The writer of one process: repeated transactions, and what other processes have changed.
+//! The writer of one process: runs transactions, repeats failed ones, and reads the changes of other processes.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,69 +16,71 @@ use super::connect::{Database, Link};
 use super::failure::Failure;
 use super::migrate::migrate;
 use super::mirror::Mirror;
-use super::notices::Seen;
+use super::notices::SeenNotices;
 use super::table::Parameter;
 use super::transaction::{BEGIN, COMMIT, Done, Sent, Transaction, load, no_row, recall};
 
-/// The longest time of one attempt.
-pub(super) const LONGEST: Duration = Duration::from_secs(10);
-/// How often a transaction is repeated that conflicts with others.
-const CONFLICTS: u32 = 10;
-/// How often a transaction is repeated whose connection was lost before the commit.
-const LOSSES: u32 = 2;
-/// A transaction that does not wait for a standby commits at most that long after it has noted the time of its changes.
+/// How long one attempt may take.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a transaction that conflicts with another one is repeated.
+const MAX_CONFLICTS: u32 = 10;
+/// How often a transaction is repeated if its connection was lost before the commit.
+const MAX_LOSSES: u32 = 2;
+/// The maximum time, in milliseconds, from when a transaction notes the time of its changes until its commit, unless
+/// that waits for a standby. Each sync reads the changes of this time before the last sync again.
 const OVERLAP: i64 = 60_000;
-/// How much earlier notices are looked for when all versions are compared: one may have waited for a standby.
-const WHOLE_OVERLAP: i64 = 15 * 60_000;
-/// How many orgs are loaded in one statement.
+/// How much further back, in milliseconds, a full sync reads notices: the commit of a notice may have waited for a
+/// standby.
+const FULL_OVERLAP: i64 = 15 * 60_000;
+/// The maximum number of orgs to load in one statement.
 const ORGS: usize = 1_000;
 
 #[derive(Debug)]
 pub(super) struct Session {
     link: Link,
     mirror: Mirror,
-    /// The name of this process, which is new with each start.
+    /// The name of this process. Each start makes a new one.
     writer: String,
-    /// The changes before this time of the database are known.
+    /// The time of the database, in milliseconds, until which all changes are known.
     known_until: i64,
-    /// When that was read.
+    /// When `known_until` was read.
     read_at: Option<Instant>,
-    /// When the versions of all orgs were read, and how often they are.
-    whole_at: Option<Instant>,
-    whole_every: Duration,
+    /// When the versions of all orgs were last read, and how often they are.
+    full_sync_at: Option<Instant>,
+    full_sync_every: Duration,
     /// The transaction whose outcome is unknown.
     sent: Option<Sent>,
-    /// The time of the database, and when it was that.
+    /// The time of the database, and when it was read.
     clock: Option<(Time, Instant)>,
-    /// The numbers of plans that were read and not taken yet.
+    /// The numbers of plans for the next call of [`Session::learned`].
     plans: Vec<(Org, PlanNumber)>,
-    /// The notices that were read and not taken yet, and those of the last minute.
+    /// The notices for the next call of [`Session::learned`].
     notices: Vec<Notice>,
-    seen: Seen,
+    seen: SeenNotices,
 }
 
 impl Session {
     pub(super) fn new(database: Database) -> Self {
         Self {
-            whole_every: database.whole_every,
+            full_sync_every: database.full_sync_every,
             link: Link::new(database),
             mirror: Mirror::default(),
             writer: uuid::Uuid::new_v4().to_string(),
             known_until: i64::MIN,
             read_at: None,
-            whole_at: None,
+            full_sync_at: None,
             sent: None,
             clock: None,
             plans: Vec::new(),
             notices: Vec::new(),
-            seen: Seen::default(),
+            seen: SeenNotices::default(),
         }
     }
 
-    /// Makes the tables if there are none, and checks the account.
+    /// Creates the tables if there are none, and checks the account.
     pub(super) async fn open(&mut self, account: &str) -> Result<(), StoreError> {
         let client = self.link.client().await?;
-        let opened = within(LONGEST, claim(client, account)).await;
+        let opened = within(TIMEOUT, claim(client, account)).await;
         self.ended(opened).await
     }
 
@@ -92,11 +94,11 @@ impl Session {
 
     pub(super) async fn remember_key(&mut self, digest: &str) -> Result<(), StoreError> {
         let client = self.link.client().await?;
-        let done = within(LONGEST, super::keys::remember_key(client, digest)).await;
+        let done = within(TIMEOUT, super::keys::remember_key(client, digest)).await;
         self.ended(done).await
     }
 
-    /// Applies requests in one transaction, which is repeated if it was certainly not committed.
+    /// Applies requests in one transaction, and repeats it if it was certainly not committed.
     pub(super) async fn transact(
         &mut self,
         requests: &[Request],
@@ -112,25 +114,25 @@ impl Session {
                 return Err(StoreError::OutcomeUnknown(cause.into()));
             }
             match failure {
-                Failure::Conflict(_) if conflicts < CONFLICTS => {
+                Failure::Conflict(_) if conflicts < MAX_CONFLICTS => {
                     conflicts += 1;
                     tokio::time::sleep(Duration::from_millis(5) * conflicts).await;
                 }
-                Failure::Lost(_) if losses < LOSSES => losses += 1,
+                Failure::Lost(_) if losses < MAX_LOSSES => losses += 1,
                 failure => return Err(failure.into()),
             }
         }
     }
 
-    /// The time of the database, as far as it is known without asking. It tells which orgs have something due, and decides
-    /// nothing.
+    /// The approximate time of the database, without a query. It is only used to choose the orgs that have something
+    /// due.
     fn now(&self) -> Option<Time> {
         let (time, since) = self.clock.filter(|_| self.link.has_clock())?;
         let passed = i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX);
         Some(time.plus(passed))
     }
 
-    /// Lets the outcome of the last transaction remain unknown.
+    /// Stops looking for the outcome of the last transaction.
     pub(super) fn give_up(&mut self) {
         self.sent = None;
     }
@@ -150,7 +152,7 @@ impl Session {
             writer: &self.writer,
         };
         let run = transaction.run(requests, concerned, &mut self.sent);
-        match within(LONGEST, run).await {
+        match within(TIMEOUT, run).await {
             Ok(Done {
                 transacted,
                 orgs,
@@ -170,39 +172,39 @@ impl Session {
         }
     }
 
-    /// Reads what other processes have changed.
+    /// Reads the changes and notices of other processes. Returns the figures of the changed orgs.
     pub(super) async fn sync(&mut self) -> Result<Figures, StoreError> {
-        let is_whole = self
-            .whole_at
-            .is_none_or(|at| at.elapsed() >= self.whole_every);
-        let since = if is_whole { i64::MIN } else { self.known_until };
+        let is_full = self
+            .full_sync_at
+            .is_none_or(|at| at.elapsed() >= self.full_sync_every);
+        let since = if is_full { i64::MIN } else { self.known_until };
         let mut changed = self.changed_since(since).await?;
         let set_back = self.set_back(changed.now);
         if set_back > OVERLAP / 2 {
             self.known_until -= set_back;
-            if !is_whole {
+            if !is_full {
                 changed = self.changed_since(self.known_until).await?;
             }
         }
         let Changed { now, orgs, plans } = changed;
         self.plans.extend(plans);
         let since = now.millis() - OVERLAP;
-        // At the start there is nothing that a notice could be about.
+        // After the start, the process has no cached data yet that a notice could be about.
         if self.known_until > i64::MIN {
-            let earlier = if is_whole { WHOLE_OVERLAP } else { 0 };
-            let told_since = self.known_until - earlier;
+            let overlap = if is_full { FULL_OVERLAP } else { 0 };
+            let sent_since = self.known_until - overlap;
             let client = self.link.client().await?;
-            let read = within(LONGEST, self.seen.read(client, told_since)).await;
+            let read = within(TIMEOUT, self.seen.read(client, sent_since)).await;
             let notices = self.ended(read).await?;
             self.notices.extend(notices);
-            self.seen.forget_before(since - OVERLAP - WHOLE_OVERLAP);
+            self.seen.forget_before(since - OVERLAP - FULL_OVERLAP);
         }
         let read_at = Instant::now();
         let mut figures = Figures::new();
         for orgs in orgs.chunks(ORGS) {
             let names: Vec<&str> = orgs.iter().map(|(org, _)| org.as_str()).collect();
             let client = self.link.client().await?;
-            let read = within(LONGEST, load(client, &names)).await;
+            let read = within(TIMEOUT, load(client, &names)).await;
             let stored = self.ended(read).await?;
             // The records may be newer than the version, and are then read again.
             figures.extend(all_figures(&State::load(stored.clone())));
@@ -210,8 +212,8 @@ impl Session {
         }
         self.known_until = since;
         self.read_at = Some(read_at);
-        if is_whole {
-            self.whole_at = Some(read_at);
+        if is_full {
+            self.full_sync_at = Some(read_at);
         }
         self.clock = Some((now, read_at));
         Ok(figures)
@@ -219,12 +221,12 @@ impl Session {
 
     async fn changed_since(&mut self, since: i64) -> Result<Changed, StoreError> {
         let client = self.link.client().await?;
-        let read = within(LONGEST, changed(client, &self.mirror, since)).await;
+        let read = within(TIMEOUT, changed(client, &self.mirror, since)).await;
         self.ended(read).await
     }
 
-    /// By how much the clock of the database was set back since the last reading, such as by a failover to a machine whose clock
-    /// is behind. What was changed since then has times from before it.
+    /// By how many milliseconds the clock of the database was set back since the last sync, for example by a failover
+    /// to a machine whose clock is behind. Changes since then may have times from before the last sync.
     fn set_back(&self, now: Time) -> i64 {
         let Some(read_at) = self.read_at else {
             return 0;
@@ -244,27 +246,27 @@ impl Session {
         };
         let has_clock = self.link.has_clock();
         let client = self.link.client().await?;
-        let read = within(LONGEST, try_join(recall(client, &names), time(client))).await;
+        let read = within(TIMEOUT, try_join(recall(client, &names), time(client))).await;
         let (mut recalled, time) = self.ended(read).await?;
         let now = now.or(has_clock.then_some(time));
         Ok(recalled.reservations.pop().map(|found| (found, now)))
     }
 
-    pub(super) async fn tell(&mut self, notice: &Notice) -> Result<(), StoreError> {
+    pub(super) async fn send_notice(&mut self, notice: &Notice) -> Result<(), StoreError> {
         let client = self.link.client().await?;
-        let told = within(LONGEST, self.seen.tell(client, notice)).await;
-        self.ended(told).await
+        let sent = within(TIMEOUT, self.seen.send(client, notice)).await;
+        self.ended(sent).await
     }
 
     pub(super) async fn keep(&mut self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
         let client = self.link.client().await?;
-        let kept = within(LONGEST, keep(client, snapshots)).await;
+        let kept = within(TIMEOUT, keep(client, snapshots)).await;
         self.ended(kept).await
     }
 
     pub(super) async fn compact(&mut self, before: Time, most: usize) -> Result<usize, StoreError> {
         let client = self.link.client().await?;
-        let done = within(LONGEST, super::compact::compact(client, before, most)).await;
+        let done = within(TIMEOUT, super::compact::compact(client, before, most)).await;
         self.ended(done).await
     }
 
@@ -300,12 +302,12 @@ async fn claim(client: &Client, account: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A transaction that takes too long has lost its connection.
+/// Waits for `work`. If it takes too long, the connection counts as lost.
 pub(super) async fn within<T>(
-    longest: Duration,
+    time_limit: Duration,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
-    let done = tokio::time::timeout(longest, work).await;
+    let done = tokio::time::timeout(time_limit, work).await;
     done.unwrap_or_else(|late| Err(Failure::Lost(StoreError::Unreachable(late.into()))))
 }
 
@@ -316,16 +318,16 @@ async fn time(client: &Client) -> Result<Time, Failure> {
     Ok(Time::from_millis(now.try_get(0)?))
 }
 
-/// What was changed.
+/// Changes by other processes.
 struct Changed {
     /// The time of the database.
     now: Time,
-    /// The orgs whose records are not in the mirror as they are now, with their versions.
+    /// The orgs whose copy in the mirror is outdated or missing, with their new versions.
     orgs: Vec<(Org, i64)>,
     plans: Vec<(Org, PlanNumber)>,
 }
 
-/// What was changed after `since`.
+/// Reads the changes since `since`, in milliseconds of the database's time.
 async fn changed(client: &Client, mirror: &Mirror, since: i64) -> Result<Changed, Failure> {
     let since: [Parameter<'_>; 1] = [(&since, Type::INT8)];
     let orgs = "SELECT org, version, plan FROM orgs WHERE changed_at >= $1";
@@ -345,7 +347,7 @@ async fn changed(client: &Client, mirror: &Mirror, since: i64) -> Result<Changed
     Ok(Changed { now, orgs, plans })
 }
 
-/// Stores snapshots. Losing some in a power failure is no harm.
+/// Stores snapshots. A power failure may lose them, which does no harm.
 async fn keep(client: &Client, snapshots: &[Snapshot]) -> Result<(), Failure> {
     let begin = format!("{BEGIN}; SET LOCAL synchronous_commit = off");
     let begin = async { Ok(client.batch_execute(&begin).await?) };
@@ -359,14 +361,21 @@ pub(super) async fn write_snapshots(
     client: &Client,
     snapshots: &[Snapshot],
 ) -> Result<(), Failure> {
-    // Two of one org, or two processes that lock the same rows in another order, would fail.
+    // One snapshot for each org, in the order of the orgs: two rows of one org fail, and so may two processes that lock
+    // rows in different orders.
     let newest: BTreeMap<&str, &Snapshot> = snapshots
         .iter()
-        .map(|one| (one.org.as_str(), one))
+        .map(|snapshot| (snapshot.org.as_str(), snapshot))
         .collect();
     let orgs: Vec<&str> = newest.keys().copied().collect();
-    let times: Vec<i64> = newest.values().map(|one| one.read_at.millis()).collect();
-    let texts: Vec<&str> = newest.values().map(|one| one.text.as_str()).collect();
+    let times: Vec<i64> = newest
+        .values()
+        .map(|snapshot| snapshot.read_at.millis())
+        .collect();
+    let texts: Vec<&str> = newest
+        .values()
+        .map(|snapshot| snapshot.text.as_str())
+        .collect();
     let sql = "INSERT INTO snapshots (org, read_at, snapshot) \
          SELECT * FROM unnest($1, $2, $3) AS new (org, read_at, snapshot) ORDER BY org \
          ON CONFLICT (org) DO UPDATE SET read_at = excluded.read_at, snapshot = excluded.snapshot \

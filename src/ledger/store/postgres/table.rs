@@ -1,4 +1,4 @@
-//! Rows as PostgreSQL's values. Many rows are written in one statement, as one array for each column.
+//! Rows as values of PostgreSQL. Many rows are written in one statement, as one array for each column.
 
 use rusqlite::types::Value;
 use tokio_postgres::Row;
@@ -8,7 +8,7 @@ use super::super::columns::{Record, from_values, to_row};
 use super::super::{StoreError, rows};
 use super::failure::Failure;
 
-/// A parameter of a statement. Its type is told, so that no statement has to be prepared.
+/// A parameter of a statement, with its type, so that no statement has to be prepared.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// A table whose rows have a digest.
@@ -16,7 +16,7 @@ pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 pub(super) struct Table {
     name: &'static str,
     columns: &'static str,
-    /// The columns that are text. Others are integers, or bytes.
+    /// The columns of text. All columns that are neither in `texts` nor in `bytes` are integers.
     texts: &'static [&'static str],
     bytes: &'static [&'static str],
 }
@@ -70,7 +70,7 @@ impl Table {
         self.name
     }
 
-    /// Its columns, the digest last, as they are selected.
+    /// The list of its columns for a `SELECT`, with the digest last.
     pub(super) fn selected(&self) -> String {
         let names: Vec<String> = self
             .names()
@@ -105,7 +105,7 @@ impl Table {
                 column.push(value);
             }
         }
-        let places: Vec<String> = (1..)
+        let placeholders: Vec<String> = (1..)
             .zip(&columns)
             .map(|(number, column)| format!("${number}::{}", column.sql_type()))
             .collect();
@@ -113,7 +113,7 @@ impl Table {
             "INSERT INTO {} ({}) SELECT * FROM unnest({})",
             self.name,
             names.join(", "),
-            places.join(", ")
+            placeholders.join(", ")
         );
         Write { sql, columns }
     }

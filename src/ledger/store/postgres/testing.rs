@@ -13,7 +13,7 @@ use super::{Database, Postgres};
 /// The account of the tests.
 const ACCOUNT: &str = "acct_1:test";
 
-/// A schema in the server that `tests/postgres/run` has started; `None` if something else runs the tests.
+/// A new schema in the server that `tests/postgres/run` has started; `None` in other test runs.
 pub(in crate::ledger) fn schema() -> Option<Schema> {
     #[expect(clippy::disallowed_methods, reason = "a setting of tests alone")]
     let server = std::env::var("TIER_TEST_POSTGRES").ok()?;
@@ -36,7 +36,7 @@ impl TwoProcesses {
     /// In a new [schema].
     pub(in crate::ledger) fn start() -> Option<Self> {
         let schema = schema()?;
-        // The tables are there before anything is done to them.
+        // Creates the tables, which the tests then change.
         let first = Postgres::open(database(&schema), ACCOUNT).expect("a ledger");
         Some(Self {
             schema,
@@ -51,7 +51,7 @@ impl TwoProcesses {
         let database = database(&self.schema);
         let process = self.processes[self.turn % 2]
             .get_or_insert_with(|| Postgres::open(database, ACCOUNT).expect("a ledger"));
-        // It knows what the other one has done, or finds it when it has the locks.
+        // Sometimes the process syncs with the other one first; otherwise it finds the changes under the locks.
         let concerns_all = matches!(request.events[0], Event::Seal(_) | Event::Expire);
         if concerns_all || self.turn.is_multiple_of(3) {
             process.sync().expect("a server");
@@ -65,7 +65,7 @@ impl TwoProcesses {
         self.processes = [None, None];
     }
 
-    /// Whether the next commits fail.
+    /// Sets whether the next commits fail.
     pub(in crate::ledger) fn set_failing(&mut self, fails: bool) {
         self.schema.execute(if fails {
             "ALTER TABLE writers ADD CONSTRAINT fails CHECK (written_at < 0) NOT VALID"

@@ -22,7 +22,7 @@ use super::super::StoreError;
 #[derive(Clone, Debug)]
 pub(super) struct Rustls(Arc<ClientConfig>);
 
-/// One connection, to the server of that name.
+/// A connection attempt to the server with this name.
 pub(super) struct ToServer {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
@@ -52,7 +52,7 @@ impl Parameters {
                 "sslmode" => taken.mode = Some(value.into_owned()),
                 "sslrootcert" => taken.root = Some(value.into_owned()),
                 _ => {
-                    // The parser of the rest takes a plus sign for what it is.
+                    // The URL's parser does not decode a plus sign as a space.
                     others.append_pair(&name, &value);
                     has_others = true;
                 }
@@ -67,7 +67,7 @@ impl Parameters {
         (url, taken)
     }
 
-    /// Decides about TLS. Without a mode, a server on this machine is reached without it, and others only with it.
+    /// Decides whether to use TLS. By default, it is used unless the server is on this machine.
     pub(super) fn apply(self, config: &mut Config) -> Result<Option<Rustls>, StoreError> {
         let uses_tls = match self.mode.as_deref() {
             Some("disable") => false,
@@ -101,7 +101,7 @@ fn is_local(host: &Host) -> bool {
     }
 }
 
-/// Accepts certificates that those in the file have signed.
+/// Accepts certificates that a certificate in the file has signed.
 fn with_roots(path: &Path) -> Result<ClientConfig, StoreError> {
     let unusable = |cause: String| refused(format!("sslrootcert {}: {cause}", path.display()));
     let mut roots = rustls::RootCertStore::empty();
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn only_this_machine_is_reached_without_tls_unless_it_is_said() {
+    fn only_this_machine_is_reached_without_tls_by_default() {
         for (url, expected) in [
             ("postgres://tier@db.example/tier", true),
             ("postgres://tier@127.0.0.1/tier", false),

@@ -15,8 +15,8 @@ use super::failure::Failure;
 use super::mirror::{Concerned, Mirror};
 use super::table::{ENTRIES, Parameter, RESERVATIONS, TOTALS, records};
 
-/// Locks are waited for longer than a process that hangs in a transaction can hold them. The isolation is named because the
-/// database may have another default.
+/// The lock time-out is longer than a process that hangs in a transaction can hold a lock. The isolation level is given
+/// because the database may have another default.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
      SET LOCAL lock_timeout = '7s'; SET LOCAL statement_timeout = '9s'; \
      SET LOCAL idle_in_transaction_session_timeout = '5s'";
@@ -24,10 +24,10 @@ pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 /// A commit that waits for a synchronous standby must not be cut short: the server would report success.
 pub(super) const COMMIT: &str = "SET LOCAL statement_timeout = 0; COMMIT";
 
-/// How many numbers a transaction takes for its entries and totals.
+/// How many numbers each transaction has for its entries and totals.
 const NUMBERS: usize = 16_384;
 
-/// A transaction whose commit was sent.
+/// A transaction whose commit was sent and whose outcome is unknown.
 #[derive(Debug)]
 pub(super) struct Sent {
     number: i64,
@@ -35,7 +35,7 @@ pub(super) struct Sent {
     answers: Vec<Answers>,
 }
 
-/// What a transaction has read and changed.
+/// The result of a transaction.
 pub(super) struct Done {
     pub(super) transacted: Transacted,
     /// The orgs that it has locked, with their versions now.
@@ -51,7 +51,7 @@ pub(super) struct Done {
 pub(super) struct Transaction<'a> {
     pub(super) client: &'a Client,
     pub(super) mirror: &'a Mirror,
-    /// Whether the time is that of the database.
+    /// Whether events have the database's time.
     pub(super) has_clock: bool,
     /// The name of this process.
     pub(super) writer: &'a str,
@@ -59,7 +59,7 @@ pub(super) struct Transaction<'a> {
 
 /// The locks of a transaction.
 struct Locked {
-    /// The orgs, with the versions that are stored.
+    /// The orgs, with their stored versions.
     orgs: Vec<(Org, i64)>,
     /// The numbers of their plans.
     plans: Vec<(Org, PlanNumber)>,
@@ -67,13 +67,13 @@ struct Locked {
     number: i64,
     /// The time of the database once it has the locks.
     now: Time,
-    /// The last transaction of this process that was committed.
+    /// The number of the last committed transaction of this process.
     last: Option<i64>,
 }
 
 impl Transaction<'_> {
-    /// Runs the transaction. `sent` is an earlier attempt that may have been committed. After an error it is the attempt
-    /// that may have been.
+    /// Runs the transaction. `sent` is an earlier attempt that may have been committed. After an error, `sent` is the
+    /// attempt that may have been committed, if any.
     pub(super) async fn run(
         &self,
         requests: &[Request],
@@ -203,7 +203,7 @@ impl Transaction<'_> {
             "SELECT org, version, plan FROM orgs WHERE org = ANY($1) ORDER BY org FOR UPDATE";
         let names: [Parameter<'_>; 1] = [(&names, Type::TEXT_ARRAY)];
         let lock = self.client.query_typed(lock, &names);
-        // Numbers that are taken under locks ascend for every org.
+        // The number is taken under the locks, so numbers ascend for every org.
         let number = "SELECT nextval('transactions'), ledger_now(), \
              (SELECT last_transaction FROM writers WHERE writer = $1)";
         let writer: [Parameter<'_>; 1] = [(&self.writer, Type::TEXT)];
@@ -232,8 +232,8 @@ impl Transaction<'_> {
         changed: &HashSet<Org>,
         number: i64,
     ) -> Result<(), Failure> {
-        let most = pending.entries.len().max(pending.totals.len());
-        if most >= NUMBERS {
+        let needed = pending.entries.len().max(pending.totals.len());
+        if needed >= NUMBERS {
             return Err(Failure::Store(StoreError::Database(
                 "one commit cannot have so many entries".into(),
             )));

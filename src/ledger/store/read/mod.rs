@@ -1,4 +1,4 @@
-//! Reading a ledger while other processes may be writing it. The queries are the same for every store.
+//! Reads a ledger while other processes may write it. The queries are the same for every store.
 
 #[cfg(test)]
 mod tests;
@@ -18,14 +18,14 @@ use super::super::values::{Feature, Org, Time};
 use super::columns::{BadColumn, Columns, from_values, int, text, time};
 use super::{Snapshot, StoreError, rows};
 
-/// A reader's handle of a ledger. It must be used on a thread that may block.
+/// A connection that reads a ledger. It must be used on a thread that may block.
 #[derive(Debug)]
 pub struct Reader(Box<dyn Queries>);
 
 /// How a reader runs its queries.
 pub(super) trait Queries: std::fmt::Debug + Send {
-    /// Gives `each` every row, until it breaks. The parameters of `sql` are `$1`, `$2` and so on, numbered in the order in
-    /// which they first appear. A statement does not begin before the rows of the one before it have been read.
+    /// Calls `each` with every row, until it breaks. The parameters of `sql` are `$1`, `$2` and so on, numbered in the
+    /// order in which they first appear. `each` must not run another query.
     fn query(
         &self,
         sql: &str,
@@ -33,23 +33,23 @@ pub(super) trait Queries: std::fmt::Debug + Send {
         each: &mut dyn FnMut(Vec<Value>) -> ControlFlow<()>,
     ) -> Result<(), StoreError>;
 
-    /// Lets all queries see the ledger as it is now, until [`end`](Self::end).
+    /// Begins a transaction: until [`end`](Self::end), all queries see the ledger as it is now.
     fn begin(&self, length: Length) -> Result<(), StoreError>;
 
-    /// Ends what [`begin`](Self::begin) has begun.
+    /// Ends the transaction that [`begin`](Self::begin) has begun.
     fn end(&self) -> Result<(), StoreError>;
 
     /// Calls `each` with every fault of the database itself.
     fn check(&self, each: &mut dyn FnMut(String)) -> Result<(), StoreError>;
 }
 
-/// How long the queries of a reader may take together.
+/// How long the queries of a transaction may take together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Length {
-    /// Not long, since a server waits for them.
+    /// A few seconds, since a server waits for them.
     Short,
     /// As long as it takes to read all of the ledger.
-    Whole,
+    Full,
 }
 
 /// A summary of a ledger's contents.
@@ -119,7 +119,7 @@ impl Reader {
 
     /// The summary of the ledger's contents.
     pub fn status(&self) -> Result<Status, StoreError> {
-        self.at_one_moment(Length::Short, || {
+        self.in_snapshot(Length::Short, || {
             let account = self.account()?;
             let oldest = format!("{UNDELIVERED} ORDER BY changed LIMIT 1");
             let oldest_undelivered = self.totals_where(&oldest, &[])?.pop();
@@ -190,14 +190,14 @@ impl Reader {
     }
 
     /// The unsettled totals that are at least partly delivered, by item.
-    pub fn told(&self) -> Result<Vec<Total>, StoreError> {
+    pub fn delivered(&self) -> Result<Vec<Total>, StoreError> {
         self.totals_where(
             "settled IS NULL AND set_number > 0 ORDER BY item, period_start",
             &[],
         )
     }
 
-    /// The unsettled totals of which a meter was sent something: those of that meter, or of these items.
+    /// The unsettled totals that have sent events to a meter: all totals of `meter`, or without one, those of `items`.
     pub fn sent_to_meter(
         &self,
         meter: Option<&str>,
@@ -210,12 +210,12 @@ impl Reader {
         if values.is_empty() {
             return Ok(Vec::new());
         }
-        let places: Vec<String> = (1..=values.len()).map(|n| format!("${n}")).collect();
-        let values: Vec<Value> = values.iter().map(|one| text(one)).collect();
+        let placeholders: Vec<String> = (1..=values.len()).map(|n| format!("${n}")).collect();
+        let values: Vec<Value> = values.iter().map(|value| text(value)).collect();
         let condition = format!(
             "{column} IN ({}) AND meter IS NOT NULL AND settled IS NULL AND parked_since IS NULL \
              AND set_number > 0 ORDER BY id",
-            places.join(", ")
+            placeholders.join(", ")
         );
         self.totals_where(&condition, &values)
     }
@@ -243,7 +243,7 @@ impl Reader {
     }
 
     /// The settled totals whose billed quantity differs from the ledger's.
-    pub fn settled_differently(&self) -> Result<Vec<Total>, StoreError> {
+    pub fn billed_differently(&self) -> Result<Vec<Total>, StoreError> {
         let mut totals = self.totals_where("settled IS NOT NULL ORDER BY id", &[])?;
         totals.retain(|total| {
             total
@@ -275,10 +275,10 @@ impl Reader {
              WHERE {conditions} ORDER BY entries.id DESC LIMIT ${}",
             values.len()
         );
-        let of_entry = rows::ENTRY.split(',').count() + 1;
+        let entry_columns = rows::ENTRY.split(',').count() + 1;
         let mut found = Vec::new();
         self.each(&sql, &values, |mut entry| -> Result<(), StoreError> {
-            let total = entry.split_off(of_entry);
+            let total = entry.split_off(entry_columns);
             found.push((from_values(entry)?, from_values(total)?));
             Ok(())
         })?;
@@ -293,7 +293,7 @@ impl Reader {
         let select = |table: &str, columns: &str| {
             format!("SELECT {columns}, digest FROM {table} ORDER BY id")
         };
-        self.at_one_moment(Length::Whole, || {
+        self.in_snapshot(Length::Full, || {
             self.each(&select("totals", rows::TOTAL), &[], |row| {
                 each(Exported::Total(Box::new(from_values(row)?)))
             })?;
@@ -308,18 +308,18 @@ impl Reader {
         })
     }
 
-    /// Lets all queries of `look` see the ledger as it is now.
-    fn at_one_moment<T, E: From<StoreError>>(
+    /// Runs `read` in one transaction, so that all its queries see the ledger as it is now.
+    fn in_snapshot<T, E: From<StoreError>>(
         &self,
         length: Length,
-        look: impl FnOnce() -> Result<T, E>,
+        read: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
         self.0.begin(length)?;
-        let seen = look();
+        let result = read();
         let ended = self.0.end();
-        let seen = seen?;
+        let result = result?;
         ended?;
-        Ok(seen)
+        Ok(result)
     }
 
     /// Calls `each` with every row. Stops at its first error.
@@ -364,7 +364,7 @@ impl Filter {
             ("org =", self.org.as_ref().map(|org| text(org.as_str()))),
             (
                 "feature =",
-                self.feature.as_ref().map(|one| text(one.as_str())),
+                self.feature.as_ref().map(|name| text(name.as_str())),
             ),
             ("at >=", self.from.map(time)),
             ("at <", self.to.map(time)),

@@ -1,4 +1,4 @@
-//! Checking a ledger for damage.
+//! Checks a ledger for damage.
 
 use rusqlite::types::Value;
 
@@ -7,7 +7,7 @@ use super::super::columns::{Columns, Record, from_values, int, number};
 use super::super::{StoreError, rows};
 use super::{Length, Reader};
 
-/// How many totals are read before their entries are.
+/// How many totals are read at once, before their entries.
 const PAGE: usize = 100;
 
 /// A problem in a ledger.
@@ -39,7 +39,7 @@ impl Reader {
     /// Checks every page and row of one consistent snapshot, and recomputes every total. Calls `each` with every
     /// problem.
     pub fn verify(&self, mut each: impl FnMut(Problem)) -> Result<(), StoreError> {
-        self.at_one_moment(Length::Whole, || {
+        self.in_snapshot(Length::Full, || {
             self.0.check(&mut |what| each(Problem::of_file(what)))?;
             self.verify_totals(&mut each)?;
             let select = format!("SELECT {}, digest FROM reservations", rows::RESERVATION);
@@ -130,7 +130,7 @@ impl Reader {
     }
 }
 
-/// The record of an intact row. Calls `each` with what is wrong with a damaged one.
+/// Decodes a row; `None` if it is damaged. Then calls `each` with a description of the damage.
 fn check_row<R: Record>(
     row: Vec<Value>,
     mut each: impl FnMut(String),

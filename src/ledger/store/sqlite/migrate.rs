@@ -1,4 +1,4 @@
-//! The versions of the file, and how each becomes the next.
+//! Migrations of the file, from each version to the next.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Transaction, params};
@@ -6,7 +6,7 @@ use rusqlite::{Connection, Transaction, params};
 use super::super::columns::{digest, is_sound};
 use super::StoreError;
 
-/// Each makes a ledger of the version before it one of the next. They are never changed and never undone.
+/// Each one migrates the version before it to the next. Released migrations are never changed, and never undone.
 const MIGRATIONS: [Migration; 6] = [
     Migration::of(include_str!("migrations/0001.sql")),
     Migration::of(include_str!("migrations/0002.sql")),
@@ -39,11 +39,11 @@ pub(super) const LATEST: usize = MIGRATIONS.len();
 
 struct Migration {
     sql: &'static str,
-    /// The tables that it gives other columns, and whose rows have a digest.
+    /// The tables with digests whose columns it changes.
     digested: &'static [Digested],
 }
 
-/// The columns that the digests of a table's rows are of, before and after a migration.
+/// The columns that the digests of a table's rows cover, before and after a migration.
 struct Digested {
     table: &'static str,
     before: &'static str,
@@ -59,19 +59,19 @@ impl Migration {
         let sound: Result<Vec<Vec<i64>>, StoreError> = self
             .digested
             .iter()
-            .map(|one| one.sound_rows(transaction))
+            .map(|table| table.sound_rows(transaction))
             .collect();
         let sound = sound?;
         transaction.execute_batch(self.sql)?;
-        for (one, rows) in self.digested.iter().zip(sound) {
-            one.renew(transaction, &rows)?;
+        for (table, rows) in self.digested.iter().zip(sound) {
+            table.renew(transaction, &rows)?;
         }
         Ok(())
     }
 }
 
 impl Digested {
-    /// The rows that are as they were written. A damaged one keeps its digest, so that it is still noticed.
+    /// The ids of the undamaged rows. A damaged row keeps its wrong digest, so that the damage is still noticed.
     fn sound_rows(&self, transaction: &Transaction<'_>) -> Result<Vec<i64>, StoreError> {
         let Self { table, before, .. } = self;
         let sql = format!("SELECT rowid, {before}, digest FROM {table}");
@@ -110,7 +110,7 @@ pub(super) fn version(connection: &Connection) -> Result<usize, StoreError> {
     Ok(version.try_into().unwrap_or(0))
 }
 
-/// Makes the file one of the latest version, marked as a ledger by `application`.
+/// Migrates the file to the latest version, and marks it as a ledger with the id `application`.
 pub(super) fn migrate(connection: &mut Connection, application: i32) -> Result<(), StoreError> {
     migrate_to(LATEST, connection, application)
 }
@@ -148,12 +148,12 @@ mod tests {
         Value::Text(text.to_owned())
     }
 
-    /// Writes a row of the version before the last, with the digest of its values.
+    /// Writes a row as it was before the migration, with the digest of its values.
     fn insert(connection: &Connection, digested: &Digested, mut values: Vec<Value>) {
         values.push(Value::Integer(digest(&values)));
-        let places = vec!["?"; values.len()].join(", ");
+        let placeholders = vec!["?"; values.len()].join(", ");
         let Digested { table, before, .. } = digested;
-        let sql = format!("INSERT INTO {table} ({before}, digest) VALUES ({places})");
+        let sql = format!("INSERT INTO {table} ({before}, digest) VALUES ({placeholders})");
         let inserted = connection.execute(&sql, rusqlite::params_from_iter(values));
         inserted.expect("a row");
     }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_an_older_file_are_as_sound_as_before() {
+    fn a_migration_keeps_sound_rows_sound_and_damaged_rows_damaged() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("tier.db");
         let mut connection = Connection::open(&path).expect("a file");

@@ -3,8 +3,8 @@
 //! WAL with `synchronous=FULL`: a commit is one write and one `fsync`. A lock file beside the database ensures that one
 //! process writes. Any number of processes may [read] at the same time.
 
-mod leaving;
 mod migrate;
+mod moving_file;
 mod open;
 mod queries;
 #[cfg(test)]
@@ -13,7 +13,7 @@ mod tests;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, Statement, Transaction, params, params_from_iter};
 
-pub use leaving::{Leaving, Move};
+pub use moving_file::{Move, MovingFile};
 pub use open::{Unclaimed, read};
 
 use super::super::state::{Batch, Entry, Recalled, Reservation, Stored};
@@ -21,7 +21,7 @@ use super::super::values::Time;
 use super::columns::{Record, from_values, to_row};
 use super::{Names, Snapshot, Store, StoreError, known, rows};
 
-/// The writer's handle of a ledger file.
+/// A ledger file that is open for writing.
 #[derive(Debug)]
 pub struct Sqlite {
     connection: Connection,

@@ -1,4 +1,5 @@
-//! A file whose ledger is moved to a database. No server may write it from the moment on at which the database may have it.
+//! A file whose ledger is being moved to a database. From when the database may have the ledger, no server may write
+//! the file.
 
 use std::path::Path;
 
@@ -8,20 +9,20 @@ use super::super::StoreError;
 use super::super::read::Reader;
 use super::open::{MOVED, Unclaimed, read};
 
-/// A file that this process has locked, so that no server writes it.
+/// The file of a move. This process has locked it, so that no server writes it.
 #[derive(Debug)]
-pub struct Leaving {
+pub struct MovingFile {
     file: Unclaimed,
-    /// For reading beside the connection that has the lock.
+    /// Reads over a second connection, beside the one with the lock.
     reader: Reader,
 }
 
-/// A move of the ledger that has come as far as its commit.
+/// A move of a ledger to a database, as it is noted in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move {
-    /// What the database calls it.
+    /// The id of the move in the database.
     pub id: String,
-    /// Where the ledger is moved to.
+    /// The database, without its password.
     pub place: String,
     /// The ledger's account.
     pub account: String,
@@ -29,8 +30,8 @@ pub struct Move {
     pub is_done: bool,
 }
 
-impl Leaving {
-    /// Locks the file, and brings it to the latest version. It must be there.
+impl MovingFile {
+    /// Locks the file, which must exist, and migrates it to the latest version.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         std::fs::metadata(path)?;
         let file = Unclaimed::open(path)?;
@@ -38,13 +39,13 @@ impl Leaving {
         Ok(Self { file, reader })
     }
 
-    /// Its records.
+    /// A reader of the file's records.
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
 
-    /// The move that has begun, if one has.
-    pub fn begun(&self) -> Result<Option<Move>, StoreError> {
+    /// The move that was begun, if any.
+    pub fn begun_move(&self) -> Result<Option<Move>, StoreError> {
         let connection = self.file.connection();
         if !connection.table_exists(None, "moves")? {
             return Ok(None);
@@ -61,7 +62,7 @@ impl Leaving {
         Ok(found.optional()?)
     }
 
-    /// The digests of the API keys that are known to belong to its account.
+    /// The digests of the API keys that are known to belong to the ledger's account.
     pub fn keys(&self) -> Result<Vec<String>, StoreError> {
         let connection = self.file.connection();
         let has_begun = connection.table_exists(None, "moved_keys")?;
@@ -75,8 +76,8 @@ impl Leaving {
         Ok(keys.collect::<Result<_, _>>()?)
     }
 
-    /// Notes that the database may have the ledger. From now on servers refuse the file, those of earlier versions too: it is
-    /// no account's, and no key is known.
+    /// Notes that the database may have the ledger. From now on servers refuse the file, even those of earlier
+    /// versions: it belongs to no account, and has no known keys.
     pub fn begin(&mut self, new: &Move) -> Result<(), StoreError> {
         let transaction = self.file.connection_mut().transaction()?;
         transaction.execute_batch(
@@ -93,7 +94,7 @@ impl Leaving {
         Ok(transaction.commit()?)
     }
 
-    /// Gives the file back to its account, since the database does not have the ledger.
+    /// Undoes [`begin`](Self::begin), since the database does not have the ledger.
     pub fn undo(&mut self, begun: &Move) -> Result<(), StoreError> {
         let transaction = self.file.connection_mut().transaction()?;
         transaction.execute("UPDATE ledger SET account = ?1", [&begun.account])?;

@@ -16,7 +16,7 @@ use super::{Sqlite, StoreError};
 /// The application id of a ledger's SQLite file: "tier" in ASCII.
 pub(super) const APPLICATION_ID: i32 = 0x7469_6572;
 
-/// What follows the account in the file of a ledger that was moved, and precedes where it is now.
+/// Separates the account and the new location in the file of a ledger that was moved.
 pub(super) const MOVED: &str = ", moved to ";
 
 /// A ledger file that this process has locked, before its account is checked.
@@ -69,7 +69,7 @@ impl Unclaimed {
         check_application(&connection)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         if version(&connection)? == 0 {
-            tracing::info!(path = %path.display(), "a new ledger is made");
+            tracing::info!(path = %path.display(), "creating a new ledger");
         }
         migrate(&mut connection, APPLICATION_ID)?;
         Ok(Self {
@@ -87,14 +87,14 @@ impl Unclaimed {
         &mut self.connection
     }
 
-    /// The ledger's account, if an API key with that digest is known to belong to it.
+    /// The ledger's account, if the API key with this digest is known to belong to it.
     pub fn account_of_key(&self, digest: &str) -> Result<Option<String>, StoreError> {
         let sql = "SELECT account FROM ledger, account_keys WHERE digest = ?1";
         let found = self.connection.query_row(sql, [digest], |row| row.get(0));
         Ok(found.optional()?)
     }
 
-    /// Records that the API key with that digest belongs to `account`.
+    /// Stores that the API key with this digest belongs to `account`.
     pub fn remember_key(&self, account: &str, digest: &str) -> Result<(), StoreError> {
         check_owner(&self.connection, account)?;
         let sql = "INSERT INTO account_keys (digest) VALUES (?1) ON CONFLICT DO NOTHING";
@@ -157,7 +157,7 @@ impl Drop for Lock {
     /// Unlocks explicitly. Closing the file is not enough: a child process that is being started still has it open.
     fn drop(&mut self) {
         if let Err(error) = flock(&self.0, FlockOperation::Unlock) {
-            tracing::error!(%error, "the ledger's lock cannot be given up");
+            tracing::error!(%error, "the ledger's lock cannot be released");
         }
     }
 }
@@ -190,8 +190,8 @@ fn canonical(path: &Path) -> Result<PathBuf, StoreError> {
     Ok(folder.join(path.file_name().unwrap_or_default()))
 }
 
-/// Refuses a file that has more than one name (hard links). SQLite finds what was written last by the name of the file, and so
-/// does the lock.
+/// Refuses a file that has more than one name (hard links). The write-ahead log and the lock belong to a name, not to
+/// the file, so under another name the last writes and the lock would be missing.
 fn check_names(path: &Path) -> Result<(), StoreError> {
     match std::fs::metadata(path)?.nlink() {
         ..=1 => Ok(()),
@@ -216,7 +216,7 @@ fn check_application(connection: &Connection) -> Result<(), StoreError> {
     Err(StoreError::NotALedger)
 }
 
-/// Checks the owner. A new ledger has none.
+/// Checks that the ledger belongs to `wanted`, or is new and belongs to nobody.
 fn check_owner(connection: &Connection, wanted: &str) -> Result<(), StoreError> {
     let sql = "SELECT account FROM ledger";
     let found = connection.query_row(sql, [], |row| row.get(0));

@@ -1,4 +1,4 @@
-//! The queries of a reader of a file.
+//! Queries of a reader of a file.
 
 use std::ops::ControlFlow;
 

@@ -1,7 +1,7 @@
 //! `tier ledger migrate`, as far as it needs no database. `tests/postgres` has the rest.
 
 use tier::ledger::StoreError;
-use tier::ledger::store::sqlite::{Leaving, Move, Sqlite};
+use tier::ledger::store::sqlite::{Move, MovingFile, Sqlite};
 
 use super::super::Place;
 use super::{Written, some_usage};
@@ -50,15 +50,15 @@ async fn a_file_that_was_moved_is_refused() {
     };
     let refusal = |account: &str| Sqlite::open(&path, account).expect_err("refused");
     for is_done in [false, true] {
-        let mut file = Leaving::open(&path).expect("it is free");
-        assert_eq!(file.begun().expect("a file"), None);
+        let mut file = MovingFile::open(&path).expect("it is free");
+        assert_eq!(file.begun_move().expect("a file"), None);
         file.begin(&this).expect("a disk");
         if is_done {
             file.finish().expect("a disk");
         }
         drop(file);
-        let mut file = Leaving::open(&path).expect("it is free");
-        let begun = file.begun().expect("a file");
+        let mut file = MovingFile::open(&path).expect("it is free");
+        let begun = file.begun_move().expect("a file");
         let expected = Move {
             is_done,
             ..this.clone()

@@ -1,9 +1,9 @@
-//! Reads of every store. `tests/postgres/run` runs them with PostgreSQL, too.
+//! Reads of every store. `tests/postgres/run` also runs them with PostgreSQL.
 
-mod place;
+mod test_ledger;
 mod usage;
 
-use place::{Place, on_each_store};
+use test_ledger::{TestLedger, on_each_store};
 
 use super::*;
 use crate::ledger::state::{Answer, Change, Event, Key, Outcome, Report, Reserve, Seal};
@@ -59,8 +59,8 @@ fn reserve(org: &str, id: &str) -> Event {
 }
 
 /// Lets Stripe answer the first set of an org's only total.
-fn answer(place: &mut Place, org: &str, outcome: Outcome) {
-    let totals = place.reader().totals().expect("a store");
+fn answer(ledger: &mut TestLedger, org: &str, outcome: Outcome) {
+    let totals = ledger.reader().totals().expect("a store");
     let total = totals
         .iter()
         .find(|total| total.org.as_str() == org)
@@ -72,7 +72,7 @@ fn answer(place: &mut Place, org: &str, outcome: Outcome) {
         value: 0,
     };
     let seal = Event::Seal(Seal {
-        date: place.now,
+        date: ledger.now,
         deliver_after: 0,
         org: Some(org.into()),
         most: 10,
@@ -83,7 +83,7 @@ fn answer(place: &mut Place, org: &str, outcome: Outcome) {
         outcome,
     };
     for event in [summary, seal, answered] {
-        place.submit(event);
+        ledger.submit(event);
     }
 }
 
@@ -95,8 +95,8 @@ fn problems(reader: &Reader) -> Vec<Problem> {
 
 #[test]
 fn the_status_counts_undelivered_totals() {
-    on_each_store(|mut place| {
-        let reader = place.reader();
+    on_each_store(|mut ledger| {
+        let reader = ledger.reader();
         let status = || {
             let mut status = reader.status().expect("a store");
             let oldest = status.oldest_undelivered.take();
@@ -113,11 +113,11 @@ fn the_status_counts_undelivered_totals() {
             reservations: 0,
         };
         assert_eq!(status(), (empty.clone(), None));
-        let first = place.now;
-        place.submit(report(target("a"), 4, None));
-        place.now = first.plus(1_000);
-        place.submit(report(target("a"), 3, None));
-        place.submit(report(target("b"), 1, None));
+        let first = ledger.now;
+        ledger.submit(report(target("a"), 4, None));
+        ledger.now = first.plus(1_000);
+        ledger.submit(report(target("a"), 3, None));
+        ledger.submit(report(target("b"), 1, None));
         let two = Status {
             entries: 3,
             totals: 2,
@@ -129,7 +129,7 @@ fn the_status_counts_undelivered_totals() {
             reason: "gone".into(),
             next: None,
         };
-        answer(&mut place, "a", refused);
+        answer(&mut ledger, "a", refused);
         let parked = Status {
             undelivered: 1,
             parked: 1,
@@ -145,13 +145,13 @@ fn the_status_counts_undelivered_totals() {
 
 #[test]
 fn entries_are_filtered_by_org_feature_and_time() {
-    on_each_store(|mut place| {
+    on_each_store(|mut ledger| {
         for (org, n) in [("a", 1), ("b", 2), ("a", 3), ("a", 4)] {
-            place.submit(report(target(org), n, None));
-            place.now = place.now.plus(HOUR);
+            ledger.submit(report(target(org), n, None));
+            ledger.now = ledger.now.plus(HOUR);
         }
         let first = START.plus(DAY / 2);
-        let reader = place.reader();
+        let reader = ledger.reader();
         let found = |filter: &Filter, most| -> Vec<i64> {
             let found = reader.entries(filter, most).expect("a store");
             assert!(found.iter().all(|(entry, total)| entry.total == total.id));
@@ -181,16 +181,16 @@ fn entries_are_filtered_by_org_feature_and_time() {
 
 #[test]
 fn an_export_reads_a_snapshot_taken_at_its_start() {
-    on_each_store(|mut place| {
+    on_each_store(|mut ledger| {
         for n in 1..=2 {
-            place.submit(report(target("a"), n, Some(&format!("key-{n}"))));
+            ledger.submit(report(target("a"), n, Some(&format!("key-{n}"))));
         }
-        place.submit(reserve("a", "rsv_1"));
-        let reader = place.reader();
+        ledger.submit(reserve("a", "rsv_1"));
+        let reader = ledger.reader();
         let mut found = Vec::new();
         let exported: Result<(), StoreError> = reader.export(|record| {
             if found.is_empty() {
-                place.submit(report(target("a"), 4, None));
+                ledger.submit(report(target("a"), 4, None));
             }
             found.push(record);
             Ok(())
@@ -213,11 +213,11 @@ fn an_export_reads_a_snapshot_taken_at_its_start() {
 
 #[test]
 fn an_export_stops_at_an_error_and_the_reader_stays_usable() {
-    on_each_store(|mut place| {
+    on_each_store(|mut ledger| {
         for n in 1..=200 {
-            place.submit(report(target(&format!("org-{n}")), n, None));
+            ledger.submit(report(target(&format!("org-{n}")), n, None));
         }
-        let reader = place.reader();
+        let reader = ledger.reader();
         let mut count = 0;
         let exported: Result<(), StoreError> = reader.export(|_| {
             count += 1;
@@ -234,18 +234,18 @@ fn an_export_stops_at_an_error_and_the_reader_stays_usable() {
 /// Writes during `verify` cause no false problems.
 #[test]
 fn verify_reads_a_snapshot_of_a_ledger_in_use() {
-    on_each_store(|mut place| {
+    on_each_store(|mut ledger| {
         for org in ["a", "b"] {
-            place.submit(report(target(org), 1, None));
+            ledger.submit(report(target(org), 1, None));
         }
-        place.execute("UPDATE entries SET after_n = 2 WHERE id = (SELECT min(id) FROM entries)");
-        let reader = place.reader();
+        ledger.execute("UPDATE entries SET after_n = 2 WHERE id = (SELECT min(id) FROM entries)");
+        let reader = ledger.reader();
         let first = reader.totals().expect("a store")[0].id;
         let mut problems = Vec::new();
         reader
             .verify(|problem| {
                 // The second total's entries are read after this.
-                place.submit(report(target("b"), 1, None));
+                ledger.submit(report(target("b"), 1, None));
                 problems.push(problem);
             })
             .expect("a store");
@@ -256,22 +256,22 @@ fn verify_reads_a_snapshot_of_a_ledger_in_use() {
 
 #[test]
 fn verify_reports_every_problem() {
-    on_each_store(|mut place| {
+    on_each_store(|mut ledger| {
         for org in ["a", "b", "c"] {
-            place.submit(report(target(org), 1, None));
+            ledger.submit(report(target(org), 1, None));
         }
-        place.submit(reserve("d", "rsv_1"));
-        let reader = place.reader();
+        ledger.submit(reserve("d", "rsv_1"));
+        let reader = ledger.reader();
         assert_eq!(problems(&reader), []);
         let ids = reader.totals().expect("a store");
         let [first, second, third] = [ids[0].id.0, ids[1].id.0, ids[2].id.0];
         let entries = reader.entries(&Filter::default(), 9).expect("a store");
         let entry = entries[1].0.id.0;
-        place.execute(&format!("UPDATE totals SET n = 9 WHERE id = {first}"));
-        place.execute(&format!("UPDATE entries SET n = 9 WHERE total = {second}"));
-        place.execute(&format!("DELETE FROM totals WHERE id = {third}"));
-        place.execute("INSERT INTO daily_totals (total, day, n) VALUES (7, 0, 1)");
-        place.execute("UPDATE reservations SET n = 6");
+        ledger.execute(&format!("UPDATE totals SET n = 9 WHERE id = {first}"));
+        ledger.execute(&format!("UPDATE entries SET n = 9 WHERE total = {second}"));
+        ledger.execute(&format!("DELETE FROM totals WHERE id = {third}"));
+        ledger.execute("INSERT INTO daily_totals (total, day, n) VALUES (7, 0, 1)");
+        ledger.execute("UPDATE reservations SET n = 6");
         let found = problems(&reader);
         let texts: Vec<&str> = found.iter().map(|one| one.what.as_str()).collect();
         let expected = [
@@ -286,31 +286,31 @@ fn verify_reports_every_problem() {
     });
 }
 
-/// More totals than are read at once.
+/// The ledger has more totals than `verify` reads at once.
 #[test]
 fn verify_reads_all_totals() {
-    on_each_store(|mut place| {
+    on_each_store(|mut ledger| {
         let reports = (0..203).map(|n| report(target(&format!("org-{n}")), 1, None));
-        place.submit_all(reports.collect());
-        let reader = place.reader();
+        ledger.submit_all(reports.collect());
+        let reader = ledger.reader();
         assert_eq!(problems(&reader), []);
-        place.execute("UPDATE totals SET n = 9 WHERE id = (SELECT max(id) FROM totals)");
+        ledger.execute("UPDATE totals SET n = 9 WHERE id = (SELECT max(id) FROM totals)");
         assert_eq!(problems(&reader).len(), 1);
     });
 }
 
 #[test]
 fn the_newest_snapshot_of_an_org_is_read() {
-    on_each_store(|mut place| {
+    on_each_store(|mut ledger| {
         let snapshot = |second: i64| Snapshot {
             org: "a".into(),
             read_at: START.plus(second * 1_000),
             text: format!("{{\"second\":{second}}}"),
         };
         for second in [5, 7] {
-            place.keep(&snapshot(second));
+            ledger.keep(&snapshot(second));
         }
-        let reader = place.reader();
+        let reader = ledger.reader();
         let found = |org: &str| reader.snapshot(&org.into()).expect("a store");
         assert_eq!(found("a"), Some(snapshot(7)));
         assert_eq!(found("b"), None);
@@ -319,19 +319,19 @@ fn the_newest_snapshot_of_an_org_is_read() {
 
 #[test]
 fn delivered_totals_of_ended_periods_are_listed_until_they_are_settled() {
-    on_each_store(|mut place| {
+    on_each_store(|mut ledger| {
         for org in ["a", "b"] {
-            place.submit(report(target(org), 3, None));
+            ledger.submit(report(target(org), 3, None));
         }
-        answer(&mut place, "a", Outcome::Done);
-        let reader = place.reader();
+        answer(&mut ledger, "a", Outcome::Done);
+        let reader = ledger.reader();
         let end = START.plus(30 * DAY);
         let unsettled = |before| reader.unsettled(before, 10).expect("a store");
         assert_eq!(unsettled(end), []);
         let due = unsettled(end.plus(1));
         assert_eq!((due.len(), due[0].org.as_str()), (1, "a"));
-        assert_eq!(reader.told().expect("a store"), due);
-        place.now = end.plus(DAY);
+        assert_eq!(reader.delivered().expect("a store"), due);
+        ledger.now = end.plus(DAY);
         let settle = Event::Settle {
             total: due[0].id,
             billed: 2,
@@ -340,9 +340,9 @@ fn delivered_totals_of_ended_periods_are_listed_until_they_are_settled() {
             expected: 3,
             billed: 2,
         };
-        assert_eq!(place.submit(settle), expected);
+        assert_eq!(ledger.submit(settle), expected);
         assert_eq!(unsettled(end.plus(1)), []);
-        let different = reader.settled_differently().expect("a store");
+        let different = reader.billed_differently().expect("a store");
         assert_eq!((different.len(), different[0].settled), (1, Some(2)));
     });
 }

@@ -1,4 +1,4 @@
-//! The stores of the tests.
+//! Ledgers in every kind of store, for the tests.
 
 use rusqlite::Connection;
 
@@ -9,8 +9,8 @@ use crate::ledger::store::postgres::{self, testing};
 use crate::ledger::store::sqlite::{self, Sqlite};
 use crate::ledger::transactor::{Now, Request, Transactor};
 
-/// A ledger in a store, and the time.
-pub(super) struct Place {
+/// A ledger in a store, and its simulated time.
+pub(super) struct TestLedger {
     ledger: Box<dyn Transactor>,
     store: Store,
     pub(super) now: Time,
@@ -23,15 +23,15 @@ enum Store {
 }
 
 /// Runs a test with a file, and with PostgreSQL if `tests/postgres/run` has started it.
-pub(super) fn on_each_store(test: impl Fn(Place)) {
-    test(Place::file());
+pub(super) fn on_each_store(test: impl Fn(TestLedger)) {
+    test(TestLedger::file());
     #[cfg(feature = "postgres")]
     if let Some(schema) = testing::schema() {
-        test(Place::database(schema));
+        test(TestLedger::database(schema));
     }
 }
 
-impl Place {
+impl TestLedger {
     fn new(ledger: impl Transactor + 'static, store: Store) -> Self {
         Self {
             ledger: Box::new(ledger),
@@ -84,7 +84,7 @@ impl Place {
         self.ledger.compact(before, 10).expect("a store")
     }
 
-    /// Executes a statement that the ledger would not.
+    /// Executes a statement on the tables directly.
     pub(super) fn execute(&self, sql: &str) {
         match &self.store {
             Store::File(folder) => {

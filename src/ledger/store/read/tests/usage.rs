@@ -15,7 +15,7 @@ fn usage(reader: &Reader, span: Span, end: Time) -> Vec<(i64, i64, i64, i64)> {
 
 #[test]
 fn a_span_ends_with_its_period() {
-    on_each_store(|mut place| {
+    on_each_store(|mut ledger| {
         let second = Period {
             start: START.plus(3 * DAY + HOUR / 2),
             end: START.plus(6 * DAY),
@@ -29,15 +29,15 @@ fn a_span_ends_with_its_period() {
             (second, second.start, 7),
             (second, second.start.plus(HOUR), 1),
         ] {
-            place.now = at;
+            ledger.now = at;
             let target = Target {
                 period,
                 ..target("a")
             };
-            place.submit(report(target, n, None));
+            ledger.submit(report(target, n, None));
         }
-        place.submit(report(target("b"), 100, None));
-        let reader = place.reader();
+        ledger.submit(report(target("b"), 100, None));
+        let reader = ledger.reader();
         let usage = |span| usage(&reader, span, second.end);
         let boundary = 3 * DAY + HOUR / 2;
         let hours = [
@@ -55,15 +55,15 @@ fn a_span_ends_with_its_period() {
 
 #[test]
 fn entries_of_settled_periods_are_compacted_into_daily_totals() {
-    on_each_store(|mut place| {
+    on_each_store(|mut ledger| {
         for _ in 0..3 {
             for n in [5, 7, -2] {
-                let key = format!("{}", place.now.millis() + n);
-                place.submit(report(target("a"), n, Some(&key)));
+                let key = format!("{}", ledger.now.millis() + n);
+                ledger.submit(report(target("a"), n, Some(&key)));
             }
-            place.now = place.now.plus(DAY);
+            ledger.now = ledger.now.plus(DAY);
         }
-        let reader = place.reader();
+        let reader = ledger.reader();
         let days = |length: Span| usage(&reader, length, START.plus(40 * DAY));
         let day = |day: i64| (day * DAY, (day + 1) * DAY, 10, (day + 1) * 10);
         assert_eq!(days(Span::Day), [day(0), day(1), day(2)]);
@@ -71,14 +71,14 @@ fn entries_of_settled_periods_are_compacted_into_daily_totals() {
         assert_eq!(days(Span::Period), [(0, 30 * DAY, 30, 30)]);
 
         let later = START.plus(500 * DAY);
-        assert_eq!(place.compact(later), 0, "not settled");
-        answer(&mut place, "a", Outcome::Done);
-        place.now = START.plus(31 * DAY);
+        assert_eq!(ledger.compact(later), 0, "not settled");
+        answer(&mut ledger, "a", Outcome::Done);
+        ledger.now = START.plus(31 * DAY);
         let total = reader.totals().expect("a store")[0].id;
-        place.submit(Event::Settle { total, billed: 30 });
-        assert_eq!(place.compact(START), 0, "too young");
-        assert_eq!(place.compact(later), 1);
-        assert_eq!(place.compact(later), 0);
+        ledger.submit(Event::Settle { total, billed: 30 });
+        assert_eq!(ledger.compact(START), 0, "too young");
+        assert_eq!(ledger.compact(later), 1);
+        assert_eq!(ledger.compact(later), 0);
         assert_eq!(reader.status().expect("a store").entries, 0);
         assert_eq!(days(Span::Day), [day(0), day(1), day(2)]);
         assert_eq!(days(Span::Hour), [day(0), day(1), day(2)]);

@@ -40,7 +40,7 @@ fn is_noticed(bytes: &[u8], totals: &[Total]) -> bool {
     // Damage that is not noticed must not change the contents.
     let is_same = reader.totals().is_ok_and(|found| found == totals)
         && reader.status().is_ok_and(|status| status.entries == 40);
-    !is_sound || !is_same && panic!("a change that nobody notices")
+    !is_sound || !is_same && panic!("an unnoticed change")
 }
 
 #[test]
@@ -55,10 +55,10 @@ fn a_truncated_file_is_noticed() {
 
 proptest! {
     #[test]
-    fn a_flipped_bit_that_changes_contents_is_noticed(places in prop::collection::vec(any::<prop::sample::Index>(), 4)) {
+    fn a_flipped_bit_that_changes_contents_is_noticed(indexes in prop::collection::vec(any::<prop::sample::Index>(), 4)) {
         let (bytes, totals) = &*SMALL;
-        for place in places {
-            let bit = place.index(bytes.len() * 8);
+        for index in indexes {
+            let bit = index.index(bytes.len() * 8);
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             is_noticed(&damaged, totals);

@@ -288,7 +288,7 @@ fn a_reader_refuses_a_file_that_is_not_a_ledger() {
     );
 }
 
-/// A server of this file can then start again while Stripe is away.
+/// So a server with this file can start again while Stripe cannot be reached.
 #[test]
 fn a_move_that_did_not_happen_leaves_the_known_keys() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -303,16 +303,16 @@ fn a_move_that_did_not_happen_leaves_the_known_keys() {
         account: ACCOUNT.to_owned(),
         is_done: false,
     };
-    let mut leaving = Leaving::open(&path).expect("a ledger");
-    leaving.begin(&begun).expect("a move");
-    assert_eq!(leaving.keys().expect("they are kept"), ["digest"]);
-    drop(leaving);
+    let mut moving = MovingFile::open(&path).expect("a ledger");
+    moving.begin(&begun).expect("a move");
+    assert_eq!(moving.keys().expect("they are kept"), ["digest"]);
+    drop(moving);
     let file = Unclaimed::open(&path).expect("free");
     assert_eq!(file.account_of_key("digest").expect("readable"), None);
     drop(file);
-    let mut leaving = Leaving::open(&path).expect("a ledger");
-    leaving.undo(&begun).expect("no move");
-    drop(leaving);
+    let mut moving = MovingFile::open(&path).expect("a ledger");
+    moving.undo(&begun).expect("no move");
+    drop(moving);
     let file = Unclaimed::open(&path).expect("free");
     let known = file.account_of_key("digest").expect("readable");
     assert_eq!(known.as_deref(), Some(ACCOUNT));
