@@ -1,5 +1,5 @@
-//! The files that pages load. They are part of the binary, and are served under their names in one folder, so that modules
-//! find each other by relative paths.
+//! Static files that pages load. They are part of the binary, and are served by name from one folder, so that
+//! JavaScript modules can import each other by relative paths.
 
 use std::sync::LazyLock;
 
@@ -66,7 +66,7 @@ impl<T: AsRef<[u8]>> Variant<T> {
 }
 
 impl Asset {
-    /// The file of that name.
+    /// The file with this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
             let asset = |(name, text): &(&'static str, &'static str)| Asset {
@@ -79,13 +79,18 @@ impl Asset {
         ASSETS.iter().find(|asset| asset.name == name)
     }
 
-    /// The answer to a request with these `headers`. Browsers ask each time, and get a file again only when it changed.
+    /// The answer to a request with these `headers`. Browsers revalidate the file each time they use it, and get it
+    /// again only if it has changed.
     pub fn answer(&'static self, headers: &HeaderMap) -> Response {
-        self.kept("no-cache", headers)
+        self.answer_cached("no-cache", headers)
     }
 
-    /// The same, kept as `cache_control` says.
-    pub fn kept(&'static self, cache_control: &'static str, headers: &HeaderMap) -> Response {
+    /// The answer to a request with these `headers`, with this `Cache-Control`.
+    pub fn answer_cached(
+        &'static self,
+        cache_control: &'static str,
+        headers: &HeaderMap,
+    ) -> Response {
         let is_deflated = accepts_deflate(headers);
         let (etag, body) = if is_deflated {
             (&self.deflated.etag, &*self.deflated.bytes)
@@ -114,7 +119,7 @@ impl Asset {
     }
 }
 
-/// Whether the browser takes a file compressed. All do.
+/// Whether the client accepts a compressed file. All browsers do.
 fn accepts_deflate(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT_ENCODING).iter();
     let mut accepted = accepted
@@ -149,9 +154,9 @@ mod tests {
         (head.headers, body.to_vec())
     }
 
-    /// What every page of an app loads stays small.
+    /// Every page of an app loads this script, so it must stay small.
     #[tokio::test]
-    async fn a_file_is_compressed_for_those_that_accept_that() {
+    async fn a_file_is_compressed_for_clients_that_accept_it() {
         let script = Asset::named("tier.js").expect("it is there");
         let (plain, text) = ask(script, &[(header::ACCEPT_ENCODING, "gzip, deflate;q=0")]).await;
         assert!(!plain.contains_key(header::CONTENT_ENCODING));
@@ -185,14 +190,14 @@ mod tests {
         assert!(Asset::named("nothing.js").is_none());
     }
 
-    /// Nothing is loaded from elsewhere, also if somebody adds it here and not to a page.
+    /// No file loads anything from another host.
     #[test]
     fn no_file_names_another_host() {
         let namespace = "http://www.w3.org/2000/svg";
         for (name, text) in FILES {
             let mut rest = text.replace(namespace, "");
             if *name == "tier.js" {
-                // Stripe wants its script from itself. It is loaded where a page asks for a card.
+                // Stripe requires that its script is loaded from its own host. Only pages with a card form load it.
                 rest = rest.replace("https://js.stripe.com/v3/", "");
             }
             for scheme in ["http://", "https://", "@import", "url("] {

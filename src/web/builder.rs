@@ -1,4 +1,4 @@
-//! The page of the Model Builder. Everything on it is made by its scripts.
+//! The page of the Model Builder. Its scripts make everything on it.
 
 use maud::html;
 use serde_json::{Map, Value, json};
@@ -7,7 +7,7 @@ use super::Page;
 use crate::domain::SharedModel;
 use crate::domain::pricing::Currency;
 
-/// The builder. `is_live` says whether the server's account is a live one, and `shared` is the model of the link that was
+/// The page. `is_live`: whether the server's Stripe account is in live mode. `shared`: the model in the link that was
 /// opened.
 pub fn builder(is_live: bool, shared: Option<&SharedModel>) -> Page<'static> {
     let title = shared.map(|shared| shared.title.as_deref().unwrap_or_default());
@@ -29,12 +29,12 @@ pub fn builder(is_live: bool, shared: Option<&SharedModel>) -> Page<'static> {
         .scripts(&["/tier.js", "/assets/builder.mjs"])
 }
 
-/// How amounts are written, by the code of the currency.
+/// The decimals and the sign of each currency, by its code.
 fn currencies() -> Value {
     let all = Currency::codes().filter_map(Currency::new);
     let all = all.map(|currency| {
-        let shown = json!({ "decimals": currency.decimals(), "sign": currency.sign() });
-        (currency.as_str().to_owned(), shown)
+        let format = json!({ "decimals": currency.decimals(), "sign": currency.sign() });
+        (currency.as_str().to_owned(), format)
     });
     Value::Object(all.collect::<Map<_, _>>())
 }

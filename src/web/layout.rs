@@ -1,21 +1,21 @@
-//! The frame of all pages, and the headers that isolate them from other sites.
+//! The layout of all pages, and the headers that isolate them from other sites.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
-/// What every page may do: show its own style, and nothing else.
+/// The policy of a page without scripts: it may load the server's style sheets and images, and nothing else.
 const STATIC: &str =
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'";
 
-/// No other site sees the page's address. A form does not say which page it is from either, so a page with a form needs
+/// Hides the page's address from all sites, and from this server too when a form is sent. So a page with a form needs
 /// [`SAME_ORIGIN`].
 const NO_REFERRER: &str = "no-referrer";
 
-/// The same, and a form says which page it is from, as the server asks of it.
+/// Hides the page's address from other sites only. The server checks where a form comes from.
 const SAME_ORIGIN: &str = "same-origin";
 
-/// What a page with a script may do besides: run the server's own scripts, and call the server.
+/// The policy of a page with scripts: it may also run the server's scripts, and call the server.
 const SCRIPTED: &str = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'";
 
 /// A page. Its body goes into `main`.
@@ -27,12 +27,12 @@ pub struct Page<'a> {
     styles: &'a [&'a str],
     is_wide: bool,
     may_be_framed: bool,
-    /// Where else the answer to a form may redirect to.
-    form_leads_to: Option<&'a str>,
+    /// The sources for `form-action` besides this server: where the answer to a form may redirect to.
+    form_targets: Option<&'a str>,
 }
 
 impl<'a> Page<'a> {
-    /// A page without scripts, which no other page may frame.
+    /// A page without scripts that no other page may frame.
     pub fn new(title: &'a str, body: Markup) -> Self {
         Self {
             title,
@@ -42,39 +42,39 @@ impl<'a> Page<'a> {
             styles: &[],
             is_wide: false,
             may_be_framed: false,
-            form_leads_to: None,
+            form_targets: None,
         }
     }
 
-    /// The same, with a form, which is sent to this server. Its answer may redirect to what `leads_to` allows, as
-    /// `form-action` is written.
+    /// Allows a form, which is sent to this server. The answer to it may redirect to `targets`, which are sources as in
+    /// `form-action`.
     #[must_use]
-    pub fn with_form(self, leads_to: &'a str) -> Self {
+    pub fn with_form(self, targets: &'a str) -> Self {
         Self {
-            form_leads_to: Some(leads_to),
+            form_targets: Some(targets),
             ..self
         }
     }
 
-    /// The same, with another status.
+    /// Sets the status.
     #[must_use]
     pub fn status(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
 
-    /// The same, with these scripts. Those named `….mjs` are modules.
+    /// Sets the scripts. Files named `….mjs` are modules.
     #[must_use]
     pub fn scripts(self, scripts: &'a [&'a str]) -> Self {
         Self { scripts, ..self }
     }
 
-    /// The same, with these style sheets besides the one of all pages.
+    /// Adds style sheets to the one that all pages have.
     #[must_use]
     pub fn styles(self, styles: &'a [&'a str]) -> Self {
         Self { styles, ..self }
     }
 
-    /// The same, over the whole width of the window.
+    /// Uses the full width of the window.
     #[must_use]
     pub fn wide(self) -> Self {
         Self {
@@ -83,9 +83,9 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// The same, as a part of other sites' pages.
+    /// Allows pages of other sites to frame this one.
     #[must_use]
-    pub fn framed_by_anybody(self) -> Self {
+    pub fn allow_framing(self) -> Self {
         Self {
             may_be_framed: true,
             ..self
@@ -125,23 +125,23 @@ impl<'a> Page<'a> {
             SCRIPTED
         };
         let framing = if self.may_be_framed { "*" } else { "'none'" };
-        let leads_to = self.form_leads_to.unwrap_or_default();
-        let gap = if leads_to.is_empty() { "" } else { " " };
-        // The rules end with what forms may do.
-        let policy = format!("{rules}{gap}{leads_to}; frame-ancestors {framing}");
+        let targets = self.form_targets.unwrap_or_default();
+        let gap = if targets.is_empty() { "" } else { " " };
+        // The last rule is `form-action`, so the targets are added to it.
+        let policy = format!("{rules}{gap}{targets}; frame-ancestors {framing}");
         HeaderValue::from_str(&policy).expect("a policy is ASCII")
     }
 }
 
 impl Page<'_> {
-    /// Its headers, and the page itself.
+    /// The headers, and the HTML.
     pub fn into_parts(self) -> (HeaderMap, String) {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_SECURITY_POLICY, self.policy());
         if !self.may_be_framed {
             headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
         }
-        let referrer = match self.form_leads_to {
+        let referrer = match self.form_targets {
             Some(_) => SAME_ORIGIN,
             None => NO_REFERRER,
         };
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_may_do_what_it_says_and_no_more() {
+    fn a_policy_allows_only_what_the_page_needs() {
         let page = || Page::new("<x>", html! { "y" });
         assert!(!policy(page()).contains("script-src"));
         assert!(policy(page()).ends_with("frame-ancestors 'none'"));
@@ -185,7 +185,7 @@ mod tests {
             assert!(policy.starts_with("default-src 'none'"));
             assert!(!policy.contains("unsafe"));
         }
-        assert!(policy(page().framed_by_anybody()).ends_with("frame-ancestors *"));
+        assert!(policy(page().allow_framing()).ends_with("frame-ancestors *"));
         let form = policy(page().with_form("https:"));
         assert!(
             form.contains("; form-action 'self' https:; frame-ancestors 'none'"),

@@ -1,7 +1,8 @@
-//! Pages for people: one frame for all of them, and the files that they load.
+//! Web pages: their common layout, their contents, and the files that they load.
 //!
-//! This part knows how things look. What a page shows comes from [`domain`](crate::domain), and [`api`](crate::api) says
-//! where it is and who may see it. Pages are HTML that the server writes, and plain ES modules; there is no build step.
+//! This part decides how pages look. The data comes from [`domain`](crate::domain), and [`api`](crate::api) decides at
+//! which paths pages are and who may see them. Pages are HTML that the server writes, and plain ES modules; there is no
+//! build step.
 
 mod assets;
 mod builder;

@@ -1,4 +1,5 @@
-//! The page of a checkout link. It has one button, so that nothing begins when a mail program or a chat looks at the link.
+//! The page of a checkout link. It has a button to continue, so that a mail program or a chat that opens the link for a
+//! preview does not begin a checkout.
 
 use chrono::DateTime;
 use maud::html;
@@ -7,23 +8,23 @@ use super::Page;
 use crate::domain::Checkout;
 use crate::domain::refs::OrgName;
 
-/// The page of a link that is open until `expires`, in Unix seconds. `leads_to` has the schemes of the pages that the
-/// button may lead to, as a policy writes them.
+/// The page of a link that can be used until `expires`, in Unix seconds. `targets`: the schemes of the pages that the
+/// button may lead to, as in a content security policy.
 pub fn checkout_link<'a>(
     org: &OrgName,
     checkout: &Checkout,
     expires: i64,
-    leads_to: &'a str,
+    targets: &'a str,
 ) -> Page<'a> {
-    let buys = !checkout.features.is_empty();
-    let (title, button) = if buys {
+    let has_features = !checkout.features.is_empty();
+    let (title, button) = if has_features {
         ("Subscribe", "Continue to payment")
     } else {
         ("Enter a card", "Continue")
     };
     let body = html! {
         h1 { (title) }
-        @if buys {
+        @if has_features {
             p { "For " strong { (org) } ":" }
             ul { @for feature in &checkout.features { li { code { (feature) } } } }
             @if checkout.trial_days > 0 { p { (free_days(checkout.trial_days)) } }
@@ -34,37 +35,37 @@ pub fn checkout_link<'a>(
         form method="post" { button type="submit" { (button) } }
         @if let Some(until) = until(expires) { p.note { (until) } }
     };
-    Page::new(title, body).with_form(leads_to)
+    Page::new(title, body).with_form(targets)
 }
 
-/// What is wrong when somebody opens a link.
+/// Why a checkout link cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkProblem {
-    /// The server has no links, or this is the address of none.
+    /// The server has no checkout links, or the address is not that of one.
     NoLinks,
-    /// The link has ended, or it is not complete.
+    /// The link has expired, or its address is incomplete.
     Ended,
-    /// The org has what it sells.
+    /// The org already has the plan that the link sells.
     PlanInForce,
-    /// It begins a trial, and the org has had one.
+    /// The link begins a trial, and the org has already had one.
     TrialUsed,
-    /// What it sells is not on sale any more.
+    /// The plan is no longer on sale.
     NotOnSale,
-    /// What it sells cannot be bought by the org as things are.
+    /// The org cannot buy the plan in its current state.
     Impossible,
-    /// The button was not pressed on the link's page, or the page has another address than the server's.
+    /// The request does not come from the link's page, or the page's address is not the server's.
     NotFromItsPage,
-    /// The server has too much to do.
+    /// The server is overloaded.
     Busy,
     /// Stripe does not answer.
-    StripeAway,
-    /// The server has a fault.
-    OwnFault,
+    StripeUnreachable,
+    /// An error of this server.
+    ServerFault,
 }
 
 impl LinkProblem {
-    /// A title, what is wrong, and what to do.
-    fn words(self) -> (&'static str, &'static str, &'static str) {
+    /// The title, the problem, and what to do about it.
+    fn texts(self) -> (&'static str, &'static str, &'static str) {
         const CLOSED: &str = "This link cannot be used";
         const AGAIN: &str = "Please try again";
         const ASK: &str = "Ask whoever sent it to you for a new one.";
@@ -106,12 +107,12 @@ impl LinkProblem {
                 "The server has too much to do at the moment. Nothing was charged.",
                 "Wait some seconds, and try again.",
             ),
-            Self::StripeAway => (
+            Self::StripeUnreachable => (
                 AGAIN,
                 "The payment service does not answer at the moment. Nothing was charged.",
                 TELL,
             ),
-            Self::OwnFault => (
+            Self::ServerFault => (
                 "Something went wrong",
                 "The server has a fault. Nothing was charged.",
                 TELL,
@@ -119,29 +120,32 @@ impl LinkProblem {
         }
     }
 
-    /// Whether it may be over in a minute.
-    fn is_passing(self) -> bool {
-        matches!(self, Self::Busy | Self::StripeAway | Self::OwnFault)
+    /// Whether trying again in a minute may help.
+    fn is_temporary(self) -> bool {
+        matches!(
+            self,
+            Self::Busy | Self::StripeUnreachable | Self::ServerFault
+        )
     }
 
-    /// Whether somebody has to look into it, who then needs the number of the request.
+    /// Whether somebody has to investigate it, and so needs the id of the request.
     fn needs_number(self) -> bool {
         matches!(
             self,
-            Self::Impossible | Self::NotFromItsPage | Self::StripeAway | Self::OwnFault
+            Self::Impossible | Self::NotFromItsPage | Self::StripeUnreachable | Self::ServerFault
         )
     }
 }
 
-/// What is wrong, and what to do. `request_id` is what the server's log calls the request.
+/// The page that explains a problem. `request_id`: the id of the request in the server's log.
 pub fn link_problem(problem: LinkProblem, request_id: &str) -> Page<'static> {
-    let (title, wrong, to_do) = problem.words();
+    let (title, wrong, to_do) = problem.texts();
     let body = html! {
         h1 { (title) }
         p.error role="alert" { (wrong) }
         p { (to_do) }
-        // The page of the link, which this may be the answer to the button of.
-        @if problem.is_passing() { p { a.button href="?" { "Try again" } } }
+        // This page may be the answer to a POST, so the link leads back to the page with the button.
+        @if problem.is_temporary() { p { a.button href="?" { "Try again" } } }
         @if problem.needs_number() { p.note { "Number of this request: " code { (request_id) } } }
     };
     Page::new(title, body)

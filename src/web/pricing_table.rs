@@ -1,11 +1,11 @@
-//! The pricing table as a page that needs no script. Other sites may frame it.
+//! The pricing table as a page without scripts. Other sites may frame it.
 
 use maud::{Markup, html};
 
 use super::Page;
 use crate::domain::{PricedPlan, PricingPage};
 
-/// The table, a column for each plan.
+/// The page, with a column for each plan.
 pub fn pricing_table(page: &PricingPage) -> Page<'_> {
     let title = page.title.as_deref().unwrap_or("Plans");
     let body = html! {
@@ -13,7 +13,7 @@ pub fn pricing_table(page: &PricingPage) -> Page<'_> {
         @if page.plans.is_empty() { p { "There are no plans." } }
         div.plans { @for plan in &page.plans { (column(page, plan)) } }
     };
-    Page::new(title, body).wide().framed_by_anybody()
+    Page::new(title, body).wide().allow_framing()
 }
 
 fn column(page: &PricingPage, plan: &PricedPlan) -> Markup {

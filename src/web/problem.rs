@@ -1,12 +1,12 @@
-//! What a page says when it cannot be shown.
+//! The error page.
 
 use axum::http::StatusCode;
 use maud::html;
 
 use super::Page;
 
-/// What is wrong with a request for a page, and what to do. `message` is what programs are told, and `request_id` what the
-/// server's log calls the request, if it has come that far.
+/// The page that answers a failed request of a browser. `message` is the error's message in the API. `request_id` is
+/// the request's id in the server's log, if it has one.
 pub fn problem(status: StatusCode, message: &str, request_id: Option<&str>) -> Page<'static> {
     let (title, wrong, to_do) = words(status);
     let number = request_id.filter(|_| status.is_server_error());
@@ -19,7 +19,7 @@ pub fn problem(status: StatusCode, message: &str, request_id: Option<&str>) -> P
     Page::new(title, body).status(status)
 }
 
-/// A title, what is wrong if programs are told less, and what to do.
+/// The title, the problem (`None`: the API's message), and what to do about it.
 fn words(status: StatusCode) -> (&'static str, Option<&'static str>, &'static str) {
     match status {
         StatusCode::UNAUTHORIZED => (

@@ -1,4 +1,4 @@
-//! Answers that a browser may cache, and revalidates.
+//! Answers that browsers may cache and revalidate.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -6,27 +6,27 @@ use sha2::{Digest as _, Sha256};
 
 use crate::num;
 
-/// An answer that a browser may keep. If it has the same already, it gets a 304 without a body.
+/// An answer that a browser may cache. If the browser has it already, it gets a 304 without a body.
 pub struct Revalidated {
-    /// Its type.
+    /// The `Content-Type`.
     pub content_type: &'static str,
-    /// Whether, and for how long, it may be kept without being asked about.
+    /// The `Cache-Control`.
     pub cache_control: &'static str,
-    /// Identifies the content, in quotation marks.
+    /// The `ETag`: a digest of the body, in quotation marks.
     pub etag: HeaderValue,
-    /// How it is compressed, if it is, for those that accept that.
+    /// The `Content-Encoding`, if the body is compressed.
     pub encoding: Option<&'static str>,
-    /// What it is.
+    /// The body.
     pub body: std::borrow::Cow<'static, [u8]>,
 }
 
-/// The tag of a content.
+/// The `ETag` of a body.
 pub fn etag(content: &[u8]) -> HeaderValue {
     let digest = num::hex(&Sha256::digest(content)[..16]);
     HeaderValue::from_str(&format!("\"{digest}\"")).expect("hex is ASCII")
 }
 
-/// Whether the browser that sent `headers` has the content of this tag.
+/// Whether the browser that sent `headers` has the body with this `ETag`.
 fn has(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     let sent = headers.get_all(header::IF_NONE_MATCH).iter();
     let mut tags = sent
@@ -40,7 +40,7 @@ impl Revalidated {
     /// The answer to a request with these `headers`.
     pub fn answer(self, headers: &HeaderMap) -> Response {
         let is_known = has(headers, &self.etag);
-        let own = [
+        let own_headers = [
             (
                 header::CONTENT_TYPE,
                 HeaderValue::from_static(self.content_type),
@@ -56,9 +56,9 @@ impl Revalidated {
             ),
         ];
         let mut response = if is_known {
-            (StatusCode::NOT_MODIFIED, own).into_response()
+            (StatusCode::NOT_MODIFIED, own_headers).into_response()
         } else {
-            (own, self.body).into_response()
+            (own_headers, self.body).into_response()
         };
         if let Some(encoding) = self.encoding {
             let encoding = HeaderValue::from_static(encoding);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_browser_has_is_not_sent_again() {
+    fn a_cached_body_is_not_sent_again() {
         for same in [
             &["\"a\""][..],
             &["W/\"a\""],

@@ -1,11 +1,11 @@
-//! The page at `/`, for those who open the server in a browser.
+//! The page at `/`, for anyone who opens the server in a browser.
 
 use maud::html;
 
 use super::Page;
 
-/// What the server has for people. `has_pricing` says whether everybody may see its pricing table, and `sandbox` where the
-/// sandbox is that is in place of Stripe.
+/// The page, with links to the server's other pages. `has_pricing`: whether its pricing table is public. `sandbox`:
+/// the URL of the sandbox that the server uses instead of Stripe.
 pub fn start(has_pricing: bool, sandbox: Option<&str>) -> Page<'static> {
     let body = html! {
         h1 { "tier" }

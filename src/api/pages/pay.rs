@@ -105,8 +105,8 @@ pub(super) fn problem(status: StatusCode, code: &str) -> LinkProblem {
         (_, "overloaded") | (StatusCode::TOO_MANY_REQUESTS, _) => LinkProblem::Busy,
         (StatusCode::NOT_FOUND, _) => LinkProblem::NoLinks,
         (StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED, _) => LinkProblem::NotFromItsPage,
-        (StatusCode::INTERNAL_SERVER_ERROR, _) => LinkProblem::OwnFault,
-        (status, _) if status.is_server_error() => LinkProblem::StripeAway,
+        (StatusCode::INTERNAL_SERVER_ERROR, _) => LinkProblem::ServerFault,
+        (status, _) if status.is_server_error() => LinkProblem::StripeUnreachable,
         _ => LinkProblem::Impossible,
     }
 }

@@ -45,5 +45,5 @@ async fn page(app: &Shared, context: &RequestContext, name: &str) -> Result<Resp
 
 async fn tier_js(headers: HeaderMap) -> Result<Response, Error> {
     let script = Asset::named("tier.js").ok_or_else(Error::not_found)?;
-    Ok(script.kept("public, max-age=3600", &headers))
+    Ok(script.answer_cached("public, max-age=3600", &headers))
 }

@@ -1,4 +1,4 @@
-//! What a change of plan would do, before it is done.
+//! The preview of a plan change in the console.
 
 use maud::{Markup, html};
 use serde_json::json;
@@ -7,22 +7,22 @@ use super::{Fragment, day, money, names};
 use crate::domain::refs::{OrgName, PlanName};
 use crate::domain::{MigrationPlan, PlannedMove, PricedPlan};
 
-/// A change of plan.
+/// A plan change.
 pub enum Change<'a> {
     /// The org has no plan yet.
     Start,
     /// The org leaves a plan.
     Move {
-        /// That plan.
+        /// The plan that it leaves.
         from: &'a PlanName,
-        /// Whether at the end of the period, and not now.
+        /// Whether the change is made at the end of the billing period, not now.
         at_period_end: bool,
-        /// What would be done.
+        /// The changes that would be made.
         planned: &'a MigrationPlan,
     },
 }
 
-/// What would change, and the button for it.
+/// The preview of a change, with a button to make it.
 pub fn planned_change(org: &OrgName, to: &PricedPlan, change: &Change<'_>) -> Fragment {
     Fragment(match change {
         Change::Start => {

@@ -1,4 +1,4 @@
-//! What an org was billed, and what it is billed next.
+//! An org's invoices, and its next bill.
 
 use maud::{Markup, html};
 
@@ -6,7 +6,7 @@ use super::{Fragment, day, money};
 use crate::domain::refs::OrgName;
 use crate::domain::{Invoice, OrgInvoices};
 
-/// The next bill, and the newest invoices.
+/// The next bill and the newest invoices.
 pub(super) fn bills(org: &OrgName, invoices: &OrgInvoices) -> Markup {
     html! {
         h3 { "Next bill" }
@@ -29,7 +29,7 @@ pub fn older_invoices(org: &OrgName, invoices: &OrgInvoices) -> Fragment {
     Fragment(table(org, invoices))
 }
 
-/// A table, and a form that asks for the rest of it.
+/// The table of invoices, and a form that loads older ones.
 fn table(org: &OrgName, invoices: &OrgInvoices) -> Markup {
     let last = invoices.invoices.last().filter(|_| invoices.has_more);
     html! {
@@ -49,7 +49,7 @@ fn table(org: &OrgName, invoices: &OrgInvoices) -> Markup {
 
 fn row(invoice: &Invoice) -> Markup {
     let number = invoice.number.as_deref().unwrap_or("draft");
-    let given_back = invoice.credited();
+    let credited = invoice.credited();
     html! {
         tr {
             td { (day(invoice.created)) }
@@ -62,7 +62,7 @@ fn row(invoice: &Invoice) -> Markup {
             td { @if let Some(status) = &invoice.status { (status.as_str()) } }
             td {
                 (money(invoice.total, &invoice.currency))
-                @if given_back > 0 { ", " (money(given_back, &invoice.currency)) " credited" }
+                @if credited > 0 { ", " (money(credited, &invoice.currency)) " credited" }
             }
         }
     }

@@ -1,4 +1,5 @@
-//! The console: what an org has, uses and pays. The page itself has no data. Its script brings the parts, with a key.
+//! The console: what an org has, uses and pays. The page itself has no data: its script loads the parts, with an API
+//! key.
 
 mod change;
 mod invoices;
@@ -26,7 +27,7 @@ pub struct Fragment(Markup);
 
 impl IntoResponse for Fragment {
     fn into_response(self) -> Response {
-        // Somebody may open it as a page.
+        // A browser may open the fragment as a page of its own.
         const HEADERS: [(HeaderName, &str); 4] = [
             (
                 header::CONTENT_SECURITY_POLICY,
@@ -41,7 +42,7 @@ impl IntoResponse for Fragment {
     }
 }
 
-/// The page. `is_live` says whether the server's account is a live one.
+/// The page. `is_live`: whether the server's Stripe account is in live mode.
 pub fn console(is_live: bool) -> Page<'static> {
     let body = html! {
         @if is_live { p.live { "This is your live account. Customers pay what is changed here." } }
@@ -69,14 +70,14 @@ fn money(amount: i64, currency: &str) -> String {
     }
 }
 
-/// What a place in the console is called: the fragment of its URL. All places of orgs on a test clock name it.
-fn place(clock: Option<&ClockState>, parameters: &[(&str, &str)]) -> String {
+/// The URL fragment of a view in the console. Views of orgs on a test clock have the clock in it.
+fn view_url(clock: Option<&ClockState>, parameters: &[(&str, &str)]) -> String {
     let mut query = form_urlencoded::Serializer::for_suffix("#".to_owned(), 1);
     let clock = clock.map(|clock| ("clock", clock.id.as_str()));
     query.extend_pairs(clock).extend_pairs(parameters).finish()
 }
 
-/// Says which time it is for the orgs that are shown, if that is a test clock's.
+/// If the orgs are on a test clock: a note with the clock and its time.
 fn clock_note(clock: Option<&ClockState>) -> Markup {
     html! {
         @if let Some(clock) = clock {
@@ -88,7 +89,7 @@ fn clock_note(clock: Option<&ClockState>) -> Markup {
     }
 }
 
-/// The names of things, as text.
-fn names<T: ToString>(of: &[T]) -> Vec<String> {
-    of.iter().map(T::to_string).collect()
+/// Names as texts.
+fn names<T: ToString>(names: &[T]) -> Vec<String> {
+    names.iter().map(T::to_string).collect()
 }

@@ -1,36 +1,36 @@
-//! One org.
+//! The view of one org.
 
 use maud::{Markup, html};
 
 use super::invoices::bills;
 use super::timeline::timeline;
-use super::{Fragment, clock_note, place};
+use super::{Fragment, clock_note, view_url};
 use crate::domain::pricing::NO_LIMIT;
 use crate::domain::refs::OrgName;
 use crate::domain::{ClockState, FeatureUsage, OrgInvoices, Phases, PricedPlan};
 
-/// What is known of an org.
+/// What the console shows of an org.
 pub struct OrgView<'a> {
     /// Its name.
     pub org: &'a OrgName,
-    /// The test clock that it is on, if that was named.
+    /// The test clock that it is on, if the request names one.
     pub clock: Option<&'a ClockState>,
     /// Its page in Stripe's dashboard.
     pub url: Option<&'a str>,
     /// All its phases.
     pub phases: &'a Phases,
-    /// What it has used.
+    /// Its usage of each feature.
     pub usage: &'a [FeatureUsage],
-    /// Its invoices. None if the key does not show them.
+    /// Its invoices; `None` if the API key may not read them.
     pub invoices: Option<&'a OrgInvoices>,
-    /// The plans that it may be moved to. None if the key changes nothing.
+    /// The plans that it can be moved to; `None` if the API key may not change plans.
     pub plans: Option<&'a [PricedPlan]>,
 }
 
-/// The org's page.
+/// The view of an org.
 pub fn org(view: &OrgView<'_>) -> Fragment {
     Fragment(html! {
-        p { a href=(place(view.clock, &[])) { "All orgs" } }
+        p { a href=(view_url(view.clock, &[])) { "All orgs" } }
         (clock_note(view.clock))
         h2 { (view.org) }
         @if let Some(url) = view.url {
@@ -85,7 +85,7 @@ fn used(usage: &[FeatureUsage]) -> Markup {
                     @if feature.limit == NO_LIMIT {
                         span { (feature.used) " used, without a limit" }
                     } @else {
-                        // A meter of nothing would be full.
+                        // With a maximum of 0, the bar would be full.
                         meter min="0" max=(feature.limit.max(1)) value=(feature.used.clamp(0, feature.limit.max(1)))
                             aria-label={ "Used of " (feature.feature) } {}
                         span.over[feature.used > feature.limit] { (feature.used) " of " (feature.limit) }

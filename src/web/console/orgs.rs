@@ -1,25 +1,25 @@
-//! The list in which an org is found.
+//! The list of orgs, with a search.
 
 use maud::{Markup, html};
 
-use super::{Fragment, clock_note, day, names, place};
+use super::{Fragment, clock_note, day, names, view_url};
 use crate::domain::{ClockState, FoundOrgs, ListedOrg};
 
-/// The orgs that were found.
+/// A page of the orgs that were found.
 pub struct OrgsView<'a> {
-    /// What their names contain.
+    /// The text that their names contain.
     pub text: &'a str,
     /// The test clock that they are on.
     pub clock: Option<&'a ClockState>,
     /// Whether there may be test clocks.
     pub has_clocks: bool,
-    /// Whether none come before these.
+    /// Whether this is the first page.
     pub is_first: bool,
     /// The orgs, and where the next page begins.
     pub found: &'a FoundOrgs,
 }
 
-/// The form, and below it the orgs.
+/// The search form, and below it the orgs.
 pub fn orgs(view: &OrgsView<'_>) -> Fragment {
     let OrgsView {
         text,
@@ -61,15 +61,15 @@ pub fn orgs(view: &OrgsView<'_>) -> Fragment {
         }
         @if !is_first || next.is_some() {
             nav.row aria-label="Pages" {
-                @if !is_first { a href=(place(*clock, &[("text", text)])) { "First page" } }
-                @if let Some(next) = next { a href=(place(*clock, &[("text", text), ("after", next)])) { "Next page" } }
+                @if !is_first { a href=(view_url(*clock, &[("text", text)])) { "First page" } }
+                @if let Some(next) = next { a href=(view_url(*clock, &[("text", text), ("after", next)])) { "Next page" } }
             }
         }
         @if *has_clocks && clock.is_none() { (clock_form()) }
     })
 }
 
-/// Stripe shows the customers of a test clock only if it is named.
+/// A form for the test clock. Stripe lists the customers of a test clock only if a request names it.
 fn clock_form() -> Markup {
     html! {
         details {
@@ -89,7 +89,7 @@ fn row(listed: &ListedOrg, clock: Option<&ClockState>) -> Markup {
     let plans = [names(&listed.plans), names(&listed.fragments)].concat();
     html! {
         tr {
-            th scope="row" { a href=(place(clock, &[("org", listed.org.as_str())])) { (listed.org) } }
+            th scope="row" { a href=(view_url(clock, &[("org", listed.org.as_str())])) { (listed.org) } }
             td { (plans.join(", ")) @if plans.is_empty() { "none" } }
             td {
                 @if listed.has_ended { "ended" } @else { (listed.status.as_str()) }

@@ -1,17 +1,17 @@
-//! An org's phases as a line in time.
+//! An org's phases as a timeline.
 
 use maud::{Markup, html};
 
 use super::{day, names};
 use crate::domain::{Phase, Phases};
 
-/// The length of the line.
+/// The length of the line, in units of the drawing.
 const LENGTH: i64 = 1000;
 
-/// How long a phase without an end is drawn at least.
+/// The minimum time, in seconds, for which a phase without an end is drawn.
 const OPEN: i64 = 30 * 86_400;
 
-/// The line, and the same in words.
+/// The line, and a list that says the same in words.
 pub(super) fn timeline(phases: &Phases) -> Markup {
     let spans = spans(&phases.phases);
     let begin = spans.first().map_or(0, |(from, _)| *from);
@@ -22,7 +22,7 @@ pub(super) fn timeline(phases: &Phases) -> Markup {
         @if phases.phases.is_empty() {
             p { "It has no subscription." }
         } @else {
-            // What it shows is in the list below.
+            // Hidden from screen readers: the list below says the same.
             svg.line viewBox={ "0 0 " (LENGTH) " 24" } preserveAspectRatio="none" aria-hidden="true" {
                 @for (index, (from, to)) in spans.iter().enumerate() {
                     rect.now[is_in_force(index)].none[phases.phases[index].features.is_empty()]
@@ -50,7 +50,7 @@ fn words(phase: &Phase, is_in_force: bool) -> Markup {
     }
 }
 
-/// From when to when each phase is drawn.
+/// The start and end with which each phase is drawn, in Unix seconds.
 fn spans(phases: &[Phase]) -> Vec<(i64, i64)> {
     let begins: Vec<i64> = phases.iter().map(|phase| phase.effective).collect();
     let total = begins.last().zip(begins.first());
