@@ -54,13 +54,13 @@ pub(super) struct CallerAccount {
 }
 
 impl Cloud {
-    /// Accounts at the Stripe of `transport`. At most `most` of them are in memory, and one that is idle for `idle`
+    /// Accounts at the Stripe of `transport`. At most `max` of them are in memory, and one that is idle for `idle`
     /// expires. They share `memory`.
     pub fn new(
         transport: Transport,
         clock: Clock,
         key_prefix: Option<String>,
-        most: usize,
+        max: usize,
         idle: Duration,
         memory: Memory,
     ) -> Self {
@@ -72,7 +72,7 @@ impl Cloud {
             key_prefix,
             memory,
             generation: GenerationSetting::default(),
-            known: PinnedCache::new(most, idle, accepted),
+            known: PinnedCache::new(max, idle, accepted),
             unknown_keys: UnknownKeys::default(),
         }
     }
@@ -111,8 +111,8 @@ impl Cloud {
     }
 }
 
-/// How many accounts `/metrics` shows. Those with the least headroom come first.
-const SHOWN: usize = 100;
+/// How many accounts `/metrics` shows: those with the least headroom.
+const MAX_IN_METRICS: usize = 100;
 
 impl Accounts {
     /// Whether the server has one account, in live mode.
@@ -149,7 +149,7 @@ impl Accounts {
                     })
                     .collect();
                 free.sort_by(|(_, a), (_, b)| a.total_cmp(b));
-                free.truncate(SHOWN);
+                free.truncate(MAX_IN_METRICS);
                 free
             }
         }

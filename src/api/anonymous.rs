@@ -1,5 +1,5 @@
-//! What operations that need no key take from a request. They act on no account, but they cost time and memory, so they
-//! count as requests of one caller, which all share.
+//! The extractors of operations that need no key. Such operations act on no account, but they cost time and memory, so
+//! all of their callers share the slots of one caller.
 
 use std::convert::Infallible;
 
@@ -14,10 +14,11 @@ use super::extract::read;
 use crate::admission::Admitted;
 use crate::net::bounded_address;
 
-/// The longest body without a key, in bytes. Answers to it are longer, and stay in memory until the caller has read them.
+/// The longest body without a key, in bytes. Answers to it are longer, and stay in memory until the caller has read
+/// them.
 const MAX_OPEN_BODY: usize = 256 << 10;
 
-/// A slot among those of requests without a key, held until this is dropped.
+/// One of the slots of requests without a key, held until this is dropped.
 pub(super) struct AnonymousSlot(Admitted);
 
 impl FromRequestParts<Shared> for AnonymousSlot {
@@ -55,19 +56,19 @@ impl FromRequest<Shared> for OpenBody {
     }
 }
 
-/// The server's base URL as the caller reaches it, if the caller says under which name.
-pub(super) struct OwnUrl(pub(super) Option<String>);
+/// The server's base URL as the caller reaches it. None if the request names no host.
+pub(super) struct BaseUrl(pub(super) Option<String>);
 
-impl FromRequestParts<Shared> for OwnUrl {
+impl FromRequestParts<Shared> for BaseUrl {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Infallible> {
-        Ok(Self(own_url(app, parts)))
+        Ok(Self(base_url(app, parts)))
     }
 }
 
-/// The server's base URL as the caller reaches it. None if it does not say under which name.
-pub(super) fn own_url(app: &Shared, head: &Parts) -> Option<String> {
+/// The server's base URL as the caller reaches it. None if the request names no host.
+pub(super) fn base_url(app: &Shared, head: &Parts) -> Option<String> {
     let named = || {
         let host = head.headers.get(HOST)?.to_str().ok()?;
         host.parse::<Authority>().ok()

@@ -1,4 +1,4 @@
-//! The audit log, with one line of JSON for every write: who asked for what, and how it ended.
+//! The audit log, with one line of JSON for every write: the caller, the parameters and the outcome.
 //!
 //! A write that the role of its key does not allow has a line too. A request without a known key has none, because
 //! otherwise anybody could fill the file. Unlike the server's log it names orgs. For customer details it has the names
@@ -24,9 +24,9 @@ use clock::Clock;
 pub struct Audit(Option<Arc<Mutex<Box<dyn Write + Send>>>>);
 
 impl Audit {
-    /// Writes each line to `place`, without buffering.
-    pub fn to(place: impl Write + Send + 'static) -> Self {
-        Self(Some(Arc::new(Mutex::new(Box::new(place)))))
+    /// Writes each line to `sink`, without buffering.
+    pub fn to(sink: impl Write + Send + 'static) -> Self {
+        Self(Some(Arc::new(Mutex::new(Box::new(sink)))))
     }
 
     /// Writes the line of a request that has ended with `response`.
@@ -46,7 +46,7 @@ impl Audit {
         });
     }
 
-    /// Writes the line of a subscription that was ended because another one superseded it, which no request asked for.
+    /// Writes the line for a subscription that was ended because another one superseded it, without a request for that.
     pub(super) fn superseded(&self, superseded: &Superseded) {
         let Superseded { org, ended, by } = superseded;
         self.write(&Entry {
@@ -64,13 +64,13 @@ impl Audit {
 
     /// Writes a line. A failure is only logged, because the write itself is already done.
     fn write(&self, entry: &Entry<'_>) {
-        let Some(place) = &self.0 else { return };
+        let Some(sink) = &self.0 else { return };
         let written = serde_json::to_vec(entry).map_err(io::Error::other);
         let written = written.and_then(|mut line| {
             line.push(b'\n');
-            let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-            place.write_all(&line)?;
-            place.flush()
+            let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+            sink.write_all(&line)?;
+            sink.flush()
         });
         if let Err(cause) = written {
             tracing::error!(%cause, "the audit log cannot be written");
@@ -109,6 +109,6 @@ fn time() -> String {
 pub(super) trait Change {
     /// The org of the write. None if it is not about a single org.
     fn org(&self) -> Option<&OrgName>;
-    /// Its parameters, as the audit log has them.
+    /// The parameters of the write, as the audit log has them.
     fn change(&self) -> Value;
 }

@@ -1,7 +1,8 @@
-//! Checkout links: `/pay/<payload>.<mac>` says what an org is to buy, and opens a Checkout page for it at each visit.
-//! Unlike the URL of a Checkout page, which ends after a day, a link can be sent by mail.
+//! Checkout links: `/pay/<payload>.<mac>` names an org and the plan to sell to it, and opens a new Checkout page at
+//! each visit. Unlike the URL of a Checkout page, which ends after a day, a link can be sent by mail.
 //!
-//! Everybody can read the payload, and only a server with the secret can make one: it is signed with HMAC-SHA-256.
+//! Everybody can read the payload, but only a server with the secret can make one, because it is signed with
+//! HMAC-SHA-256.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use super::error::Error;
 use crate::domain::refs::OrgName;
 use crate::domain::{Checkout, Tax};
 
-/// What is signed before the payload, so that nothing else under the same secret passes for a link.
+/// A prefix of the signed bytes, so that nothing else that is signed with the same secret passes for a link.
 const PURPOSE: &[u8] = b"tier checkout link 1\n";
 
 /// The maximum length of the signed part, in bytes. Some mail programs cut longer links, and servers refuse much longer
@@ -31,12 +32,12 @@ pub struct CheckoutLinks(Arc<Inner>);
 struct Inner {
     /// The first one signs. The others are being replaced.
     secrets: Vec<SecretString>,
-    /// Where browsers reach the server, if it is elsewhere than where links are asked for.
+    /// Where browsers reach the server. None if that is the host that requests for links are sent to.
     origin: Option<String>,
     clock: Clock,
 }
 
-/// What a link opens.
+/// The checkout that a link opens.
 #[derive(Clone, Debug)]
 pub(super) struct LinkedCheckout {
     pub(super) org: OrgName,
@@ -50,7 +51,8 @@ pub(super) struct LinkedCheckout {
 }
 
 impl CheckoutLinks {
-    /// None without a secret. `origin` is where browsers reach the server, if that is not where links are asked for.
+    /// None without a secret. `origin` is where browsers reach the server, unless that is the host that requests for
+    /// links are sent to.
     pub fn new(secrets: Vec<SecretString>, origin: Option<String>, clock: Clock) -> Option<Self> {
         let inner = Inner {
             secrets,
@@ -82,7 +84,8 @@ impl CheckoutLinks {
         Ok(format!("/pay/{}", self.sign(&payload)))
     }
 
-    /// What a link opens. None if this server did not make the link, or the link has ended, or is for another mode.
+    /// The checkout that a link opens. None if this server did not make the link, or if the link has ended or is for
+    /// another mode.
     pub(super) fn open(&self, segment: &str, live: bool) -> Option<LinkedCheckout> {
         let payload: Payload = serde_json::from_slice(&self.verify(segment)?).ok()?;
         let linked = payload.read()?;
@@ -112,7 +115,8 @@ fn mac(secret: &SecretString, payload: &[u8]) -> Hmac<Sha256> {
     mac.chain_update(PURPOSE).chain_update(payload)
 }
 
-/// What is signed. A field that this version does not know makes the link invalid, since it may be about money.
+/// The signed part of a link. A field that this version does not know makes the link invalid, since it may be about
+/// money.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Payload {
@@ -157,7 +161,7 @@ impl From<&LinkedCheckout> for Payload {
 }
 
 impl Payload {
-    /// None if a name has become invalid.
+    /// Parses the names. None if one of them is not valid any more.
     fn read(self) -> Option<LinkedCheckout> {
         let features = self.features.iter().map(|name| name.parse().ok());
         Some(LinkedCheckout {

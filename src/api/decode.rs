@@ -1,9 +1,9 @@
 //! Reads a request's JSON with the meaning that the published clients give it.
 //!
 //! They send every field they know, with `null` for "not set", so `null` is read as the type's zero value, like an
-//! absent field. Everything else is strict: an undeclared field, or a value of another type, is an error that names its
-//! place. `serde_json`'s errors have the place only in their text, so this module has a small [`Deserializer`] with its
-//! own error type.
+//! absent field. Everything else is strict: an undeclared field, or a value of another type, is an error with its path.
+//! `serde_json`'s errors have the position only in their text, so this module has a small [`Deserializer`] with its own
+//! error type.
 
 mod containers;
 mod error;
@@ -24,7 +24,7 @@ pub(super) fn from_slice<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeEr
     T::deserialize(Node(&document))
 }
 
-/// Decodes `body`, for fuzzing.
+/// Decodes `body` and drops the result, for fuzzing.
 pub(super) fn exercise<T: DeserializeOwned>(body: &[u8]) {
     if let Err(fault) = from_slice::<T>(body) {
         assert!(!fault.to_string().is_empty(), "a fault says what to do");

@@ -19,14 +19,14 @@ use sha2::{Digest as _, Sha256};
 use self::samples::Samples;
 use super::ops::OPENAPI_JSON;
 
-/// Forbids the page to load, run and send anything, and to have another style than its own.
+/// Forbids the page to load, run or send anything, and to use any style sheet except its own.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let digest = STANDARD.encode(Sha256::digest(STYLE));
     let policy = format!("default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'");
     HeaderValue::from_str(&policy).expect("Base64 is ASCII")
 });
 
-/// The menu is beside the text. On a narrow screen it is above the text, and folded.
+/// The style sheet. The menu is beside the text, or on a narrow screen above it, and folded.
 const STYLE: &str = include_str!("docs/style.css");
 
 /// The page. It is rendered once.
@@ -144,7 +144,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Successes in full, and errors by name, since errors are the same for all operations.
+    /// Successes in full, and links to the errors, which all operations share.
     fn answers(self, responses: &Value) -> Markup {
         let is_success = |status: &str| status.starts_with('2');
         html! {

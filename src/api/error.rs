@@ -18,11 +18,11 @@ use telemetry::error_chain;
 /// The code of client errors that have no code of their own.
 const INVALID_REQUEST: &str = "invalid_request";
 
-/// `Retry-After` if there will be room again soon.
-const COME_BACK: Duration = Duration::from_secs(1);
+/// `Retry-After` if a retry may soon succeed.
+const RETRY_SOON: Duration = Duration::from_secs(1);
 
 /// `Retry-After` if device logins have to expire first.
-const LOGINS_EXPIRE: Duration = Duration::from_secs(600);
+const RETRY_AFTER_LOGINS: Duration = Duration::from_secs(600);
 
 /// An error answer.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Code {
     }
 }
 
-/// The message of an error answer, for those that are shown as pages.
+/// The message of an error answer, in case it is shown as a page.
 #[derive(Clone, Debug)]
 pub(super) struct Message(pub(super) Cow<'static, str>);
 
@@ -109,8 +109,8 @@ impl Error {
         }
     }
 
-    /// An error of a checkout link. Whoever opens one brings no key, so it is a fault of this server if Stripe refuses the
-    /// server's.
+    /// An error of a checkout link. The visitor of a link has no key, so if Stripe refuses the server's key, that is an
+    /// internal error.
     pub(super) fn of_link(error: domain::Error) -> Self {
         use domain::Error as E;
         match error {
@@ -192,7 +192,7 @@ impl Error {
             "rate_limited",
             "too many logins from this address: try again in ten minutes",
         );
-        error.retry_after(LOGINS_EXPIRE)
+        error.retry_after(RETRY_AFTER_LOGINS)
     }
 
     /// The server has reached one of its limits.
@@ -202,11 +202,11 @@ impl Error {
             "overloaded",
             "too many requests in flight",
         )
-        .retry_after(COME_BACK)
+        .retry_after(RETRY_SOON)
     }
 
     /// The answer to a probe if Stripe has not answered a call that began `ago`.
-    pub fn still_asking(ago: Duration) -> Self {
+    pub fn no_answer_yet(ago: Duration) -> Self {
         let message = format!(
             "Stripe was asked {} s ago and has not answered yet",
             ago.as_secs()
@@ -216,7 +216,7 @@ impl Error {
             "stripe_unavailable",
             message,
         );
-        error.retry_after(COME_BACK)
+        error.retry_after(RETRY_SOON)
     }
 
     /// A bug of this server. The cause is logged and not sent.
@@ -234,16 +234,16 @@ impl Error {
     }
 }
 
-/// Why a checkout link opens nothing, however often it is tried.
+/// Why a checkout link opens nothing, and never will again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClosedLink {
-    /// It has ended, or it is not one of this server's.
+    /// The link has ended, or this server did not make it.
     Ended,
-    /// The org has what it sells.
+    /// The org already has the plan that the link sells.
     PlanInForce,
-    /// It begins a trial, and the org has had what it sells.
+    /// The link begins a trial, and the org has had the plan before.
     TrialUsed,
-    /// What it sells is not on sale any more.
+    /// The plan that the link sells is not on sale any more.
     NotOnSale,
 }
 

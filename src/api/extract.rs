@@ -59,12 +59,12 @@ pub(super) fn count_for_org(context: &RequestContext, org: &OrgName) -> Result<(
 pub(super) struct RawBody {
     pub(super) bytes: Vec<u8>,
     content_type: Option<HeaderValue>,
-    /// Its part of the memory for bodies.
+    /// The body's part of the memory for bodies.
     _room: Option<BodyBuffer>,
 }
 
 impl RawBody {
-    /// The error for a body in another encoding than JSON.
+    /// The error for a body that is a form and not JSON. None if it is not recognized as a form.
     pub(super) fn not_json(&self) -> Option<Error> {
         let encoding = NotJson::of(&self.bytes, self.content_type.as_ref())?;
         Some(Error::invalid(encoding.to_string()))
@@ -89,25 +89,25 @@ impl FromRequest<Shared> for RawBody {
     }
 }
 
-/// Reads a body to its end. Fails if it is larger than `most` bytes, or if its headers say so.
+/// Reads a body to its end. Fails if it is larger than `max` bytes, or if its headers announce that.
 pub(super) async fn read(
     body: Body,
-    most: usize,
+    max: usize,
     mut room: Option<&mut BodyBuffer>,
 ) -> Result<Vec<u8>, Error> {
     let mut grow_to = |size| room.as_mut().map_or(Ok(()), |room| room.grow_to(size));
-    let said = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if said > most {
-        return Err(Error::too_large(most));
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > max {
+        return Err(Error::too_large(max));
     }
-    grow_to(said)?;
+    grow_to(announced)?;
     let mut chunks = body.into_data_stream();
     let mut bytes = Vec::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| Error::invalid("the body could not be read to its end"))?;
         let size = bytes.len() + chunk.len();
-        if size > most {
-            return Err(Error::too_large(most));
+        if size > max {
+            return Err(Error::too_large(max));
         }
         grow_to(size)?;
         bytes.extend_from_slice(&chunk);
@@ -149,11 +149,11 @@ impl FromRequestParts<Shared> for Org {
     }
 }
 
-/// The test clock in the query.
+/// The test clock that the query names.
 pub(super) enum ClockQuery {
     /// By its id.
     Id(String),
-    /// By the org that is on it.
+    /// By an org that is on it.
     Of(OrgName),
 }
 
@@ -200,7 +200,7 @@ impl FromRequestParts<Shared> for Include {
     }
 }
 
-/// The client's own `Idempotency-Key`, if it sent one.
+/// The `Idempotency-Key` of the client, if it sent one.
 pub(super) struct IdempotencyKey(pub Option<String>);
 
 impl FromRequestParts<Shared> for IdempotencyKey {
@@ -239,7 +239,7 @@ pub(super) fn flag(parts: &Parts, name: &str) -> Result<bool, Error> {
     }
 }
 
-/// Whether the client refuses cached answers.
+/// Whether the client sent `Cache-Control: no-cache`.
 fn asks_for_no_cache(headers: &HeaderMap) -> bool {
     let values = headers.get_all(CACHE_CONTROL).iter();
     let mut directives = values

@@ -12,7 +12,7 @@ use super::error::Error;
 /// A success with a body, indented by tabs, with a newline at its end.
 pub(super) struct Json<T>(pub T);
 
-/// A success with a document that is JSON already.
+/// A success whose body is already encoded as JSON.
 pub(super) struct Document(pub String);
 
 /// A success without a result: the two bytes `{}` as plain text. One client compares them as a string, and others parse

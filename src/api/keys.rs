@@ -37,14 +37,14 @@ impl Role {
     }
 }
 
-/// An API key of the server's own.
+/// An API key that the server accepts.
 #[derive(Clone, Debug)]
 pub struct ApiKey {
     /// The key itself.
     pub secret: SecretString,
-    /// Its name in logs, where the key must not be shown.
+    /// The name of the key in logs, where the key itself must not be shown.
     pub name: Option<String>,
-    /// What it allows.
+    /// The role, which decides what it allows.
     pub role: Role,
 }
 
@@ -133,19 +133,19 @@ impl Keys {
             .clone()
     }
 
-    /// The key that `headers` carry, if it is one of these.
+    /// The key in `Authorization`, if the server accepts it.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Option<Key> {
         self.find(&presented(headers)?)
     }
 
-    /// The key with this secret, if it is one of these. All digests are compared in constant time, so that timing
+    /// The key with this secret, if the server accepts it. All digests are compared in constant time, so that timing
     /// reveals nothing about a key.
     pub(super) fn find(&self, secret: &str) -> Option<Key> {
-        let given = Sha256::digest(secret);
+        let digest = Sha256::digest(secret);
         let keys = self.current();
-        let same = |key: &&Key| bool::from(key.digest.as_slice().ct_eq(given.as_slice()));
+        let same = |key: &&Key| bool::from(key.digest.as_slice().ct_eq(digest.as_slice()));
         let found = keys.iter().filter(same);
-        // This does not stop at a match, so that all are compared.
+        // Does not stop at a match, so that all digests are compared.
         found.fold(None, |_, key| Some(key)).cloned()
     }
 }
@@ -166,14 +166,14 @@ fn digests<K: Into<ApiKey>>(keys: impl IntoIterator<Item = K>, old: &[Key]) -> A
     keys.into_iter().map(key).collect()
 }
 
-/// The beginning of a key's digest, to tell keys apart. It is longer than a card number, so that scanners do not
-/// mistake it for one.
+/// The first 20 hexadecimal digits of a key's digest, to tell keys apart. That is longer than a card number, so that
+/// scanners do not mistake it for one.
 pub(super) fn short(digest: &[u8; 32]) -> String {
     num::hex(&digest[..10])
 }
 
-/// The user of Basic authorization, or the Bearer token. An empty user means that the client has no key. The crate
-/// `headers` could parse this, but needs four more crates.
+/// The user of Basic authorization, or the Bearer token. None if that is empty, as from a client without a key. The
+/// crate `headers` could parse this, but needs four more crates.
 pub(super) fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = header.split_once(' ')?;

@@ -1,4 +1,4 @@
-//! The pricing pages that the operator has listed, which are public, and the model that they show.
+//! The pricing pages that the operator has listed as public, and a cached copy of the model that they show.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,11 +11,11 @@ use super::accounts::Accounts;
 use crate::domain::pricing::Model;
 use crate::domain::{self, DEFAULT_PAGE, Domain, Lane, PricingPage, PricingPages};
 
-/// How long the model is kept that pages show. Anybody may ask for public ones, and must not use up the rate limit.
-const KEPT: Duration = Duration::from_secs(60);
+/// How long the model is cached. Anybody may open public pages, and must not be able to use up the rate limit.
+const MODEL_CACHED_FOR: Duration = Duration::from_secs(60);
 
-/// How long it is kept that Stripe did not answer.
-const FAILURE_KEPT: Duration = Duration::from_secs(2);
+/// How long a failed read of the model is cached.
+const FAILURE_CACHED_FOR: Duration = Duration::from_secs(2);
 
 /// The listed pages. Clones share them.
 #[derive(Clone, Default)]
@@ -24,16 +24,16 @@ pub struct ListedPages(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     pages: RwLock<Arc<PricingPages>>,
-    /// The last model that was read. Its lock is held meanwhile, so that requests share a read.
-    model: Mutex<Option<Kept>>,
+    /// The last model that was read. The lock is held during a read, so that requests share it.
+    model: Mutex<Option<CachedModel>>,
     /// How often the model has changed since the server started.
     changes: AtomicU64,
 }
 
-struct Kept {
+struct CachedModel {
     model: Result<Arc<Model>, domain::Error>,
     until: Instant,
-    /// How many changes there had been when its read began.
+    /// The number of changes when the read began.
     changes: u64,
 }
 
@@ -70,12 +70,12 @@ impl ListedPages {
         Ok(pages.page(name, &*self.model(domain).await?))
     }
 
-    /// The listed page of that name, of a model that was read before.
+    /// The listed page of that name, for a model that the caller has read.
     pub(super) fn page_of(&self, name: &str, model: &Model) -> Option<PricingPage> {
         self.pages().page(name, model)
     }
 
-    /// Has the model read again, because it has changed. It does not wait for a read that is going on.
+    /// Discards the cached model, because the model has changed. Does not wait for a read in flight.
     pub(super) fn forget_model(&self) {
         self.0.changes.fetch_add(1, Ordering::Relaxed);
     }
@@ -85,28 +85,33 @@ impl ListedPages {
         pages.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The model, as it was a minute ago at most. If Stripe does not answer, it is what it was before.
+    /// The model, at most a minute old. If Stripe does not answer, the last model that was read.
     pub(super) async fn model(&self, domain: &Domain) -> Result<Arc<Model>, domain::Error> {
-        let mut kept = self.0.model.lock().await;
+        let mut cached = self.0.model.lock().await;
         let changes = self.0.changes.load(Ordering::Relaxed);
-        let is_current = |kept: &&Kept| kept.changes == changes && Instant::now() < kept.until;
-        if let Some(kept) = kept.as_ref().filter(is_current) {
-            return kept.model.clone();
+        let is_current =
+            |cached: &&CachedModel| cached.changes == changes && Instant::now() < cached.until;
+        if let Some(cached) = cached.as_ref().filter(is_current) {
+            return cached.model.clone();
         }
-        // It stays, because this may be cancelled while Stripe is waited for.
-        let before = kept.as_ref().and_then(|kept| kept.model.clone().ok());
+        // The cached model is not taken out, because this future may be cancelled during the read.
+        let before = cached.as_ref().and_then(|cached| cached.model.clone().ok());
         let read = domain.in_background(Lane::Bulk).pull().await.map(Arc::new);
         let model = match (read, before) {
             (Err(error), Some(before)) => {
-                tracing::warn!(%error, "pricing pages show the model as it was before");
+                tracing::warn!(%error, "pricing pages show an older model, because Stripe could not be read");
                 Ok(before)
             }
             (read, _) => read,
         };
-        let lasts = if model.is_ok() { KEPT } else { FAILURE_KEPT };
-        *kept = Some(Kept {
+        let lifetime = if model.is_ok() {
+            MODEL_CACHED_FOR
+        } else {
+            FAILURE_CACHED_FOR
+        };
+        *cached = Some(CachedModel {
             model: model.clone(),
-            until: Instant::now() + lasts,
+            until: Instant::now() + lifetime,
             changes,
         });
         model

@@ -1,7 +1,7 @@
 //! The HTTP layer: decodes a request, calls the domain's method of the same name, and encodes its result.
 //!
 //! This module has the state and the router. Each noun in [`v1`] has its requests, answers, handlers and [`Operation`]s
-//! together; [`legacy`] has those of the API of 2022, and [`pages`] those of pages for people. [`layers`] has the
+//! together; [`legacy`] has those of the API of 2022, and [`pages`] those of web pages. [`layers`] has the
 //! middleware, only [`error`] chooses statuses and codes, and [`decode`] and [`json`] read and write JSON.
 
 mod accept;
@@ -94,7 +94,7 @@ pub struct App {
     pub stripe_js: Option<String>,
     /// The server's metrics.
     pub metrics: Arc<Metrics>,
-    /// Whether `/metrics` is served here, and not only on a separate listener.
+    /// Whether `/metrics` is served with the API, and not only on a separate listener.
     pub shows_metrics: bool,
     /// Tasks that run without a caller: writes whose caller has left, and background work.
     pub writes: TaskTracker,
@@ -155,7 +155,7 @@ impl App {
         }
     }
 
-    /// Whether everybody may see what is at `path`, because it is a listed pricing page.
+    /// Whether everybody may see `path`, because it is a listed pricing page.
     fn shows_everybody(&self, path: &str) -> bool {
         self.listed_pages.is_public(path, &self.accounts)
     }
@@ -218,7 +218,7 @@ pub fn router(app: App) -> Router {
     if !app.shows_metrics {
         served.retain(|operation| operation.access != Access::Operator);
     }
-    let own_key = from_fn_with_state(app.clone(), auth::own_key);
+    let require_api_key = from_fn_with_state(app.clone(), auth::require_api_key);
     let admit = from_fn_with_state(app.clone(), layers::admit);
     let admit_unless_listed = from_fn_with_state(app.clone(), layers::admit_unless_listed);
     let admit_link = from_fn_with_state(app.clone(), layers::admit_link);
@@ -228,7 +228,7 @@ pub fn router(app: App) -> Router {
             Access::Account(..) => handler.route_layer(admit.clone()),
             Access::Listed(..) => handler.route_layer(admit_unless_listed.clone()),
             Access::Link(_) => handler.route_layer(admit_link.clone()),
-            Access::Operator => handler.route_layer(own_key.clone()),
+            Access::Operator => handler.route_layer(require_api_key.clone()),
             Access::Probe | Access::Everybody => handler,
         };
         router.route(operation.path, handler)
@@ -260,7 +260,7 @@ fn finished(router: Router<Shared>, app: Shared) -> Router {
     router.layer(observe).with_state(app)
 }
 
-/// Answers an unknown path. A known path with a slash at its end is unknown.
+/// Answers an unknown path. A known path with a slash at its end counts as unknown.
 async fn unknown_path() -> Error {
     Error::not_found()
 }
@@ -270,7 +270,7 @@ async fn unknown_method() -> Error {
     Error::method_not_allowed()
 }
 
-/// Reads `body` as each kind of request, for fuzzing.
+/// Decodes `body` as each kind of request, for fuzzing.
 pub(crate) fn decode_all(body: &[u8]) {
     v1::decode_all(body);
     legacy::decode_all(body);
@@ -281,7 +281,7 @@ pub(crate) fn limits_answer(org: &OrgName, rows: &[FeatureUsage]) -> Vec<u8> {
     v1::usage::limits_body(org, rows)
 }
 
-/// Routers with a `/v1/whois` that makes no calls, each behind one more layer, for benchmarks.
+/// Routers with a `/v1/whois` that makes no calls, each with one more layer than the one before, for benchmarks.
 pub(crate) fn layered(app: App) -> Vec<(&'static str, Router)> {
     let app = Arc::new(app);
     let constant = || get(async || v1::org::whois_of_nobody("org:00".parse().expect("an org")));
@@ -290,7 +290,7 @@ pub(crate) fn layered(app: App) -> Vec<(&'static str, Router)> {
     let handlers = [
         ("context, origin, metrics", constant()),
         ("the caller", constant().route_layer(authorize)),
-        ("place, time-out", constant().route_layer(admit.clone())),
+        ("slot, time-out", constant().route_layer(admit.clone())),
         (
             "account, org",
             get(v1::org::whois_without_stripe).route_layer(admit),

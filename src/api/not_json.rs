@@ -15,23 +15,23 @@ pub(super) enum NotJson {
 }
 
 /// How many bytes of a multipart body are inspected. They include the headers of its first part.
-const LOOKED_AT: usize = 1024;
+const INSPECTED: usize = 1024;
 
 impl NotJson {
-    /// The encoding of a body that is not JSON, if it is recognized. The content type alone does not tell, since curl
-    /// also sends JSON as a form.
+    /// The encoding of a body that is not JSON, if it is recognized. The content type alone does not decide, since curl
+    /// sends JSON with the content type of a form.
     pub(super) fn of(body: &[u8], content_type: Option<&HeaderValue>) -> Option<Self> {
         let body = body.trim_ascii_start();
-        let is_told = |media_type: &str| {
-            let told = content_type.and_then(|value| value.to_str().ok());
-            let told = told.and_then(|told| told.get(..media_type.len()));
-            told.is_some_and(|told| told.eq_ignore_ascii_case(media_type))
+        let has_type = |media_type: &str| {
+            let value = content_type.and_then(|value| value.to_str().ok());
+            let value = value.and_then(|value| value.get(..media_type.len()));
+            value.is_some_and(|value| value.eq_ignore_ascii_case(media_type))
         };
-        if is_multipart(body) || is_told("multipart/") && body.starts_with(b"--") {
+        if is_multipart(body) || has_type("multipart/") && body.starts_with(b"--") {
             return Some(Self::Multipart);
         }
         let is_form =
-            is_form(body) || is_told("application/x-www-form-urlencoded") && begins_form(body);
+            is_form(body) || has_type("application/x-www-form-urlencoded") && begins_form(body);
         is_form.then_some(Self::Form)
     }
 }
@@ -50,7 +50,7 @@ impl fmt::Display for NotJson {
 }
 
 fn is_multipart(body: &[u8]) -> bool {
-    let head = &body[..body.len().min(LOOKED_AT)];
+    let head = &body[..body.len().min(INSPECTED)];
     let head = head.to_ascii_lowercase();
     let name = b"content-disposition:";
     body.starts_with(b"--") && head.windows(name.len()).any(|window| window == name)
@@ -83,7 +83,7 @@ fn is_of_form(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    fn told(body: &str, content_type: Option<&'static str>) -> Option<NotJson> {
+    fn recognized(body: &str, content_type: Option<&'static str>) -> Option<NotJson> {
         let content_type = content_type.map(HeaderValue::from_static);
         NotJson::of(body.as_bytes(), content_type.as_ref())
     }
@@ -104,13 +104,13 @@ mod tests {
             "a&b",
             "true=1",
         ] {
-            assert_eq!(told(body, None), Some(NotJson::Form), "{body}");
+            assert_eq!(recognized(body, None), Some(NotJson::Form), "{body}");
         }
         for body in [
             "--b\r\nContent-Disposition: form-data; name=\"org\"\r\n\r\norg:acme\r\n--b--\r\n",
             "\r\n--b\r\ncontent-type: text/plain\r\ncontent-disposition: form-data\r\n\r\nx",
         ] {
-            assert_eq!(told(body, None), Some(NotJson::Multipart), "{body}");
+            assert_eq!(recognized(body, None), Some(NotJson::Multipart), "{body}");
         }
     }
 
@@ -118,11 +118,11 @@ mod tests {
     fn the_content_type_decides_if_the_content_is_ambiguous() {
         let form = Some("Application/X-WWW-Form-Urlencoded; charset=utf-8");
         for body in ["org", "Jo Doe"] {
-            assert_eq!(told(body, form), Some(NotJson::Form), "{body}");
-            assert_eq!(told(body, None), None, "{body}");
+            assert_eq!(recognized(body, form), Some(NotJson::Form), "{body}");
+            assert_eq!(recognized(body, None), None, "{body}");
         }
         let multipart = Some("multipart/form-data; boundary=b");
-        assert_eq!(told("--b--\r\n", multipart), Some(NotJson::Multipart));
+        assert_eq!(recognized("--b--\r\n", multipart), Some(NotJson::Multipart));
         for content_type in [form, multipart, Some("multi"), None] {
             for body in [
                 "",
@@ -134,7 +134,11 @@ mod tests {
                 "-",
                 "{'org':1}",
             ] {
-                assert_eq!(told(body, content_type), None, "{body} {content_type:?}");
+                assert_eq!(
+                    recognized(body, content_type),
+                    None,
+                    "{body} {content_type:?}"
+                );
             }
         }
     }

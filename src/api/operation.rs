@@ -1,5 +1,5 @@
-//! An operation is one method of one path. It is declared beside its handler, with who may call it, how urgent it is,
-//! and its id in `openapi.yaml`.
+//! An operation is one method of one path. It is declared beside its handler, with its id in `openapi.yaml`, its
+//! access, and the lane of its calls to Stripe.
 
 use axum::handler::Handler;
 use axum::http::Method;
@@ -21,7 +21,7 @@ pub struct Operation {
     pub access: Access,
     /// The role that `include=info` needs, if it differs.
     role_for_info: Option<Role>,
-    /// Whether the server's own pages may send it under any name, with a key or without.
+    /// Whether the server's own pages may call it under any name of the server, with a key or without.
     pub(super) is_for_own_pages: bool,
     pub(super) handler: MethodRouter<Shared>,
 }
@@ -36,11 +36,11 @@ pub enum Access {
     /// The operator. If the server has keys of its own, any of them is enough.
     Operator,
     /// Callers with a key of this role or a higher one. The lane decides which calls to Stripe go first when they must
-    /// wait: those that a person waits for, then checks, then bulk. Bulk has a longer time-out.
+    /// wait. Requests in the bulk lane have a longer time-out.
     Account(Lane, Role),
-    /// Everybody, if the operator has listed the page; otherwise as for an account.
+    /// Everybody, if the operator has listed the page, and otherwise the same callers as for `Account`.
     Listed(Lane, Role),
-    /// Whoever has the checkout link that is the path. It acts on the server's account.
+    /// Everybody with the checkout link that is the path. The operation acts on the server's account.
     Link(Lane),
 }
 
@@ -76,8 +76,8 @@ impl Operation {
         Self::new(id, Method::POST, path, access, post(handler))
     }
 
-    /// A write that the server's own pages send without a key. Browsers send the page's origin with it. It is accepted
-    /// under any name of the server, so it must not act on an account, unless what it is sent has a key in it.
+    /// A write that the server's own pages send without a key, under any name of the server. So it must not act on an
+    /// account, unless the path or the body contains a key or a signature.
     pub(super) fn for_own_pages<T: 'static>(
         id: &'static str,
         path: &'static str,
@@ -108,7 +108,7 @@ impl Operation {
         }
     }
 
-    /// The same operation, with another `role` for `include=info`.
+    /// Sets the role that `include=info` needs.
     pub(super) fn with_info(mut self, role: Role) -> Self {
         self.role_for_info = Some(role);
         self
@@ -124,7 +124,7 @@ impl Operation {
         for_info.or(self.access.role())
     }
 
-    /// Whether it answers a request with `method`.
+    /// Whether the operation answers a request with `method`.
     pub(super) fn answers(&self, method: &Method) -> bool {
         self.method == method || self.method == Method::GET && method == Method::HEAD
     }

@@ -21,7 +21,7 @@ use crate::metrics::Format;
 /// The OpenAPI description of this API, as in the repository.
 pub const OPENAPI_YAML: &str = include_str!("../../openapi.yaml");
 
-/// The same as JSON.
+/// The OpenAPI description as JSON.
 pub const OPENAPI_JSON: &str = include_str!(concat!(env!("OUT_DIR"), "/openapi.json"));
 
 /// How long a success is cached. Probes are frequent, and must not use up the rate limit.
@@ -33,7 +33,7 @@ const UNREADY_FOR: Duration = Duration::from_secs(2);
 /// How long Stripe may take to answer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a probe waits for Stripe. Probes time out soon, and an error tells more than no answer.
+/// How long a probe waits for Stripe. Probes time out soon, and an error is more helpful than no answer.
 const PROBE_WAIT: Duration = Duration::from_secs(2);
 
 pub(super) fn operations() -> [Operation; 6] {
@@ -63,46 +63,46 @@ async fn readyz(State(app): State<Shared>) -> Result<Empty, Error> {
 #[derive(Clone, Default)]
 pub(super) struct Readiness(Arc<Mutex<Option<Check>>>);
 
-/// One call to Stripe. It continues when the probe that caused it is gone, since otherwise probes that time out early
-/// would cause more and more calls.
+/// One call to Stripe. It continues after the probe that began it has left, because otherwise probes that time out
+/// early would cause more and more calls.
 struct Check {
-    asked: Instant,
-    seen: watch::Receiver<Option<Seen>>,
+    started: Instant,
+    result: watch::Receiver<Option<CheckResult>>,
     _task: JoinSet<()>,
 }
 
-struct Seen {
+struct CheckResult {
     until: Instant,
     reached: domain::Result<()>,
 }
 
 impl Check {
     fn start(accounts: Accounts) -> Self {
-        let (tell, seen) = watch::channel(None);
+        let (sender, result) = watch::channel(None);
         let mut task = JoinSet::new();
         task.spawn(async move {
-            let asked = tokio::time::timeout(PROBE_TIMEOUT, accounts.reach_stripe()).await;
-            let reached = asked.unwrap_or(Err(domain::Error::TimedOut { source: None }));
-            let counts = if reached.is_ok() {
+            let reached = tokio::time::timeout(PROBE_TIMEOUT, accounts.reach_stripe()).await;
+            let reached = reached.unwrap_or(Err(domain::Error::TimedOut { source: None }));
+            let lifetime = if reached.is_ok() {
                 READY_FOR
             } else {
                 UNREADY_FOR
             };
-            let until = Instant::now() + counts;
-            tell.send_replace(Some(Seen { until, reached }));
+            let until = Instant::now() + lifetime;
+            sender.send_replace(Some(CheckResult { until, reached }));
         });
         Self {
-            asked: Instant::now(),
-            seen,
+            started: Instant::now(),
+            result,
             _task: task,
         }
     }
 
-    /// Whether its result is still cached, or still pending.
-    fn counts(&self) -> bool {
-        match &*self.seen.borrow() {
-            Some(seen) => Instant::now() < seen.until,
-            None => self.seen.has_changed().is_ok(),
+    /// Whether the result is still cached, or still pending.
+    fn is_current(&self) -> bool {
+        match &*self.result.borrow() {
+            Some(result) => Instant::now() < result.until,
+            None => self.result.has_changed().is_ok(),
         }
     }
 }
@@ -111,22 +111,22 @@ impl Readiness {
     /// Calls Stripe, unless the last result is still cached. Concurrent probes wait for the same call, for at most
     /// [`PROBE_WAIT`].
     async fn check(&self, accounts: &Accounts) -> Result<(), Error> {
-        let (asked, mut seen) = {
+        let (started, mut result) = {
             let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if !last.as_ref().is_some_and(Check::counts) {
+            if !last.as_ref().is_some_and(Check::is_current) {
                 *last = None;
             }
             let check = last.get_or_insert_with(|| Check::start(accounts.clone()));
-            (check.asked, check.seen.clone())
+            (check.started, check.result.clone())
         };
-        let answered = seen.wait_for(Option::is_some);
-        let answered = tokio::time::timeout_at(asked + PROBE_WAIT, answered).await;
-        let Ok(Ok(seen)) = answered else {
-            return Err(Error::still_asking(asked.elapsed()));
+        let answered = result.wait_for(Option::is_some);
+        let answered = tokio::time::timeout_at(started + PROBE_WAIT, answered).await;
+        let Ok(Ok(result)) = answered else {
+            return Err(Error::no_answer_yet(started.elapsed()));
         };
-        match &*seen {
-            Some(seen) => Ok(seen.reached.clone()?),
-            None => Err(Error::still_asking(asked.elapsed())),
+        match &*result {
+            Some(result) => Ok(result.reached.clone()?),
+            None => Err(Error::no_answer_yet(started.elapsed())),
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct PinnedCache<K, V> {
 
 struct State<K, V> {
     entries: HashMap<K, Entry<V>>,
-    /// The idle entries in the order in which they were unpinned, each with that time.
+    /// The idle entries in the order in which they were unpinned, each with the time of that.
     idle: BTreeMap<u64, (Instant, K)>,
     /// How many times an entry was unpinned.
     unpinned: u64,
@@ -96,7 +96,7 @@ impl<K: Copy + Eq + Hash, V: Clone> PinnedCache<K, V> {
         Some((pinned, was_cached))
     }
 
-    /// All entries.
+    /// All entries, pinned or idle.
     pub(super) fn all(&self) -> Vec<(K, V)> {
         let mut evicted = Vec::new();
         let mut state = self.state();
@@ -148,7 +148,7 @@ impl<K: Copy + Eq + Hash, V> State<K, V> {
         self.entries.remove(&key).map(|entry| entry.value)
     }
 
-    /// Unpins the entry of `key`. Returns its value if the entry was removed because it is idle and `keep` is false.
+    /// Unpins the entry of `key`. If it becomes idle and `keep` is false for it, it is removed, and its value returned.
     fn unpin(&mut self, key: K, keep: fn(&V) -> bool) -> Option<V> {
         let entry = self.entries.get_mut(&key)?;
         match entry.usage {

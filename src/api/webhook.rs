@@ -23,8 +23,8 @@ const STRIPE_SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature")
 /// Where Stripe delivers events.
 pub const WEBHOOK_PATH: &str = "/v1/stripe/webhook";
 
-/// How many deliveries are read at once. Anybody can send something that looks like one, and Stripe repeats those that
-/// are refused.
+/// How many deliveries are read at the same time. Anybody can send something that looks like a delivery, and Stripe
+/// repeats deliveries that are refused.
 const MAX_CONCURRENT: usize = 64;
 
 /// The maximum size of a delivery, in bytes. Events are far smaller.
@@ -35,23 +35,23 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The secrets that sign Stripe's deliveries. Clones share them.
 #[derive(Clone)]
-pub struct WebhookSecrets(Arc<Secrets>);
+pub struct WebhookSecrets(Arc<Inner>);
 
-struct Secrets {
-    in_force: Vec<SecretString>,
+struct Inner {
+    secrets: Vec<SecretString>,
     clock: Clock,
-    places: Semaphore,
+    slots: Semaphore,
 }
 
 impl WebhookSecrets {
     /// One secret, or several during a rotation. None if there are no secrets, so that there is no endpoint.
     pub fn new(secrets: Vec<SecretString>, clock: Clock) -> Option<Self> {
-        let secrets = Secrets {
-            in_force: secrets,
+        let inner = Inner {
+            secrets,
             clock,
-            places: Semaphore::new(MAX_CONCURRENT),
+            slots: Semaphore::new(MAX_CONCURRENT),
         };
-        (!secrets.in_force.is_empty()).then(|| Self(Arc::new(secrets)))
+        (!inner.secrets.is_empty()).then(|| Self(Arc::new(inner)))
     }
 }
 
@@ -73,21 +73,21 @@ async fn webhook(
     let (Some(webhook), Accounts::One(domain)) = (&app.webhook, &app.accounts) else {
         return Err(Error::not_found());
     };
-    let Secrets {
-        in_force,
+    let Inner {
+        secrets,
         clock,
-        places,
+        slots,
     } = &*webhook.0;
     let signature = headers.get(STRIPE_SIGNATURE);
     let signature = signature.and_then(|value| value.to_str().ok());
     // A delivery that is not signed, or was signed long ago, is refused before it takes a slot.
     let signature =
         Signature::read(signature.unwrap_or_default(), clock.unix()).map_err(refused)?;
-    let _place = places.try_acquire().map_err(|_| Error::overloaded())?;
-    let largest = MAX_SIZE.min(app.limits.body);
-    let body = tokio::time::timeout(BODY_TIMEOUT, read(request.into_body(), largest, None)).await;
+    let _slot = slots.try_acquire().map_err(|_| Error::overloaded())?;
+    let max = MAX_SIZE.min(app.limits.body);
+    let body = tokio::time::timeout(BODY_TIMEOUT, read(request.into_body(), max, None)).await;
     let body = body.unwrap_or_else(|_| Err(Error::too_slow()))?;
-    signature.verify(&body, in_force).map_err(refused)?;
+    signature.verify(&body, secrets).map_err(refused)?;
     domain.stripe_event(&body).await?;
     Ok(Empty)
 }

@@ -37,13 +37,13 @@ impl DecodeError {
     }
 
     /// The same error, with `step` before its path.
-    pub(super) fn within(mut self, place: impl Display) -> Self {
+    pub(super) fn within(mut self, step: impl Display) -> Self {
         let separator = if self.path.is_empty() || self.path.starts_with('[') {
             ""
         } else {
             "."
         };
-        self.path = format!("{place}{separator}{}", self.path);
+        self.path = format!("{step}{separator}{}", self.path);
         self
     }
 }
@@ -80,7 +80,8 @@ impl Display for DecodeError {
 impl std::error::Error for DecodeError {}
 
 impl serde::de::Error for DecodeError {
-    /// A value of the right type that its own parser refused. Clients match those messages, so no path is added.
+    /// The error for a value of the right type that its own parser refused. Clients match these messages, so no path
+    /// is added.
     fn custom<T: Display>(message: T) -> Self {
         Problem::Rejected(message.to_string()).into()
     }

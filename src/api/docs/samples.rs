@@ -1,4 +1,4 @@
-//! Samples of calling an operation with curl, and in Node and Python without a library.
+//! Code samples that call an operation: with curl, and in Node and Python without a library.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use super::{Document, fields};
 /// Where a server listens by default.
 const SERVER: &str = "http://127.0.0.1:8080";
 
-/// One call, in three languages.
+/// The samples of one call.
 pub(super) struct Samples {
     pub(super) curl: String,
     pub(super) node: String,
@@ -34,12 +34,12 @@ fn query(document: Document<'_>, operation: &Value) -> String {
     let parameters = operation["parameters"].as_array().into_iter().flatten();
     let parameters = parameters.map(|parameter| document.resolved(parameter));
     let pairs = parameters.filter_map(|parameter| {
-        let shown = parameter["in"] == "query" && !parameter["example"].is_null();
+        let is_shown = parameter["in"] == "query" && !parameter["example"].is_null();
         let (name, value) = (parameter["name"].as_str()?, &parameter["example"]);
         let value = value
             .as_str()
             .map_or_else(|| value.to_string(), str::to_owned);
-        shown.then(|| format!("{name}={value}"))
+        is_shown.then(|| format!("{name}={value}"))
     });
     let pairs: Vec<_> = pairs.collect();
     if pairs.is_empty() {

@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 
-use super::{COME_BACK, Error, INVALID_REQUEST};
+use super::{Error, INVALID_REQUEST, RETRY_SOON};
 use crate::admission::AdmissionError;
 use crate::api::decode::DecodeError;
 use crate::api::layers::unknown_keys::UnknownKeyError;
 use crate::domain::{self, pricing};
 use telemetry::error_chain;
 
-/// `Retry-After` if it takes a while until there is room.
-const COME_BACK_LATER: Duration = Duration::from_secs(10);
+/// `Retry-After` if a retry cannot soon succeed.
+const RETRY_LATER: Duration = Duration::from_secs(10);
 
-/// The message of [`domain::Error::CustomerVanished`]. It has the code of the original, because people search for it.
+/// The message of [`domain::Error::CustomerVanished`]. The error keeps the code of the Go version, because people
+/// search for it.
 const TERR1050: &str = "Stripe reported a customer was created and then reported it did not exist. \
     This might mean you purged your Test Mode and need to reset TIER_KEY_PREFIX=<randomString>.";
 
@@ -56,7 +57,7 @@ impl From<domain::Error> for Error {
             | E::Unprocessed
             | E::PlanChanging
             | E::TooSoon => Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
-                .retry_after(COME_BACK),
+                .retry_after(RETRY_SOON),
             E::Unavailable { .. } => Self::stripe_unavailable(StatusCode::BAD_GATEWAY, &error),
             E::ReservationEnded(_) => {
                 Self::new(StatusCode::CONFLICT, "reservation_expired", message)
@@ -89,13 +90,13 @@ impl From<UnknownKeyError> for Error {
                 "rate_limited",
                 "too many requests with unknown API keys from this address",
             )
-            .retry_after(COME_BACK_LATER),
+            .retry_after(RETRY_LATER),
             UnknownKeyError::All => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "overloaded",
                 "too many requests with unknown API keys",
             )
-            .retry_after(COME_BACK_LATER),
+            .retry_after(RETRY_LATER),
         }
     }
 }
@@ -113,7 +114,7 @@ impl From<AdmissionError> for Error {
             | AdmissionError::KeyQueue
             | AdmissionError::Queue => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
         };
-        Self::new(status, code, refused.to_string()).retry_after(COME_BACK)
+        Self::new(status, code, refused.to_string()).retry_after(RETRY_SOON)
     }
 }
 

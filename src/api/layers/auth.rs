@@ -43,12 +43,12 @@ pub(in crate::api) struct Caller {
 }
 
 impl Caller {
-    /// What it may do.
+    /// The caller's role.
     pub(in crate::api) fn role(&self) -> Role {
         self.role
     }
 
-    /// Whether it may do what needs `role`.
+    /// Whether the caller may do what needs `role`.
     pub(in crate::api) fn has(&self, role: Role) -> bool {
         self.role >= role
     }
@@ -90,7 +90,7 @@ pub(super) async fn authorize(app: &Shared, request: &Parts) -> Result<(), Respo
     Err(refused)
 }
 
-/// Makes somebody with a checkout link the caller. Visitors of links share their slots with all callers that need no key.
+/// Makes the visitor of a checkout link the caller. Visitors share their slots with all callers that need no key.
 pub(super) fn admit_visitor(app: &Shared, request: &Parts) -> Result<(), Error> {
     let Accounts::One(domain) = &app.accounts else {
         return Err(Error::not_found());
@@ -140,10 +140,10 @@ async fn caller(app: &Shared, request: &Parts) -> Result<Caller, Error> {
             let unknown_key = if stripe.is_key_accepted() {
                 None
             } else {
-                let most = app.limits.concurrent;
+                let max = app.limits.concurrent;
                 let request = cloud
                     .unknown_keys
-                    .enter(digest, peer.map(bounded_address), most)?;
+                    .enter(digest, peer.map(bounded_address), max)?;
                 Some(UnknownKeyGuard {
                     request,
                     stripe: stripe.clone(),
@@ -151,9 +151,9 @@ async fn caller(app: &Shared, request: &Parts) -> Result<Caller, Error> {
             };
             // A body is only read once Stripe has accepted the key. A request without a body calls Stripe anyway.
             if unknown_key.is_some() && !request.method.is_safe() {
-                let asked = account.domain.check_key();
-                let asked = tokio::time::timeout(app.limits.request_timeout, asked).await;
-                asked.unwrap_or(Err(domain::Error::Abandoned))?;
+                let check = account.domain.check_key();
+                let checked = tokio::time::timeout(app.limits.request_timeout, check).await;
+                checked.unwrap_or(Err(domain::Error::Abandoned))?;
             }
             Ok(Caller {
                 domain: account.domain.clone(),
@@ -168,8 +168,8 @@ async fn caller(app: &Shared, request: &Parts) -> Result<Caller, Error> {
     }
 }
 
-/// Requires one of the server's own keys, if it has any.
-pub(in crate::api) async fn own_key(
+/// Requires one of the server's API keys, if it has any.
+pub(in crate::api) async fn require_api_key(
     State(app): State<Shared>,
     request: Request,
     next: Next,

@@ -49,34 +49,34 @@ impl RequestContext {
         context.ok_or_else(|| Error::internal(&"the request has no context"))
     }
 
-    /// The request's id, as it is in the answer.
+    /// The request's id, as the answer has it.
     pub(super) fn id(&self) -> &HeaderValue {
         &self.0.id
     }
 
-    /// The same as text.
+    /// The request's id as text.
     pub(in crate::api) fn id_text(&self) -> &str {
         self.0.id.to_str().unwrap_or_default()
     }
 
-    /// The path of its operation, or `none`. It is a metrics label, so callers must not be able to choose it.
+    /// The path of the request's operation, or `none`. It is a metrics label, so callers must not be able to choose it.
     pub(in crate::api) fn endpoint(&self) -> &'static str {
         let first = self.0.of_path.first();
         first.map_or("none", |operation| operation.path)
     }
 
-    /// Whether its path is that of a health probe.
+    /// Whether the path is that of a health probe.
     pub(super) fn is_probe(&self) -> bool {
         let mut of_path = self.0.of_path.iter();
         of_path.any(|operation| operation.access == Access::Probe)
     }
 
-    /// Its operation. None for an unknown path or method.
+    /// The request's operation. None for an unknown path or method.
     pub(super) fn operation(&self) -> Option<&'static Operation> {
         self.0.operation
     }
 
-    /// How urgent its calls to Stripe are.
+    /// The lane of the request's calls to Stripe.
     pub(super) fn lane(&self) -> Lane {
         match self.0.operation.map(|operation| operation.access) {
             Some(Access::Account(lane, _) | Access::Listed(lane, _) | Access::Link(lane)) => lane,
@@ -84,22 +84,22 @@ impl RequestContext {
         }
     }
 
-    /// Its caller, once that is known.
+    /// The caller, once it is known.
     pub(in crate::api) fn caller(&self) -> Option<&Caller> {
         self.0.caller.get()
     }
 
-    /// Sets its caller. Like the other setters, it does nothing if there is one already.
+    /// Sets the caller. Like the other setters, this does nothing if it was called before.
     pub(super) fn set_caller(&self, caller: Caller) -> &Caller {
         self.0.caller.get_or_init(|| caller)
     }
 
-    /// The account that it acts on, once it was admitted. It counts the calls made for this request.
+    /// The account that the request acts on, once the request was admitted. It records the calls made for this request.
     pub(in crate::api) fn domain(&self) -> Option<&Domain> {
         self.0.domain.get()
     }
 
-    /// Sets the account that it acts on.
+    /// Sets the account that the request acts on.
     pub(super) fn set_domain(&self, domain: Domain) {
         self.0.domain.get_or_init(|| domain);
     }

@@ -1,5 +1,5 @@
-//! Limits on load: how many requests run at the same time, and for how long. A request over a limit is refused at once.
-//! A queue would delay everybody, and its callers would time out before they are served.
+//! Limits on load: how many requests run at the same time, and for how long. A request over a limit is refused at once,
+//! because a queue would delay everybody, and callers in it would time out before they are served.
 
 use std::panic::resume_unwind;
 use std::time::Duration;
@@ -79,12 +79,12 @@ impl RequestLimits {
     }
 }
 
-/// Refuses requests that there is no slot for, and times out those that take too long.
+/// Refuses requests without a slot, and times out those that take too long.
 ///
-/// A write that has begun runs to its end, even if its caller leaves. Half of it may be in Stripe, and the caller's
-/// next attempt must find the lock held until the rest is. A write that has not begun when its caller leaves or times
-/// out never begins, because the caller may have changed its mind. `tower-http`'s time-out cancels the handler in both
-/// cases, and answers without a body.
+/// A write that has begun runs to its end, even if its caller leaves: half of its changes may be in Stripe, and the
+/// caller's next attempt must wait for the org's lock until all of them are. A write that has not begun when its caller
+/// leaves or times out never begins, because the caller may have changed its mind. `tower-http`'s time-out cancels the
+/// handler in both cases, and answers without a body.
 pub(super) async fn limit(app: &Shared, request: Request, next: Next) -> Result<Response, Error> {
     let context = RequestContext::of(request.extensions())?.clone();
     let caller = context.caller();
@@ -139,7 +139,7 @@ pub(super) async fn limit(app: &Shared, request: Request, next: Next) -> Result<
 struct CallerWaits(Option<CallerState>);
 
 impl CallerWaits {
-    /// The write has ended, so there is nothing left to wait for.
+    /// The write has ended, so that the caller does not leave it.
     fn end(mut self) {
         self.0 = None;
     }

@@ -18,8 +18,8 @@ use axum::response::{IntoResponse as _, Response};
 use super::Shared;
 use super::pages::OpenLink;
 
-/// Authenticates a request that acts on an account, and then gives it a slot. This is one layer, because each layer
-/// boxes what is inside it.
+/// Authenticates a request that acts on an account, and then gives it a slot. This is one layer and not two, because
+/// each layer boxes the layers inside it.
 pub(super) async fn admit(State(app): State<Shared>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     if let Err(refused) = auth::authorize(&app, &parts).await {
@@ -29,7 +29,7 @@ pub(super) async fn admit(State(app): State<Shared>, request: Request, next: Nex
     load::limit(&app, request, next).await.into_response()
 }
 
-/// Lets everybody see a listed page, and otherwise does as [`admit`].
+/// Lets everybody see a listed page. Other requests are treated as by [`admit`].
 pub(super) async fn admit_unless_listed(
     State(app): State<Shared>,
     request: Request,

@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 
 use super::RequestContext;
 use crate::api::error::{Cause, Code, Error};
-use crate::api::pages::{Reader, for_people};
+use crate::api::pages::{Reader, error_page};
 use crate::api::{Shared, keys};
 use crate::metrics::{Endpoint, HttpRequest, Metrics};
 use telemetry::{mask_secrets, panic_text};
@@ -24,13 +24,13 @@ use telemetry::{mask_secrets, panic_text};
 /// The header with the request's id, which is also in the log.
 pub(in crate::api) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The status in logs and metrics for a client that did not wait for the answer, as in nginx.
+/// The status in logs and metrics for a client that left before its answer, as in nginx.
 const CLIENT_GONE: u16 = 499;
 
 /// The longest request id that is accepted from a client.
 const MAX_REQUEST_ID: usize = 128;
 
-/// Logs and counts a request when it is dropped: with its answer, or because the client left before.
+/// Logs and counts a request when this is dropped: after the answer, or because the client left before it.
 struct RequestLog {
     metrics: Arc<Metrics>,
     started: Instant,
@@ -57,7 +57,7 @@ impl RequestLog {
         }
     }
 
-    /// Notes the status, the code and the cause of the answer.
+    /// Records the status, the code and the cause of the answer.
     fn answered(&mut self, response: &mut Response) {
         self.status = response.status().as_u16();
         self.code = Code::of(response);
@@ -103,8 +103,8 @@ impl Drop for RequestLog {
 
 /// Gives the request its context, logs and counts it, and turns a panic into a 500.
 ///
-/// `tower-http` has a layer for each part of this. They would box the request three more times, which is too slow for a
-/// warm request, and they accept any request id from a client, even a secret.
+/// `tower-http` has a layer for each part of this. Those layers would box the request three more times, which is too
+/// slow for an answer from memory, and they accept any request id from a client, even a secret.
 pub(in crate::api) async fn observe(
     State(app): State<Shared>,
     mut request: Request,
@@ -131,7 +131,7 @@ pub(in crate::api) async fn observe(
     });
     observed.answered(&mut response);
     if let Some(reader) = reader {
-        response = for_people(reader, response, observed.context.id_text());
+        response = error_page(reader, response, observed.context.id_text());
     }
     let id = observed.context.id().clone();
     response.headers_mut().insert(X_REQUEST_ID, id);
@@ -143,28 +143,28 @@ fn digest(key: &HeaderValue) -> String {
     keys::short(&Sha256::digest(key.as_bytes()).into())
 }
 
-/// The ids of the first calls that were answered, so that the log line stays readable.
+/// The ids of the first calls that Stripe answered. Only some, so that the log line stays readable.
 fn joined(calls: &[Option<String>]) -> Option<String> {
-    const SHOWN: usize = 20;
+    const MAX_IDS: usize = 20;
     let ids: Vec<&str> = calls
         .iter()
         .flatten()
-        .take(SHOWN)
+        .take(MAX_IDS)
         .map(String::as_str)
         .collect();
     (!ids.is_empty()).then(|| ids.join(" "))
 }
 
-/// The client's own id, if it is suitable for a log line. Otherwise a new one, counted up from a random start.
+/// The client's request id, if it is suitable for a log line. Otherwise a new one, counted up from a random start.
 pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     static START: LazyLock<u128> = LazyLock::new(|| uuid::Uuid::new_v4().as_u128());
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let given = headers.get(X_REQUEST_ID).filter(|id| {
+    let suitable = headers.get(X_REQUEST_ID).filter(|id| {
         let fits = (1..=MAX_REQUEST_ID).contains(&id.len());
         let text = id.to_str().unwrap_or_default();
         fits && text.bytes().all(|byte| byte.is_ascii_graphic()) && mask_secrets(text) == text
     });
-    given.cloned().unwrap_or_else(|| {
+    suitable.cloned().unwrap_or_else(|| {
         let mut id = String::with_capacity(40);
         let count = u128::from(COUNT.fetch_add(1, Ordering::Relaxed));
         let written = write!(id, "{:032x}", START.wrapping_add(count));

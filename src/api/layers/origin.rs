@@ -23,10 +23,10 @@ use crate::net::is_loopback_host;
 /// How long a browser may cache the answer to a preflight request.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// The origins whose pages may call, and which `Host` names are accepted.
+/// The origins whose pages may call, and the `Host` names that are accepted.
 #[derive(Clone, Default)]
 pub struct Origins {
-    /// As browsers send them: `https://app.example`.
+    /// The allowed origins, as browsers send them: `https://app.example`.
     pub allowed: Arc<[HeaderValue]>,
     /// Whether to accept loopback names only. This is for servers without keys that only this machine can reach,
     /// because a page could point its own host name at this machine ("DNS rebinding").
@@ -49,8 +49,8 @@ impl Origins {
             .max_age(REMEMBERED)
     }
 
-    /// Refuses requests of pages that may not call. Health probes are exempt, because they reveal nothing. So are listed
-    /// pricing pages, which are public, and calls of the server's own pages.
+    /// Refuses requests from pages that may not call. Exempt are health probes, because they reveal nothing, listed
+    /// pricing pages, which are public, and calls from the server's own pages.
     pub(super) fn check(
         &self,
         context: &RequestContext,
@@ -63,7 +63,7 @@ impl Origins {
         let (headers, uri) = (request.headers(), request.uri());
         if let Some(origin) = headers.get(ORIGIN)
             && !self.allowed.contains(origin)
-            && !(is_own(origin, headers, uri) && own_page_may_call(context, origin, app))
+            && !(is_same_host(origin, headers, uri) && own_page_may_call(context, origin, app))
             && !app.shows_everybody(uri.path())
         {
             return Err(Error::forbidden(
@@ -81,7 +81,7 @@ impl Origins {
 
 /// Whether `origin` has the name and the port that the request was sent to. The scheme may differ, because the server
 /// does not know which one a proxy in front of it uses.
-fn is_own(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri) -> bool {
+fn is_same_host(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri) -> bool {
     let authority = uri.authority().map(Authority::as_str);
     let host = || headers.get(HOST).and_then(|host| host.to_str().ok());
     let (Some(host), Ok(origin)) = (authority.or_else(host), origin.to_str()) else {
@@ -93,9 +93,9 @@ fn is_own(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri) -> bool {
     origin.is_some_and(|origin| origin.eq_ignore_ascii_case(host))
 }
 
-/// Whether a page whose origin is the server's own name may call. Somebody else may have pointed that name at this
-/// machine ("DNS rebinding"): then the page is not the server's, but it has no key either. So it may call what needs a
-/// key, and what the server's own pages call without one.
+/// Whether a page whose origin has the server's name may call. If somebody else has pointed that name at this machine
+/// ("DNS rebinding"), the page is not the server's, but it has no key either. So it may call operations that need a
+/// key, and those that the server's own pages call without one.
 fn own_page_may_call(context: &RequestContext, origin: &HeaderValue, app: &App) -> bool {
     let allowed = context.operation().is_some_and(|operation| {
         operation.is_for_own_pages || app.needs_key() && operation.access.role().is_some()

@@ -7,8 +7,8 @@ use axum::http::{Extensions, HeaderMap};
 use crate::net::{Peer, Proxies};
 
 impl Proxies {
-    /// The address that a request comes from. Each proxy appends the address of its caller to `X-Forwarded-For`. The
-    /// last address that is not a trusted proxy's is the caller's. Anybody may have written those before it.
+    /// The address that a request comes from. Each proxy appends the address of its client to `X-Forwarded-For`, so the
+    /// last address that is not a trusted proxy's is the caller's. The addresses before it may be forged.
     pub(in crate::api) fn origin(
         &self,
         headers: &HeaderMap,

@@ -1,8 +1,8 @@
 //! Limits on requests whose key Stripe has not accepted yet. Anybody can make up keys, and each costs a call to Stripe.
 //!
-//! Keys that Stripe refused are remembered for a while, and not sent to Stripe again. The number of keys that are
-//! refused in that time is limited, and so is the number of requests with unknown keys in flight, both in total and per
-//! address.
+//! Keys that Stripe refused are remembered for a minute, and not sent to Stripe again. The number of keys that are
+//! refused within that time is limited, and so is the number of requests with unknown keys in flight, both in total and
+//! per address.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -19,13 +19,13 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 /// How many keys may be refused within [`REMEMBERED`].
 const MAX_REFUSED: usize = 1000;
 
-/// How many of those may come from one address.
+/// How many of the refused keys may come from one address.
 const MAX_REFUSED_OF_PEER: usize = 60;
 
-/// Requests with unknown keys may take one in this many of the server's slots.
+/// Requests with unknown keys may take one slot in this many of the server's.
 const FRACTION_OF_ALL: usize = 2;
 
-/// Those from one address may take one in this many.
+/// Requests with unknown keys from one address may take one slot in this many.
 const FRACTION_OF_PEER: usize = 8;
 
 /// Counts requests with unknown keys, and remembers refused keys. Clones share it.
@@ -52,7 +52,7 @@ struct Peer {
 pub(in crate::api) enum UnknownKeyError {
     /// Stripe has refused the key.
     Key,
-    /// Its address has reached a limit.
+    /// The address has reached a limit.
     Peer,
     /// All requests with unknown keys together have reached a limit.
     All,
@@ -66,25 +66,25 @@ pub(super) struct UnknownKeyRequest {
 }
 
 impl UnknownKeys {
-    /// Admits a request with an unknown key to a server that runs at most `most` requests at the same time.
+    /// Admits a request with an unknown key to a server that runs at most `max` requests at the same time.
     pub(super) fn enter(
         &self,
         key: Digest,
         peer: Option<IpAddr>,
-        most: usize,
+        max: usize,
     ) -> Result<UnknownKeyRequest, UnknownKeyError> {
         let mut state = self.state();
         state.forget(Instant::now());
         if state.keys.contains_key(&key) {
             return Err(UnknownKeyError::Key);
         }
-        if let Some(seen) = peer.and_then(|peer| state.peers.get(&peer)) {
-            let is_full = seen.in_flight >= most.div_ceil(FRACTION_OF_PEER);
-            if is_full || seen.refused >= MAX_REFUSED_OF_PEER {
+        if let Some(known) = peer.and_then(|peer| state.peers.get(&peer)) {
+            let is_full = known.in_flight >= max.div_ceil(FRACTION_OF_PEER);
+            if is_full || known.refused >= MAX_REFUSED_OF_PEER {
                 return Err(UnknownKeyError::Peer);
             }
         }
-        if state.in_flight >= most.div_ceil(FRACTION_OF_ALL) || state.refused.len() >= MAX_REFUSED {
+        if state.in_flight >= max.div_ceil(FRACTION_OF_ALL) || state.refused.len() >= MAX_REFUSED {
             return Err(UnknownKeyError::All);
         }
         state.in_flight += 1;
@@ -131,7 +131,7 @@ impl State {
 }
 
 impl UnknownKeyRequest {
-    /// Remembers that Stripe has refused its key.
+    /// Remembers that Stripe has refused the key.
     pub(super) fn note_refusal(&self) {
         let mut state = self.unknown_keys.state();
         state

@@ -111,17 +111,19 @@ struct Card {
 impl LegacyOrgDetails {
     fn of(org: OrgName, details: domain::OrgAccount) -> Self {
         let customer = details.customer;
-        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let non_empty = |text: Option<String>| text.filter(|text| !text.is_empty());
         let method = customer.default_payment_method;
-        let discount = customer.discount.and_then(|one| one.coupon.amount_off);
+        let discount = customer
+            .discount
+            .and_then(|discount| discount.coupon.amount_off);
         Self {
             id: org.clone(),
             name: org,
             default_payment_method: method.map(PaymentMethod::from),
             delinquent: customer.delinquent.unwrap_or(false),
             discount,
-            phone: given(customer.phone),
-            email: given(customer.email),
+            phone: non_empty(customer.phone),
+            email: non_empty(customer.email),
             live_mode: customer.livemode,
             url: details.url,
         }

@@ -1,4 +1,4 @@
-//! Device login of the client of 2022: RFC 8628 with one path for all requests of the device, and a page where a person
+//! Device login of the client of 2022: RFC 8628 with one path for all requests of the device, and a page where the user
 //! types the code that the device shows and an API key. The device then receives that key.
 //!
 //! It is off by default, because a page that asks for a secret invites imitations.
@@ -25,7 +25,7 @@ use serde::Serialize;
 use self::codes::{DeviceCode, UserCode};
 use self::page::Notice;
 use self::pending::{INTERVAL, LIFETIME, PendingLogins, PollError, StartError, VerifyError};
-use crate::api::anonymous::own_url;
+use crate::api::anonymous::base_url;
 use crate::api::error::Error;
 use crate::api::extract::{parameter, read};
 use crate::api::json::Json;
@@ -36,7 +36,7 @@ use crate::net::bounded_address;
 /// The path for the device.
 const PATH: &str = "/auth/cli";
 
-/// The path for the person who types the code.
+/// The path of the page where the user types the code.
 const PAGE: &str = "/auth/cli/verify";
 
 /// The grant type of polls.
@@ -122,14 +122,14 @@ fn start(
     head: &Parts,
     client: String,
 ) -> Result<Response, Error> {
-    let Some(page) = own_url(app, head).map(|url| url + PAGE) else {
+    let Some(page) = base_url(app, head).map(|url| url + PAGE) else {
         return Ok(LoginError::InvalidRequest.into_response());
     };
     let now = login.0.clock.millis();
     let (device, user) = login
         .pending()
         .start(client, peer(app, head), now)
-        .map_err(|full| match full {
+        .map_err(|error| match error {
             StartError::Peer => Error::too_many_logins(),
             StartError::All => Error::overloaded(),
         })?;
@@ -174,7 +174,7 @@ async fn show(State(app): State<Shared>, request: Request) -> Result<Response, E
     )))
 }
 
-/// Gives this key to the device with this code, if the server accepts the key.
+/// Gives the key in the form to the device with the code in the form, if the server accepts the key.
 async fn verify(State(app): State<Shared>, request: Request) -> Result<Response, Error> {
     let login = login(&app)?;
     let (head, body) = request.into_parts();
@@ -209,19 +209,19 @@ struct AcceptedKey {
     name: Option<Arc<str>>,
 }
 
-fn accepted(keys: &Keys, given: &str) -> Option<AcceptedKey> {
+fn accepted(keys: &Keys, typed: &str) -> Option<AcceptedKey> {
     let name = if keys.is_open() {
-        (given == KEYLESS).then_some(None)
+        (typed == KEYLESS).then_some(None)
     } else {
-        keys.find(given).map(|key| Some(key.name))
+        keys.find(typed).map(|key| Some(key.name))
     };
     name.map(|name| AcceptedKey {
-        key: given.into(),
+        key: typed.into(),
         name,
     })
 }
 
-/// The fields of a form. The content type is ignored, as everywhere.
+/// The fields of a form. The content type is ignored, as it is for every body.
 struct Form(Vec<u8>);
 
 impl Form {
@@ -239,7 +239,7 @@ impl Form {
     }
 }
 
-/// The address under which limits count a request.
+/// The address that limits count a request for.
 fn peer(app: &Shared, head: &Parts) -> Option<IpAddr> {
     let peer = app.proxies.origin(&head.headers, &head.extensions);
     peer.map(bounded_address)
@@ -252,7 +252,7 @@ fn not_stored(mut response: Response) -> Response {
     response
 }
 
-/// What the device shows to the person, and how it polls.
+/// What the device shows to the user, and how it polls.
 #[derive(Serialize)]
 struct DeviceAuthorization<'a> {
     device_code: &'a str,

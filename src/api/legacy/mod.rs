@@ -35,7 +35,7 @@ pub(super) fn operations() -> impl Iterator<Item = Operation> {
         .chain(usage::operations())
 }
 
-/// Reads `body` as each kind of request, for fuzzing.
+/// Decodes `body` as each kind of request, for fuzzing.
 pub(super) fn decode_all(body: &[u8]) {
     decode::exercise::<schedule::AppendRequest>(body);
     decode::exercise::<usage::ReserveRequest>(body);

@@ -37,7 +37,7 @@ async fn pull(domain: Domain) -> Result<Document, LegacyError> {
     document(&domain.pull().await?.to_legacy())
 }
 
-/// Indented like today's models.
+/// A body of JSON, indented like today's models.
 fn document(value: &impl Serialize) -> Result<Document, LegacyError> {
     let text = serde_json::to_string_pretty(value);
     let text = text.map_err(|cause| Error::internal(&cause))?;
@@ -98,7 +98,7 @@ async fn named_page(
     page(&app, &domain, &name).await
 }
 
-/// The listed page of that name. If no default page is listed, that is the newest version of each plan.
+/// The listed page of that name. A default page that is not listed shows the newest version of each plan.
 async fn page(app: &Shared, domain: &Domain, name: &str) -> Result<Document, LegacyError> {
     let model = domain.pull().await?;
     let page = match app.listed_pages.page_of(name, &model) {

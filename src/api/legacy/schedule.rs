@@ -47,7 +47,7 @@ pub(super) struct AppendRequest {
     pub org: Required<OrgName>,
     /// The plan.
     pub plan: Required<PlanName>,
-    /// When it begins. Unset is now.
+    /// When the plan begins. Unset is now.
     #[serde(default)]
     pub effective: OptionalTime,
 }
@@ -78,8 +78,7 @@ struct LegacyPhase {
 }
 
 impl Schedule {
-    /// The phases in which the org has something. A phase without features ends a subscription, which the API of 2022
-    /// could not express.
+    /// The phases with features. A phase without features ends a subscription, which the API of 2022 could not express.
     fn of(org: &OrgName, phases: Phases) -> Self {
         let mut current = -1;
         let mut listed = Vec::with_capacity(phases.phases.len());
@@ -105,6 +104,6 @@ impl Schedule {
 
 /// The first whole plan of a phase, or else the plan of its first feature.
 fn plan_of(phase: &Phase) -> Option<PlanName> {
-    let whole = phase.plans.first().cloned();
-    whole.or_else(|| phase.features.first().map(FeaturePlan::plan))
+    let plan = phase.plans.first().cloned();
+    plan.or_else(|| phase.features.first().map(FeaturePlan::plan))
 }

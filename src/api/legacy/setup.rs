@@ -1,4 +1,4 @@
-//! Cards that a person enters on the app's own page, with Stripe's elements.
+//! Cards that a customer enters on the app's own page, with Stripe's elements.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -68,7 +68,7 @@ struct StripeOptions {
     account_id: String,
     #[serde(rename = "clientSecret")]
     client_secret: String,
-    /// Whether it is a connected account. The API of 2022 had no other.
+    /// Whether the account is a connected one. In 2022 all were.
     connected: bool,
     /// The script that stands in for Stripe.js. None for Stripe itself.
     #[serde(rename = "stripeJS", skip_serializing_if = "Option::is_none")]
@@ -85,7 +85,7 @@ struct SetupIntent {
     payment_method: Option<String>,
     last_setup_error: SetupError,
     next_action: NextAction,
-    /// The same status, also here as the client's documentation has it.
+    /// The redirect of `next_action` once more, because the client's documentation has it here.
     #[serde(skip_serializing_if = "Option::is_none")]
     redirect_to_url: Option<Redirect>,
 }

@@ -1,4 +1,4 @@
-//! Usage of a feature. One endpoint takes units, gives them back, and reads usage.
+//! Usage of a feature. One endpoint records units, takes them back, and reads usage.
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,7 @@ pub(super) struct ReserveRequest {
     /// The number of units. Some clients name it `n`.
     #[serde(default)]
     pub p: i64,
-    /// The number of units to give back. Without an `op`, a positive number is taken instead.
+    /// The number of units to take back with the op `decr`. Without an `op` they are recorded.
     #[serde(default)]
     pub n: i64,
     /// `incr` or `decr`.
@@ -70,7 +70,7 @@ pub(super) struct ReserveRequest {
 impl ReserveRequest {
     /// The number to add to the usage. 0 only reads it.
     fn signed(&self) -> Result<i64, Error> {
-        let or = |one: i64, other: i64| if one == 0 { other } else { one };
+        let or = |first: i64, second: i64| if first == 0 { second } else { first };
         let amount = match self.op.as_str() {
             "decr" => or(self.n, self.p),
             "incr" | "" => or(self.p, self.n),
@@ -99,7 +99,7 @@ impl Change for ReserveRequest {
     }
 }
 
-/// The answer of `reserve`: the usage after it.
+/// The answer of `reserve`: the usage after it, and the limit.
 #[derive(Serialize)]
 struct ReserveAnswer {
     used: i64,

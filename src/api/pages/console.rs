@@ -19,8 +19,8 @@ use crate::domain::{
 };
 use crate::web::{self, Change, Fragment, OrgView, OrgsView};
 
-/// How many orgs, and how many invoices, are shown at a time.
-const SHOWN: usize = 50;
+/// How many orgs or invoices are shown at a time.
+const PAGE_SIZE: usize = 50;
 
 pub(super) fn operations() -> [Operation; 5] {
     let orgs_access = Access::Account(Lane::Bulk, Role::Read);
@@ -55,7 +55,7 @@ impl FromRequestParts<Shared> for OrgSearch {
         let text = parameter(parts, "text").unwrap_or_default();
         Ok(Self {
             text: text.trim().to_owned(),
-            limit: SHOWN,
+            limit: PAGE_SIZE,
             after: parameter(parts, "after").map(Cow::into_owned),
         })
     }
@@ -97,7 +97,7 @@ async fn org(
         .is_some_and(|caller| caller.has(Role::Admin));
     let details = if may_change {
         let query = InvoicesQuery {
-            limit: SHOWN,
+            limit: PAGE_SIZE,
             after: None,
             upcoming: true,
         };
@@ -149,7 +149,7 @@ async fn older_invoices(
     After(after): After,
 ) -> Result<Fragment, Error> {
     let query = InvoicesQuery {
-        limit: SHOWN,
+        limit: PAGE_SIZE,
         after: Some(after),
         upcoming: false,
     };

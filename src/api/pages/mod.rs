@@ -1,4 +1,4 @@
-//! Pages for people, and what they load. How they look is in [`web`](crate::web).
+//! The routes of web pages, and of the files that they load. How pages look is in [`web`](crate::web).
 
 mod assets;
 mod builder;
@@ -11,7 +11,7 @@ mod start;
 
 pub(super) use pay::OpenLink;
 pub use problem::refusal_page;
-pub(super) use problem::{Reader, for_people};
+pub(super) use problem::{Reader, error_page};
 
 use super::operation::Operation;
 

@@ -1,4 +1,5 @@
-//! `/pay/<payload>.<mac>`: a checkout link. Looking at it opens nothing. Its button opens a Checkout page.
+//! `/pay/<payload>.<mac>`: a checkout link. Its page has a button, and only the button opens a Checkout page, because
+//! programs follow links in mails.
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub(super) fn operations() -> [Operation; 2] {
     ]
 }
 
-/// A link that is open. The layer that admits its visitor verifies it, and hands it to the handler.
+/// A link that is valid. The layer that admits its visitor verifies it, and hands it to the handler.
 #[derive(Clone)]
 pub(in crate::api) struct OpenLink(Arc<LinkedCheckout>);
 
@@ -54,7 +55,7 @@ impl FromRequestParts<Shared> for OpenLink {
 }
 
 async fn show(OpenLink(linked): OpenLink, context: RequestContext) -> Result<Response, Error> {
-    // Stripe's own pages, and those under a domain of the seller, are only reached over TLS. A simulator's may not be.
+    // Stripe's pages, also those under a domain of the seller, use TLS. A simulator's may not.
     let over_tls = account(&context, &linked)?.stripe().uses_tls();
     let leads_to = if over_tls { "https:" } else { "http:" };
     let page = web::checkout_link(&linked.org, &linked.checkout, linked.expires, leads_to);
@@ -79,7 +80,7 @@ async fn open(OpenLink(linked): OpenLink, context: RequestContext) -> Result<Res
     ))
 }
 
-/// The account of the request. The link says which test clock its org is on, and not the caller.
+/// The account of the request, on the test clock that the link names. The visitor's headers do not choose the clock.
 fn account(context: &RequestContext, linked: &LinkedCheckout) -> Result<Domain, Error> {
     let domain = context.domain();
     let domain = domain.ok_or_else(|| Error::internal(&"no account was chosen"))?;

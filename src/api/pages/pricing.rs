@@ -1,4 +1,4 @@
-//! `/pricing`: the pricing table as a page, and `/tier.js`, which shows it on pages of others.
+//! `/pricing`: the pricing table as a page, and `/tier.js`, which shows it on other sites' pages.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};

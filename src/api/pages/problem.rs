@@ -1,4 +1,4 @@
-//! Errors as pages. Those who open a page in a browser have no use for JSON. Programs get it there as everywhere.
+//! Errors as pages. A browser that opens a page gets a page, also for an error. Programs get JSON, as everywhere.
 
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -9,16 +9,16 @@ use crate::api::accept::names_html;
 use crate::api::error::{Code, Message};
 use crate::web;
 
-/// What the path of a checkout link begins with.
+/// The first part of the path of a checkout link.
 const LINK: &str = "pay";
 
-/// What the path of a link that holds a model begins with. Programs read these too.
+/// The first part of the path of a link that holds a model. Programs read these too.
 const MODEL: &str = "m";
 
-/// What the paths of other pages begin with.
+/// The first parts of the paths of other pages.
 const OTHERS: [&str; 4] = ["builder", "console", "docs", "pricing"];
 
-/// Whose page a path is, and how errors of it are told to them.
+/// Who opens a page, which decides how its errors are worded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::api) enum Reader {
     /// A customer with a checkout link.
@@ -28,7 +28,7 @@ pub(in crate::api) enum Reader {
 }
 
 impl Reader {
-    /// Whose page is at `path`, whether there is one or not.
+    /// The reader of the pages that begin like `path`. The page itself need not exist.
     fn at(path: &str) -> Option<Self> {
         match first_part(path) {
             LINK => Some(Self::Customer),
@@ -37,7 +37,7 @@ impl Reader {
         }
     }
 
-    /// Who reads the answer to a request of that path with these headers. None: a program.
+    /// The reader of the answer to a request for `path` with these headers. None for a program.
     pub(in crate::api) fn of(path: &str, headers: &HeaderMap) -> Option<Self> {
         Self::at(path).filter(|_| names_html(headers))
     }
@@ -47,8 +47,8 @@ fn first_part(path: &str) -> &str {
     path.split('/').nth(1).unwrap_or_default()
 }
 
-/// The same answer; if it is an error, as a page that says what to do.
-pub(in crate::api) fn for_people(reader: Reader, answer: Response, request_id: &str) -> Response {
+/// Turns an error answer into a page that says what to do. Other answers stay as they are.
+pub(in crate::api) fn error_page(reader: Reader, answer: Response, request_id: &str) -> Response {
     let code = Code::of(&answer);
     if code.is_empty() {
         return answer;
@@ -66,7 +66,7 @@ pub(in crate::api) fn for_people(reader: Reader, answer: Response, request_id: &
             web::problem(status, &message, Some(request_id)).into_response()
         }
     };
-    // What the error says to programs in its headers, such as when to come back, browsers understand too.
+    // The error's headers, such as `Retry-After`, are for browsers too.
     error.headers.remove(CONTENT_TYPE);
     let headers = page.headers_mut();
     headers.extend(error.headers);
@@ -77,8 +77,8 @@ pub(in crate::api) fn for_people(reader: Reader, answer: Response, request_id: &
     page
 }
 
-/// The page that refuses a head which is too large, if its sender is somebody with a browser. `accept` is empty if the sender
-/// does not say what it accepts. None: it was not read, because the address is so long.
+/// The page that refuses a head which is too large, if a browser sent it. `accept` is empty if the head has no
+/// `Accept`, and None if that was not read, because the address is so long.
 pub fn refusal_page(
     path: &str,
     accept: Option<&str>,

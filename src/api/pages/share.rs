@@ -1,4 +1,4 @@
-//! Links that hold a model. Everybody who has one can see it, and nobody else: nothing is stored.
+//! Links that hold a model. Nothing is stored, so only those who have a link can see its model.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest as _, Path, Request, State};
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::api::Shared;
 use crate::api::accept::names_html;
-use crate::api::anonymous::{AnonymousSlot, OpenBody, own_url};
+use crate::api::anonymous::{AnonymousSlot, OpenBody, base_url};
 use crate::api::error::Error;
 use crate::api::extract::parameter;
 use crate::api::json::{Document, Json};
@@ -19,7 +19,7 @@ use crate::domain::pricing::Model;
 use crate::domain::{ShareError, SharedModel};
 use crate::web;
 
-/// Where a model was read from, before it was shared.
+/// The header that says where the shared model was read from.
 const TIER_ORIGIN: &str = "tier-origin";
 
 pub(super) fn operations() -> [Operation; 2] {
@@ -40,7 +40,7 @@ async fn upload(State(app): State<Shared>, request: Request) -> Result<Json<Link
     let (head, body) = request.into_parts();
     let title = parameter(&head, "title").map(std::borrow::Cow::into_owned);
     let from = from(&head)?;
-    let base = own_url(&app, &head)
+    let base = base_url(&app, &head)
         .ok_or_else(|| Error::invalid("the request does not say which host it is for"))?;
     let body = OpenBody::from_request(Request::from_parts(head, body), &app).await?;
     let shared = SharedModel {

@@ -1,4 +1,4 @@
-//! `/`: where everything is, for those who open the server in a browser. For programs there is nothing.
+//! `/`: links to the other pages, for browsers. For programs the path does not exist.
 
 use axum::extract::State;
 use axum::http::header::VARY;

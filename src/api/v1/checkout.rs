@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::schedule::TaxRequest;
-use crate::api::anonymous::OwnUrl;
+use crate::api::anonymous::BaseUrl;
 use crate::api::audit::Change;
 use crate::api::checkout_link::LinkedCheckout;
 use crate::api::error::Error;
@@ -38,7 +38,7 @@ pub(in crate::api) fn operations() -> [Operation; 1] {
 async fn checkout(
     State(app): State<Shared>,
     domain: Domain,
-    OwnUrl(own_url): OwnUrl,
+    BaseUrl(base_url): BaseUrl,
     IdempotencyKey(key): IdempotencyKey,
     AuditedJson(request): AuditedJson<CheckoutRequest>,
 ) -> Result<Json<CheckoutPage>, Error> {
@@ -54,16 +54,16 @@ async fn checkout(
             live: app.accounts.is_live(),
             expires: links.now() + lifetime,
         };
-        return link(links, own_url, &domain, &linked).await.map(Json);
+        return link(links, base_url, &domain, &linked).await.map(Json);
     }
     let url = domain.checkout(&org, &checkout, key.as_deref()).await?;
     Ok(Json(CheckoutPage { url, expires: None }))
 }
 
-/// Makes a link, if its page could be opened now.
+/// Makes a link, if its Checkout page could be opened now.
 async fn link(
     links: &CheckoutLinks,
-    own_url: Option<String>,
+    base_url: Option<String>,
     domain: &Domain,
     linked: &LinkedCheckout,
 ) -> Result<CheckoutPage, Error> {
@@ -72,7 +72,7 @@ async fn link(
         cancel_url,
         ..
     } = &linked.checkout;
-    // Stripe checks these too, but only when somebody has followed the link.
+    // Stripe checks these too, but only once somebody follows the link.
     for (name, url) in [("success_url", success_url), ("cancel_url", cancel_url)] {
         if !url.is_empty() && !is_web_page(url) {
             return Err(Error::invalid(format!(
@@ -80,7 +80,7 @@ async fn link(
             )));
         }
     }
-    let base = links.origin().map(str::to_owned).or(own_url);
+    let base = links.origin().map(str::to_owned).or(base_url);
     let base = base.ok_or_else(|| {
         Error::invalid(
             "the request does not say which host it is for, and there is no --link-origin",
@@ -108,7 +108,7 @@ pub(super) struct CheckoutRequest {
     /// Where the browser goes afterwards.
     #[serde(default)]
     pub success_url: String,
-    /// Where the browser goes if the person cancels.
+    /// Where the browser goes if the customer cancels.
     #[serde(default)]
     pub cancel_url: String,
     /// Plans, and single features of plans. Empty: the page only asks for a card.
@@ -123,7 +123,7 @@ pub(super) struct CheckoutRequest {
     /// Settings for tax.
     #[serde(default)]
     pub tax: TaxRequest,
-    /// Whether to return a link that opens a page at each visit, and not a page.
+    /// Whether to return a link that opens a new page at each visit, in place of a page.
     #[serde(default)]
     pub link: bool,
     /// After how many days the link ends.
@@ -132,7 +132,7 @@ pub(super) struct CheckoutRequest {
 }
 
 impl CheckoutRequest {
-    /// How long the link is valid, in seconds. None if a page is asked for.
+    /// How long the link is valid, in seconds; `None` if the request is for a page.
     fn link_lifetime(&self) -> Result<Option<i64>, Error> {
         match (self.link, self.link_days) {
             (false, None) => Ok(None),

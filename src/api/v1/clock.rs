@@ -21,8 +21,8 @@ pub(in crate::api) fn operations() -> [Operation; 2] {
     ]
 }
 
-async fn get(domain: Domain, named: ClockQuery) -> Result<Json<Clock>, Error> {
-    let clock = match named {
+async fn get(domain: Domain, query: ClockQuery) -> Result<Json<Clock>, Error> {
+    let clock = match query {
         ClockQuery::Id(id) => domain.clock(&id).await?,
         ClockQuery::Of(org) => domain.clock_of(&org).await?,
     };
@@ -41,7 +41,7 @@ async fn change(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClockRequest {
-    /// The clock to advance. None: a new one is created.
+    /// The clock to advance. Empty: a new one is created.
     #[serde(default)]
     pub id: String,
     /// A new clock's name.

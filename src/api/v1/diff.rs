@@ -82,7 +82,7 @@ impl Status {
         }
     }
 
-    /// The word for it.
+    /// The word for the status.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -102,7 +102,7 @@ pub fn reason(row: &FeatureDiff) -> Option<&'static str> {
 }
 
 impl ModelDiff {
-    /// What was compared.
+    /// The result of a comparison.
     pub fn of(rows: &[FeatureDiff]) -> Self {
         let count = |status| rows.iter().filter(|row| Status::of(row) == status).count();
         Self {
@@ -113,7 +113,7 @@ impl ModelDiff {
         }
     }
 
-    /// The same in a line.
+    /// The counts, in one line.
     pub fn summary(&self) -> String {
         let Self {
             create,

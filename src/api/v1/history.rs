@@ -22,17 +22,17 @@ pub(in crate::api) fn operations() -> [Operation; 1] {
 async fn usage(
     domain: Domain,
     Org(org): Org,
-    Query(asked): Query,
+    Query(query): Query,
 ) -> Result<Json<UsageAnswer>, Error> {
-    let usage = domain.usage(&org, &asked).await?;
+    let usage = domain.usage(&org, &query).await?;
     Ok(Json(UsageAnswer {
         org,
-        feature: asked.feature,
+        feature: query.feature,
         usage: usage.into_iter().map(UsageRow::from).collect(),
     }))
 }
 
-/// The query.
+/// The feature, the span of time and the rows that the query asks for.
 struct Query(UsageQuery);
 
 impl FromRequestParts<Shared> for Query {

@@ -1,4 +1,4 @@
-//! What an org was billed, and what it is billed next.
+//! An org's invoices, and its next one.
 
 use std::borrow::Cow;
 
@@ -17,11 +17,11 @@ use crate::api::{Role, Shared};
 use crate::domain::refs::{FeaturePlan, OrgName};
 use crate::domain::{self, Domain, InvoicesQuery, Lane};
 
-/// How many invoices a page has unless said otherwise.
+/// How many invoices a page has by default.
 const PAGE: usize = 20;
 
-/// How many a page can have: as many as Stripe lists at once.
-const LONGEST_PAGE: usize = 100;
+/// The maximum number of invoices on a page: as many as Stripe lists at once.
+const MAX_PAGE: usize = 100;
 
 pub(in crate::api) fn operations() -> [Operation; 1] {
     let access = Access::Account(Lane::Check, Role::Admin);
@@ -43,7 +43,7 @@ async fn invoices(
     }))
 }
 
-/// The parameters besides the org.
+/// The query parameters besides `org`.
 struct Parameters(InvoicesQuery);
 
 impl FromRequestParts<Shared> for Parameters {
@@ -52,7 +52,7 @@ impl FromRequestParts<Shared> for Parameters {
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
         let mut includes = query(parts).filter(|(name, _)| name == "include");
         Ok(Self(InvoicesQuery {
-            limit: limit(parts, PAGE, LONGEST_PAGE)?,
+            limit: limit(parts, PAGE, MAX_PAGE)?,
             after: parameter(parts, "after").map(Cow::into_owned),
             upcoming: includes.any(|(_, value)| value == "upcoming"),
         }))
@@ -141,7 +141,7 @@ impl From<domain::InvoiceLine> for Line {
             description: line.description.unwrap_or_default(),
             quantity: line.quantity,
             amount: line.amount,
-            discount: discounts.fold(0, |sum, one| sum.saturating_add(one.amount)),
+            discount: discounts.fold(0, |sum, discount| sum.saturating_add(discount.amount)),
             period: Span::from(domain::Span {
                 effective: line.period.start,
                 end: line.period.end,

@@ -40,7 +40,7 @@ async fn migrate(
     AuditedJson(request): AuditedJson<MigrateRequest>,
 ) -> Result<Json<Migration>, Error> {
     if let Some(id) = &request.id {
-        if !request.is_only_an_id() {
+        if !request.has_only_an_id() {
             return Err(Error::invalid(
                 "id names a migration that goes on, and nothing else is said of it",
             ));
@@ -64,11 +64,11 @@ async fn migrate(
             let plan = domain.plan_to_meters(at, request.orgs, page, after);
             plan.await?.into()
         } else {
-            let begun = domain.migrate_to_meters(at, request.orgs, key);
-            begun.await?.into()
+            let migration = domain.migrate_to_meters(at, request.orgs, key);
+            migration.await?.into()
         }));
     }
-    let asked = Migrate {
+    let migrate = Migrate {
         exchange: Exchange::Plan {
             from: request.from.parse().map_err(domain::Error::from)?,
             to: request.to.parse().map_err(domain::Error::from)?,
@@ -77,9 +77,9 @@ async fn migrate(
         orgs: request.orgs,
     };
     Ok(Json(if request.dry_run {
-        domain.plan_migration(&asked, page, after).await?.into()
+        domain.plan_migration(&migrate, page, after).await?.into()
     } else {
-        domain.migrate(&asked, key).await?.into()
+        domain.migrate(&migrate, key).await?.into()
     }))
 }
 
@@ -130,7 +130,7 @@ pub(super) struct MigrateRequest {
 }
 
 impl MigrateRequest {
-    fn is_only_an_id(&self) -> bool {
+    fn has_only_an_id(&self) -> bool {
         self.from.is_empty()
             && self.to.is_empty()
             && !self.to_meters
@@ -165,7 +165,7 @@ impl Change for MigrateRequest {
     }
 }
 
-/// `now`, `period_end` or a time, if it is given.
+/// `now`, `period_end` or a time. None if the field is left out.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct At(Option<MigrateAt>);
 

@@ -51,7 +51,7 @@ pub(super) fn operations() -> impl Iterator<Item = Operation> {
         .chain(validation::operations())
 }
 
-/// Reads `body` as each kind of request, for fuzzing.
+/// Decodes `body` as each kind of request, for fuzzing.
 pub(super) fn decode_all(body: &[u8]) {
     use decode::exercise as read;
     read::<schedule::SubscribeRequest>(body);

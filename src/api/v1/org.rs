@@ -77,7 +77,7 @@ struct Whois {
     stripe_id: String,
 }
 
-/// What `include=info` adds.
+/// The customer's details, which `include=info` adds.
 #[derive(Serialize)]
 struct OrgInfo {
     email: String,

@@ -31,7 +31,7 @@ async fn orgs(domain: Domain, Query(query): Query) -> Result<Json<Orgs>, Error> 
     Ok(Json(domain.orgs(&query).await?.into()))
 }
 
-/// The query.
+/// The query parameters of `GET /v1/orgs`.
 struct Query(OrgsQuery);
 
 impl FromRequestParts<Shared> for Query {
@@ -59,15 +59,15 @@ fn parsed<T: FromStr<Err: Into<domain::Error>>>(
         .map_err(|error: T::Err| error.into().into())
 }
 
-/// How many rows the page has: `usual`, or as the query says.
-pub(super) fn limit(parts: &Parts, usual: usize, most: usize) -> Result<usize, Error> {
+/// The number of rows on a page, from the query parameter `limit`.
+pub(super) fn limit(parts: &Parts, default: usize, max: usize) -> Result<usize, Error> {
     let Some(text) = parameter(parts, "limit") else {
-        return Ok(usual);
+        return Ok(default);
     };
-    let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
+    let limit = text.parse().ok().filter(|limit| (1..=max).contains(limit));
     limit.ok_or_else(|| {
         Error::invalid(format!(
-            "limit must be a number from 1 to {most}, not {text:?}"
+            "limit must be a number from 1 to {max}, not {text:?}"
         ))
     })
 }

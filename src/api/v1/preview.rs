@@ -1,4 +1,4 @@
-//! What a model would cost, in words and for a given usage, without Stripe and without a key.
+//! The prices of a model in words, and its bill for a given usage. Needs neither Stripe nor a key.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,8 @@ use crate::domain::pricing::Model;
 use crate::domain::refs::FeatureName;
 use crate::domain::{self, Bill, PricedPlan};
 
-/// The most features of a model. What is said about each is much longer than the shortest feature.
+/// The maximum number of features in a model. The answer has far more text about a feature than the shortest feature
+/// has in the model.
 const MAX_FEATURES: usize = 1000;
 
 pub(in crate::api) fn operations() -> [Operation; 1] {
@@ -58,16 +59,16 @@ fn usage(head: &Parts) -> Result<BTreeMap<FeatureName, i64>, Error> {
     let mut usage = BTreeMap::new();
     for (_, value) in query(head).filter(|(name, _)| name == "usage") {
         let Some((feature, used)) = value.rsplit_once('=') else {
-            return Err(unreadable());
+            return Err(invalid_usage());
         };
         let feature = feature.parse().map_err(domain::Error::from)?;
         let used = used.parse().ok().filter(|used: &i64| *used >= 0);
-        usage.insert(feature, used.ok_or_else(unreadable)?);
+        usage.insert(feature, used.ok_or_else(invalid_usage)?);
     }
     Ok(usage)
 }
 
-fn unreadable() -> Error {
+fn invalid_usage() -> Error {
     Error::invalid(
         "usage must be a feature and a number of at least 0: ?usage=feature:convert=1500",
     )

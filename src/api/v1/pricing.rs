@@ -47,7 +47,7 @@ impl FromRequestParts<Shared> for Archived {
     }
 }
 
-/// Counts the features that a push has done. It is in the request's extensions, for callers in the same process that
+/// Counts the features that a push has done. A caller in the same process puts it into the request's extensions, to
 /// show progress.
 #[derive(Clone, Default)]
 pub struct PushProgress(Arc<AtomicUsize>);
@@ -127,7 +127,7 @@ impl From<domain::PushResult> for PushResult {
     fn from(result: domain::PushResult) -> Self {
         let archived = result.price.as_ref().is_some_and(|price| price.archived);
         let plan = result.feature.plan();
-        let stays =
+        let stays_archived =
             || format!("{plan} is archived, and stays off sale: POST /v1/archive puts it back");
         let generation = result.price.as_ref().and_then(|price| price.generation);
         let generation = generation.filter(|generation| *generation == Generation::Meters);
@@ -139,7 +139,7 @@ impl From<domain::PushResult> for PushResult {
             )
         };
         let warnings = refs::warning(&result.feature).into_iter();
-        let warnings = warnings.chain(archived.then(stays));
+        let warnings = warnings.chain(archived.then(stays_archived));
         let warnings = warnings.chain(generation.filter(|_| is_new).map(|_| metered()));
         let warnings = warnings.collect();
         Self {

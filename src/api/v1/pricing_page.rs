@@ -1,4 +1,4 @@
-//! Pricing pages, and what a model costs before it is pushed.
+//! Pricing pages as JSON, and how a plan is written in words and terms, which a preview uses too.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -73,7 +73,8 @@ async fn answer(
     Ok(response)
 }
 
-/// The page of that name, and whether it is public. If there is no default page, an admitted caller sees the newest plans.
+/// The page of that name, and whether it is public. If no default page is listed, a caller with a key gets the newest
+/// version of each plan.
 pub(in crate::api) async fn page(
     app: &Shared,
     context: &RequestContext,

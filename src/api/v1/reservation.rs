@@ -174,8 +174,8 @@ impl From<Reserved> for ReserveAnswer {
         let granted = reserved.granted;
         Self {
             granted: granted.is_some(),
-            expires: granted.as_ref().and_then(|one| one.expires).map(Time),
-            id: granted.map(|one| one.id),
+            expires: granted.as_ref().and_then(|held| held.expires).map(Time),
+            id: granted.map(|held| held.id),
             used: reserved.used,
             limit: reserved.limit,
             remaining,

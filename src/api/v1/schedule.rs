@@ -54,7 +54,7 @@ pub(super) struct SubscribeRequest {
     /// Customer details to write. Unset leaves them as they are.
     #[serde(default)]
     pub info: Option<InfoRequest>,
-    /// The phases of the subscription. Unset leaves it as it is.
+    /// The phases of the subscription. Empty leaves it as it is.
     #[serde(default)]
     pub phases: Vec<PhaseRequest>,
 }
@@ -97,7 +97,7 @@ pub(super) struct InfoRequest {
 pub(super) struct PhaseRequest {
     /// Whether the whole phase is a trial.
     pub trial: bool,
-    /// When it begins. Unset is now.
+    /// When the phase begins. Unset is now.
     pub effective: OptionalTime,
     /// Plans, and single features of plans.
     pub features: Vec<Reference>,

@@ -85,7 +85,7 @@ impl Change for ConfirmSetupRequest {
     }
 }
 
-/// What a page needs in order to ask for a card.
+/// The data that a page needs to ask for a card.
 #[derive(Serialize)]
 struct StartedSetup {
     setup_intent: String,
@@ -106,7 +106,7 @@ struct ConfirmedSetup {
     status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     payment_method: Option<String>,
-    /// The page that the person has to visit first.
+    /// The page that the customer has to visit first.
     #[serde(skip_serializing_if = "Option::is_none")]
     redirect_url: Option<String>,
     /// The error of the last attempt.

@@ -24,11 +24,11 @@ async fn validate(body: OpenBody) -> Result<Json<Validation>, Error> {
 /// `POST /v1/validate`, and what `tier validate --json` prints.
 #[derive(Serialize)]
 pub struct Validation {
-    /// Whether it can be pushed.
+    /// Whether the model can be pushed.
     valid: bool,
-    /// What has to be mended. Of very many, the first ones.
+    /// The faults of the model. If there are very many, only the first ones.
     faults: Vec<FaultJson>,
-    /// What is valid, but may be a mistake.
+    /// Things that are valid, but may be mistakes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -43,7 +43,7 @@ struct FaultJson {
 }
 
 impl Validation {
-    /// What is said about a model that was read.
+    /// The result of parsing a model.
     pub fn of(read: &Result<Model, Faults>) -> Self {
         match read {
             Ok(model) => Self {

@@ -1,4 +1,4 @@
-//! The two codes of a login: one for the device, and one for the person.
+//! The two codes of a login: one with which the device polls, and one that the user types.
 
 use std::fmt;
 use std::str::FromStr;
@@ -32,7 +32,7 @@ impl DeviceCode {
     }
 }
 
-/// The code that a person types, such as `BCDF-GHJK`.
+/// The code that the user types, such as `BCDF-GHJK`.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct UserCode([u8; LENGTH]);
 

@@ -1,4 +1,4 @@
-//! The page where a person types a device's code and an API key. It has no script and no style, and loads nothing.
+//! The page where the user types a device's code and an API key. It has no script and no style, and loads nothing.
 
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
 use axum::http::{HeaderValue, StatusCode};
@@ -63,7 +63,7 @@ pub(super) fn form(status: StatusCode, code: Option<&UserCode>, notice: Notice) 
     page(status, &body)
 }
 
-/// The device will receive the key.
+/// The page after a login was approved.
 pub(super) fn done() -> Response {
     let body = html! {
         h1 { "Logged in" }

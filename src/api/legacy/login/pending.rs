@@ -14,7 +14,7 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(600);
 /// How long a device waits between polls, at first.
 pub(super) const INTERVAL: Duration = Duration::from_secs(2);
 
-/// How much is added to that for a device that polls too soon (RFC 8628, 3.5).
+/// How much is added to the interval of a device that polls too soon (RFC 8628, 3.5).
 const SLOWER_BY: Duration = Duration::from_secs(5);
 
 /// How much too early a poll may be, since clients' timers are not exact.
@@ -26,13 +26,13 @@ const TRIES: u8 = 5;
 /// The maximum number of pending logins.
 const MAX_LOGINS: usize = 1000;
 
-/// How many of those may come from one address.
+/// How many pending logins may come from one address.
 const MAX_LOGINS_OF_PEER: usize = 20;
 
 /// How many failed forms are remembered, each for [`LIFETIME`].
 const MAX_FAILURES: usize = 10_000;
 
-/// How many of those may come from one address.
+/// How many of the remembered failures may come from one address.
 const MAX_FAILURES_OF_PEER: usize = 20;
 
 /// Pending logins and failed forms.
@@ -67,7 +67,7 @@ enum State {
 pub(super) enum StartError {
     /// The address has too many pending logins.
     Peer,
-    /// All addresses together have too many.
+    /// All addresses together have too many pending logins.
     All,
 }
 
@@ -166,7 +166,7 @@ impl PendingLogins {
         }
     }
 
-    /// Approves the login with this code. A code of none is malformed, and a key of none is not accepted.
+    /// Approves the login with this code. `code` is None if it is malformed, and `key` is None if it is not accepted.
     pub(super) fn verify(
         &mut self,
         code: Option<&UserCode>,
@@ -234,13 +234,13 @@ mod tests {
     const OTHER: Option<IpAddr> = None;
 
     /// One login of the device `a`, begun at 0.
-    struct One {
+    struct TestLogin {
         logins: PendingLogins,
         device: [u8; 32],
         code: UserCode,
     }
 
-    impl One {
+    impl TestLogin {
         fn start() -> Self {
             let mut logins = PendingLogins::default();
             let (device, code) = logins.start("a".to_owned(), PEER, 0).expect("room");
@@ -264,37 +264,40 @@ mod tests {
 
     #[test]
     fn a_key_is_returned_once() {
-        let mut one = One::start();
-        assert_eq!(one.poll(2 * SECOND), Err(PollError::Pending));
-        assert_eq!(one.verify(Some("key"), 3 * SECOND), Ok(()));
-        assert_eq!(one.verify(Some("key"), 3 * SECOND), Err(VerifyError::Code));
-        assert_eq!(one.poll(4 * SECOND), Ok("key".to_owned()));
-        assert!(one.logins.by_device.is_empty());
-        assert_eq!(one.poll(6 * SECOND), Err(PollError::Gone));
+        let mut login = TestLogin::start();
+        assert_eq!(login.poll(2 * SECOND), Err(PollError::Pending));
+        assert_eq!(login.verify(Some("key"), 3 * SECOND), Ok(()));
+        assert_eq!(
+            login.verify(Some("key"), 3 * SECOND),
+            Err(VerifyError::Code)
+        );
+        assert_eq!(login.poll(4 * SECOND), Ok("key".to_owned()));
+        assert!(login.logins.by_device.is_empty());
+        assert_eq!(login.poll(6 * SECOND), Err(PollError::Gone));
     }
 
     #[test]
     fn a_device_that_polls_too_soon_has_to_wait_longer() {
-        let mut one = One::start();
-        one.verify(Some("key"), 0).expect("it is accepted");
-        assert_eq!(one.poll(SECOND), Err(PollError::TooSoon));
-        assert_eq!(one.poll(7 * SECOND), Err(PollError::TooSoon));
-        assert_eq!(one.poll(18 * SECOND), Err(PollError::TooSoon));
-        assert_eq!(one.poll(35 * SECOND), Ok("key".to_owned()));
-        let mut early = One::start();
+        let mut login = TestLogin::start();
+        login.verify(Some("key"), 0).expect("it is accepted");
+        assert_eq!(login.poll(SECOND), Err(PollError::TooSoon));
+        assert_eq!(login.poll(7 * SECOND), Err(PollError::TooSoon));
+        assert_eq!(login.poll(18 * SECOND), Err(PollError::TooSoon));
+        assert_eq!(login.poll(35 * SECOND), Ok("key".to_owned()));
+        let mut early = TestLogin::start();
         assert_eq!(early.poll(1_749), Err(PollError::TooSoon));
-        let mut in_time = One::start();
+        let mut in_time = TestLogin::start();
         assert_eq!(in_time.poll(1_750), Err(PollError::Pending));
     }
 
     #[test]
     fn a_login_expires_with_its_key() {
         let lifetime = millis(LIFETIME);
-        let mut one = One::start();
-        assert_eq!(one.poll(lifetime - 1), Err(PollError::Pending));
-        assert_eq!(one.verify(Some("key"), lifetime), Err(VerifyError::Code));
-        assert_eq!(one.poll(lifetime), Err(PollError::Gone));
-        let mut approved = One::start();
+        let mut login = TestLogin::start();
+        assert_eq!(login.poll(lifetime - 1), Err(PollError::Pending));
+        assert_eq!(login.verify(Some("key"), lifetime), Err(VerifyError::Code));
+        assert_eq!(login.poll(lifetime), Err(PollError::Gone));
+        let mut approved = TestLogin::start();
         approved
             .verify(Some("key"), lifetime - 1)
             .expect("accepted");
@@ -304,15 +307,15 @@ mod tests {
 
     #[test]
     fn five_keys_may_be_tried() {
-        let mut one = One::start();
+        let mut login = TestLogin::start();
         for _ in 1..5 {
-            assert_eq!(one.verify(None, 0), Err(VerifyError::Key));
+            assert_eq!(login.verify(None, 0), Err(VerifyError::Key));
         }
-        assert_eq!(one.verify(None, 0), Err(VerifyError::LastKey));
-        assert_eq!(one.verify(Some("key"), 0), Err(VerifyError::Code));
-        assert_eq!(one.poll(2 * SECOND), Err(PollError::Denied));
-        assert_eq!(one.poll(4 * SECOND), Err(PollError::Gone));
-        let mut fifth = One::start();
+        assert_eq!(login.verify(None, 0), Err(VerifyError::LastKey));
+        assert_eq!(login.verify(Some("key"), 0), Err(VerifyError::Code));
+        assert_eq!(login.poll(2 * SECOND), Err(PollError::Denied));
+        assert_eq!(login.poll(4 * SECOND), Err(PollError::Gone));
+        let mut fifth = TestLogin::start();
         for _ in 1..5 {
             assert_eq!(fifth.verify(None, 0), Err(VerifyError::Key));
         }
@@ -321,13 +324,13 @@ mod tests {
 
     #[test]
     fn only_the_device_that_began_may_have_the_key() {
-        let mut one = One::start();
-        one.verify(Some("key"), 0).expect("it is accepted");
-        let other = one.logins.poll("b", &one.device, 2 * SECOND);
+        let mut login = TestLogin::start();
+        login.verify(Some("key"), 0).expect("it is accepted");
+        let other = login.logins.poll("b", &login.device, 2 * SECOND);
         assert_eq!(other.err(), Some(PollError::OtherClient));
-        let unknown = one.logins.poll("a", &[0; 32], 2 * SECOND);
+        let unknown = login.logins.poll("a", &[0; 32], 2 * SECOND);
         assert_eq!(unknown.err(), Some(PollError::Gone));
-        assert_eq!(one.poll(2 * SECOND), Ok("key".to_owned()));
+        assert_eq!(login.poll(2 * SECOND), Ok("key".to_owned()));
     }
 
     #[test]
@@ -349,18 +352,20 @@ mod tests {
 
     #[test]
     fn an_address_that_fails_too_often_has_to_wait() {
-        let mut one = One::start();
-        let wrong = "BCDF-GHJK".parse().ok().filter(|code| *code != one.code);
+        let mut login = TestLogin::start();
+        let wrong = "BCDF-GHJK".parse().ok().filter(|code| *code != login.code);
         for n in 0..MAX_FAILURES_OF_PEER {
             let code = wrong.as_ref().filter(|_| n % 2 == 0);
-            let failed = one.logins.verify(code, Some("key".into()), PEER, 0);
+            let failed = login.logins.verify(code, Some("key".into()), PEER, 0);
             assert_eq!(failed, Err(VerifyError::Code));
         }
-        assert_eq!(one.verify(Some("key"), 0), Err(VerifyError::Peer));
-        let code = one.code.clone();
-        let elsewhere = one.logins.verify(Some(&code), Some("key".into()), OTHER, 0);
+        assert_eq!(login.verify(Some("key"), 0), Err(VerifyError::Peer));
+        let code = login.code.clone();
+        let elsewhere = login
+            .logins
+            .verify(Some(&code), Some("key".into()), OTHER, 0);
         assert_eq!(elsewhere, Ok(()));
-        let expired = one.verify(Some("key"), millis(LIFETIME));
+        let expired = login.verify(Some("key"), millis(LIFETIME));
         assert_eq!(expired, Err(VerifyError::Code));
     }
 }
