@@ -21,7 +21,7 @@ struct Account {
     email: String,
     created: String,
     url: String,
-    /// A server of the original, in Go, does not tell.
+    /// Missing in the answer of a server of the Go version.
     #[serde(default)]
     generation: Option<String>,
 }
@@ -36,7 +36,7 @@ pub(super) async fn whoami(context: &Context) -> anyhow::Result<()> {
         error.is_some_and(|error| error.has_code("forbidden"))
     };
     if answer.as_ref().is_err_and(is_forbidden) {
-        // The key may not read prices.
+        // The key may not read prices, which decide the generation.
         answer = client.get("/v1/whoami", &[]).await;
     }
     let answer = answer?;
@@ -52,7 +52,9 @@ pub(super) async fn whoami(context: &Context) -> anyhow::Result<()> {
         ("Created:", account.created),
         ("URL:", account.url),
     ];
-    let generation = account.generation.map(|one| ("Generation:", one));
+    let generation = account
+        .generation
+        .map(|generation| ("Generation:", generation));
     for (label, value) in fields.into_iter().chain(generation) {
         let line = format!("{label:<10} {}", output::printable(&value));
         output::line(line.trim_end())?;

@@ -8,13 +8,13 @@ use super::confirm::Confirmation;
 /// Arguments of `tier archive`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Orgs that have the plan keep it, and it renews. Nobody else can subscribe to it, and `tier pull` leaves it out.
+Orgs that have the plan keep it, and it renews for them. Nobody else can subscribe to it, and `tier pull` leaves it out.
 
 Examples:
   tier archive plan:pro@1
   tier archive --undo plan:pro@1       on sale again
-  tier orgs --plan plan:pro@1          who has it still
-  tier migrate plan:pro@1 plan:pro@2   moves them")]
+  tier orgs --plan plan:pro@1          the orgs that still have it
+  tier migrate plan:pro@1 plan:pro@2   moves them to a new version")]
 pub(super) struct Archive {
     /// Put it on sale again
     #[arg(long)]

@@ -30,15 +30,18 @@ fn is_long_flag(text: &str, long_flags: &BTreeSet<String>) -> bool {
     name.len() > 1 && long_flags.contains(name)
 }
 
-/// The names of all long flags of a command and of those below it, other spellings included.
+/// The names of all long flags of a command and its subcommands, with their aliases.
 pub(super) fn long_flags(command: &clap::Command) -> BTreeSet<String> {
-    let own = command.get_arguments().flat_map(|arg| {
+    let of_command = command.get_arguments().flat_map(|arg| {
         let names = arg.get_long_and_visible_aliases().unwrap_or_default();
-        let others = arg.get_all_aliases().unwrap_or_default();
-        names.into_iter().chain(others).map(str::to_owned)
+        let aliases = arg.get_all_aliases().unwrap_or_default();
+        names.into_iter().chain(aliases).map(str::to_owned)
     });
-    let below = command.get_subcommands().flat_map(long_flags);
-    own.chain(below).chain(["help".to_owned()]).collect()
+    let of_subcommands = command.get_subcommands().flat_map(long_flags);
+    of_command
+        .chain(of_subcommands)
+        .chain(["help".to_owned()])
+        .collect()
 }
 
 #[cfg(test)]

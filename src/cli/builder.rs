@@ -8,8 +8,8 @@ use crate::config::{self, Environment};
 /// Arguments of `tier builder`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-It needs no Stripe account and no network: what is pushed goes into a sandbox, as with `tier serve --sandbox`, and is gone when this \
-ends. The model itself is kept in the browser.
+It needs no Stripe account and no network: models are pushed into a sandbox, as with `tier serve --sandbox`, which is lost when the \
+command ends. The browser keeps the model itself.
 
 Examples:
   tier builder
@@ -28,7 +28,7 @@ pub(super) async fn run(
     if arguments.settings.cloud || arguments.settings.ledger()?.is_some() {
         return Err(usage(
             "builder",
-            "it has one sandbox, which is gone when it ends: leave out --cloud and --ledger, or open /builder of `tier serve`",
+            "its sandbox is lost when it ends: leave out --cloud and --ledger, or open /builder of `tier serve`",
         ));
     }
     let global = Global {

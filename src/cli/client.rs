@@ -137,7 +137,7 @@ impl Client {
         }
     }
 
-    /// Whether commands work with live data. False for a server, since that is not known.
+    /// Whether commands work with live data. False with a server, whose mode is not known.
     pub(super) fn is_live(&self) -> bool {
         self.is_live
     }
@@ -169,7 +169,7 @@ impl Client {
         Model::parse_bytes(&answer.body).context("the model in Stripe cannot be read")
     }
 
-    /// Pulls the model from Stripe with its archived plans. Also returns the names of these.
+    /// Pulls the model from Stripe with its archived plans. Also returns the names of the archived ones.
     ///
     /// # Errors
     /// As [`model`](Self::model).
@@ -255,7 +255,7 @@ impl Client {
         match &self.target {
             Target::InProcess { router, has_ledger } => {
                 if *has_ledger && !method.is_safe() {
-                    return Err(without_server().into());
+                    return Err(needs_server().into());
                 }
                 let mut request = Request::builder()
                     .method(method)
@@ -288,7 +288,7 @@ impl Client {
 }
 
 /// The error for a write in this process that would bypass the server's ledger.
-fn without_server() -> CliError {
+fn needs_server() -> CliError {
     let message = "TIER_LEDGER is set, so only the server with that ledger may do this: name it in TIER_BASE_URL";
     CliError::new(message)
         .wrong_usage()
@@ -310,12 +310,10 @@ async fn over_http(
     base_url: &reqwest::Url,
 ) -> anyhow::Result<Answer> {
     let unreachable = |cause: reqwest::Error| {
-        let shown = http::shown(base_url);
+        let url = http::redacted(base_url);
         let cause = anyhow::Error::from(cause.without_url());
-        CliError::new(format!(
-            "cannot reach the tier server at {shown}: {cause:#}"
-        ))
-        .advise("start it with `tier serve`, or unset TIER_BASE_URL to work without a server")
+        CliError::new(format!("cannot reach the tier server at {url}: {cause:#}"))
+            .advise("start it with `tier serve`, or unset TIER_BASE_URL to work without a server")
     };
     let response = request.send().await.map_err(unreachable)?;
     let status = response.status();

@@ -20,7 +20,7 @@ const CHECK_EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  export TIER_CLOCK=$(tier clock create)         commands act on orgs of this clock from now on
+  export TIER_CLOCK=$(tier clock create)         from now on, commands act on orgs of this clock
   tier subscribe org:acme plan:pro@1
   tier clock advance org:acme 1mo
   tier clock advance clock_1NcY3v 36h
@@ -29,18 +29,18 @@ Examples:
 Units are h, d, w, mo and y. An org is on a clock if it was made with one.")]
 pub(super) struct ClockArgs {
     #[command(subcommand)]
-    what: What,
+    action: Action,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum Action {
     /// Create a test clock, and print its id
     Create {
         /// A name for display
         #[arg(default_value = "tier")]
         name: String,
 
-        /// The time that it shows, as RFC 3339 or in Unix seconds, instead of now
+        /// The time that the clock shows, as RFC 3339 or in Unix seconds, instead of now
         #[arg(long, value_name = "TIME", value_parser = timestamp)]
         at: Option<DateTime<Utc>>,
     },
@@ -112,8 +112,8 @@ struct TestClock {
 /// Creates, shows and advances test clocks.
 pub(super) async fn run(context: &Context, arguments: &ClockArgs) -> anyhow::Result<()> {
     let client = context.client().await?;
-    match &arguments.what {
-        What::Create { name, at } => {
+    match &arguments.action {
+        Action::Create { name, at } => {
             let present = at.unwrap_or_else(|| Clock::system().now());
             let request = json!({"name": name, "present": rfc3339(present)});
             let answer = client.post("/v1/clock", &request).await?;
@@ -122,24 +122,24 @@ pub(super) async fn run(context: &Context, arguments: &ClockArgs) -> anyhow::Res
             }
             output::line(answer.decode::<TestClock>()?.id)
         }
-        What::Show { which } => print(context, &look(&client, which).await?),
-        What::Advance { which, by } => {
-            let clock: TestClock = look(&client, which).await?.decode()?;
+        Action::Show { which } => print(context, &read_clock(&client, which).await?),
+        Action::Advance { which, by } => {
+            let clock: TestClock = read_clock(&client, which).await?.decode()?;
             let Some(present) = by.after(clock.present) else {
                 anyhow::bail!("that is later than any clock can show");
             };
             let request = json!({"id": clock.id, "present": rfc3339(present)});
             client.post("/v1/clock", &request).await?;
-            let ready = output::watched("waiting for Stripe", advanced(&client, &clock.id));
+            let ready = output::with_spinner("waiting for Stripe", advanced(&client, &clock.id));
             print(context, &ready.await?)
         }
     }
 }
 
-/// The clock, once it is no longer advancing.
+/// Waits until the clock is no longer advancing, and returns it.
 async fn advanced(client: &Client, id: &str) -> anyhow::Result<Answer> {
     loop {
-        let answer = look(client, id).await?;
+        let answer = read_clock(client, id).await?;
         match answer.decode::<TestClock>()?.status.as_str() {
             "advancing" => tokio::time::sleep(CHECK_EVERY).await,
             "ready" => return Ok(answer),
@@ -149,7 +149,7 @@ async fn advanced(client: &Client, id: &str) -> anyhow::Result<Answer> {
 }
 
 /// Reads a clock by its id, or by an org that is on it.
-async fn look(client: &Client, which: &str) -> anyhow::Result<Answer> {
+async fn read_clock(client: &Client, which: &str) -> anyhow::Result<Answer> {
     let by = if which.starts_with("org:") {
         "org"
     } else {

@@ -1,4 +1,4 @@
-//! Asks the person at the terminal before live data changes.
+//! Asks for confirmation at the terminal before live data changes.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Write as _};
@@ -16,13 +16,13 @@ pub(super) struct Confirmation {
     yes: bool,
 }
 
-/// Whether a person is at the terminal. Redirected output does not matter.
+/// Whether the command runs in a terminal. It may be partly redirected.
 fn is_at_terminal() -> bool {
     io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal()
 }
 
 impl Confirmation {
-    /// Asks `question` if it is about live data and a person can answer.
+    /// Asks `question` if it is about live data and somebody at a terminal can answer.
     ///
     /// # Errors
     /// If the answer was not yes.

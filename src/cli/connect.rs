@@ -16,11 +16,11 @@ use crate::config::{KeyFile, Profile};
 /// How long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often Stripe is polled for the person's consent.
+/// How often Stripe is polled for the user's consent.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a person has to consent.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// How long the user has to consent.
+const CONSENT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Arguments of `tier connect`.
 #[derive(Debug, clap::Args)]
@@ -31,7 +31,7 @@ Examples:
   tier connect")]
 pub(super) struct Connect {}
 
-/// The URL for the person's browser, and the one to poll.
+/// The URL for the user's browser, and the one to poll.
 #[derive(Deserialize)]
 struct Links {
     browser_url: String,
@@ -39,10 +39,10 @@ struct Links {
     verification_code: String,
 }
 
-/// Gets keys by way of the person's browser, and saves them.
+/// Gets keys through the user's browser, and saves them.
 pub(super) async fn run(context: &Context) -> anyhow::Result<()> {
     let path = KeyFile::path().context("HOME is not set, so there is no place to save the keys")?;
-    // This fails early, before the person does anything in the browser.
+    // Fails early, before the user does anything in the browser.
     let file = KeyFile::open(path.clone())?;
     let dashboard = context.environment.dashboard();
     let auth = format!("{dashboard}/stripecli/auth");
@@ -59,9 +59,9 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<()> {
     } else {
         output::line(steps)?;
     }
-    let poll = http::url(&links.poll_url, "the address to ask at")?;
-    let waiting = until_redeemed(async || ask(&client, poll.clone()).await);
-    let profile = output::watched("waiting for the browser", waiting).await?;
+    let poll = http::url(&links.poll_url, "the address to poll")?;
+    let waiting = until_redeemed(async || poll_once(&client, poll.clone()).await);
+    let profile = output::with_spinner("waiting for the browser", waiting).await?;
     file.save(&profile)
         .with_context(|| format!("cannot write {}", path.display()))?;
     if context.global.json {
@@ -107,8 +107,8 @@ enum Poll {
     NotYet,
 }
 
-/// Network errors count as no answer yet. Errors never quote an answer, because it may have keys.
-async fn ask(client: &reqwest::Client, url: reqwest::Url) -> anyhow::Result<Poll> {
+/// Polls once. Network errors count as no answer yet. Errors never quote an answer, because it may have keys.
+async fn poll_once(client: &reqwest::Client, url: reqwest::Url) -> anyhow::Result<Poll> {
     let Ok(answer) = client.get(url).send().await else {
         return Ok(Poll::NotYet);
     };
@@ -137,17 +137,17 @@ async fn ask(client: &reqwest::Client, url: reqwest::Url) -> anyhow::Result<Poll
 }
 
 async fn until_redeemed(
-    mut ask: impl AsyncFnMut() -> anyhow::Result<Poll>,
+    mut poll: impl AsyncFnMut() -> anyhow::Result<Poll>,
 ) -> anyhow::Result<Profile> {
-    let asking = async {
+    let polling = async {
         loop {
-            match ask().await? {
+            match poll().await? {
                 Poll::Redeemed(profile) => return Ok(*profile),
                 Poll::NotYet => tokio::time::sleep(INTERVAL).await,
             }
         }
     };
-    tokio::time::timeout(PATIENCE, asking)
+    tokio::time::timeout(CONSENT_TIMEOUT, polling)
         .await
         .unwrap_or_else(|_| {
             Err(CliError::new("nobody allowed access within five minutes")
@@ -162,9 +162,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waiting_ends_after_five_minutes() {
-        let mut asked = 0;
+        let mut polls = 0;
         let ended = until_redeemed(async || {
-            asked += 1;
+            polls += 1;
             Ok(Poll::NotYet)
         });
         let fault = ended.await.err().unwrap().to_string();
@@ -172,20 +172,20 @@ mod tests {
             fault.starts_with("nobody allowed access within five minutes"),
             "{fault}"
         );
-        assert!((299..=301).contains(&asked), "asked {asked} times");
+        assert!((299..=301).contains(&polls), "polled {polls} times");
     }
 
     #[tokio::test(start_paused = true)]
     async fn polling_continues_until_access_is_granted() {
-        let mut asked = 0;
+        let mut polls = 0;
         let profile = until_redeemed(async || {
-            asked += 1;
-            Ok(match asked {
+            polls += 1;
+            Ok(match polls {
                 3 => Poll::Redeemed(Box::default()),
                 _ => Poll::NotYet,
             })
         });
         assert!(profile.await.is_ok());
-        assert_eq!(asked, 3);
+        assert_eq!(polls, 3);
     }
 }

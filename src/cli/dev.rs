@@ -26,8 +26,8 @@ Examples:
   tier init && tier dev
   tier dev plans/pricing.json --addr :8080
 
-As `tier serve --sandbox`, and FILE is pushed now and whenever it changes. A plan that changed without a new version cannot be pushed \
-over the old one, so the sandbox then begins anew, without orgs.")]
+Like `tier serve --sandbox`, and also pushes FILE now and whenever it changes. A plan that changed without a new version cannot be \
+pushed over the old one, so the sandbox is then reset, and its orgs are lost.")]
 pub(super) struct Dev {
     /// The model
     #[arg(value_name = "FILE", default_value = "pricing.json")]
@@ -63,15 +63,15 @@ pub(super) async fn run(
     .await
 }
 
-/// A file with a model, and its last known contents.
+/// A file with a model, and its contents when it was last read.
 #[derive(Clone)]
 pub(super) struct WatchedModel {
     file: PathBuf,
-    seen: Arc<Mutex<Option<Seen>>>,
+    last: Arc<Mutex<Option<Contents>>>,
 }
 
 #[derive(PartialEq, Eq)]
-enum Seen {
+enum Contents {
     Missing,
     Text(Vec<u8>),
 }
@@ -80,12 +80,12 @@ impl WatchedModel {
     fn new(file: PathBuf) -> Self {
         Self {
             file,
-            seen: Arc::default(),
+            last: Arc::default(),
         }
     }
 
-    /// Pushes it into the sandbox now, and whenever it changes.
-    pub(super) fn push_in(
+    /// Pushes the model into the sandbox now, and whenever the file changes.
+    pub(super) fn push_on_change(
         self,
         tasks: &mut Tasks,
         domain: &Domain,
@@ -97,40 +97,42 @@ impl WatchedModel {
             let (model, domain) = (self.clone(), domain.clone());
             let (sandbox, memory) = (sandbox.clone(), memory.clone());
             async move {
-                let forget = || {
+                let reset = || {
                     sandbox.reset();
                     memory.clear();
                 };
-                model.push_if_changed(&domain, forget).await
+                model.push_if_changed(&domain, reset).await
             }
         });
     }
 
+    /// Pushes the model if the file changed since it was last read. `reset` empties the sandbox.
+    ///
     /// # Errors
-    /// If the sandbox cannot be called. The file is then checked again.
-    async fn push_if_changed(&self, domain: &Domain, forget: impl Fn()) -> anyhow::Result<()> {
+    /// If the sandbox cannot be called. The next check tries again.
+    async fn push_if_changed(&self, domain: &Domain, reset: impl Fn()) -> anyhow::Result<()> {
         let name = self.file.display();
         let now = match tokio::fs::read(&self.file).await {
-            Ok(text) => Seen::Text(text),
-            Err(error) if error.kind() == ErrorKind::NotFound => Seen::Missing,
+            Ok(text) => Contents::Text(text),
+            Err(error) if error.kind() == ErrorKind::NotFound => Contents::Missing,
             Err(error) => return Err(error.into()),
         };
-        let mut seen = self.seen.lock().await;
-        if seen.as_ref() == Some(&now) {
+        let mut last = self.last.lock().await;
+        if last.as_ref() == Some(&now) {
             return Ok(());
         }
         match &now {
-            Seen::Missing => output::note(format_args!(
+            Contents::Missing => output::note(format_args!(
                 "{name} does not exist: `tier init -o {name}` writes one, which is then pushed"
             )),
-            Seen::Text(_) => self.push(domain, forget).await?,
+            Contents::Text(_) => self.push(domain, reset).await?,
         }
-        *seen = Some(now);
+        *last = Some(now);
         Ok(())
     }
 
     /// Pushes the file's model, or prints its faults.
-    async fn push(&self, domain: &Domain, forget: impl Fn()) -> anyhow::Result<()> {
+    async fn push(&self, domain: &Domain, reset: impl Fn()) -> anyhow::Result<()> {
         let document = Source::File(self.file.clone()).read().await?;
         let model = match document.model() {
             Ok(model) => model,
@@ -148,7 +150,7 @@ impl WatchedModel {
             )
         });
         if differs {
-            forget();
+            reset();
             output::note(format_args!(
                 "a plan in {name} changed without a new version: the sandbox is reset, without orgs"
             ));
@@ -166,7 +168,7 @@ impl WatchedModel {
             .filter(|result| result.outcome == PushOutcome::Created);
         output::note(format_args!(
             "pushed {name}: {}",
-            push::total(results.len(), created.count())
+            push::summary(results.len(), created.count())
         ));
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! `tier diff` and `tier push --dry-run`: compare a pricing.json with the model in Stripe. The model comes from
-//! `/v1/pull`, and is compared here, so that servers of older versions will do.
+//! `tier diff` and `tier push --dry-run`: compare a pricing.json with the model in Stripe. The comparison is made here,
+//! with the model from `/v1/pull`, so that it also works with servers of older versions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ use crate::domain::{FeatureDiff, FieldDiff, PushOutcome, diff};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 The exit status is 1 if something that is in Stripe differs: a push of the model would be refused. Plans that only \
-Stripe has are left out. Of plans that change, or get a new version, it says how many orgs have them.
+Stripe has are left out. For plans that change or get a new version, it prints how many orgs have them.
 
 Examples:
   tier diff pricing.json               before a merge, in CI
@@ -32,7 +32,7 @@ pub(super) struct Diff {
     model: Source,
 }
 
-/// Compares.
+/// Compares a model with Stripe, and prints the differences.
 pub(super) async fn run(context: &Context, arguments: &Diff) -> anyhow::Result<()> {
     let document = arguments.model.read().await?;
     let model = document.model()?;
@@ -60,11 +60,11 @@ pub(super) async fn show(
     model: &Model,
 ) -> anyhow::Result<()> {
     let client = context.client().await?;
-    let pulled = output::watched("asking Stripe", client.model_with_archived()).await?;
+    let pulled = output::with_spinner("asking Stripe", client.model_with_archived()).await?;
     let (stripe, archived) = pulled;
     let rows = diff(&stripe, model);
     let affected = affected(&client, &stripe, &rows);
-    let affected = output::watched("counting orgs", affected).await?;
+    let affected = output::with_spinner("counting orgs", affected).await?;
     let warnings = document.warnings(model);
     if context.global.json {
         output::json(&Report {
@@ -88,17 +88,17 @@ pub(super) async fn show(
         }
         output::line(ModelDiff::of(&rows).summary())?;
     }
-    verdict(&rows, &document.name)
+    fail_if_different(&rows, &document.name)
 }
 
-/// A plan in Stripe of which the model has another version or other terms, and the number of its orgs.
+/// A plan in Stripe that the model changes or has a new version of, and the number of its orgs.
 #[derive(Serialize)]
 struct Affected {
     plan: String,
     orgs: usize,
 }
 
-/// The plans in Stripe with orgs that the model changes or has new versions of.
+/// The affected plans that have orgs.
 async fn affected(
     client: &Client,
     stripe: &Model,
@@ -108,11 +108,11 @@ async fn affected(
         .iter()
         .filter(|row| DiffStatus::of(row) != DiffStatus::Same);
     let changed: BTreeSet<PlanName> = changed.map(|row| row.feature.plan()).collect();
-    let is_there = |name: &&str| stripe.plans.keys().any(|plan| plan.name() == *name);
+    let is_in_stripe = |name: &&str| stripe.plans.keys().any(|plan| plan.name() == *name);
     let names: BTreeSet<&str> = changed
         .iter()
         .map(PlanName::name)
-        .filter(is_there)
+        .filter(is_in_stripe)
         .collect();
     let mut affected = Vec::new();
     for name in names {
@@ -157,7 +157,8 @@ fn show_row(row: &FeatureDiff) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn verdict(rows: &[FeatureDiff], name: &str) -> anyhow::Result<()> {
+/// Fails if a push of the model would be refused.
+fn fail_if_different(rows: &[FeatureDiff], name: &str) -> anyhow::Result<()> {
     let Some(row) = rows.iter().find(|row| !row.is_ok()) else {
         return Ok(());
     };

@@ -12,12 +12,12 @@ use crate::domain::{Finding, Verdict};
 Examples:
   tier doctor
   tier --live doctor --json
-  tier doctor --probe                  also asks which metered prices the account takes
+  tier doctor --probe                  also tests which metered prices the account accepts
 
 It changes nothing. --probe creates a price of 0 cents and archives it.
 It exits with 1 if something is wrong.")]
 pub(super) struct Doctor {
-    /// Create and archive a price, to learn whether the account takes metered prices without a meter
+    /// Create and archive a price, to find out whether the account accepts metered prices without a meter
     #[arg(long)]
     probe: bool,
 }
@@ -33,8 +33,8 @@ pub(super) async fn run(context: &Context, arguments: &Doctor) -> anyhow::Result
             print(finding)?;
         }
     }
-    let wrong = |finding: &&Finding| finding.verdict == Verdict::Wrong;
-    match findings.iter().filter(wrong).count() {
+    let is_wrong = |finding: &&Finding| finding.verdict == Verdict::Wrong;
+    match findings.iter().filter(is_wrong).count() {
         0 => Ok(()),
         count => Err(CliError::new(format!("{} failed", output::plural(count, "check"))).into()),
     }

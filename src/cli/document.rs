@@ -1,4 +1,4 @@
-//! Reads a pricing.json from a file, the web or standard input, and shows its faults in their lines.
+//! Reads a pricing.json from a file, the web or standard input, and prints each fault with the line that it is in.
 
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -19,17 +19,17 @@ use crate::position::Position;
 /// How long a download may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The service where models were shared in 2023.
-const GONE: &str = "model.tier.run";
+/// The service where models were shared in 2023. It no longer exists.
+const DEFUNCT_HOST: &str = "model.tier.run";
 
-/// How many redirects are followed.
-const REDIRECTS: usize = 5;
+/// The maximum number of redirects.
+const MAX_REDIRECTS: usize = 5;
 
-/// How many characters of a line are shown. Of a longer line, the part around the fault is shown.
-const SHOWN: usize = 100;
+/// How many characters of a line are printed. Of a longer line, the part around the fault is printed.
+const MAX_EXCERPT: usize = 100;
 
-/// How many faults are shown with their lines.
-const SHOWN_FAULTS: usize = 20;
+/// How many faults are printed with their lines.
+const MAX_FAULTS: usize = 20;
 
 /// The source of a model.
 #[derive(Clone, Debug)]
@@ -56,13 +56,13 @@ impl FromStr for Source {
 
 /// A model's text.
 pub(super) struct Document {
-    /// Its name in error messages.
+    /// The name of the document in error messages.
     pub(super) name: String,
     pub(super) bytes: Bytes,
 }
 
 impl Source {
-    /// Reads all of it.
+    /// Reads the whole document.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -81,7 +81,7 @@ impl Source {
             }
             Self::Web(url) => {
                 let url = http::url(url, "the address of the model")?;
-                (http::shown(&url), fetch(url).await?)
+                (http::redacted(&url), fetch(url).await?)
             }
         };
         Ok(Document { name, bytes })
@@ -89,15 +89,15 @@ impl Source {
 }
 
 async fn fetch(url: reqwest::Url) -> anyhow::Result<Bytes> {
-    let shown = http::shown(&url);
-    if url.host_str() == Some(GONE) {
+    let redacted = http::redacted(&url);
+    if url.host_str() == Some(DEFUNCT_HOST) {
         return Err(CliError::new(format!(
-            "{GONE} is gone, and the models that were shared there with it"
+            "{DEFUNCT_HOST} is gone, and the models that were shared there with it"
         ))
         .advise("ask for the model's pricing.json, or for a link made by `tier share`")
         .into());
     }
-    let client = http::client(&url, TIMEOUT, Policy::limited(REDIRECTS))?;
+    let client = http::client(&url, TIMEOUT, Policy::limited(MAX_REDIRECTS))?;
     let answer = client
         .get(url)
         .header(ACCEPT, "application/json")
@@ -105,11 +105,11 @@ async fn fetch(url: reqwest::Url) -> anyhow::Result<Bytes> {
         .await;
     let answer = answer
         .map_err(reqwest::Error::without_url)
-        .with_context(|| format!("cannot read {shown}"))?;
+        .with_context(|| format!("cannot read {redacted}"))?;
     let status = answer.status();
-    anyhow::ensure!(status.is_success(), "cannot read {shown}: HTTP {status}");
+    anyhow::ensure!(status.is_success(), "cannot read {redacted}: HTTP {status}");
     let body = answer.bytes().await.map_err(reqwest::Error::without_url);
-    body.with_context(|| format!("cannot read {shown}"))
+    body.with_context(|| format!("cannot read {redacted}"))
 }
 
 impl Document {
@@ -139,11 +139,11 @@ impl Document {
         let mut message = format!("{} is not a valid model: {count}", self.name);
         let text = String::from_utf8_lossy(&self.bytes);
         let lines: Vec<&str> = text.lines().collect();
-        for fault in faults.iter().take(SHOWN_FAULTS) {
+        for fault in faults.iter().take(MAX_FAULTS) {
             message.push('\n');
             self.show(&mut message, fault, &lines);
         }
-        let rest = faults.count().saturating_sub(SHOWN_FAULTS);
+        let rest = faults.count().saturating_sub(MAX_FAULTS);
         if rest > 0 {
             write!(message, "\nand {rest} more").expect("a String takes everything");
         }
@@ -177,17 +177,17 @@ fn excerpt(line: &str, column: usize) -> (String, String) {
         .chars()
         .collect();
     let at = column.saturating_sub(1).min(chars.len());
-    let start = if chars.len() > SHOWN {
-        at.saturating_sub(SHOWN / 2)
+    let start = if chars.len() > MAX_EXCERPT {
+        at.saturating_sub(MAX_EXCERPT / 2)
     } else {
         0
     };
-    let end = chars.len().min(start + SHOWN);
+    let end = chars.len().min(start + MAX_EXCERPT);
     let before = if start > 0 { "…" } else { "" };
     let after = if end < chars.len() { "…" } else { "" };
-    let shown: String = chars[start..end].iter().collect();
+    let excerpt: String = chars[start..end].iter().collect();
     let spaces = " ".repeat(at - start + before.chars().count());
-    (format!("{before}{shown}{after}"), format!("{spaces}^"))
+    (format!("{before}{excerpt}{after}"), format!("{spaces}^"))
 }
 
 #[cfg(test)]
@@ -216,9 +216,9 @@ mod tests {
         );
         assert_eq!(excerpt("", 1), (String::new(), "^".to_owned()));
         let long = format!("{}X{}", "a".repeat(500), "b".repeat(500));
-        let (shown, marker) = excerpt(&long, 501);
-        let under_it = shown.chars().nth(marker.chars().count() - 1);
+        let (text, marker) = excerpt(&long, 501);
+        let under_it = text.chars().nth(marker.chars().count() - 1);
         assert_eq!(under_it, Some('X'));
-        assert_eq!(shown.chars().count(), SHOWN + 2);
+        assert_eq!(text.chars().count(), MAX_EXCERPT + 2);
     }
 }

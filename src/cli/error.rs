@@ -14,7 +14,7 @@ const WRONG_USAGE: &str = "usage";
 const FAILED: &str = "failed";
 
 /// The advice for a plan or feature that does not exist.
-pub(super) const LIST: &str = "`tier ls` lists what there is to subscribe to";
+pub(super) const LIST_ADVICE: &str = "`tier ls` lists what there is to subscribe to";
 
 /// The error of a command. It is displayed as `message (code)`, with the advice on the lines below.
 #[derive(Debug)]
@@ -58,12 +58,12 @@ impl CliError {
         self
     }
 
-    /// Whether it has this code of the API.
+    /// Whether the error has this code of the API.
     pub(super) fn has_code(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
     }
 
-    /// Whether the message ends with `text` in quotes, as the wrong part.
+    /// Whether the message ends with `text` in quotes, which is how messages name the wrong part of a request.
     pub(super) fn is_about(&self, text: &str) -> bool {
         self.message.ends_with(&format!(": {text:?}"))
     }
@@ -104,7 +104,7 @@ fn advice(code: &str, is_remote: bool) -> Option<&'static str> {
     Some(match code {
         "org_not_found" => "create it, and subscribe it to a plan, with `tier subscribe`",
         "feature_not_found" => "`tier limits ORG` lists the features that the org has",
-        "TERR1020" => LIST,
+        "TERR1020" => LIST_ADVICE,
         "invalid_api_key" if is_remote => "the Stripe key of the server is not accepted",
         "invalid_api_key" => {
             "check the key in STRIPE_API_KEY, or run `tier connect` to get another"
@@ -154,12 +154,12 @@ pub(super) fn in_json(error: &anyhow::Error) -> Value {
     let Some(failure) = error.downcast_ref::<CliError>() else {
         return json!({ "code": FAILED, "message": format!("{error:#}") });
     };
-    let usual = if failure.is_wrong_usage {
+    let default = if failure.is_wrong_usage {
         WRONG_USAGE
     } else {
         FAILED
     };
-    let code = failure.code.as_deref().unwrap_or(usual);
+    let code = failure.code.as_deref().unwrap_or(default);
     let fields = [
         ("status", failure.status.map(Value::from)),
         ("code", Some(code.into())),

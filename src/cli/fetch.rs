@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Arguments of `tier fetch`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The answer goes to standard output, an error's as well (exit status 1).
+The body of the answer goes to standard output, also that of an error (exit status 1).
 
 Examples:
   tier fetch /v1/whoami
@@ -63,19 +63,19 @@ pub(super) async fn run(context: &Context, arguments: &Fetch) -> anyhow::Result<
         None => Bytes::new(),
         Some(body) => body_of(body).await?,
     };
-    let usual = if arguments.body.is_some() {
+    let default = if arguments.body.is_some() {
         Method::POST
     } else {
         Method::GET
     };
-    let method = arguments.method.clone().unwrap_or(usual);
+    let method = arguments.method.clone().unwrap_or(default);
     let mut headers = HeaderMap::new();
     for (name, value) in &arguments.headers {
         headers.append(name, value.clone());
     }
     let client = context.client().await?;
     let request = client.send(method, &arguments.path, headers, body);
-    let answer = output::watched("waiting for the answer", request).await?;
+    let answer = output::with_spinner("waiting for the answer", request).await?;
     output::bytes(&answer.body)?;
     match client.failure(&answer) {
         None => Ok(()),
@@ -100,12 +100,12 @@ async fn body_of(text: &str) -> anyhow::Result<Bytes> {
 /// Arguments of `tier healthcheck`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Says nothing if the server is healthy; for containers, which have no curl.
+Prints nothing if the server is healthy. For containers without curl.
 
 Examples:
   tier healthcheck
   tier healthcheck --addr :9090
-  tier healthcheck --tls               of a server with a certificate of its own")]
+  tier healthcheck --tls               if the server has a certificate")]
 pub(super) struct Healthcheck {
     /// The address of the server
     #[arg(

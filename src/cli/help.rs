@@ -38,7 +38,7 @@ Variables that tier reads:
 
   STRIPE_API_KEY       the Stripe key; without it, the one that `tier connect` saved
   STRIPE_BASE_API_URL  the base URL of Stripe [https://api.stripe.com]
-  STRIPE_WEBHOOK_SECRET  for `tier serve`: the secret that signs Stripe's events, which `tier webhook create` prints
+  STRIPE_WEBHOOK_SECRET  for `tier serve`: the secret that signs Stripe's events; `tier webhook create` prints it
   TIER_LINK_SECRET     for `tier serve`: the secret that signs checkout links
   STRIPE_PUBLISHABLE_KEY  the key with which browsers call Stripe; without it, the one that `tier connect` saved
   STRIPE_DEBUG=1       log every call to Stripe, with secrets masked
@@ -90,7 +90,8 @@ const PRICING: &str = r#"A pricing.json lists plans, with the features of each a
 `tier validate FILE` checks a file, and `tier schema` prints a schema for editors.
 "#;
 
-/// Describes all variables and files. Variables that are also flags of the server are described there.
+/// Describes all variables and files. Variables that stand for flags of the server are only listed, since the flags'
+/// help describes them.
 fn environment() -> String {
     let cli = Cli::command();
     let serve = cli.find_subcommand("serve");
@@ -126,9 +127,12 @@ pub(super) fn help(arguments: &Help) -> anyhow::Result<()> {
         .map(|command| command.get_name().to_owned());
     let topics = TOPICS.map(str::to_owned).into_iter();
     let names: Vec<String> = commands.chain(topics).collect();
-    let meant = suggest::nearest(topic, &names);
-    let meant = meant.map(|name| format!("; did you mean {name:?}?"));
-    let message = format!("there is no help on {topic:?}{}", meant.unwrap_or_default());
+    let suggestion = suggest::nearest(topic, &names);
+    let suggestion = suggestion.map(|name| format!("; did you mean {name:?}?"));
+    let message = format!(
+        "there is no help on {topic:?}{}",
+        suggestion.unwrap_or_default()
+    );
     Err(usage("help", message))
 }
 
@@ -184,7 +188,7 @@ pub(super) fn man(arguments: &Man) -> anyhow::Result<()> {
         return written.with_context(|| format!("cannot write to {}", dir.display()));
     }
     let Some(name) = arguments.command.as_deref() else {
-        return first_page(&cli);
+        return main_page(&cli);
     };
     match cli.find_subcommand(name) {
         Some(command) => page(command, |_| Ok(())),
@@ -193,7 +197,7 @@ pub(super) fn man(arguments: &Man) -> anyhow::Result<()> {
 }
 
 /// The main page. It ends with the variables and files.
-fn first_page(cli: &Command) -> anyhow::Result<()> {
+fn main_page(cli: &Command) -> anyhow::Result<()> {
     page(cli, |page| {
         writeln!(page, ".SH ENVIRONMENT AND FILES\n.nf")?;
         for line in environment().lines() {

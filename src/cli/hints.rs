@@ -1,4 +1,4 @@
-//! Hints for words that people try as commands but that are not commands.
+//! Hints for words that are not commands but that people try as commands.
 
 use std::ffi::OsString;
 
@@ -131,21 +131,21 @@ const HINTS: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// Shorter words are not matched with typos, since too many other words are one typo away.
-const SHORTEST: usize = 4;
+/// The minimum length of a word that may have a typo. Too many words are one typo away from a shorter one.
+const MIN_LENGTH_WITH_TYPO: usize = 4;
 
-/// `clean` deletes accounts, so it is never suggested for a typo.
-const NEVER_MEANT: &str = "clean";
+/// `clean` deletes accounts, so it is never suggested.
+const NEVER_SUGGESTED: &str = "clean";
 
-/// Replaces clap's suggestion of a command with a similar name, which may do something else entirely.
+/// Replaces clap's suggestion, a command with a similar name, which may do something else entirely.
 pub(super) fn add(mut error: clap::Error) -> clap::Error {
     let typed = match error.get(ContextKind::InvalidSubcommand) {
         Some(ContextValue::String(typed)) if error.kind() == ErrorKind::InvalidSubcommand => typed,
         _ => return error,
     };
-    let meant = meant(typed);
+    let guess = guess(typed);
     error.remove(ContextKind::SuggestedSubcommand);
-    match meant {
+    match guess {
         Some(Guess::Command(name)) => {
             let name = ContextValue::Strings(vec![name]);
             error.insert(ContextKind::SuggestedSubcommand, name);
@@ -165,8 +165,8 @@ enum Guess {
     Hint(&'static str),
 }
 
-/// The probable meaning of a word in any case: a known word, its beginning, or one with a typo.
-fn meant(typed: &str) -> Option<Guess> {
+/// The probable meaning of a word: a known word, the beginning of one, or one with a typo. Case does not matter.
+fn guess(typed: &str) -> Option<Guess> {
     let typed = typed.to_lowercase();
     if typed.len() < 2 {
         return None;
@@ -179,17 +179,17 @@ fn meant(typed: &str) -> Option<Guess> {
     let commands: Vec<String> = commands.map(str::to_owned).collect();
     let known = |word: String| match hint(&word) {
         Some(hint) => Some(Guess::Hint(hint)),
-        None => (word != NEVER_MEANT).then_some(Guess::Command(word)),
+        None => (word != NEVER_SUGGESTED).then_some(Guess::Command(word)),
     };
     if commands.contains(&typed) {
         return known(typed);
     }
-    let mut begun = commands.iter().filter(|name| name.starts_with(&typed));
-    if let (Some(name), None, true) = (begun.next(), begun.next(), typed.len() > 2) {
+    let mut completions = commands.iter().filter(|name| name.starts_with(&typed));
+    if let (Some(name), None, true) = (completions.next(), completions.next(), typed.len() > 2) {
         return known(name.clone());
     }
     let words = HINTS.iter().flat_map(|(words, _)| *words);
-    let words = words.filter(|word| word.len().min(typed.len()) >= SHORTEST);
+    let words = words.filter(|word| word.len().min(typed.len()) >= MIN_LENGTH_WITH_TYPO);
     let all: Vec<String> = (commands.iter().cloned())
         .chain(words.map(|word| (*word).to_owned()))
         .collect();
@@ -217,7 +217,7 @@ pub(super) fn wants_json(args: &[OsString]) -> bool {
 mod tests {
     use super::*;
 
-    fn told(word: &str) -> String {
+    fn error_text(word: &str) -> String {
         let error = Cli::command()
             .try_get_matches_from(["tier", word])
             .unwrap_err();
@@ -266,7 +266,7 @@ mod tests {
             ("mock", "tier serve --sandbox"),
             ("delete", "tier archive PLAN"),
         ] {
-            let text = told(word);
+            let text = error_text(word);
             assert!(text.contains(expected), "{word}: {text}");
             assert!(!text.contains("a similar subcommand"), "{word}: {text}");
         }
@@ -285,7 +285,7 @@ mod tests {
             ("health", "healthcheck"),
             ("lst", "ls"),
         ] {
-            let text = told(word);
+            let text = error_text(word);
             let expected = format!("a similar subcommand exists: '{command}'");
             assert!(text.contains(&expected), "{word}: {text}");
         }
@@ -296,11 +296,11 @@ mod tests {
         for word in [
             "clear", "cleanup", "clone", "clen", "cleans", "Clean", "CLEAN", "cle", "clan",
         ] {
-            let text = told(word);
+            let text = error_text(word);
             assert!(!text.contains("'clean'"), "{word}: {text}");
         }
         for word in ["xyzzy", "use", "s", ""] {
-            let text = told(word);
+            let text = error_text(word);
             assert!(!text.contains("tip:"), "{word}: {text}");
         }
     }

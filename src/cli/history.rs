@@ -9,13 +9,13 @@ use super::client::{Answer, Client};
 use super::usage::{LimitsAnswer, timestamp};
 use super::{Context, output};
 
-/// The width of the longest bar.
+/// The width of the longest bar, in characters.
 const WIDTH: u32 = 40;
 
 /// Arguments of `tier usage`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Usage over time is in the ledger of a server (`tier serve --ledger`), which TIER_BASE_URL names.
+Needs a server with a ledger (`tier serve --ledger`), named by TIER_BASE_URL.
 
 Examples:
   tier usage org:acme
@@ -76,7 +76,7 @@ struct Row {
 pub(super) async fn run(context: &Context, arguments: &UsageArgs) -> anyhow::Result<()> {
     let client = context.client().await?;
     if let (Some(feature), true) = (&arguments.feature, context.global.json) {
-        return output::bytes(&ask(&client, arguments, feature).await?.body);
+        return output::bytes(&usage_of(&client, arguments, feature).await?.body);
     }
     let features = if let Some(feature) = &arguments.feature {
         vec![feature.clone()]
@@ -86,7 +86,7 @@ pub(super) async fn run(context: &Context, arguments: &UsageArgs) -> anyhow::Res
     };
     let mut answers = Vec::new();
     for feature in &features {
-        answers.push(ask(&client, arguments, feature).await?);
+        answers.push(usage_of(&client, arguments, feature).await?);
     }
     if context.global.json {
         let answers: Result<Vec<Value>, _> = answers.iter().map(Answer::decode).collect();
@@ -97,8 +97,8 @@ pub(super) async fn run(context: &Context, arguments: &UsageArgs) -> anyhow::Res
     output::table("FEATURE FROM N TOTAL ", rows)
 }
 
-async fn ask(client: &Client, arguments: &UsageArgs, feature: &str) -> anyhow::Result<Answer> {
-    let time = |time: Option<DateTime<Utc>>| time.map(shown).unwrap_or_default();
+async fn usage_of(client: &Client, arguments: &UsageArgs, feature: &str) -> anyhow::Result<Answer> {
+    let time = |time: Option<DateTime<Utc>>| time.map(rfc3339).unwrap_or_default();
     let (from, to) = (time(arguments.from), time(arguments.to));
     let query = [
         ("org", arguments.org.as_str()),
@@ -112,30 +112,30 @@ async fn ask(client: &Client, arguments: &UsageArgs, feature: &str) -> anyhow::R
 
 /// The rows of a feature, with bars as long as its usage.
 fn rows(answer: &UsageAnswer) -> Vec<Vec<String>> {
-    let most = answer.usage.iter().map(|row| row.n.unsigned_abs()).max();
-    let most = most.unwrap_or(0);
+    let max = answer.usage.iter().map(|row| row.n.unsigned_abs()).max();
+    let max = max.unwrap_or(0);
     let rows = answer.usage.iter().map(|row| {
         vec![
             answer.feature.clone(),
-            shown(row.from),
+            rfc3339(row.from),
             row.n.to_string(),
             row.total.to_string(),
-            bar(row.n, most),
+            bar(row.n, max),
         ]
     });
     rows.collect()
 }
 
-/// A bar of blocks. Negative usage has another kind of block.
-fn bar(n: i64, most: u64) -> String {
+/// A bar of blocks, as long as `n` is of `max`. Negative usage has another kind of block.
+fn bar(n: i64, max: u64) -> String {
     let block = if n < 0 { "░" } else { "█" };
-    let most = u128::from(most.max(1));
+    let max = u128::from(max.max(1));
     let blocks = u128::from(n.unsigned_abs()) * u128::from(WIDTH);
-    let blocks = usize::try_from(blocks.div_ceil(most)).unwrap_or(0);
+    let blocks = usize::try_from(blocks.div_ceil(max)).unwrap_or(0);
     block.repeat(blocks)
 }
 
-fn shown(time: DateTime<Utc>) -> String {
+fn rfc3339(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 

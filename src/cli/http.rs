@@ -30,8 +30,8 @@ pub(super) fn unverified_client(
     url: &reqwest::Url,
     timeout: Duration,
 ) -> anyhow::Result<reqwest::Client> {
-    // Without a verifier, the client needs the TLS provider of the process. If one is installed already, it is this
-    // one.
+    // Without a verifier, the client needs the TLS provider of the process. If one is already installed, it is the
+    // same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     builder(url, timeout)
         .tls_danger_accept_invalid_certs(true)
@@ -51,7 +51,7 @@ fn builder(url: &reqwest::Url, timeout: Duration) -> reqwest::ClientBuilder {
         .user_agent(concat!("tier/", env!("CARGO_PKG_VERSION")))
 }
 
-/// Parses an absolute URL. The error does not repeat it, because it may have a password in it.
+/// Parses an absolute URL. `what` names it in errors, which do not quote it, because it may have a password in it.
 pub(super) fn url(text: &str, what: &str) -> anyhow::Result<reqwest::Url> {
     let url = reqwest::Url::parse(text).with_context(|| format!("{what} is not a URL"))?;
     anyhow::ensure!(
@@ -61,8 +61,8 @@ pub(super) fn url(text: &str, what: &str) -> anyhow::Result<reqwest::Url> {
     Ok(url)
 }
 
-/// A URL without the parts that may be secret.
-pub(super) fn shown(url: &reqwest::Url) -> String {
+/// A URL without the parts that may be secret: user, password, query and fragment.
+pub(super) fn redacted(url: &reqwest::Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url
         .port()
@@ -82,7 +82,7 @@ mod tests {
             "x",
         )
         .unwrap();
-        assert_eq!(shown(&url), "https://example.com:8443/a/b");
+        assert_eq!(redacted(&url), "https://example.com:8443/a/b");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::num;
 #[derive(Clone)]
 pub(super) struct Isolation {
     account: String,
-    /// The digest that is stored. It does not reveal the key.
+    /// The digest of account and key that is stored. It does not reveal the key.
     key_digest: String,
 }
 
@@ -33,30 +33,30 @@ impl Isolation {
         }
     }
 
-    /// Remembers that the key has used the account. Failures are ignored, since the note only improves error messages.
+    /// Remembers that the key has used the account. Failures are ignored, since this only improves error messages.
     pub(super) fn remember(self) {
         let Some(path) = path() else { return };
-        let mut reached = read(&path);
-        reached.insert(self.account, self.key_digest);
-        if let Ok(json) = serde_json::to_vec_pretty(&reached) {
+        let mut last_keys = read(&path);
+        last_keys.insert(self.account, self.key_digest);
+        if let Ok(json) = serde_json::to_vec_pretty(&last_keys) {
             let _ = file::write_into_private_folder(&path, &json);
         }
     }
 
-    /// Whether the key has used the account.
-    fn has_reached(&self) -> bool {
-        let reached = path().map(|path| read(&path)).unwrap_or_default();
-        reached.get(&self.account) == Some(&self.key_digest)
+    /// Whether the key was the last one to use the account.
+    fn has_used_account(&self) -> bool {
+        let last_keys = path().map(|path| read(&path)).unwrap_or_default();
+        last_keys.get(&self.account) == Some(&self.key_digest)
     }
 
     /// The error for a key that Stripe refuses in the account of `tier.state`.
     pub(super) fn refusal(&self) -> CliError {
-        if self.has_reached() {
+        if self.has_used_account() {
             let message = format!(
                 "{}, which {STATE_FILE} names, is gone: it was deleted, or this key may no longer use it",
                 self.account
             );
-            return CliError::new(message).advise(state::way_back());
+            return CliError::new(message).advise(state::removal_advice());
         }
         CliError::new(
             "Running in isolated mode without the API key that started it; See 'tier switch -h'.",
@@ -66,7 +66,7 @@ impl Isolation {
     /// The error of `tier switch` for an account that the key cannot use.
     pub(super) fn refusal_to_switch(&self) -> CliError {
         let account = &self.account;
-        let (message, advice) = if self.has_reached() {
+        let (message, advice) = if self.has_used_account() {
             let message =
                 format!("{account} is gone: it was deleted, or this key may no longer use it");
             (message, "`tier switch -c` creates another")
@@ -81,12 +81,12 @@ impl Isolation {
     }
 }
 
-/// The file is beside the saved keys.
+/// The path of the file, beside the saved keys.
 fn path() -> Option<PathBuf> {
     Some(KeyFile::path()?.with_file_name("isolated.json"))
 }
 
-/// Reads the notes. A file that cannot be read counts as empty, because the notes only improve error messages.
+/// Reads the file. If it cannot be read it counts as empty, because it only improves error messages.
 fn read(path: &Path) -> LastKeys {
     file::read(path).ok().flatten().unwrap_or_default()
 }

@@ -26,22 +26,22 @@ Examples:
   tier ledger entries --org org:acme --from 2030-01-31T00:00:00Z
   tier ledger export > ledger.jsonl
   tier ledger verify
-  tier ledger parked                   of the server that TIER_BASE_URL names
+  tier ledger parked                   asks the server that TIER_BASE_URL names
   tier ledger retry 12
   tier ledger write-off 12 15
-  tier ledger migrate                  before servers start whose user may not make tables
+  tier ledger migrate                  for servers whose database user may not create tables
   tier ledger migrate --from /data/tier.db --ledger postgres://tier@db.example/tier
 
-The first four only read the ledger, also while a server writes it. The next three are done by that server. The last one moves \
-everything or nothing, while no server has the file open; after that servers refuse the file.")]
+status, entries, export and verify only read the ledger, even while a server writes it. parked, retry and write-off are requests to \
+the server. migrate --from moves everything or nothing, and needs the server stopped; after that, servers refuse the file.")]
 pub(super) struct Ledger {
     #[command(subcommand)]
-    what: What,
+    action: Action,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    /// Show the number of entries, what was not sent to Stripe yet, and what is parked
+enum Action {
+    /// Show the number of entries, the undelivered usage and the parked usage
     Status(File),
     /// List the newest entries
     Entries(status::Entries),
@@ -49,7 +49,7 @@ enum What {
     Export(File),
     /// Recompute every total from its entries, and compare the totals with Stripe
     Verify(verify::Verify),
-    /// List parked usage, which Stripe has refused for good
+    /// List parked usage, which Stripe refused permanently
     Parked,
     /// Send parked usage to Stripe again
     Retry(parked::Which),
@@ -73,7 +73,7 @@ struct File {
 }
 
 impl File {
-    /// Where the ledger is.
+    /// The file or database that the option names.
     fn place(&self) -> anyhow::Result<Place> {
         let Some(name) = self.ledger.as_deref() else {
             let message = "name the file of the ledger with --ledger or TIER_LEDGER";
@@ -82,31 +82,31 @@ impl File {
         Place::named(name).map_err(|error| usage("ledger", error.to_string()))
     }
 
-    /// Looks at the ledger, on a thread that may block.
+    /// Reads from the ledger, on a thread that may block.
     async fn read<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Place, &Reader) -> anyhow::Result<T> + Send + 'static,
+        query: impl FnOnce(&Place, &Reader) -> anyhow::Result<T> + Send + 'static,
     ) -> anyhow::Result<T> {
         let place = self.place()?;
-        let looked = tokio::task::spawn_blocking(move || {
+        let result = tokio::task::spawn_blocking(move || {
             let reader = place.read().map_err(|error| unusable(&place, &error))?;
-            look(&place, &reader)
+            query(&place, &reader)
         });
-        looked.await?
+        result.await?
     }
 }
 
 /// Runs a command on a ledger.
 pub(super) async fn run(context: &Context, arguments: &Ledger) -> anyhow::Result<()> {
-    match &arguments.what {
-        What::Status(file) => status::status(context, file).await,
-        What::Entries(arguments) => status::entries(context, arguments).await,
-        What::Export(file) => export::run(file).await,
-        What::Verify(arguments) => verify::run(context, arguments).await,
-        What::Parked => parked::list(context).await,
-        What::Retry(which) => parked::decide(context, which, Decision::Retry).await,
-        What::WriteOff(which) => parked::decide(context, which, Decision::WriteOff).await,
-        What::Migrate(arguments) => migrate::run(context, arguments).await,
+    match &arguments.action {
+        Action::Status(file) => status::status(context, file).await,
+        Action::Entries(arguments) => status::entries(context, arguments).await,
+        Action::Export(file) => export::run(file).await,
+        Action::Verify(arguments) => verify::run(context, arguments).await,
+        Action::Parked => parked::list(context).await,
+        Action::Retry(which) => parked::decide(context, which, Decision::Retry).await,
+        Action::WriteOff(which) => parked::decide(context, which, Decision::WriteOff).await,
+        Action::Migrate(arguments) => migrate::run(context, arguments).await,
     }
 }
 
@@ -133,9 +133,7 @@ fn unusable(path: &Place, error: &StoreError) -> anyhow::Error {
         ),
         StoreError::Damaged(_) => (
             format!("{path}: {error}"),
-            Some(
-                "before anything else, make a copy of it and of the files beside it that end in -wal and -shm",
-            ),
+            Some("first copy it, with the files beside it that end in -wal and -shm"),
         ),
         StoreError::Database(cause) => (format!("cannot read {path}: {cause}"), None),
         error => (format!("{path}: {error}"), None),

@@ -37,7 +37,7 @@ pub(super) async fn run(context: &Context, arguments: &Listen) -> anyhow::Result
             "the URL must begin with http:// or https://",
         ));
     }
-    // Whoever listens elsewhere would get the names and addresses of customers from a slip of the finger.
+    // With a mistyped host, a stranger would get the names and addresses of customers.
     if !url.host_str().is_some_and(is_loopback_host) {
         return Err(usage(
             "listen",

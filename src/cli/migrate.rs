@@ -18,29 +18,30 @@ const PATH: &str = "/v1/migrate";
 /// How often the progress of a migration is polled.
 const TICK: Duration = Duration::from_millis(200);
 
-/// How many orgs a page of the plan has.
+/// How many orgs a page of a dry run has.
 const PAGE: usize = 100;
 
 /// Arguments of `tier migrate`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Each org that has the plan, or is to get it, is moved as by `tier subscribe`: its trial, coupon, quantities, other plans \
-and what is scheduled for it stay. A migration that was interrupted goes on with --id; no org is moved twice.
+Each org that has the plan, or is scheduled to get it, is moved as by `tier subscribe`: its trial, coupon, quantities, other \
+plans and scheduled changes stay. --id continues an interrupted migration; no org is moved twice.
 
---to-meters is for an account whose metered prices are billed by usage records, which Stripe's present API does not know. Each \
-of its plans on sale is pushed again with billing meters, as the next version, and each org gets a new subscription there \
-when its billing period ends. Plans without metered features stay.
+--to-meters is for an account whose metered prices are billed by usage records, which newer versions of Stripe's API do not \
+support. Each plan on sale is pushed again with billing meters, as its next version, and each org gets a new subscription to \
+that when its billing period ends. Plans without metered features stay.
 
 Examples:
-  tier migrate --dry-run plan:pro@1 plan:pro@2     whose bill becomes what
+  tier migrate --dry-run plan:pro@1 plan:pro@2     shows each org's next bill
   tier migrate plan:pro@1 plan:pro@2
   tier migrate --at period-end plan:pro@1 plan:pro@2
   tier migrate --org org:acme --org org:b plan:pro@1 plan:pro@2
-  tier migrate --to-meters --dry-run               what would move
+  tier migrate --to-meters --dry-run               shows the plans and the orgs
   tier migrate --to-meters                         at the end of each billing period
-  tier migrate --id mig_0123456789abcdef           goes on")]
+  tier migrate --id mig_0123456789abcdef           continues")]
 pub(super) struct Migrate {
-    /// When: now, period-end, or a date like 2030-01-31 or 2030-01-31T12:00:00Z [default: now, with --to-meters period-end]
+    /// When: now, period-end, or a date like 2030-01-31 or 2030-01-31T12:00:00Z [default: now, with --to-meters
+    /// period-end]
     #[arg(long, value_parser = at)]
     at: Option<String>,
 
@@ -133,18 +134,18 @@ impl Migrate {
         request
     }
 
-    /// The question to the person.
+    /// The question to confirm.
     fn question(&self) -> String {
-        let whom = match self.orgs.len() {
+        let orgs = match self.orgs.len() {
             0 => "all orgs".to_owned(),
-            named => output::plural(named, "org"),
+            count => output::plural(count, "org"),
         };
         match (&self.from, &self.to) {
             _ if self.to_meters => {
-                format!("Move {whom} from usage records to billing meters in the live account?")
+                format!("Move {orgs} from usage records to billing meters in the live account?")
             }
             (Some(from), Some(to)) => {
-                format!("Move {whom} from {from} to {to} in the live account?")
+                format!("Move {orgs} from {from} to {to} in the live account?")
             }
             _ => "Continue the migration in the live account?".to_owned(),
         }
@@ -160,13 +161,13 @@ pub(super) async fn run(context: &Context, arguments: &Migrate) -> anyhow::Resul
     arguments
         .confirmation
         .ask(client.is_live(), &arguments.question())?;
-    let begun: Migration = client.post(PATH, &arguments.request()).await?.decode()?;
-    let id = begun.id.unwrap_or_default();
-    if begun.state != "done" && !context.global.json {
+    let started: Migration = client.post(PATH, &arguments.request()).await?.decode()?;
+    let id = started.id.unwrap_or_default();
+    if started.state != "done" && !context.global.json {
         output::done(format_args!("{id} has begun"))?;
     }
     let answer = tokio::select! {
-        answer = until_done(&client, &id, begun.total) => answer?,
+        answer = until_done(&client, &id, started.total) => answer?,
         _ = tokio::signal::ctrl_c() => {
             let advice = format!("`tier migrate --id {id}` continues it");
             return Err(CliError::new("interrupted").advise(advice).into());
@@ -196,7 +197,7 @@ pub(super) async fn run(context: &Context, arguments: &Migrate) -> anyhow::Resul
     output::done(moved)
 }
 
-/// Waits until the migration has ended. A person sees how many orgs are done.
+/// Waits until the migration has ended. A terminal shows how many orgs are done.
 async fn until_done(client: &Client, id: &str, total: usize) -> anyhow::Result<Answer> {
     let done = std::sync::atomic::AtomicUsize::new(0);
     let ordering = std::sync::atomic::Ordering::Relaxed;
@@ -211,7 +212,7 @@ async fn until_done(client: &Client, id: &str, total: usize) -> anyhow::Result<A
             tokio::time::sleep(TICK).await;
         }
     };
-    output::counted("moving orgs", total, || done.load(ordering), work).await
+    output::with_progress("moving orgs", total, || done.load(ordering), work).await
 }
 
 /// Prints what would change for each org, and for all bills together.
@@ -221,7 +222,7 @@ async fn show_plan(context: &Context, client: &Client, arguments: &Migrate) -> a
         moves,
         failed,
         plans,
-    } = output::watched("asking Stripe", pages).await?;
+    } = output::with_spinner("asking Stripe", pages).await?;
     if context.global.json {
         let mut all = json!({ "orgs": moves, "failed": failed });
         if let Some(plans) = plans {
@@ -256,7 +257,7 @@ struct Planned {
     moves: Vec<Value>,
     /// The orgs that cannot be moved.
     failed: Vec<Value>,
-    /// The plans that are exchanged, if these were not named.
+    /// With `--to-meters`, the plans and what each of them becomes.
     plans: Option<Value>,
 }
 
@@ -319,10 +320,13 @@ fn summary(moves: &[Move]) -> String {
     let sum = |bill: fn(&Move) -> Option<i64>| {
         moves.iter().filter_map(bill).map(i128::from).sum::<i128>()
     };
-    let (before, after) = (sum(|one| one.next_bill_now), sum(|one| one.next_bill));
+    let (before, after) = (
+        sum(|planned| planned.next_bill_now),
+        sum(|planned| planned.next_bill),
+    );
     let over = moves
         .iter()
-        .filter(|one| !one.over_limit.is_empty())
+        .filter(|planned| !planned.over_limit.is_empty())
         .count();
     format!(
         "{}: next bills of {before} become {after}, {over} above a limit",

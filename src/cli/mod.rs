@@ -1,7 +1,7 @@
 //! The `tier` command line. Each command has a file, and some share one.
 //!
-//! Every command that has an endpoint sends the endpoint's request (`client`), to a server if one is named, or else to
-//! the same router in this process. So commands and endpoints behave the same.
+//! A command that has an endpoint sends the endpoint's request (`client`), either to the server that the user names or
+//! to the same router in this process. So commands and endpoints behave the same.
 
 mod account;
 mod archive;
@@ -54,7 +54,7 @@ use serde_json::json;
 use crate::config::{self, Environment};
 
 /// How long the process waits at its end for abandoned tasks.
-const LAST_WAIT: Duration = Duration::from_secs(1);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Pricing as code for products that bill through Stripe.
 #[derive(Debug, Parser)]
@@ -251,7 +251,7 @@ pub fn main() -> ExitCode {
             false,
             Command::Serve(_) | Command::Dev(_) | Command::Builder(_) | Command::Sandbox(_),
         ) => "info",
-        // Errors are printed anyway. STRIPE_DEBUG still works.
+        // The command prints its errors itself. STRIPE_DEBUG still works.
         (false, _) => "error,stripe=info",
     };
     let log = telemetry::init(
@@ -314,7 +314,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         .build()?;
     let ended = runtime.block_on(carry_out(context, command));
     // A DNS lookup of a cancelled call may still be running.
-    runtime.shutdown_timeout(LAST_WAIT);
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     ended
 }
 

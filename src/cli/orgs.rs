@@ -15,7 +15,7 @@ pub(super) const PAGE: &str = "1000";
 #[command(after_help = "\
 Examples:
   tier orgs
-  tier orgs --plan plan:pro            whatever the version
+  tier orgs --plan plan:pro            any version of the plan
   tier orgs --plan plan:pro@1 --over-limit
   tier orgs --status past_due --csv > late.csv
   tier orgs --json | jq '.orgs[].org'")]
@@ -76,8 +76,8 @@ impl Orgs {
             ("feature", &self.feature),
             ("status", &self.status),
         ];
-        let given = filters.into_iter();
-        query.extend(given.filter_map(|(name, value)| Some((name, value.as_deref()?))));
+        let filters = filters.into_iter();
+        query.extend(filters.filter_map(|(name, value)| Some((name, value.as_deref()?))));
         if self.over_limit {
             query.push(("over_limit", "true"));
         }
@@ -88,7 +88,7 @@ impl Orgs {
 /// Prints all orgs that match.
 pub(super) async fn run(context: &Context, arguments: &Orgs) -> anyhow::Result<()> {
     let client = context.client().await?;
-    let orgs = output::watched("listing orgs", list(&client, &arguments.query())).await?;
+    let orgs = output::with_spinner("listing orgs", list(&client, &arguments.query())).await?;
     if context.global.json {
         return output::json(&json!({ "orgs": orgs }));
     }
@@ -123,18 +123,18 @@ pub(super) async fn list(client: &Client, query: &[(&str, &str)]) -> anyhow::Res
 }
 
 impl Org {
-    /// The plans and features of an org.
-    fn has(&self) -> impl Iterator<Item = &str> {
+    /// The plans, and the single features of other plans, that the org has.
+    fn plans_and_fragments(&self) -> impl Iterator<Item = &str> {
         self.plans.iter().chain(&self.fragments).map(String::as_str)
     }
 
     /// A row of the table.
     fn cells(self) -> Vec<String> {
-        let has: Vec<&str> = self.has().collect();
-        let has = if has.is_empty() {
+        let plans: Vec<&str> = self.plans_and_fragments().collect();
+        let plans = if plans.is_empty() {
             "-".to_owned()
         } else {
-            has.join(" ")
+            plans.join(" ")
         };
         let day = |time: DateTime<Utc>| time.format("%Y-%m-%d").to_string();
         let day_or_none = |time: Option<DateTime<Utc>>| time.map_or_else(|| "-".to_owned(), day);
@@ -144,7 +144,7 @@ impl Org {
         let ends = day_or_none(self.cancel_at);
         vec![
             self.name,
-            has,
+            plans,
             self.status,
             day(self.since),
             day_or_none(renews),
@@ -178,8 +178,8 @@ fn field(text: &str) -> String {
     let text = output::printable(text);
     let is_formula = text.starts_with(['=', '+', '-', '@']);
     if is_formula || text.contains([',', '"']) {
-        let guard = if is_formula { "'" } else { "" };
-        return format!("\"{guard}{}\"", text.replace('"', "\"\""));
+        let prefix = if is_formula { "'" } else { "" };
+        return format!("\"{prefix}{}\"", text.replace('"', "\"\""));
     }
     text
 }

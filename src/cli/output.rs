@@ -9,8 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tabwriter::TabWriter;
 
-/// How long a task may take before its progress is shown.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long a task runs before its progress is shown.
+const SHOW_AFTER: Duration = Duration::from_millis(500);
 
 /// How often the elapsed time is updated.
 const TICK: Duration = Duration::from_millis(100);
@@ -61,7 +61,7 @@ pub(super) fn text(bytes: &[u8]) -> anyhow::Result<()> {
     line(String::from_utf8_lossy(bytes.trim_ascii_end()))
 }
 
-/// Tells a person at the terminal what was done, even if stdout is redirected. In a pipe, success is silent.
+/// Prints on a terminal what was done, even if stdout is redirected. Without a terminal, success is silent.
 pub(super) fn done(text: impl Display) -> anyhow::Result<()> {
     if io::stdout().is_terminal() {
         return line(text);
@@ -97,7 +97,7 @@ pub(super) fn table(
     Ok(stdout.flush()?)
 }
 
-/// Removes characters from outside text that would break a table or control a terminal.
+/// Replaces characters in text from outside that would break a table or control a terminal.
 pub(super) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
@@ -109,70 +109,70 @@ pub(super) fn feature_and_plan(full_name: &str) -> (&str, &str) {
     full_name.split_once('@').unwrap_or((full_name, "-"))
 }
 
-/// Tells a person at the terminal where a command acts. In a pipe it says nothing.
+/// Prints on a terminal where a command acts. Without a terminal, prints nothing.
 pub(super) fn aside(text: impl Display) {
     if io::stderr().is_terminal() {
         let _ = writeln!(anstream::stderr().lock(), "{FAINT}{text}{FAINT:#}");
     }
 }
 
-/// Prints a note for a person on stderr.
+/// Prints a note on stderr.
 pub(super) fn note(text: impl Display) {
     // If stderr is closed, there is nowhere to print this.
     let _ = writeln!(anstream::stderr().lock(), "tier: {text}");
 }
 
-/// Why the command failed, with its causes, on stderr.
+/// Prints an error with its causes on stderr.
 pub(super) fn fault(error: &anyhow::Error) {
     let name = toned(Tone::Bad, "tier:");
     let _ = writeln!(anstream::stderr().lock(), "{name} {error:#}");
 }
 
-/// Prints the error for programs, as an object on its own line.
+/// Prints an error for programs on stderr, as a JSON object on one line.
 pub(super) fn fault_in_json(error: &serde_json::Value) {
     let _ = writeln!(io::stderr().lock(), "{error}");
 }
 
-/// Waits for `work`. After half a second, a person at the terminal sees the elapsed time.
-pub(super) async fn watched<T>(what: &'static str, work: impl Future<Output = T>) -> T {
+/// Waits for `work`. After half a second, a terminal shows the `label` and the elapsed time.
+pub(super) async fn with_spinner<T>(label: &'static str, work: impl Future<Output = T>) -> T {
     let bar = ProgressBar::new_spinner();
-    watched_by(bar, "{spinner} {msg} {elapsed_precise}", what, work, || ()).await
+    with_bar(bar, "{spinner} {msg} {elapsed_precise}", label, work, || ()).await
 }
 
-/// Like [`watched`], for work of `total` parts. `done` returns how many are done.
-pub(super) async fn counted<T>(
-    what: &'static str,
+/// Like [`with_spinner`], for work of `total` parts. `done` returns how many are done.
+pub(super) async fn with_progress<T>(
+    label: &'static str,
     total: usize,
     done: impl Fn() -> usize,
     work: impl Future<Output = T>,
 ) -> T {
     let bar = ProgressBar::new(total as u64);
-    let shown = bar.clone();
-    let look = move || shown.set_position(done() as u64);
+    let updated = bar.clone();
+    let update = move || updated.set_position(done() as u64);
     let template = "{spinner} {msg} {pos}/{len} {elapsed_precise}";
-    watched_by(bar, template, what, work, look).await
+    with_bar(bar, template, label, work, update).await
 }
 
-async fn watched_by<T>(
+async fn with_bar<T>(
     bar: ProgressBar,
     template: &str,
-    what: &'static str,
+    label: &'static str,
     work: impl Future<Output = T>,
-    look: impl Fn(),
+    update: impl Fn(),
 ) -> T {
     let mut work = std::pin::pin!(work);
     if !io::stderr().is_terminal() {
         return work.await;
     }
-    if let Ok(done) = tokio::time::timeout(PATIENCE, &mut work).await {
+    if let Ok(done) = tokio::time::timeout(SHOW_AFTER, &mut work).await {
         return done;
     }
-    let bar = bar.with_elapsed(PATIENCE);
+    let bar = bar.with_elapsed(SHOW_AFTER);
     let style = ProgressStyle::with_template(template);
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-    bar.set_message(what);
+    bar.set_message(label);
     let done = loop {
-        look();
+        update();
         bar.tick();
         if let Ok(done) = tokio::time::timeout(TICK, &mut work).await {
             break done;
@@ -183,9 +183,9 @@ async fn watched_by<T>(
 }
 
 /// A count with its noun, in the plural if needed.
-pub(super) fn plural(count: usize, one: &str) -> String {
+pub(super) fn plural(count: usize, noun: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
-    format!("{count} {one}{s}")
+    format!("{count} {noun}{s}")
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::num;
 Examples:
   tier pull > pricing.json
   tier pull | tier diff -
-  tier pull --archived                 with plans that are not sold any more")]
+  tier pull --archived                 with plans that are not on sale any more")]
 pub(super) struct Pull {
     /// Include archived plans
     #[arg(long)]
@@ -28,7 +28,7 @@ pub(super) async fn pull(context: &Context, arguments: &Pull) -> anyhow::Result<
     let client = context.client().await?;
     let query = [("archived", "true")];
     let query = if arguments.archived { &query[..] } else { &[] };
-    let answer = output::watched("asking Stripe", client.get("/v1/pull", query)).await?;
+    let answer = output::with_spinner("asking Stripe", client.get("/v1/pull", query)).await?;
     output::text(&answer.body)
 }
 
@@ -54,7 +54,7 @@ struct Row {
 /// All features of all plans, with their effective values.
 pub(super) async fn ls(context: &Context) -> anyhow::Result<()> {
     let client = context.client().await?;
-    let model = output::watched("asking Stripe", client.model()).await?;
+    let model = output::with_spinner("asking Stripe", client.model()).await?;
     let rows = model.features().map(|(name, _, feature)| Row {
         plan: name.plan().to_string(),
         feature: name.feature().to_string(),
@@ -120,7 +120,7 @@ pub(super) async fn validate(context: &Context, arguments: &Validate) -> anyhow:
 /// Arguments of `tier schema`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-With it, editors complete and check a pricing.json. A server has the same at /v1/schema.
+With the schema, editors complete and check a pricing.json. A server has the same schema at /v1/schema.
 
 Examples:
   tier schema > pricing.schema.json")]

@@ -23,7 +23,7 @@ interrupted is completed by pushing again.
 
 Examples:
   tier push pricing.json               create what is not in Stripe yet
-  tier push --dry-run pricing.json     only say what would be created, and what differs
+  tier push --dry-run pricing.json     only show what would be created, and what differs
   tier push https://example.com/pricing.json
   tier pull | tier push -c -           copy the model into a new, isolated account")]
 pub(super) struct Push {
@@ -127,7 +127,7 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<(
     let pushed: Pushed = answer.decode()?;
     if context.global.json {
         print_answer(&answer, &pushed, &warnings)?;
-        return verdict(&pushed.results);
+        return fail_if_any_failed(&pushed.results);
     }
     for feature in &pushed.results {
         output::line(feature.line())?;
@@ -145,13 +145,13 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<(
             output::plural(metered, "feature")
         ));
     }
-    verdict(&pushed.results)?;
+    fail_if_any_failed(&pushed.results)?;
     let created = |result: &&PushedFeature| result.reason == "created";
     let created = pushed.results.iter().filter(created).count();
-    output::done(total(pushed.results.len(), created))
+    output::done(summary(pushed.results.len(), created))
 }
 
-/// The client of a push that creates metered prices of that generation, or else of the environment's.
+/// The client for a push that creates metered prices of `generation`, or else of the generation in the environment.
 async fn client(context: &Context, generation: Option<StripeGeneration>) -> anyhow::Result<Client> {
     let mut environment = context.environment.clone();
     if let Some(named) = generation.and_then(|named| named.to_possible_value()) {
@@ -175,7 +175,8 @@ fn archived_plans(results: &[PushedFeature]) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Prints the answer unchanged. Its results have their own warnings; without results it has none.
+/// Prints the answer unchanged. Its results include warnings, so those of the document are only added if there are no
+/// results.
 fn print_answer(answer: &Answer, pushed: &Pushed, warnings: &[String]) -> anyhow::Result<()> {
     if pushed.results.is_empty() {
         return output::json(&json!({ "results": [], "warnings": warnings }));
@@ -183,19 +184,19 @@ fn print_answer(answer: &Answer, pushed: &Pushed, warnings: &[String]) -> anyhow
     output::bytes(&answer.body)
 }
 
-/// Sends the model. A person at the terminal sees the number of finished features, if this process counts them.
+/// Sends the model. A terminal shows the number of finished features, if this process carries out the push.
 async fn push(client: &Client, document: Document, features: usize) -> anyhow::Result<Answer> {
-    let what = "pushing to Stripe";
+    let label = "pushing to Stripe";
     let Some((client, progress)) = client.with_push_progress() else {
         let push = client.checked(Method::POST, "/v1/push", document.bytes);
-        return output::watched(what, push).await;
+        return output::with_spinner(label, push).await;
     };
     let push = client.checked(Method::POST, "/v1/push", document.bytes);
-    output::counted(what, features, || progress.done(), push).await
+    output::with_progress(label, features, || progress.done(), push).await
 }
 
 /// The summary of a push.
-pub(super) fn total(features: usize, created: usize) -> String {
+pub(super) fn summary(features: usize, created: usize) -> String {
     let all = output::plural(features, "feature");
     format!(
         "{all}: {created} created, {} already there",
@@ -203,7 +204,7 @@ pub(super) fn total(features: usize, created: usize) -> String {
     )
 }
 
-fn verdict(results: &[PushedFeature]) -> anyhow::Result<()> {
+fn fail_if_any_failed(results: &[PushedFeature]) -> anyhow::Result<()> {
     let failed = results.iter().filter(|result| !result.is_ok()).count();
     if failed == 0 {
         return Ok(());
@@ -238,9 +239,10 @@ mod tests {
 
     #[test]
     fn a_failure_has_advice() {
-        let fault = |results: &[PushedFeature]| verdict(results).unwrap_err().to_string();
-        assert!(verdict(&[]).is_ok());
-        assert!(verdict(&[result("ok", "feature already exists")]).is_ok());
+        let fault =
+            |results: &[PushedFeature]| fail_if_any_failed(results).unwrap_err().to_string();
+        assert!(fail_if_any_failed(&[]).is_ok());
+        assert!(fail_if_any_failed(&[result("ok", "feature already exists")]).is_ok());
         let existing = [
             result("ok", "created"),
             result("failed", "plan already exists"),

@@ -51,8 +51,8 @@ pub(super) async fn bind(addr: &ListenAddr) -> anyhow::Result<TcpListener> {
     bound.with_context(|| format!("cannot listen on {addr}"))
 }
 
-/// Whether only this machine can reach it. Then it accepts only this machine's own names, since a web page could point
-/// its own host name at this machine.
+/// Whether only this machine can reach the listener. If so, only loopback names are accepted as `Host`, since a web
+/// page could point its own host name at this machine.
 pub(super) fn is_loopback(listener: &TcpListener) -> std::io::Result<bool> {
     let ip = listener.local_addr()?.ip();
     Ok(ip.to_canonical().is_loopback())
@@ -68,7 +68,8 @@ pub(super) struct Embedded {
 }
 
 impl Embedded {
-    /// Starts it on the address of the settings, or on the default port, or else on a free one.
+    /// Starts a sandbox on the address of the settings. Without one, it listens on the default port, or else on a free
+    /// one.
     pub(super) async fn start(settings: &config::EmbeddedSandbox) -> anyhow::Result<Self> {
         let listener = match &settings.sandbox_addr {
             Some(addr) => bind(addr).await?,
@@ -104,17 +105,18 @@ impl Embedded {
         })
     }
 
-    /// Its base URL, for clients on this machine.
+    /// The sandbox's base URL, for clients on this machine.
     pub(super) fn url(&self) -> &str {
         &self.url
     }
 
-    /// The base URL of its pages, for people.
+    /// The base URL of the sandbox's pages, for browsers.
     pub(super) fn pages(&self) -> &str {
         self.pages.as_deref().unwrap_or(&self.url)
     }
 
-    /// Makes it deliver its events, and its meters' errors, to the API at `listener`. Returns the signing secrets.
+    /// Makes the sandbox deliver its events, and its meters' errors, to the API at `listener`. Returns the signing
+    /// secrets.
     pub(super) fn deliver_to(&self, listener: &TcpListener) -> anyhow::Result<[SecretString; 2]> {
         let addr = ListenAddr::from(listener.local_addr()?);
         let url = format!("http://{}{}", addr.reachable(), api::WEBHOOK_PATH);
@@ -126,17 +128,17 @@ impl Embedded {
     }
 
     /// Clears the server's memory whenever the sandbox is reset.
-    pub(super) fn clears_on_reset(&self, memory: &Memory) {
+    pub(super) fn clear_on_reset(&self, memory: &Memory) {
         self.host.memory.get_or_init(|| memory.clone());
     }
 
-    /// Pushes a file's model into it, now and whenever it changes.
-    pub(super) fn keep_pushed(&self, model: WatchedModel, tasks: &mut Tasks, domain: &Domain) {
+    /// Pushes a file's model into the sandbox, now and whenever the file changes.
+    pub(super) fn push_on_change(&self, model: WatchedModel, tasks: &mut Tasks, domain: &Domain) {
         let memory = self.host.memory.get().cloned().unwrap_or_default();
-        model.push_in(tasks, domain, &self.sandbox, &memory);
+        model.push_on_change(tasks, domain, &self.sandbox, &memory);
     }
 
-    /// Stops it at once. The server has already finished its calls.
+    /// Stops the sandbox at once. The server has already finished its calls to it.
     pub(super) async fn stop(mut self) {
         self.server.shutdown().await;
     }
@@ -148,7 +150,7 @@ const DELIVERY_WAIT: Duration = Duration::from_millis(100);
 /// The server that the sandbox is embedded in, once it has started.
 #[derive(Default)]
 struct Host {
-    /// The URL for its events.
+    /// The URL that receives the sandbox's events.
     webhook: OnceLock<String>,
     memory: OnceLock<Memory>,
 }
@@ -164,9 +166,9 @@ async fn deliver_first(
     let resets = writes && request.uri().path() == "/_sandbox/reset";
     let response = next.run(request).await;
     if writes && let Some(webhook) = host.webhook.get() {
-        // A fault may delay it.
-        let told = sandbox.deliveries_settled_at(webhook);
-        let _ = tokio::time::timeout(DELIVERY_WAIT, told).await;
+        // A fault rule may delay the delivery.
+        let delivered = sandbox.deliveries_settled_at(webhook);
+        let _ = tokio::time::timeout(DELIVERY_WAIT, delivered).await;
     }
     if resets && let Some(memory) = host.memory.get() {
         memory.clear();

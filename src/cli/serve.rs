@@ -32,19 +32,19 @@ use crate::stripe::RateSettings;
 use clock::Clock;
 use reload::{Pages, reload_at};
 
-/// How often expired device logins are removed from memory, with keys that were not fetched.
+/// How often expired device logins are removed from memory, with keys that no device fetched.
 const EXPIRE_LOGINS_EVERY: Duration = Duration::from_secs(60);
 
 /// The maximum number of connections to the listener of `--admin-addr`. They use the reserved file descriptors.
 const ADMIN_CONNECTIONS: usize = 64;
 
-/// What a server is started for.
+/// The command that starts a server.
 pub(super) enum Purpose {
-    /// To be called.
+    /// `tier serve`.
     Api,
-    /// To be called, with a model that is pushed into its sandbox whenever it changes.
+    /// `tier dev`: the model is pushed into the sandbox whenever its file changes.
     Dev(WatchedModel),
-    /// For the Model Builder.
+    /// `tier builder`: the URL of the Model Builder is printed.
     Builder,
 }
 
@@ -128,7 +128,7 @@ pub(super) async fn run_for(
             ));
         }
         if let (Purpose::Dev(model), Some(sandbox)) = (purpose, &sandbox) {
-            sandbox.keep_pushed(model, &mut tasks, domain);
+            sandbox.push_on_change(model, &mut tasks, domain);
         }
     }
     let mut reloading = JoinSet::new();
@@ -153,7 +153,7 @@ async fn app(
     let rates = rates(&settings.stripe);
     let memory = memory(&settings.freshness);
     if let Some(sandbox) = sandbox {
-        sandbox.clears_on_reset(&memory);
+        sandbox.clear_on_reset(&memory);
     }
     if settings.cloud {
         let url = sandbox.map_or(environment.stripe_base_url.as_str(), Embedded::url);
@@ -161,8 +161,8 @@ async fn app(
             .with_rates(rates)
             .transport();
         let prefix = Some(environment.key_prefix.clone()).filter(|prefix| !prefix.is_empty());
-        let (most, idle) = (settings.load.max_accounts, settings.load.account_idle.0);
-        let cloud = Cloud::new(transport, Clock::system(), prefix, most, idle, memory)
+        let (max, idle) = (settings.load.max_accounts, settings.load.account_idle.0);
+        let cloud = Cloud::new(transport, Clock::system(), prefix, max, idle, memory)
             .with_generation(setting(settings.stripe_generation));
         return Ok((url.to_owned(), App::for_many(cloud)));
     }
@@ -180,7 +180,7 @@ async fn app(
     if let Some(ledger) = ledger {
         domain = domain.with_ledger(ledger);
     }
-    // A simulator's pages can load nothing of Stripe's.
+    // Pages over a simulator cannot use Stripe.js, so they load the simulator's script.
     let simulator = sandbox.map_or(url.as_str(), Embedded::pages);
     let mut app = App::new(domain);
     app.publishable_key = publishable_key;

@@ -21,7 +21,7 @@ pub(super) const SANDBOX_KEY: &str = "sk_test_sandbox";
 /// How long a sandbox on this machine may take to accept a connection.
 const SANDBOX_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// An account of a Stripe.
+/// An account at Stripe or at a simulator, with the key for it.
 pub(super) struct Session {
     transport: Transport,
     credentials: Credentials,
@@ -38,8 +38,8 @@ impl Session {
     /// read.
     pub(super) async fn open(global: &Global, environment: &Environment) -> anyhow::Result<Self> {
         let session = Self::of_owner(global, environment).await?;
-        Ok(match state::in_force()? {
-            Some(state) => session.within(state.id),
+        Ok(match state::current()? {
+            Some(state) => session.for_connected(state.id),
             None => session,
         })
     }
@@ -54,7 +54,7 @@ impl Session {
     ) -> anyhow::Result<Self> {
         if global.sandbox {
             let url = &environment.sandbox_url;
-            look_for_sandbox(url).await?;
+            check_sandbox(url).await?;
             output::aside(format_args!("in the sandbox at {url}"));
             return Self::of_sandbox(environment, url, url);
         }
@@ -64,9 +64,9 @@ impl Session {
         Self::new(environment, url, key, stripe)
     }
 
-    /// The same key, for a connected account.
+    /// The session with the same key, acting for a connected account.
     #[must_use]
-    pub(super) fn within(mut self, account: String) -> Self {
+    pub(super) fn for_connected(mut self, account: String) -> Self {
         self.credentials.key_prefix = Some(account.clone());
         self.credentials.account = Some(account);
         self
@@ -109,11 +109,11 @@ impl Session {
         })
     }
 
-    /// The transport to the Stripe at `base_url`. Callers bring their own keys.
+    /// A session without a key at `base_url`, for a server whose callers bring their own keys.
     pub(super) fn without_key(environment: &Environment, base_url: &str) -> anyhow::Result<Self> {
-        let none = StripeKey::default();
-        let stripe = config::stripe_kind(base_url, none.is_live());
-        Self::new(environment, base_url, none, stripe)
+        let no_key = StripeKey::default();
+        let stripe = config::stripe_kind(base_url, no_key.is_live());
+        Self::new(environment, base_url, no_key, stripe)
     }
 
     /// The same account, whose pushes create other metered prices.
@@ -139,7 +139,7 @@ impl Session {
         self.transport
     }
 
-    /// The key of its calls.
+    /// The secret key.
     pub(super) fn key(&self) -> &str {
         self.credentials.key.expose_secret()
     }
@@ -196,14 +196,14 @@ pub(super) fn setting(generation: StripeGeneration) -> GenerationSetting {
 }
 
 /// Fails early if no sandbox is running, with a better message than a failed call.
-async fn look_for_sandbox(url: &str) -> anyhow::Result<()> {
+async fn check_sandbox(url: &str) -> anyhow::Result<()> {
     let url = http::url(url, "TIER_SANDBOX_URL")?;
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let port = url.port_or_known_default().unwrap_or(80);
     let connection = TcpStream::connect((host, port));
     match tokio::time::timeout(SANDBOX_TIMEOUT, connection).await {
         Ok(Ok(_)) => Ok(()),
-        _ => Err(CliError::new(format!("no sandbox runs at {}", http::shown(&url)))
+        _ => Err(CliError::new(format!("no sandbox runs at {}", http::redacted(&url)))
             .advise("start one in another terminal with `tier sandbox`, or set TIER_SANDBOX_URL to the URL of one")
             .into()),
     }

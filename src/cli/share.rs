@@ -1,4 +1,4 @@
-//! `tier share`: has a server make a link that holds the model, so that people without an account can look at it.
+//! `tier share`: asks a server for a link that holds the model, so that people without an account can look at it.
 
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ use super::{Context, http, output};
 /// How long the server may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The value that says where a model came from.
+/// The header that says where a model was read from.
 const ORIGIN: HeaderName = HeaderName::from_static("tier-origin");
 
-/// The advice for a server that accepts no model.
-const NO_BUILDER: &str = "check that a tier server is there, of this version or a later one";
+/// The advice if the server does not know the path.
+const CHECK_SERVER: &str = "check that a tier server is there, of this version or a later one";
 
 /// Arguments of `tier share`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The link holds the whole model, and leads to the tier server that --base-url or TIER_MODEL_URL names. That stores nothing: \
-whoever has the link can see the model, and `tier push LINK` pushes it. No key and no account goes with it.
+The link holds the whole model, and leads to the tier server that --base-url or TIER_MODEL_URL names. The server stores nothing: \
+whoever has the link can see the model, and `tier push LINK` pushes it. The link contains no key and no account.
 
 Examples:
   tier share --base-url https://tier.example pricing.json
@@ -59,8 +59,8 @@ pub(super) async fn run(context: &Context, arguments: &Share) -> anyhow::Result<
         request = request.header(ORIGIN, &document.name);
     }
     let request = request.body(document.bytes).send();
-    let cannot = format!("cannot share the model at {}", http::shown(&upload));
-    let answer = output::watched("sharing", request).await;
+    let cannot = format!("cannot share the model at {}", http::redacted(&upload));
+    let answer = output::with_spinner("sharing", request).await;
     let answer = answer
         .map_err(reqwest::Error::without_url)
         .with_context(|| cannot.clone())?;
@@ -70,7 +70,7 @@ pub(super) async fn run(context: &Context, arguments: &Share) -> anyhow::Result<
     let link = link.context(cannot).map_err(|error| match status {
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
             CliError::new(format!("{error:#}"))
-                .advise(NO_BUILDER)
+                .advise(CHECK_SERVER)
                 .into()
         }
         _ => error,
@@ -112,13 +112,13 @@ mod tests {
 
     #[test]
     fn an_answer_has_a_link_or_a_message() {
-        let told = |status: u16, body: &str| {
+        let result = |status: u16, body: &str| {
             let status = StatusCode::from_u16(status).unwrap();
             link(status, body.as_bytes()).map_err(|error| error.to_string())
         };
-        let shared = told(201, r#"{"url":"https://example.com/m/1"}"#);
+        let shared = result(201, r#"{"url":"https://example.com/m/1"}"#);
         assert_eq!(shared, Ok("https://example.com/m/1".to_owned()));
-        let refused = told(413, r#"{"status":413,"code":"c","message":"too large"}"#);
+        let refused = result(413, r#"{"status":413,"code":"c","message":"too large"}"#);
         assert_eq!(refused, Err("error from server: too large".to_owned()));
         for body in [
             "",
@@ -129,11 +129,11 @@ mod tests {
             r#"{"url":"javascript:x"}"#,
         ] {
             assert_eq!(
-                told(200, body),
+                result(200, body),
                 Err("its answer has no link".to_owned()),
                 "{body}"
             );
         }
-        assert_eq!(told(404, "<html>"), Err("HTTP 404 Not Found".to_owned()));
+        assert_eq!(result(404, "<html>"), Err("HTTP 404 Not Found".to_owned()));
     }
 }

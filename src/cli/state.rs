@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::error::CliError;
 use crate::config::file;
 
-/// In the working directory.
+/// The file, in the working directory.
 pub(super) const STATE_FILE: &str = "tier.state";
 
 /// The connected account that commands in this directory use. The names are those of the Go version, whose files stay
@@ -24,7 +24,7 @@ pub(super) struct State {
     pub(super) created: String,
     #[serde(rename = "Type", default)]
     kind: String,
-    /// Further data. Tier's own says whether the account was deleted.
+    /// Further data. Tier writes only whether the account was deleted.
     #[serde(rename = "Meta", default)]
     meta: Value,
 }
@@ -42,7 +42,7 @@ impl State {
         }
     }
 
-    /// Notes that the account was deleted. The state stays, since without it commands would silently use another
+    /// Records that the account was deleted. The file stays, since without it commands would silently use another
     /// account.
     pub(super) fn mark_deleted(&mut self) {
         self.meta = json!({ DELETED: true });
@@ -53,8 +53,8 @@ impl State {
     }
 }
 
-/// How to leave an account that is gone.
-pub(super) fn way_back() -> String {
+/// The advice for leaving an account that is gone.
+pub(super) fn removal_advice() -> String {
     format!("remove {STATE_FILE} to go back: rm {STATE_FILE}")
 }
 
@@ -62,12 +62,12 @@ pub(super) fn way_back() -> String {
 ///
 /// # Errors
 /// As [`read`], or if the account was deleted.
-pub(super) fn in_force() -> anyhow::Result<Option<State>> {
+pub(super) fn current() -> anyhow::Result<Option<State>> {
     let state = read()?;
     if let Some(State { id, .. }) = state.as_ref().filter(|state| state.is_deleted()) {
         let message = format!("{id}, which {STATE_FILE} names, was deleted by `tier clean`");
         let failure = CliError::new(message);
-        return Err(failure.advise(way_back()).into());
+        return Err(failure.advise(removal_advice()).into());
     }
     Ok(state)
 }

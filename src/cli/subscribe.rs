@@ -13,7 +13,7 @@ use clock::Clock;
 /// Arguments of `tier subscribe`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Without a plan only the customer is written; an org that does not exist yet is created.
+Without a plan, only the customer's details are written. An org that does not exist yet is created.
 
 Examples:
   tier subscribe org:acme plan:free@1
@@ -47,7 +47,7 @@ pub(super) struct Subscribe {
     #[arg(long, value_name = "URL", conflicts_with_all = ["cancel", "paymentmethod"])]
     checkout: Option<String>,
 
-    /// Where the browser goes if the person cancels, with --checkout
+    /// Where the browser goes if the customer cancels, with --checkout
     #[arg(
         long = "cancel_url",
         alias = "cancel-url",
@@ -64,8 +64,8 @@ pub(super) struct Subscribe {
     )]
     require_billing_address: bool,
 
-    /// Print a link that opens a new checkout page at each visit, with --checkout: it can be sent by mail, since it lasts
-    /// longer than the day of a page. The server needs `TIER_LINK_SECRET`
+    /// Print a link that opens a new checkout page at each visit, with --checkout. It can be sent by mail, since it
+    /// lasts longer than a page, which ends after a day. The server needs `TIER_LINK_SECRET`
     #[arg(long, requires = "checkout")]
     link: bool,
 
@@ -128,7 +128,7 @@ impl Subscribe {
         Ok(())
     }
 
-    /// The phases of the request. None leaves the subscription as it is.
+    /// The phases of the request. Empty leaves the subscription as it is.
     fn phases(&self) -> anyhow::Result<Vec<Value>> {
         let features = &self.features;
         if features.is_empty() {
@@ -195,7 +195,7 @@ async fn subscribe(
         body.insert("tax".to_owned(), tax);
     }
     let request = client.post("/v1/subscribe", &body);
-    let answer = output::watched("subscribing", request).await?;
+    let answer = output::with_spinner("subscribing", request).await?;
     context.print_done(&answer, arguments.done())
 }
 

@@ -3,29 +3,29 @@
 use std::time::Duration;
 
 use super::client::Client;
-use super::error::{CliError, LIST};
+use super::error::{CliError, LIST_ADVICE};
 use crate::domain::refs::PlanName;
 
-/// How long looking for a suggestion may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the search for a suggestion may take.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A name may have one typo per this many characters.
-const CHARS_PER_SLIP: usize = 4;
+const CHARS_PER_TYPO: usize = 4;
 
 /// The closest name. None if the name was typed correctly, or if no name is close.
 pub(super) fn nearest(typed: &str, names: &[String]) -> Option<String> {
-    let slips = |name: &str| strsim::damerau_levenshtein(typed, name);
-    let nearest = names.iter().min_by_key(|name| slips(name))?;
-    let allowed = (nearest.chars().count() / CHARS_PER_SLIP).max(1);
+    let typos = |name: &str| strsim::damerau_levenshtein(typed, name);
+    let nearest = names.iter().min_by_key(|name| typos(name))?;
+    let allowed = (nearest.chars().count() / CHARS_PER_TYPO).max(1);
     (1..=allowed)
-        .contains(&slips(nearest))
+        .contains(&typos(nearest))
         .then(|| nearest.clone())
 }
 
-/// All plans, and features of plans. A suggestion is worth one call, but not a long wait. If the call fails, there is
-/// none.
+/// The names of all plans, and of their features. A suggestion is worth one call, but not a long wait. If the call
+/// fails, the list is empty.
 async fn references(client: &Client) -> Vec<String> {
-    let model = tokio::time::timeout(PATIENCE, client.model()).await;
+    let model = tokio::time::timeout(TIMEOUT, client.model()).await;
     let model = model.ok().and_then(Result::ok).unwrap_or_default();
     let plans = model.plans.keys().map(ToString::to_string);
     let features = model.features().map(|(name, ..)| name.to_string());
@@ -60,7 +60,7 @@ async fn for_malformed(client: &Client, typed: &str, failure: CliError) -> CliEr
     if !typed.contains(':') && with_kind.parse::<PlanName>().is_ok() {
         return failure.advise(did_you_mean(&with_kind));
     }
-    let failure = failure.advise(LIST);
+    let failure = failure.advise(LIST_ADVICE);
     let with_version = format!("{}@1", typed.trim_end_matches('@'));
     if with_version.parse::<PlanName>().is_err() {
         return failure;
@@ -91,12 +91,12 @@ pub(super) async fn for_feature(
 }
 
 fn advise(failure: CliError, typed: &[String], names: &[String]) -> CliError {
-    let meant = typed.iter().filter_map(|typed| nearest(typed, names));
-    let meant: Vec<String> = meant.collect();
-    if meant.is_empty() {
+    let suggestions = typed.iter().filter_map(|typed| nearest(typed, names));
+    let suggestions: Vec<String> = suggestions.collect();
+    if suggestions.is_empty() {
         return failure;
     }
-    failure.advise(did_you_mean(&meant.join(" and ")))
+    failure.advise(did_you_mean(&suggestions.join(" and ")))
 }
 
 fn did_you_mean(names: &str) -> String {
@@ -113,7 +113,7 @@ mod tests {
         let meant = |typed| nearest(typed, &names);
         assert_eq!(meant("plan:pr@1").as_deref(), Some("plan:pro@1"));
         assert_eq!(meant("plan:free").as_deref(), Some("plan:free@1"));
-        assert_eq!(meant("plan:free@1"), None, "typed rightly");
+        assert_eq!(meant("plan:free@1"), None, "typed correctly");
         assert_eq!(meant("plan:por@1").as_deref(), Some("plan:pro@1"));
         assert_eq!(meant("plan:zzz@7"), None, "too far");
         assert_eq!(nearest("plan:a", &[]), None);

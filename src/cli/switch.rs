@@ -1,5 +1,5 @@
-//! `tier switch` and `tier clean`: create, use and delete isolated accounts. There are no endpoints for them, so they call
-//! the domain.
+//! `tier switch` and `tier clean`: create, use and delete isolated accounts. There are no endpoints for them, so they
+//! call the domain.
 
 use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
@@ -21,12 +21,12 @@ const UNKNOWN: &str = "0001-01-01T00:00:00Z";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 The file tier.state remembers the account for this directory: from then on, every command here acts in it, with the \
-key that owns it. Remove the file to go back, also if the account was deleted meanwhile. Without arguments, says which \
-account that is.
+key that owns it. Remove the file to go back, also if the account was deleted meanwhile. Without arguments, prints the \
+account in use.
 
 Examples:
   tier switch -c                       make a new account, and switch to it
-  tier switch acct_1234567890          switch to one that is there
+  tier switch acct_1234567890          switch to an existing one
   tier switch https://dashboard.stripe.com/acct_1234567890/test/dashboard
   rm tier.state                        switch back")]
 pub(super) struct Switch {
@@ -43,12 +43,12 @@ pub(super) struct Switch {
 pub(super) async fn run(context: &Context, arguments: &Switch) -> anyhow::Result<()> {
     match &arguments.account {
         Some(_) if arguments.create => Err(usage("switch", "-c takes no account: it creates one")),
-        Some(account) => to(context, account).await,
+        Some(account) => switch_to(context, account).await,
         None if arguments.create => {
             let state = create(context).await?;
             announce(context, &state)
         }
-        None => match state::in_force()? {
+        None => match state::current()? {
             Some(state) => announce(context, &state),
             None if context.global.json => output::json(&json!(null)),
             None => output::line("Not running in isolation mode."),
@@ -56,7 +56,7 @@ pub(super) async fn run(context: &Context, arguments: &Switch) -> anyhow::Result
     }
 }
 
-async fn to(context: &Context, account: &str) -> anyhow::Result<()> {
+async fn switch_to(context: &Context, account: &str) -> anyhow::Result<()> {
     // A state that cannot be read is not overwritten.
     state::read()?;
     let id = account
@@ -68,19 +68,19 @@ async fn to(context: &Context, account: &str) -> anyhow::Result<()> {
             .advise("expected acct_… or https://dashboard.stripe.com/acct_…")
             .into());
     };
-    look_for(context, id).await?;
+    check_usable(context, id).await?;
     let state = State::new(id.to_owned(), UNKNOWN.to_owned());
     state::write(&state)?;
     announce(context, &state)
 }
 
 /// Fails unless the key can use the account. Otherwise a typo would look like a bad key in later commands.
-async fn look_for(context: &Context, id: &str) -> anyhow::Result<()> {
+async fn check_usable(context: &Context, id: &str) -> anyhow::Result<()> {
     let session = Session::of_owner(&context.global, &context.environment).await?;
-    let session = session.within(id.to_owned());
+    let session = session.for_connected(id.to_owned());
     let isolation = session.isolation();
-    let asked = output::watched("asking Stripe", session.domain().whoami()).await;
-    match (asked, isolation) {
+    let account = output::with_spinner("asking Stripe", session.domain().whoami()).await;
+    match (account, isolation) {
         (Ok(_), isolation) => {
             isolation.into_iter().for_each(Isolation::remember);
             Ok(())
@@ -92,7 +92,7 @@ async fn look_for(context: &Context, id: &str) -> anyhow::Result<()> {
 
 /// Creates a connected account, and switches to it.
 pub(super) async fn create(context: &Context) -> anyhow::Result<State> {
-    if let Some(state) = state::in_force()? {
+    if let Some(state) = state::current()? {
         let message = format!(
             "{STATE_FILE} exists: commands here already use {}",
             state.id
@@ -105,7 +105,8 @@ pub(super) async fn create(context: &Context) -> anyhow::Result<State> {
     refuse_live(&session, "switch -c")?;
     let key = session.key().to_owned();
     let domain = session.domain();
-    let account = output::watched("creating an account", domain.make_isolated_account()).await?;
+    let account =
+        output::with_spinner("creating an account", domain.make_isolated_account()).await?;
     Isolation::new(&account.id, &key).remember();
     let created = DateTime::from_timestamp(account.created, 0).unwrap_or_default();
     let created = created.to_rfc3339_opts(SecondsFormat::Secs, true);
@@ -169,7 +170,7 @@ pub(super) struct Clean {
     )]
     switchaccounts: MinAge,
 
-    /// It has no effect, since live keys are refused and so nothing is asked. Scripts may set it.
+    /// Has no effect, since live keys are refused and no question is asked. Accepted because scripts set it.
     #[command(flatten)]
     _confirmation: Confirmation,
 }
@@ -235,7 +236,7 @@ impl CleanResult {
     ) -> anyhow::Result<()> {
         let age = i64::try_from(age.0.as_secs()).unwrap_or(i64::MAX);
         for account in domain.isolated_accounts(age).await? {
-            // If Stripe refuses to delete one, the others are still deleted.
+            // If Stripe refuses to delete an account, the others are still deleted.
             if let Err(error) = domain.delete_isolated_account(&account).await {
                 let message = error.to_string();
                 if !context.global.json {

@@ -16,15 +16,15 @@ Examples:
   tier webhook list
   tier webhook delete we_1NcY3v
 
-The endpoint is made in the account of STRIPE_API_KEY, also where TIER_BASE_URL names a server.
-An event destination is made with it, for usage on meters that Stripe drops. It has its own secret.")]
+The endpoint is created in the account of STRIPE_API_KEY, even if TIER_BASE_URL names a server.
+An event destination is created with it, which reports usage on meters that Stripe drops. It has its own secret.")]
 pub(super) struct Webhook {
     #[command(subcommand)]
-    what: What,
+    action: Action,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum Action {
     /// Create an endpoint, so that Stripe delivers events to a server
     Create {
         /// The URL under which Stripe reaches the server [default path: /v1/stripe/webhook]
@@ -42,8 +42,8 @@ enum What {
 /// Creates, lists and deletes webhook endpoints.
 pub(super) async fn run(context: &Context, arguments: &Webhook) -> anyhow::Result<()> {
     let domain = context.session().await?.domain();
-    match &arguments.what {
-        What::Create { url } => {
+    match &arguments.action {
+        Action::Create { url } => {
             let mut url = url.clone();
             if !matches!(url.scheme(), "http" | "https") {
                 return Err(usage(
@@ -58,7 +58,7 @@ pub(super) async fn run(context: &Context, arguments: &Webhook) -> anyhow::Resul
             let destination = domain.create_event_destination(url.as_str()).await;
             created(context, &endpoint, destination)
         }
-        What::List => {
+        Action::List => {
             let mut all = domain.webhooks().await?;
             match domain.event_destinations().await {
                 Ok(destinations) => all.extend(destinations),
@@ -68,7 +68,7 @@ pub(super) async fn run(context: &Context, arguments: &Webhook) -> anyhow::Resul
             }
             list(context, &all)
         }
-        What::Delete { id } => {
+        Action::Delete { id } => {
             domain.delete_webhook(id).await?;
             output::done(format_args!("deleted {id}"))
         }
@@ -92,8 +92,8 @@ fn created(
         Ok(destination) => Some(destination),
         Err(error) => {
             output::note(format_args!(
-                "Stripe will not tell the server of usage on meters that it drops, which is found when a period is \
-                 settled: no event destination could be created: {error}"
+                "no event destination could be created, so Stripe does not report usage on meters that it drops, \
+                which is then found only when a period is settled: {error}"
             ));
             None
         }
@@ -108,7 +108,9 @@ fn created(
     for one in all() {
         output::done(format_args!("{} delivers to {}", one.id, one.url))?;
     }
-    let secrets: Vec<&str> = all().filter_map(|one| one.secret.as_deref()).collect();
+    let secrets: Vec<&str> = all()
+        .filter_map(|created| created.secret.as_deref())
+        .collect();
     output::line(format_args!("STRIPE_WEBHOOK_SECRET={}", secrets.join(",")))
 }
 

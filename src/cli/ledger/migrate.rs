@@ -24,7 +24,7 @@ pub(super) struct Migrate {
     from: Option<PathBuf>,
 }
 
-/// Brings the tables of a ledger to the latest version, and moves one of a file into a database.
+/// Updates the tables of a ledger to the latest version. With `--from`, moves the ledger of a file into the database.
 pub(super) async fn run(context: &Context, arguments: &Migrate) -> anyhow::Result<()> {
     let place = arguments.file.place()?;
     let Some(from) = arguments.from.clone() else {

@@ -46,14 +46,14 @@ pub(super) async fn list(context: &Context) -> anyhow::Result<()> {
     if context.global.json {
         return output::bytes(&answer.body);
     }
-    let shown = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let format_time = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:%M:%SZ").to_string();
     let rows = answer.decode::<Parked>()?.parked.into_iter().map(|row| {
         vec![
             row.id.to_string(),
-            shown(row.since),
+            format_time(row.since),
             row.org,
             row.feature,
-            shown(row.from),
+            format_time(row.from),
             row.n.to_string(),
             row.reason,
         ]

@@ -100,7 +100,7 @@ pub(super) async fn entries(context: &Context, arguments: &Entries) -> anyhow::R
     let time = |time: DateTime<Utc>| Time::from_millis(time.timestamp_millis());
     let filter = Filter {
         org: arguments.org.as_ref().map(|org| org.as_str().into()),
-        feature: arguments.feature.as_ref().map(|one| one.as_str().into()),
+        feature: arguments.feature.as_ref().map(|name| name.as_str().into()),
         from: arguments.from.map(time),
         to: arguments.to.map(time),
     };

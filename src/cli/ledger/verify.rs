@@ -24,14 +24,15 @@ pub(super) struct Verify {
     offline: bool,
 }
 
-/// What is in a ledger, and what is wrong with it.
+/// What was read from a ledger.
 struct Checked {
+    /// The inconsistencies within the ledger.
     problems: Vec<String>,
     status: Status,
-    /// What Stripe was told, for the comparison.
-    told: Vec<Total>,
-    /// What it has billed differently.
-    settled: Vec<Total>,
+    /// The totals that were sent to Stripe, to compare with Stripe's records.
+    sent: Vec<Total>,
+    /// The totals for which Stripe has billed another quantity.
+    billed_differently: Vec<Total>,
 }
 
 impl Checked {
@@ -39,16 +40,16 @@ impl Checked {
         let mut problems = Vec::new();
         reader.verify(|problem| problems.push(text(&problem)))?;
         let status = reader.status()?;
-        let (mut told, mut settled) = (Vec::new(), Vec::new());
+        let (mut sent, mut billed_differently) = (Vec::new(), Vec::new());
         if !is_offline {
-            told = reader.delivered()?;
-            settled = reader.billed_differently()?;
+            sent = reader.delivered()?;
+            billed_differently = reader.billed_differently()?;
         }
         Ok(Self {
             problems,
             status,
-            told,
-            settled,
+            sent,
+            billed_differently,
         })
     }
 }
@@ -56,7 +57,7 @@ impl Checked {
 /// The result of a comparison with Stripe.
 #[derive(Default)]
 struct Comparison {
-    /// How many totals were compared.
+    /// The number of totals that were compared.
     compared: usize,
     /// Differences that only an error can explain.
     differences: Vec<String>,
@@ -72,22 +73,22 @@ pub(super) async fn run(context: &Context, arguments: &Verify) -> anyhow::Result
         session(context).await?
     };
     let is_offline = session.is_none();
-    let look = move |place: &Place, reader: &Reader| {
+    let query = move |place: &Place, reader: &Reader| {
         Checked::read(reader, is_offline).map_err(|error| unusable(place, &error))
     };
     let Checked {
         problems,
         status,
-        told,
-        settled,
-    } = arguments.file.read(look).await?;
+        sent,
+        billed_differently,
+    } = arguments.file.read(query).await?;
     let compared = match session {
         None => None,
         Some(session) => {
             let domain = session.domain();
             check_account(&domain, &status.account).await?;
-            let compared = compare(&domain, &told, &settled);
-            Some(output::watched("asking Stripe", compared).await?)
+            let compared = compare(&domain, &sent, &billed_differently);
+            Some(output::with_spinner("asking Stripe", compared).await?)
         }
     };
     if context.global.json {
@@ -147,9 +148,13 @@ async fn check_account(domain: &Domain, ledgers: &str) -> anyhow::Result<()> {
 
 /// Compares the totals sent to Stripe with what it has recorded, with one call per item, and settled periods with what
 /// was billed.
-async fn compare(domain: &Domain, told: &[Total], settled: &[Total]) -> anyhow::Result<Comparison> {
+async fn compare(
+    domain: &Domain,
+    sent: &[Total],
+    billed_differently: &[Total],
+) -> anyhow::Result<Comparison> {
     let mut found = Comparison::default();
-    for of_item in told.chunk_by(|a, b| a.item == b.item) {
+    for of_item in sent.chunk_by(|a, b| a.item == b.item) {
         if of_item[0].meter.is_some() {
             for total in of_item {
                 let has = domain.counted_by_meter(total).await?;
@@ -169,7 +174,7 @@ async fn compare(domain: &Domain, told: &[Total], settled: &[Total]) -> anyhow::
             found.compare(total, &recorded);
         }
     }
-    for total in settled {
+    for total in billed_differently {
         let (billed, expected) = (total.settled.unwrap_or_default(), total.billable());
         let about = about(total);
         found.differences.push(format!(
@@ -185,8 +190,8 @@ impl Comparison {
             .delivery
             .timestamp
             .unwrap_or(total.period.start.seconds());
-        let period = recorded.iter().find(|one| one.contains(at));
-        self.compare_with(total, period.map_or(0, |one| one.total));
+        let period = recorded.iter().find(|period| period.contains(at));
+        self.compare_with(total, period.map_or(0, |period| period.total));
     }
 
     fn compare_with(&mut self, total: &Total, has: i64) {

@@ -21,11 +21,12 @@ const DELIVER_EVERY: Duration = Duration::from_secs(1);
 /// How often ended periods of the ledger are settled, and undelivered usage is counted.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 
-/// How often expired reservations are removed from the ledger. They do not count even before that.
+/// How often expired reservations are removed from the ledger. They stop counting when they expire, not when they are
+/// removed.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 
-/// How long a database is left alone that cannot be reached.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// The extra wait after a failed read of the database.
+const WAIT_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// The ledger of the settings, if they name one. It is opened later, once its account is known.
 pub(super) fn ledger(settings: &config::Serve) -> anyhow::Result<Option<LedgerHandle>> {
@@ -33,12 +34,12 @@ pub(super) fn ledger(settings: &config::Serve) -> anyhow::Result<Option<LedgerHa
         return Ok(None);
     };
     let place = Place::named(name).context("cannot use --ledger")?;
-    let kept = LedgerSettings {
+    let ledger_settings = LedgerSettings {
         deliver_after: settings.ledger.deliver_after.0,
         keep: settings.ledger.ledger_keep.0,
         connections: settings.ledger.ledger_connections.into(),
     };
-    let ledger = LedgerHandle::new(place.clone(), kept);
+    let ledger = LedgerHandle::new(place.clone(), ledger_settings);
     let ledger = ledger.with_context(|| format!("cannot use --ledger {place}"))?;
     Ok(Some(ledger))
 }
@@ -54,11 +55,11 @@ pub(super) async fn start(
     tasks.repeat("sweep", every, move || {
         sweep(swept.in_background(Lane::Bulk), every)
     });
-    keep_ledger(tasks, domain, settings.ledger.sync_every.0).await
+    start_ledger(tasks, domain, settings.ledger.sync_every.0).await
 }
 
-/// Opens the ledger, if there is one, and starts its deliveries.
-async fn keep_ledger(
+/// Opens the ledger, if there is one, and starts its tasks.
+async fn start_ledger(
     tasks: &mut Tasks,
     domain: &Domain,
     sync_every: Duration,
@@ -102,11 +103,11 @@ async fn keep_ledger(
     Ok(())
 }
 
-/// Reads what other servers have changed.
+/// Reads what other servers have changed in a shared ledger.
 async fn sync(domain: Domain) -> Result<(), domain::Error> {
     let synced = domain.sync_ledger().await;
     if synced.is_err() {
-        tokio::time::sleep(AFTER_FAILURE).await;
+        tokio::time::sleep(WAIT_AFTER_FAILURE).await;
     }
     synced
 }
@@ -118,8 +119,8 @@ async fn deliver(domain: Domain) -> Result<(), domain::Error> {
     Ok(())
 }
 
-/// Finds changes that no event reported, and logs what that costs. Stripe allows about 500 reads per payment, and at
-/// least 10,000 a month.
+/// Finds changes that no event reported, and logs the number of calls. Stripe allows about 500 reads per payment, and
+/// at least 10,000 a month.
 async fn sweep(domain: Domain, every: Duration) -> Result<(), domain::Error> {
     let found = domain.sweep().await?;
     let sweeps_a_month = MONTH.as_millis().div_ceil(every.as_millis().max(1));

@@ -1,4 +1,4 @@
-//! What is read again on SIGHUP: keys, certificate and pricing pages.
+//! Reading again on SIGHUP: keys, certificate and pricing pages.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::config::ApiKeys;
 use crate::domain::PricingPages;
 use crate::server::Tls;
 
-/// The file of pricing pages, and those that are in force.
+/// The file of pricing pages, and the pages that are in use.
 pub(super) struct Pages {
     pub(super) file: Option<PathBuf>,
     pub(super) listed: ListedPages,
