@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use crate::money::discount::Off;
 use crate::money::lines::Priced;
-use crate::money::period::Every;
+use crate::money::period::BillingInterval;
 use crate::money::rating::{Scheme, Tier};
 use crate::money::usage::Aggregate;
 use crate::resource::coupon::{Coupon, Off as CouponOff};
@@ -41,7 +41,7 @@ pub(crate) fn priced(account: &Account, id: &str) -> Priced {
         name: product_name(account, price),
         unit_label: product.and_then(|product| product.unit_label.clone()),
         currency: price.currency.as_str().to_owned(),
-        every: every_of(price),
+        interval: interval_of(price),
         scheme: scheme(price),
     }
 }
@@ -62,9 +62,11 @@ pub(crate) fn aggregate(account: &Account, id: &str) -> Aggregate {
 }
 
 /// How often a price recurs.
-pub(crate) fn every_of(price: &Price) -> Every {
+pub(crate) fn interval_of(price: &Price) -> BillingInterval {
     let recurring = price.recurring.as_ref();
-    recurring.expect("items have recurring prices only").every
+    recurring
+        .expect("items have recurring prices only")
+        .interval
 }
 
 /// Whether a price costs nothing for any quantity. A price that is not free counts as such for a quantity of 0, too.

@@ -70,8 +70,8 @@ impl Change<'_> {
         let free = |price: &Id| catalog::is_free(account, price);
         let was_free = subscription.items.iter().all(|item| free(&item.price));
         self.anchored
-            || intervals(self.specs.iter().map(|spec| spec.every))
-                != intervals(subscription.items.iter().map(|item| item.every))
+            || intervals(self.specs.iter().map(|spec| spec.interval))
+                != intervals(subscription.items.iter().map(|item| item.interval))
             || was_free && !self.specs.iter().all(|spec| free(&spec.price))
     }
 

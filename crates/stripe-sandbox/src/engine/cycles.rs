@@ -1,6 +1,6 @@
 //! How the billing cycles of a subscription follow its items.
 
-use crate::money::period::Every;
+use crate::money::period::BillingInterval;
 use crate::resource::subscription::Subscription;
 use crate::resource::subscription::cycle::{Cycle, intervals};
 
@@ -9,27 +9,31 @@ use crate::resource::subscription::cycle::{Cycle, intervals};
 /// The period of a new cycle is counted from the anchor, as if the cycle had run all along, and its items are charged
 /// for the rest. In a trial, the period is the trial. If a period is over, the new cycle begins with the renewal that
 /// follows (our choice).
-pub(crate) fn after_change(subscription: &Subscription, every: Every, at: i64) -> Cycle {
-    if let Some(cycle) = subscription.cycle(every) {
+pub(crate) fn after_change(
+    subscription: &Subscription,
+    interval: BillingInterval,
+    at: i64,
+) -> Cycle {
+    if let Some(cycle) = subscription.cycle(interval) {
         return *cycle;
     }
     if subscription.in_trial() {
         let period = subscription.first_period();
         return Cycle {
-            every,
+            interval,
             period,
             whole: period,
         };
     }
     if subscription.first_end() <= at {
-        return Cycle::about_to_begin(every, at);
+        return Cycle::about_to_begin(interval, at);
     }
-    let whole = every.containing(subscription.anchor, at);
+    let whole = interval.containing(subscription.anchor, at);
     let begun = subscription.trial.map(|(_, end)| end);
     let begun = begun.unwrap_or(subscription.start_date);
     let end = subscription.ends_between(at, whole.1);
     Cycle {
-        every,
+        interval,
         period: (whole.0.max(begun), end.unwrap_or(whole.1)),
         whole,
     }
@@ -38,14 +42,14 @@ pub(crate) fn after_change(subscription: &Subscription, every: Every, at: i64) -
 /// Gives a subscription whose items have changed at `at` the cycles that these need. In classic billing, the one cycle
 /// goes on, and a change of its interval restarts it.
 pub(crate) fn follow_items(subscription: &mut Subscription, at: i64) {
-    let intervals = intervals(subscription.items.iter().map(|item| item.every));
+    let intervals = intervals(subscription.items.iter().map(|item| item.interval));
     if !subscription.billing_mode.is_flexible() {
-        for (cycle, every) in subscription.cycles.iter_mut().zip(intervals) {
-            cycle.every = every;
+        for (cycle, interval) in subscription.cycles.iter_mut().zip(intervals) {
+            cycle.interval = interval;
         }
         return;
     }
     let cycles = intervals.into_iter();
-    let cycles = cycles.map(|every| after_change(subscription, every, at));
+    let cycles = cycles.map(|interval| after_change(subscription, interval, at));
     subscription.cycles = cycles.collect();
 }

@@ -50,7 +50,9 @@ pub(crate) fn closing(
     let own = subscription.items.iter().flat_map(|item| {
         let lines = match next {
             Next::Periods(periods) => {
-                let next = periods.iter().filter(|period| period.every == item.every);
+                let next = periods
+                    .iter()
+                    .filter(|period| period.interval == item.interval);
                 next.flat_map(|period| renewed(account, subscription, item, at, *period))
                     .collect()
             }

@@ -110,7 +110,7 @@ fn in_one_line(account: &Account, item: &Item, span: (i64, i64)) -> Vec<Line> {
     let priced = catalog::priced(account, &item.price);
     let mut lines = priced.charged(quantity.into(), span);
     for line in &mut lines {
-        line.amount = share_of_intervals(line.amount, item.every, span);
+        line.amount = share_of_intervals(line.amount, item.interval, span);
         line.proration = true;
     }
     lines

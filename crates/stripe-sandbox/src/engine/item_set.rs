@@ -120,7 +120,7 @@ fn keep(account: &Account, item: Item, spec: &ItemSpec, counted: &[(Id, i64)], a
     Item {
         id: item.id,
         created: item.created,
-        debits: if item.every == spec.every {
+        debits: if item.interval == spec.interval {
             item.debits
         } else {
             Vec::new()
@@ -144,7 +144,7 @@ pub(crate) fn item_of(spec: &ItemSpec, at: i64) -> Item {
     Item {
         id: Id::from(""),
         price: spec.price.clone(),
-        every: spec.every,
+        interval: spec.interval,
         quantity: spec.quantity,
         created: at,
         since: at,

@@ -47,7 +47,7 @@ pub(crate) mod timeline;
 
 use self::cancellation::Cancellation;
 use self::subscription_status::give_up;
-use crate::money::period::Every;
+use crate::money::period::BillingInterval;
 use crate::resource::subscription::{self, INCOMPLETE_FOR, MissingMethod, Status};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -71,7 +71,8 @@ pub(crate) fn run_until(ctx: &mut Ctx<'_>, clock: Option<&Id>, until: i64) {
 /// As far as a clock at `from` may be advanced: two of the shortest intervals of its subscriptions. `None` without
 /// subscriptions.
 pub(crate) fn two_intervals(ctx: &Ctx<'_>, clock: &Id, from: i64) -> Option<i64> {
-    let end = |every: Every| every.next_after(from, every.next_after(from, from));
+    let end =
+        |interval: BillingInterval| interval.next_after(from, interval.next_after(from, from));
     ctx.account
         .billing
         .timelines
@@ -79,7 +80,7 @@ pub(crate) fn two_intervals(ctx: &Ctx<'_>, clock: &Id, from: i64) -> Option<i64>
         .filter_map(|due| match due {
             Due::Subscription(position) => {
                 let cycles = ctx.account.subscription(position).cycles.iter();
-                cycles.map(|cycle| end(cycle.every)).min()
+                cycles.map(|cycle| end(cycle.interval)).min()
             }
             Due::Schedule(_) | Due::Invoice(_) | Due::Session(_) => None,
         })

@@ -177,8 +177,8 @@ fn common_period(periods: &[Period], at: i64) -> (i64, i64) {
 
 /// The subscription before its first periods, with empty periods in their place.
 fn before_first_period(id: Id, new: &NewSubscription, at: i64) -> Subscription {
-    let cycles = intervals(new.specs.iter().map(|spec| spec.every)).into_iter();
-    let cycles = cycles.map(|every| Cycle::about_to_begin(every, at));
+    let cycles = intervals(new.specs.iter().map(|spec| spec.interval)).into_iter();
+    let cycles = cycles.map(|interval| Cycle::about_to_begin(interval, at));
     // In classic billing, a start in the past does not move the periods.
     let began = if new.billing_mode.is_flexible() {
         new.start_date

@@ -1,7 +1,7 @@
 //! The next periods of a subscription's billing cycles.
 
 use super::draft_lines::MAX_LINES;
-use crate::money::period::Every;
+use crate::money::period::BillingInterval;
 use crate::resource::subscription::Subscription;
 use crate::resource::subscription::cycle::Cycle;
 
@@ -17,7 +17,7 @@ pub(crate) enum Anchor {
 /// A period that is about to begin, of the items that recur this often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Period {
-    pub(crate) every: Every,
+    pub(crate) interval: BillingInterval,
     pub(crate) start: i64,
     pub(crate) end: i64,
     /// The period that a full price is for; see [`Cycle::whole`](crate::resource::subscription::cycle::Cycle::whole).
@@ -39,20 +39,25 @@ pub(crate) enum Charge {
 
 impl Period {
     /// The period of a cycle that begins at `at`. It is shorter if the subscription is to end within it.
-    fn next(subscription: &Subscription, every: Every, at: i64, anchoring: Anchor) -> Self {
+    fn next(
+        subscription: &Subscription,
+        interval: BillingInterval,
+        at: i64,
+        anchoring: Anchor,
+    ) -> Self {
         let (anchor, whole, trial) = match anchoring {
             Anchor::TrialEnd(end) => (end, (at, end), true),
-            Anchor::Now => (at, every.containing(at, at), false),
+            Anchor::Now => (at, interval.containing(at, at), false),
             Anchor::Unchanged => {
                 let anchor = subscription.anchor;
-                (anchor, every.containing(anchor, at), false)
+                (anchor, interval.containing(anchor, at), false)
             }
         };
         let cut = subscription.ends_between(at, whole.1);
         if subscription.billing_mode.is_flexible() {
             // The end of the subscription neither shortens a trial nor becomes the anchor.
             return Self {
-                every,
+                interval,
                 start: at,
                 end: cut.filter(|_| !trial).unwrap_or(whole.1),
                 whole,
@@ -62,7 +67,7 @@ impl Period {
             };
         }
         Self {
-            every,
+            interval,
             start: at,
             end: cut.unwrap_or(whole.1),
             whole,
@@ -76,7 +81,7 @@ impl Period {
 /// The next periods of all cycles, which begin together at `at`.
 pub(crate) fn of_all(subscription: &Subscription, at: i64, anchoring: Anchor) -> Vec<Period> {
     let cycles = subscription.cycles.iter();
-    let next = cycles.map(|cycle| Period::next(subscription, cycle.every, at, anchoring));
+    let next = cycles.map(|cycle| Period::next(subscription, cycle.interval, at, anchoring));
     next.collect()
 }
 
@@ -86,7 +91,7 @@ pub(crate) fn of_due(subscription: &Subscription, at: i64) -> Vec<Period> {
         .cycles
         .iter()
         .filter(|cycle| cycle.period.1 <= at);
-    let next = due.map(|cycle| Period::next(subscription, cycle.every, at, Anchor::Unchanged));
+    let next = due.map(|cycle| Period::next(subscription, cycle.interval, at, Anchor::Unchanged));
     next.collect()
 }
 
@@ -96,8 +101,8 @@ const MOST: usize = MAX_LINES + 1;
 /// The periods of all cycles since `start`, up to the one that runs at `at`.
 pub(crate) fn of_all_since(subscription: &Subscription, start: i64, at: i64) -> Vec<Period> {
     let since = |cycle: &Cycle| {
-        let every = cycle.every;
-        let next = move |start| Period::next(subscription, every, start, Anchor::Unchanged);
+        let interval = cycle.interval;
+        let next = move |start| Period::next(subscription, interval, start, Anchor::Unchanged);
         let following = move |before: &Period| (before.end <= at).then(|| next(before.end));
         std::iter::successors(Some(next(start)), following).take(MOST)
     };

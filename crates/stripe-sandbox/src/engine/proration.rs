@@ -10,7 +10,7 @@ use super::sums::applicable;
 use super::{catalog, cycles};
 use crate::money::discount::{Off, spread};
 use crate::money::lines::{Kind, Line, Proration as Share};
-use crate::money::period::Every;
+use crate::money::period::BillingInterval;
 use crate::resource::coupon::Duration;
 use crate::resource::discount::Discount;
 use crate::resource::subscription::Subscription;
@@ -77,8 +77,8 @@ impl<'a> ProrationContext<'a> {
 
     /// The rest of the running period of items that recur this often. There is none if the period is over: the renewal
     /// charges what follows.
-    fn rest(&self, every: Every) -> Option<Rest> {
-        let cycle = cycles::after_change(self.subscription, every, self.at);
+    fn rest(&self, interval: BillingInterval) -> Option<Rest> {
+        let cycle = cycles::after_change(self.subscription, interval, self.at);
         let (start, end) = cycle.period;
         (self.at < end).then_some(Rest {
             rest: (self.from.clamp(start, end), end),
@@ -125,7 +125,7 @@ impl<'a> ProrationContext<'a> {
             if item.is_some_and(|item| spec.sells(item)) {
                 return None;
             }
-            let rest = self.rest(spec.every)?;
+            let rest = self.rest(spec.interval)?;
             Some(Proration {
                 item: item.map(|item| item.id.clone()),
                 price: spec.price.clone(),
@@ -157,7 +157,7 @@ impl<'a> ProrationContext<'a> {
 
     /// The credits for an item: in flexible billing one for each debit, of what was debited.
     fn credits(&self, item: &Item) -> Vec<Proration> {
-        let Some(rest) = self.rest(item.every) else {
+        let Some(rest) = self.rest(item.interval) else {
             return Vec::new();
         };
         if !self.subscription.billing_mode.is_flexible() {

@@ -98,7 +98,9 @@ fn enter(subscription: &mut Subscription, periods: &[Period]) {
     }
     subscription.anchor = first.anchor;
     for cycle in &mut subscription.cycles {
-        let own = periods.iter().filter(|period| period.every == cycle.every);
+        let own = periods
+            .iter()
+            .filter(|period| period.interval == cycle.interval);
         for period in own {
             cycle.period = (period.start, period.end);
             cycle.whole = period.whole;

@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use super::discount::{Off, net};
 use super::format::money;
-use super::period::{Every, day};
+use super::period::{BillingInterval, day};
 use super::proration::share;
 use super::rating::{Charge, Scheme};
 
@@ -17,7 +17,7 @@ pub(crate) struct Priced {
     pub(crate) unit_label: Option<String>,
     /// ISO code in lower case.
     pub(crate) currency: String,
-    pub(crate) every: Every,
+    pub(crate) interval: BillingInterval,
     pub(crate) scheme: Scheme,
 }
 
@@ -195,12 +195,12 @@ impl Priced {
         format!("{units} × {name} ({tier}at {price} / {per})")
     }
 
-    /// `month`, or `every 3 months`.
+    /// `month`, or `interval 3 months`.
     pub(crate) fn per(&self) -> String {
-        let interval = self.every.interval.as_str();
-        match self.every.count {
-            1 => interval.to_owned(),
-            count => format!("every {count} {interval}s"),
+        let unit = self.interval.unit.as_str();
+        match self.interval.count {
+            1 => unit.to_owned(),
+            count => format!("every {count} {unit}s"),
         }
     }
 }
@@ -231,7 +231,7 @@ mod tests {
     use rust_decimal::Decimal;
 
     use super::{Kind, Off, Priced, Proration};
-    use crate::money::period::{Every, Interval};
+    use crate::money::period::{BillingInterval, IntervalUnit};
     use crate::money::rating::{Scheme, Tier};
 
     fn credits() -> Priced {
@@ -244,8 +244,8 @@ mod tests {
             name: "Name".into(),
             unit_label: Some("credit".into()),
             currency: "usd".into(),
-            every: Every {
-                interval: Interval::Month,
+            interval: BillingInterval {
+                unit: IntervalUnit::Month,
                 count: 1,
             },
             scheme: Scheme::Graduated(vec![tier(Some(1000), "0", 900), tier(None, "3.6", 0)]),

@@ -8,14 +8,14 @@ pub(crate) const DAY: i64 = 86_400;
 
 /// The unit of a recurring price's interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Interval {
+pub(crate) enum IntervalUnit {
     Day,
     Week,
     Month,
     Year,
 }
 
-impl Interval {
+impl IntervalUnit {
     pub(crate) const ALL: [Self; 4] = [Self::Day, Self::Week, Self::Month, Self::Year];
 
     /// Stripe's word for it.
@@ -31,12 +31,12 @@ impl Interval {
 
 /// How often a price recurs: every `count` intervals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Every {
-    pub(crate) interval: Interval,
+pub(crate) struct BillingInterval {
+    pub(crate) unit: IntervalUnit,
     pub(crate) count: u32,
 }
 
-impl Every {
+impl BillingInterval {
     /// The time `n` whole periods after `anchor`, or before it when `n` is negative. The day of the month is the
     /// anchor's, clamped to the length of the month. Beyond chrono's range (far over 200,000 years) it saturates.
     pub(crate) fn boundary(self, anchor: i64, n: i64) -> i64 {
@@ -70,21 +70,21 @@ impl Every {
     /// Its average length in seconds.
     pub(crate) fn length(self) -> i64 {
         i64::from(self.count)
-            * match self.interval {
-                Interval::Day => DAY,
-                Interval::Week => 7 * DAY,
-                Interval::Month => 2_629_746,
-                Interval::Year => 31_556_952,
+            * match self.unit {
+                IntervalUnit::Day => DAY,
+                IntervalUnit::Week => 7 * DAY,
+                IntervalUnit::Month => 2_629_746,
+                IntervalUnit::Year => 31_556_952,
             }
     }
 
     fn shift(self, anchor: i64, steps: i64) -> Option<i64> {
         let start = DateTime::<Utc>::from_timestamp(anchor, 0)?;
-        let days = match self.interval {
-            Interval::Day => steps,
-            Interval::Week => steps.checked_mul(7)?,
-            Interval::Month => return shift_months(start, steps),
-            Interval::Year => return shift_months(start, steps.checked_mul(12)?),
+        let days = match self.unit {
+            IntervalUnit::Day => steps,
+            IntervalUnit::Week => steps.checked_mul(7)?,
+            IntervalUnit::Month => return shift_months(start, steps),
+            IntervalUnit::Year => return shift_months(start, steps.checked_mul(12)?),
         };
         let moved = if days < 0 {
             start.checked_sub_days(Days::new(days.unsigned_abs()))
@@ -117,20 +117,20 @@ mod tests {
     use chrono::{DateTime, Datelike as _, NaiveDate};
     use proptest::prelude::*;
 
-    use super::{Every, Interval, day};
+    use super::{BillingInterval, IntervalUnit, day};
 
     fn unix(text: &str) -> i64 {
         DateTime::parse_from_rfc3339(text).unwrap().timestamp()
     }
 
-    fn every(interval: Interval, count: u32) -> Every {
-        Every { interval, count }
+    fn interval(unit: IntervalUnit, count: u32) -> BillingInterval {
+        BillingInterval { unit, count }
     }
 
     #[test]
     fn the_31st_is_clamped_and_comes_back() {
         let anchor = unix("2020-01-31T00:00:00Z");
-        let months = every(Interval::Month, 1);
+        let months = interval(IntervalUnit::Month, 1);
         let ends: Vec<i64> = (1..=3).map(|n| months.boundary(anchor, n)).collect();
         assert_eq!(
             ends,
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_leap_day_recurs_on_the_28th() {
         let anchor = unix("2020-02-29T12:30:00Z");
-        let years = every(Interval::Year, 1);
+        let years = interval(IntervalUnit::Year, 1);
         assert_eq!(years.boundary(anchor, 1), unix("2021-02-28T12:30:00Z"));
         assert_eq!(years.boundary(anchor, 4), unix("2024-02-29T12:30:00Z"));
     }
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn periods_hold_their_start_and_not_their_end() {
         let anchor = unix("2020-03-31T00:00:00Z");
-        let months = every(Interval::Month, 1);
+        let months = interval(IntervalUnit::Month, 1);
         let april = unix("2020-04-30T00:00:00Z");
         assert_eq!(months.containing(anchor, april).0, april);
         assert_eq!(months.containing(anchor, april - 1), (anchor, april));
@@ -166,7 +166,7 @@ mod tests {
         let anchor = unix("2020-03-31T00:00:00Z");
         let at = unix("2020-02-10T00:00:00Z");
         assert_eq!(
-            every(Interval::Month, 1).containing(anchor, at),
+            interval(IntervalUnit::Month, 1).containing(anchor, at),
             (unix("2020-01-31T00:00:00Z"), unix("2020-02-29T00:00:00Z"))
         );
     }
@@ -176,17 +176,17 @@ mod tests {
         assert_eq!(day(unix("2020-01-05T23:59:59Z")), "05 Jan 2020");
     }
 
-    fn intervals() -> impl Strategy<Value = Every> {
+    fn intervals() -> impl Strategy<Value = BillingInterval> {
         (
             prop_oneof![
-                Just(Interval::Day),
-                Just(Interval::Week),
-                Just(Interval::Month),
-                Just(Interval::Year)
+                Just(IntervalUnit::Day),
+                Just(IntervalUnit::Week),
+                Just(IntervalUnit::Month),
+                Just(IntervalUnit::Year)
             ],
             1_u32..=12,
         )
-            .prop_map(|(interval, count)| every(interval, count))
+            .prop_map(|(unit, count)| interval(unit, count))
     }
 
     proptest! {
@@ -199,7 +199,7 @@ mod tests {
         #[test]
         fn months_keep_the_day_or_take_the_last(anchor in 0_i64..4_000_000_000, n in 0_i64..400) {
             let from = DateTime::from_timestamp(anchor, 0).unwrap();
-            let to = DateTime::from_timestamp(every(Interval::Month, 1).boundary(anchor, n), 0).unwrap();
+            let to = DateTime::from_timestamp(interval(IntervalUnit::Month, 1).boundary(anchor, n), 0).unwrap();
             let months = i64::from(from.year()) * 12 + i64::from(from.month0()) + n;
             prop_assert_eq!(i64::from(to.year()) * 12 + i64::from(to.month0()), months);
             let next = to.date_naive().with_day(1).unwrap() + chrono::Months::new(1);

@@ -1,6 +1,6 @@
 //! The share of a licensed amount for a part of a period.
 
-use super::period::Every;
+use super::period::BillingInterval;
 
 /// `amount × part ÷ whole` in whole cents, where both are spans of time. It is rounded down, whatever its sign: a
 /// credit of 333⅓ cents is -334, and a charge of 666⅔ is 666. A newer version of Stripe was recorded with this rule,
@@ -22,8 +22,8 @@ pub(crate) fn share(amount: i64, part: (i64, i64), whole: (i64, i64)) -> i64 {
 
 /// The charge for a span of time of any length, where `amount` is for an interval: the whole intervals from its start on,
 /// and the [`share`] of the last one.
-pub(crate) fn share_of_intervals(amount: i64, every: Every, span: (i64, i64)) -> i64 {
-    let boundary = |n| every.boundary(span.0, n);
+pub(crate) fn share_of_intervals(amount: i64, interval: BillingInterval, span: (i64, i64)) -> i64 {
+    let boundary = |n| interval.boundary(span.0, n);
     let mut whole = 0;
     while boundary(whole + 1) <= span.1 {
         whole += 1;
@@ -39,7 +39,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{share, share_of_intervals};
-    use crate::money::period::{Every, Interval};
+    use crate::money::period::{BillingInterval, IntervalUnit};
 
     const DAY: i64 = 86_400;
 
@@ -65,8 +65,8 @@ mod tests {
 
     #[test]
     fn a_span_is_counted_in_intervals_from_its_start() {
-        let month = Every {
-            interval: Interval::Month,
+        let month = BillingInterval {
+            unit: IntervalUnit::Month,
             count: 1,
         };
         // 2021-01-15T00:00Z, and days of that year.

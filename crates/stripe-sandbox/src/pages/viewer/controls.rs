@@ -10,7 +10,7 @@ use maud::html;
 
 use crate::engine;
 use crate::error::{Error, Result};
-use crate::money::period::{Every, Interval};
+use crate::money::period::{BillingInterval, IntervalUnit};
 use crate::pages::{layout, owner, to};
 use crate::params::Params;
 use crate::params::form::Form;
@@ -31,9 +31,9 @@ pub(crate) async fn advance(
         let form = form(&body)?;
         let params = Params::new(&form);
         let by = params.one_of("by", &["day", "month"])?;
-        let interval = match by.ok_or_else(|| params.missing("by"))? {
-            "day" => Interval::Day,
-            _ => Interval::Month,
+        let unit = match by.ok_or_else(|| params.missing("by"))? {
+            "day" => IntervalUnit::Day,
+            _ => IntervalUnit::Month,
         };
         let subject = match (params.string("customer")?, params.string("test_clock")?) {
             (Some(customer), None) => Subject::Customer(customer.to_owned()),
@@ -46,11 +46,11 @@ pub(crate) async fn advance(
             }
         };
         params.finish()?;
-        Ok((subject, Every { interval, count: 1 }))
+        Ok((subject, BillingInterval { unit, count: 1 }))
     };
     match read() {
-        Ok((subject, every)) => {
-            let work = move |ctx: &mut Ctx<'_>, subject: &Subject| let_pass(ctx, subject, every);
+        Ok((subject, interval)) => {
+            let work = move |ctx: &mut Ctx<'_>, subject: &Subject| let_pass(ctx, subject, interval);
             act(sandbox, &headers, subject, work).await
         }
         Err(error) => refused(&error),
@@ -153,7 +153,7 @@ async fn act(
 }
 
 /// Advances the clock in as many steps as Stripe's limit of two intervals asks for.
-fn let_pass(ctx: &mut Ctx<'_>, subject: &Subject, every: Every) -> Result<()> {
+fn let_pass(ctx: &mut Ctx<'_>, subject: &Subject, interval: BillingInterval) -> Result<()> {
     let clock = match subject {
         Subject::Clock(id) => Some(id.as_str()),
         Subject::Customer(id) => {
@@ -168,7 +168,7 @@ fn let_pass(ctx: &mut Ctx<'_>, subject: &Subject, every: Every) -> Result<()> {
         ));
     };
     let (id, mut at) = (clock.id.clone(), clock.frozen_time);
-    let end = every.boundary(at, 1);
+    let end = interval.boundary(at, 1);
     while at < end {
         let farthest = engine::two_intervals(ctx, &id, at).unwrap_or(at + MAX_ALONE);
         at = end.min(farthest);

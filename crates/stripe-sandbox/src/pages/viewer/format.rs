@@ -116,9 +116,9 @@ pub(super) fn price_text(price: &Price) -> String {
     let pack = price.transform.as_ref();
     let pack = pack.map_or_else(String::new, |divide| format!(" for {}", divide.by));
     let recurring = price.recurring.as_ref();
-    let every = recurring.map_or_else(String::new, |recurring| {
-        let unit = recurring.every.interval.as_str();
-        match recurring.every.count {
+    let interval = recurring.map_or_else(String::new, |recurring| {
+        let unit = recurring.interval.unit.as_str();
+        match recurring.interval.count {
             1 => format!(" / {unit}"),
             count => format!(" / {count} {unit}s"),
         }
@@ -126,7 +126,7 @@ pub(super) fn price_text(price: &Price) -> String {
     let is_metered = recurring.is_some_and(Recurring::metered);
     let metered = if is_metered { ", metered" } else { "" };
     let archived = if price.active { "" } else { ", archived" };
-    format!("{cost}{pack}{every}{metered}{archived}")
+    format!("{cost}{pack}{interval}{metered}{archived}")
 }
 
 /// The fields of an object of the API that have a value, except lists; then all of it as JSON.

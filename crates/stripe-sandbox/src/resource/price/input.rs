@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use super::{Amount, MAX_AMOUNT, Price, Recurring, Tier, TiersMode, Usage};
 use crate::error::{Error, Result};
-use crate::money::period::{Every, Interval};
+use crate::money::period::{BillingInterval, IntervalUnit};
 use crate::money::rating::{Divide, Round};
 use crate::money::usage::Aggregate;
 use crate::params::Params;
@@ -108,10 +108,10 @@ fn recurring(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Recurring>> {
     let Some(object) = params.object("recurring")? else {
         return Ok(None);
     };
-    let interval = object.variant("interval", &Interval::ALL, Interval::as_str)?;
-    let interval = interval.ok_or_else(|| object.missing("interval"))?;
+    let unit = object.variant("interval", &IntervalUnit::ALL, IntervalUnit::as_str)?;
+    let unit = unit.ok_or_else(|| object.missing("interval"))?;
     let count = object.integer_from("interval_count", 1)?.unwrap_or(1);
-    check_length(ctx, &object, interval, count)?;
+    check_length(ctx, &object, unit, count)?;
     let metered = object.one_of("usage_type", USAGE_TYPES)? == Some("metered");
     let usage = if ctx.has_meters() {
         of_meter(ctx, &object, metered)?
@@ -120,8 +120,8 @@ fn recurring(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Recurring>> {
     };
     let trial_period_days = object.integer_from("trial_period_days", 0)?;
     Ok(Some(Recurring {
-        every: Every {
-            interval,
+        interval: BillingInterval {
+            unit,
             count: u32::try_from(count).expect("at most 1,095"),
         },
         usage,
@@ -130,18 +130,18 @@ fn recurring(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Recurring>> {
 }
 
 /// A price recurs at least once a year, or in later versions once in three years.
-fn check_length(ctx: &Ctx<'_>, params: &Params<'_>, interval: Interval, count: i64) -> Result<()> {
+fn check_length(ctx: &Ctx<'_>, params: &Params<'_>, unit: IntervalUnit, count: i64) -> Result<()> {
     let (years, often) = if ctx.has_meters() {
         (3, "once in three years")
     } else {
         (1, "once a year")
     };
     let longest = years
-        * match interval {
-            Interval::Day => 365,
-            Interval::Week => 52,
-            Interval::Month => 12,
-            Interval::Year => 1,
+        * match unit {
+            IntervalUnit::Day => 365,
+            IntervalUnit::Week => 52,
+            IntervalUnit::Month => 12,
+            IntervalUnit::Year => 1,
         };
     if count <= longest {
         return Ok(());
@@ -150,7 +150,7 @@ fn check_length(ctx: &Ctx<'_>, params: &Params<'_>, interval: Interval, count: i
         params.name("interval_count"),
         format!(
             "Invalid integer: a price recurs at least {often}; `interval_count` is at most {longest} with `{}`.",
-            interval.as_str()
+            unit.as_str()
         ),
     ))
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use rust_decimal::Decimal;
 
 use crate::money::currency::Currency;
-use crate::money::period::Every;
+use crate::money::period::BillingInterval;
 use crate::money::rating::Divide;
 use crate::money::usage::Aggregate;
 use crate::params::metadata::Metadata;
@@ -43,7 +43,7 @@ pub(crate) struct Price {
 /// The interval and usage type of a recurring price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recurring {
-    pub(crate) every: Every,
+    pub(crate) interval: BillingInterval,
     pub(crate) usage: Usage,
     pub(crate) trial_period_days: Option<i64>,
 }

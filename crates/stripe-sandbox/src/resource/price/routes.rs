@@ -9,7 +9,7 @@ use super::view::plan;
 use super::{NAME, Price, Recurring};
 use crate::error::{Error, Result};
 use crate::money::currency::Currency;
-use crate::money::period::Interval;
+use crate::money::period::IntervalUnit;
 use crate::params::Params;
 use crate::params::filter::Created;
 use crate::resource::product::{self, Product};
@@ -146,7 +146,7 @@ struct Filter {
     currency: Option<Currency>,
     product: Option<String>,
     recurring: Option<bool>,
-    interval: Option<Interval>,
+    interval: Option<IntervalUnit>,
     metered: Option<bool>,
     meter: Option<String>,
     lookup_keys: Option<Vec<String>>,
@@ -156,7 +156,7 @@ fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
     let page = Page::read(params)?;
     let (mut interval, mut usage, mut meter) = (None, None, None);
     if let Some(recurring) = params.object("recurring")? {
-        interval = recurring.variant("interval", &Interval::ALL, Interval::as_str)?;
+        interval = recurring.variant("interval", &IntervalUnit::ALL, IntervalUnit::as_str)?;
         usage = recurring.one_of("usage_type", USAGE_TYPES)?;
         if ctx.has_meters() {
             meter = recurring.string("meter")?.map(str::to_owned);
@@ -187,7 +187,7 @@ impl Filter {
             && (self.product.as_deref()).is_none_or(|product| product == &*price.product)
             && (self.recurring).is_none_or(|wanted| wanted == recurring.is_some())
             && self.interval.is_none_or(|interval| {
-                recurring.is_some_and(|recurring| recurring.every.interval == interval)
+                recurring.is_some_and(|recurring| recurring.interval.unit == interval)
             })
             && self.metered.is_none_or(|metered| {
                 recurring.is_some_and(|recurring| recurring.metered() == metered)

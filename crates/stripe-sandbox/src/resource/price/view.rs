@@ -85,8 +85,8 @@ impl Recurring {
     fn to_json(&self) -> Value {
         let mut object = json!({
             "aggregate_usage": self.aggregate_usage().map(Aggregate::as_str),
-            "interval": self.every.interval.as_str(),
-            "interval_count": self.every.count,
+            "interval": self.interval.unit.as_str(),
+            "interval_count": self.interval.count,
             "trial_period_days": self.trial_period_days,
             "usage_type": usage_type(Some(self)),
         });
@@ -138,8 +138,8 @@ pub(crate) fn plan(price: &Price) -> Value {
         "billing_scheme": scheme,
         "created": price.created,
         "currency": price.currency.as_str(),
-        "interval": recurring.map(|recurring| recurring.every.interval.as_str()),
-        "interval_count": recurring.map(|recurring| recurring.every.count),
+        "interval": recurring.map(|recurring| recurring.interval.unit.as_str()),
+        "interval_count": recurring.map(|recurring| recurring.interval.count),
         "livemode": false,
         "metadata": price.metadata.to_json(),
         "nickname": price.nickname,

@@ -4,13 +4,13 @@
 use std::cmp::Reverse;
 
 use super::Subscription;
-use crate::money::period::Every;
+use crate::money::period::BillingInterval;
 use crate::resource::subscription_item::Item;
 
 /// The running period of the items that recur equally often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cycle {
-    pub(crate) every: Every,
+    pub(crate) interval: BillingInterval,
     /// The running period, end exclusive. A trial is one period, whatever its length.
     pub(crate) period: (i64, i64),
     /// The period for which a full price is charged. The running period is shorter, and charged in part, if the
@@ -20,9 +20,9 @@ pub(crate) struct Cycle {
 
 impl Cycle {
     /// A cycle whose first period is about to begin.
-    pub(crate) fn about_to_begin(every: Every, at: i64) -> Self {
+    pub(crate) fn about_to_begin(interval: BillingInterval, at: i64) -> Self {
         Self {
-            every,
+            interval,
             period: (at, at),
             whole: (at, at),
         }
@@ -30,11 +30,11 @@ impl Cycle {
 }
 
 /// The intervals of items, each once, in their order.
-pub(crate) fn intervals(of_items: impl Iterator<Item = Every>) -> Vec<Every> {
+pub(crate) fn intervals(of_items: impl Iterator<Item = BillingInterval>) -> Vec<BillingInterval> {
     let mut all = Vec::new();
-    for every in of_items {
-        if !all.contains(&every) {
-            all.push(every);
+    for interval in of_items {
+        if !all.contains(&interval) {
+            all.push(interval);
         }
     }
     all
@@ -63,8 +63,8 @@ impl CancelAt {
 
 impl Subscription {
     /// The cycle of items that recur this often, if there is one.
-    pub(crate) fn cycle(&self, every: Every) -> Option<&Cycle> {
-        self.cycles.iter().find(|cycle| cycle.every == every)
+    pub(crate) fn cycle(&self, interval: BillingInterval) -> Option<&Cycle> {
+        self.cycles.iter().find(|cycle| cycle.interval == interval)
     }
 
     /// The cycle that is billed first; of several, the one with the shortest period that has begun.
@@ -78,7 +78,7 @@ impl Subscription {
 
     /// The running period of an item.
     pub(crate) fn period_of(&self, item: &Item) -> (i64, i64) {
-        let cycle = self.cycle(item.every);
+        let cycle = self.cycle(item.interval);
         cycle.expect("every item is in a cycle").period
     }
 

@@ -115,7 +115,9 @@ fn anchor(
         return Ok(None);
     };
     let start = trial_end.unwrap_or(now);
-    let natural = specs.iter().map(|spec| spec.every.next_after(start, start));
+    let natural = specs
+        .iter()
+        .map(|spec| spec.interval.next_after(start, start));
     let natural = natural.min().unwrap_or(start);
     let message = if anchor <= now {
         "billing_cycle_anchor must be in the future.".to_owned()

@@ -4,7 +4,7 @@ use super::{Item, ItemSpec, MAX_QUANTITY};
 use crate::engine::catalog;
 use crate::error::{Error, Result};
 use crate::money::currency::Currency;
-use crate::money::period::Every;
+use crate::money::period::BillingInterval;
 use crate::params::Params;
 use crate::params::metadata::Metadata;
 use crate::resource::meter;
@@ -69,7 +69,7 @@ pub(super) fn by_plan(
     Ok(Some(ItemSpec {
         item: before.map(|item| item.id.clone()),
         price: price.id.clone(),
-        every: catalog::every_of(price),
+        interval: catalog::interval_of(price),
         quantity: quantity(params, price, before)?,
         is_new: false,
         clear_usage: false,
@@ -113,7 +113,7 @@ pub(super) fn spec(
     Ok(ItemSpec {
         item: before.map(|item| item.id.clone()),
         price: price.id.clone(),
-        every: catalog::every_of(price),
+        interval: catalog::interval_of(price),
         quantity: quantity(params, price, before)?,
         is_new: false,
         clear_usage: false,
@@ -213,7 +213,7 @@ pub(super) fn check(
         .param(param));
     }
     let mut seen: Vec<&str> = Vec::new();
-    let mut first: Option<(Every, Currency)> = None;
+    let mut first: Option<(BillingInterval, Currency)> = None;
     for spec in specs {
         if seen.contains(&&*spec.price) {
             return Err(Error::invalid(format!(
@@ -224,8 +224,8 @@ pub(super) fn check(
         }
         seen.push(&spec.price);
         let price = ctx.account.price(&spec.price);
-        let (every, currency) = *first.get_or_insert((spec.every, price.currency));
-        let mismatch = if every != spec.every && !mode.is_flexible() {
+        let (interval, currency) = *first.get_or_insert((spec.interval, price.currency));
+        let mismatch = if interval != spec.interval && !mode.is_flexible() {
             "interval"
         } else if currency != price.currency {
             "currency"

@@ -7,7 +7,7 @@ pub(crate) mod routes;
 mod usage;
 pub(crate) mod view;
 
-use crate::money::period::Every;
+use crate::money::period::BillingInterval;
 use crate::money::usage::Records;
 use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
@@ -27,7 +27,7 @@ pub(crate) struct Item {
     pub(crate) id: Id,
     pub(crate) price: Id,
     /// How often the price recurs.
-    pub(crate) every: Every,
+    pub(crate) interval: BillingInterval,
     /// The quantity of a licensed price; `None` for a metered one.
     pub(crate) quantity: Option<i64>,
     pub(crate) created: i64,
@@ -56,7 +56,7 @@ pub(crate) struct ItemSpec {
     pub(crate) item: Option<Id>,
     pub(crate) price: Id,
     /// How often the price recurs.
-    pub(crate) every: Every,
+    pub(crate) interval: BillingInterval,
     /// `None` exactly for metered prices.
     pub(crate) quantity: Option<i64>,
     /// Whether a request adds it. It then replaces no item, not even a deleted one with the same price.
@@ -78,7 +78,7 @@ pub(crate) fn kept(item: &Item) -> ItemSpec {
     ItemSpec {
         item: Some(item.id.clone()),
         price: item.price.clone(),
-        every: item.every,
+        interval: item.interval,
         quantity: item.quantity,
         is_new: false,
         clear_usage: false,
@@ -87,11 +87,11 @@ pub(crate) fn kept(item: &Item) -> ItemSpec {
 }
 
 /// The shortest interval of items.
-pub(crate) fn shortest_interval(specs: &[ItemSpec]) -> Every {
+pub(crate) fn shortest_interval(specs: &[ItemSpec]) -> BillingInterval {
     let shortest = specs
         .iter()
-        .map(|spec| spec.every)
-        .min_by_key(|every| every.length());
+        .map(|spec| spec.interval)
+        .min_by_key(|interval| interval.length());
     shortest.expect("a subscription has at least one item")
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Defaults, Phase};
 use crate::error::{Error, Result};
 use crate::money::currency::Currency;
-use crate::money::period::{Every, Interval};
+use crate::money::period::{BillingInterval, IntervalUnit};
 use crate::params::Params;
 use crate::resource::coupon::Coupon;
 use crate::resource::invoice_item;
@@ -162,12 +162,12 @@ fn end(
     next: Option<i64>,
 ) -> Result<i64> {
     let date = params.timestamp_or_now("end_date", setting.now)?;
-    let every = shortest_interval(specs);
+    let interval = shortest_interval(specs);
     let (length, name) = if ctx.has_meters() {
         (duration(params)?, "duration")
     } else {
         let iterations = iterations(params)?;
-        (iterations.map(|count| (every, count)), "iterations")
+        (iterations.map(|count| (interval, count)), "iterations")
     };
     if date.is_some() && length.is_some() {
         return Err(Error::invalid(format!(
@@ -177,9 +177,9 @@ fn end(
     }
     let end = match (date, length, next) {
         (Some(date), ..) => date,
-        (None, Some((every, count)), _) => after(every, setting, start, count),
+        (None, Some((interval, count)), _) => after(interval, setting, start, count),
         (None, None, Some(next)) => next,
-        (None, None, None) => after(every, setting, start, 1),
+        (None, None, None) => after(interval, setting, start, 1),
     };
     let past = setting.running.is_some_and(|running| end <= running);
     let wrong = end <= start || (end < setting.now && !past);
@@ -203,12 +203,12 @@ fn iterations(params: &Params<'_>) -> Result<Option<i64>> {
 }
 
 /// `duration`: one interval of its own, in later versions.
-fn duration(params: &Params<'_>) -> Result<Option<(Every, i64)>> {
+fn duration(params: &Params<'_>) -> Result<Option<(BillingInterval, i64)>> {
     let Some(given) = params.object("duration")? else {
         return Ok(None);
     };
-    let interval = given.variant("interval", &Interval::ALL, Interval::as_str)?;
-    let interval = interval.ok_or_else(|| given.missing("interval"))?;
+    let unit = given.variant("interval", &IntervalUnit::ALL, IntervalUnit::as_str)?;
+    let unit = unit.ok_or_else(|| given.missing("interval"))?;
     let count = given.integer_from("interval_count", 1)?.unwrap_or(1);
     let name = given.name("interval_count");
     let count = u32::try_from(count)
@@ -218,22 +218,22 @@ fn duration(params: &Params<'_>) -> Result<Option<(Every, i64)>> {
         let message = format!("This value must be less than or equal to {MAX_ITERATIONS}.");
         Error::malformed(name, message).code("parameter_invalid_integer")
     })?;
-    Ok(Some((Every { interval, count }, 1)))
+    Ok(Some((BillingInterval { unit, count }, 1)))
 }
 
 /// The time `iterations` intervals after `start`. It is counted from the subscription's anchor if the phase starts with
 /// one of its periods. For a phase that has run longer, it is the first such time in the future.
-fn after(every: Every, setting: PhaseContext<'_>, start: i64, iterations: i64) -> i64 {
+fn after(interval: BillingInterval, setting: PhaseContext<'_>, start: i64, iterations: i64) -> i64 {
     let anchor = setting
         .anchor
-        .filter(|anchor| every.containing(*anchor, start).0 == start)
+        .filter(|anchor| interval.containing(*anchor, start).0 == start)
         .unwrap_or(start);
     let mut end = start;
     for _ in 0..iterations {
-        end = every.next_after(anchor, end);
+        end = interval.next_after(anchor, end);
     }
     if end <= setting.now {
-        end = every.next_after(anchor, setting.now);
+        end = interval.next_after(anchor, setting.now);
     }
     end
 }
