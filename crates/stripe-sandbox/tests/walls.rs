@@ -37,7 +37,7 @@ fn layer(module: &[String]) -> Layer {
         ["error"] | ["version", ..] | ["resource", "json"] => Layer::Ground,
         ["money", ..] => Layer::Money,
         ["params", ..] => Layer::Params,
-        ["store", "account" | "accounts" | "context" | "timelines"] => Layer::Account,
+        ["store", "account" | "accounts" | "context" | "due_queue"] => Layer::Account,
         ["store", ..] => Layer::Store,
         ["engine", ..] => Layer::Engine,
         ["resource"] | ["resource", "expand"] => Layer::Table,

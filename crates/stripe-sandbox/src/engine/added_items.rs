@@ -1,6 +1,6 @@
 //! Stripe's `add_invoice_items`: invoice items that come with a subscription, a change, or a phase.
 
-use super::drafts::Draft;
+use super::unbilled_lines::UnbilledLine;
 use super::{catalog, pending_items};
 use crate::money::lines::Line;
 use crate::money::{round_half_up, times};
@@ -26,8 +26,8 @@ impl AddedItem {
     }
 
     /// The item's line on the invoice that includes it.
-    pub(crate) fn draft(&self, account: &Account, period: (i64, i64)) -> Draft {
-        Draft {
+    pub(crate) fn unbilled_line(&self, account: &Account, period: (i64, i64)) -> UnbilledLine {
+        UnbilledLine {
             line: self.line(account, period),
             price: Some(self.price.clone()),
             item: None,

@@ -14,7 +14,7 @@ pub(crate) struct Request {
     /// The amount to pay and its currency, if there is a payment.
     pub(crate) sum: Option<(i64, String)>,
     /// Whether an answer is still expected.
-    pub(crate) open: bool,
+    pub(crate) is_pending: bool,
 }
 
 /// What an intent asks its customer to authenticate; `None` if there is no such intent.
@@ -22,13 +22,13 @@ pub(crate) fn request(account: &Account, id: &str) -> Option<Request> {
     if let Some(intent) = account.payments.intents.get(id) {
         return Some(Request {
             sum: Some((intent.amount, intent.currency.as_str().to_owned())),
-            open: intent.awaits_authentication(),
+            is_pending: intent.awaits_authentication(),
         });
     }
     let intent = account.setup_intents.get(id)?;
     Some(Request {
         sum: None,
-        open: intent.awaits_authentication(),
+        is_pending: intent.awaits_authentication(),
     })
 }
 
@@ -37,8 +37,8 @@ pub(crate) fn request(account: &Account, id: &str) -> Option<Request> {
 /// # Errors
 /// If no authentication is pending.
 pub(crate) fn decide(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Result<Option<String>> {
-    let asked = request(ctx.account, id).filter(|request| request.open);
-    asked.ok_or_else(|| Error::invalid("There is nothing to authenticate any more."))?;
+    let pending = request(ctx.account, id).filter(|request| request.is_pending);
+    pending.ok_or_else(|| Error::invalid("There is nothing to authenticate any more."))?;
     let Some(intent) = ctx.account.payments.intents.get(id) else {
         return Ok(setup::authenticate(ctx, id, agrees));
     };
@@ -49,7 +49,7 @@ pub(crate) fn decide(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Result<Option
         Some(invoice) => collection::with_events(ctx, &invoice, at, |ctx| {
             let charged = payment::authenticate(ctx, &id, agrees, at);
             let outcome = charged.map_or(Outcome::NotAuthenticated, Outcome::from);
-            collection::confirmed(ctx, &invoice, outcome, at);
+            collection::intent_confirmed(ctx, &invoice, outcome, at);
         }),
         None => {
             payment::authenticate(ctx, &id, agrees, at);

@@ -17,11 +17,11 @@ pub(crate) fn change(
 ) -> Option<Id> {
     let holder = ctx.account.customers.get_mut(customer)?;
     holder.balance = holder.balance.saturating_add(amount);
-    note(ctx, customer, amount, cause, at)
+    record(ctx, customer, amount, cause, at)
 }
 
 /// Records the cause of a change that the customer's balance already contains.
-pub(crate) fn note(
+pub(crate) fn record(
     ctx: &mut Ctx<'_>,
     customer: &Id,
     amount: i64,

@@ -1,10 +1,10 @@
 //! The end of a subscription.
 
-use super::drafts::{self, Next};
 use super::invoicing::{issue, issue_lost_credit};
 use super::proration::ProrationContext;
 use super::subscription_status::give_up;
-use super::{collection, finalization, pending_items, pending_prorations, phases, timeline};
+use super::unbilled_lines::{self, Next};
+use super::{collection, finalization, next_due, pending_items, pending_prorations, phases};
 use crate::resource::invoice::Reason;
 use crate::resource::subscription::Status;
 use crate::store::context::Ctx;
@@ -25,32 +25,32 @@ pub(crate) struct Cancellation {
 ///
 /// A subscription whose first payment is outstanding is given up instead, because nothing was paid that could be
 /// credited.
-pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, how: Cancellation, at: i64) {
+pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, options: Cancellation, at: i64) {
     let subscription = ctx.account.subscription(position);
     if subscription.status == Status::Incomplete {
         give_up(ctx, position, at);
-        return timeline::reindex(ctx.account, position);
+        return next_due::reindex(ctx.account, position);
     }
     stop_collecting(ctx, position, at);
     let subscription = ctx.account.subscription(position);
     let closed = (subscription.first_period().0, at);
-    if how.prorate && at < subscription.last_end() && !subscription.in_trial() {
-        let credits = ProrationContext::new(ctx.account, subscription, at, at).end();
+    if options.prorate && at < subscription.last_end() && !subscription.in_trial() {
+        let credits = ProrationContext::new(ctx.account, subscription, at, at).credits_at_end();
         let made = pending_prorations::add(ctx, position, credits, at);
-        if !how.invoice_now {
+        if !options.invoice_now {
             pending_prorations::leave_to_customer(ctx.account, &made);
         }
-    } else if !how.prorate && !how.invoice_now {
+    } else if !options.prorate && !options.invoice_now {
         pending_items::remove_prorations(ctx, position, at);
     }
-    if how.invoice_now {
+    if options.invoice_now {
         let subscription = ctx.account.subscription(position);
-        let drafts = drafts::closing(ctx.account, subscription, at, Next::End, None);
+        let unbilled = unbilled_lines::closing(ctx.account, subscription, at, Next::End, None);
         let loses_credit = ctx.origin.loses_last_credit && ctx.has_meters();
-        if loses_credit && drafts::only_credit(&drafts) {
-            issue_lost_credit(ctx, position, drafts, closed, at);
+        if loses_credit && unbilled_lines::only_credit(&unbilled) {
+            issue_lost_credit(ctx, position, unbilled, closed, at);
         } else {
-            issue(ctx, position, drafts, Reason::Update, closed, at);
+            issue(ctx, position, unbilled, Reason::Update, closed, at);
         }
     }
     let subscription = ctx.account.subscription_mut(position);
@@ -60,7 +60,7 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, how: Cancellation, at: i6
     if let Some(schedule) = phases::schedule_of(ctx.account, position) {
         phases::subscription_ended(ctx, schedule, at);
     }
-    timeline::reindex(ctx.account, position);
+    next_due::reindex(ctx.account, position);
 }
 
 /// Stops collection for a canceled subscription, apart from its last invoice. Earlier open or draft invoices stay as

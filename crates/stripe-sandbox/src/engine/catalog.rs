@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 
 use crate::money::discount::Off;
-use crate::money::lines::Priced;
+use crate::money::lines::PriceTerms;
 use crate::money::period::BillingInterval;
 use crate::money::rating::{Scheme, Tier};
 use crate::money::usage::Aggregate;
@@ -23,7 +23,7 @@ pub(crate) fn product_name(account: &Account, price: &Price) -> String {
 pub(crate) fn in_advance(account: &Account, specs: &[ItemSpec]) -> i64 {
     let amounts = specs.iter().filter_map(|spec| {
         let quantity = spec.quantity?;
-        Some(priced(account, &spec.price).scheme.amount(quantity))
+        Some(price_terms(account, &spec.price).scheme.amount(quantity))
     });
     amounts.fold(0, i64::saturating_add)
 }
@@ -34,10 +34,10 @@ pub(crate) fn rate(price: &Price) -> Decimal {
 }
 
 /// A price as the arithmetic needs it, with what its lines show.
-pub(crate) fn priced(account: &Account, id: &str) -> Priced {
+pub(crate) fn price_terms(account: &Account, id: &str) -> PriceTerms {
     let price = account.price(id);
     let product = account.products.get(&price.product);
-    Priced {
+    PriceTerms {
         name: product_name(account, price),
         unit_label: product.and_then(|product| product.unit_label.clone()),
         currency: price.currency.as_str().to_owned(),

@@ -1,11 +1,11 @@
 //! Changes to what a subscription sells.
 
-use super::drafts::{self, Draft};
 use super::invoicing::issue;
-use super::item_set::{pair, replace_items};
+use super::item_set::{match_items, replace_items};
 use super::next_period::Anchor;
 use super::proration::{Proration, ProrationContext};
-use super::{catalog, pending_prorations, renewal, settlement, timeline};
+use super::unbilled_lines::{self, UnbilledLine};
+use super::{catalog, change_lines, next_due, pending_prorations, renewal};
 use crate::resource::invoice::Reason;
 use crate::resource::subscription::cycle::intervals;
 use crate::resource::subscription::{Prorate, Subscription, view};
@@ -26,7 +26,7 @@ pub(crate) struct Change<'a> {
     /// `proration_date`: prorations are computed as if the change were made then.
     pub(crate) prorate_from: Option<i64>,
     /// Whether a new period begins in any case.
-    pub(crate) anchored: bool,
+    pub(crate) resets_anchor: bool,
 }
 
 /// What a change does to the running periods.
@@ -65,11 +65,11 @@ impl Change<'_> {
     /// replace free ones.
     fn restarts(&self, account: &Account, subscription: &Subscription) -> bool {
         if subscription.billing_mode.is_flexible() {
-            return self.anchored;
+            return self.resets_anchor;
         }
         let free = |price: &Id| catalog::is_free(account, price);
         let was_free = subscription.items.iter().all(|item| free(&item.price));
-        self.anchored
+        self.resets_anchor
             || intervals(self.specs.iter().map(|spec| spec.interval))
                 != intervals(subscription.items.iter().map(|item| item.interval))
             || was_free && !self.specs.iter().all(|spec| free(&spec.price))
@@ -80,7 +80,7 @@ impl Change<'_> {
         &self,
         account: &Account,
         subscription: &Subscription,
-        pairs: &[Option<usize>],
+        matches: &[Option<usize>],
         effect: Effect,
         at: i64,
     ) -> Vec<Proration> {
@@ -89,7 +89,8 @@ impl Change<'_> {
         }
         let from = self.prorate_from.unwrap_or(at);
         let restart = !matches!(effect, Effect::Keep { .. });
-        ProrationContext::new(account, subscription, from, at).change(self.specs, pairs, restart)
+        ProrationContext::new(account, subscription, from, at)
+            .credits_and_charges(self.specs, matches, restart)
     }
 }
 
@@ -103,11 +104,11 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
     }
     let subscription = ctx.account.subscription(position);
     let first_period = subscription.first_period();
-    let pairs = pair(&subscription.items, change.specs);
-    let prorations = change.prorations(ctx.account, subscription, &pairs, effect, at);
-    let settled = settlement::of_change(ctx.account, subscription, change, &pairs, at);
-    replace_items(ctx, position, change.specs, &pairs, at);
-    settlement::add(ctx, position, settled, at);
+    let matches = match_items(&subscription.items, change.specs);
+    let prorations = change.prorations(ctx.account, subscription, &matches, effect, at);
+    let lines = change_lines::of_change(ctx.account, subscription, change, &matches, at);
+    replace_items(ctx, position, change.specs, &matches, at);
+    change_lines::add(ctx, position, lines, at);
     let made = pending_prorations::add(ctx, position, prorations, at);
     let anchor = match effect {
         Effect::MoveTrial(end) => {
@@ -115,7 +116,7 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
             let subscription = ctx.account.subscription_mut(position);
             move_trial(subscription, end, at);
             if subscription.billing_mode.is_flexible() {
-                invoice_change(ctx, position, change, &pairs, at);
+                invoice_change(ctx, position, change, &matches, at);
             }
             None
         }
@@ -126,12 +127,13 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
             // At a period's end, the invoice of the renewal has all lines. A cycle without items has no renewal.
             let goes_on = at < ctx.account.subscription(position).first_end();
             if goes_on && first_period.1 <= at {
-                let drafts = drafts::pending(ctx.account, ctx.account.subscription(position));
-                let drafts = drafts.collect();
-                issue(ctx, position, drafts, Reason::Update, first_period, at);
+                let unbilled =
+                    unbilled_lines::pending(ctx.account, ctx.account.subscription(position));
+                let unbilled = unbilled.collect();
+                issue(ctx, position, unbilled, Reason::Update, first_period, at);
                 ctx.account.subscription_mut(position).ended_discount = None;
             } else if goes_on {
-                invoice_change(ctx, position, change, &pairs, at);
+                invoice_change(ctx, position, change, &matches, at);
             }
             None
         }
@@ -146,7 +148,7 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
         let only = (change.prorate == Prorate::Invoice && !is_flexible).then_some(&only[..]);
         renewal::restart(ctx, position, at, anchor, only);
     }
-    timeline::reindex(ctx.account, position);
+    next_due::reindex(ctx.account, position);
 }
 
 /// Makes the invoice of a change when the periods go on, if the change is to be invoiced at once.
@@ -154,13 +156,13 @@ fn invoice_change(
     ctx: &mut Ctx<'_>,
     position: u32,
     change: &Change<'_>,
-    pairs: &[Option<usize>],
+    matches: &[Option<usize>],
     at: i64,
 ) {
     if change.prorate == Prorate::Invoice {
         let closed = (ctx.account.subscription(position).first_period().0, at);
-        let drafts = immediate_lines(ctx.account, position, pairs, at);
-        issue(ctx, position, drafts, Reason::Update, closed, at);
+        let unbilled = immediate_lines(ctx.account, position, matches, at);
+        issue(ctx, position, unbilled, Reason::Update, closed, at);
     }
 }
 
@@ -169,19 +171,20 @@ fn invoice_change(
 fn immediate_lines(
     account: &Account,
     position: u32,
-    pairs: &[Option<usize>],
+    matches: &[Option<usize>],
     at: i64,
-) -> Vec<Draft> {
+) -> Vec<UnbilledLine> {
     let subscription = account.subscription(position);
-    let items = subscription.items.iter().zip(pairs);
+    let items = subscription.items.iter().zip(matches);
     let is_classic = !subscription.billing_mode.is_flexible();
-    let new = items.filter(|(item, pair)| is_classic && pair.is_none() && item.quantity.is_none());
+    let new =
+        items.filter(|(item, matched)| is_classic && matched.is_none() && item.quantity.is_none());
     let lines = new.flat_map(|(item, _)| {
         let period = (at, subscription.period_of(item).1);
-        let line = catalog::priced(account, &item.price).opening(period);
-        drafts::attach(item, vec![line])
+        let line = catalog::price_terms(account, &item.price).first_invoice_line(period);
+        unbilled_lines::attach(item, vec![line])
     });
-    drafts::pending(account, subscription)
+    unbilled_lines::pending(account, subscription)
         .chain(lines)
         .collect()
 }
@@ -190,7 +193,7 @@ fn move_trial(subscription: &mut Subscription, end: i64, at: i64) {
     subscription.anchor = end;
     for cycle in &mut subscription.cycles {
         cycle.period.1 = end;
-        cycle.whole = cycle.period;
+        cycle.full_period = cycle.period;
     }
     subscription.trial = subscription.trial.map(|(first, _)| (first, end));
     subscription.announce_trial_end(end, at);
@@ -201,7 +204,7 @@ fn move_trial(subscription: &mut Subscription, end: i64, at: i64) {
 fn shorten(ctx: &mut Ctx<'_>, position: u32, cut: i64, prorate: Prorate, at: i64) {
     if prorate != Prorate::Never {
         let subscription = ctx.account.subscription(position);
-        let credits = ProrationContext::new(ctx.account, subscription, cut, at).end();
+        let credits = ProrationContext::new(ctx.account, subscription, cut, at).credits_at_end();
         pending_prorations::add(ctx, position, credits, at);
     }
     let subscription = ctx.account.subscription_mut(position);
@@ -218,26 +221,29 @@ fn shorten(ctx: &mut Ctx<'_>, position: u32, cut: i64, prorate: Prorate, at: i64
 pub(crate) fn bill_removed_usage(ctx: &mut Ctx<'_>, position: u32, specs: &[ItemSpec], at: i64) {
     let subscription = ctx.account.subscription(position);
     let closed = (subscription.first_period().0, at);
-    let pairs = pair(&subscription.items, specs);
-    let drafts = removed_usage(ctx.account, subscription, specs, &pairs, at);
-    issue(ctx, position, drafts, Reason::Update, closed, at);
+    let matches = match_items(&subscription.items, specs);
+    let unbilled = removed_usage(ctx.account, subscription, specs, &matches, at);
+    issue(ctx, position, unbilled, Reason::Update, closed, at);
 }
 
 fn removed_usage(
     account: &Account,
     subscription: &Subscription,
     specs: &[ItemSpec],
-    pairs: &[Option<usize>],
+    matches: &[Option<usize>],
     at: i64,
-) -> Vec<Draft> {
+) -> Vec<UnbilledLine> {
     subscription
         .items
         .iter()
         .enumerate()
-        .filter(|(index, item)| item.quantity.is_none() && !pairs.contains(&Some(*index)))
+        .filter(|(index, item)| item.quantity.is_none() && !matches.contains(&Some(*index)))
         .flat_map(|(_, item)| {
-            let until = settlement::until(account, subscription, item, specs, at);
-            drafts::attach(item, drafts::used(account, subscription, item, until))
+            let until = change_lines::counts_until(account, subscription, item, specs, at);
+            unbilled_lines::attach(
+                item,
+                unbilled_lines::used(account, subscription, item, until),
+            )
         })
         .collect()
 }

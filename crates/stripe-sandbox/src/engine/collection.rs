@@ -1,7 +1,7 @@
 //! Collection of finalized invoices, and its consequences for the invoice, the subscription and the customer.
 
-use super::subscription_status::{expire, restore, subscription_of, unpaid};
-use super::{balance, payment, timeline};
+use super::subscription_status::{expire, payment_failed, restore, subscription_of};
+use super::{balance, next_due, payment};
 use crate::error::Error;
 use crate::money::charge_amount::too_large;
 use crate::resource::customer_balance::Cause;
@@ -53,20 +53,20 @@ pub(crate) fn no_payment_method() -> Error {
 
 /// Makes the payment intent of an invoice that was just finalized, and tries to pay. With `default_incomplete` it
 /// leaves the payment to the customer.
-pub(crate) fn begin(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
-    if let Some(intent) = prepare(ctx, id, at)
+pub(crate) fn start(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
+    if let Some(intent) = create_intent(ctx, id, at)
         && ctx.awaits_confirmation
     {
         if let Some(method) = method_for(ctx.account, id, None) {
             payment::choose(ctx.account, &intent, method);
         }
-        return unpaid(ctx, id, Outcome::NeedsAuthentication);
+        return payment_failed(ctx, id, Outcome::NeedsAuthentication);
     }
     collect(ctx, id, None, at);
 }
 
 /// Makes the payment intent of an invoice, if its amount can be charged.
-pub(crate) fn prepare(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Option<Id> {
+pub(crate) fn create_intent(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Option<Id> {
     let invoice = ctx.account.invoice(id);
     if invoice.amount_due == 0 || too_large(invoice.amount_due, invoice.currency) {
         return None;
@@ -142,7 +142,7 @@ fn method_for(account: &Account, id: &Id, given: Option<&Id>) -> Option<Id> {
 }
 
 /// Handles that the invoice's payment intent was confirmed directly.
-pub(crate) fn confirmed(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
+pub(crate) fn intent_confirmed(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
     let invoice = ctx.account.invoice_mut(id);
     invoice.attempts.any = true;
     invoice.attempts.count += 1;
@@ -160,7 +160,7 @@ fn apply_outcome(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
     {
         customer.delinquent = true;
     }
-    unpaid(ctx, id, outcome);
+    payment_failed(ctx, id, outcome);
     let object = invoice::view::invoice(ctx.account, ctx.account.invoice(id));
     match outcome {
         Outcome::Paid | Outcome::NoMethod => {}
@@ -185,7 +185,7 @@ pub(crate) fn mark_paid(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     {
         customer.delinquent = false;
     }
-    keep_method(ctx.account, id);
+    save_default_method(ctx.account, id);
     restore(ctx.account, id);
     cancel_intent(ctx, id, "automatic", at);
     let object = invoice::view::invoice(ctx.account, ctx.account.invoice(id));
@@ -194,7 +194,7 @@ pub(crate) fn mark_paid(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
 }
 
 /// Makes the payment method that has paid the subscription's default, if the subscription is set so.
-fn keep_method(account: &mut Account, id: &Id) {
+fn save_default_method(account: &mut Account, id: &Id) {
     let intent = account.invoice(id).payment_intent.as_ref();
     let intent = intent.and_then(|intent| account.payments.intents.get(intent));
     let method = intent.and_then(|intent| intent.payment_method.clone());
@@ -216,7 +216,7 @@ fn cancel_intent(ctx: &mut Ctx<'_>, id: &Id, reason: &'static str, at: i64) {
 }
 
 /// Changes the amount due.
-pub(crate) fn reprice(account: &mut Account, id: &Id, due: i64) {
+pub(crate) fn set_amount_due(account: &mut Account, id: &Id, due: i64) {
     let invoice = account.invoice_mut(id);
     invoice.amount_due = due;
     if let Some(intent) = invoice.payment_intent.clone().filter(|_| due > 0) {
@@ -277,7 +277,7 @@ pub(crate) fn with_events<T>(
         ctx.update_event("invoice.updated", &before, &after, at);
     }
     if let (Some(position), Some(held)) = (position, held) {
-        timeline::reindex(ctx.account, position);
+        next_due::reindex(ctx.account, position);
         subscription::events::changed(ctx, position, &held, at);
     }
     result

@@ -3,13 +3,13 @@
 use super::cancellation::{self, Cancellation};
 use super::{balance, finalization, payment, phases, sessions};
 use crate::resource::customer::Customer;
-use crate::resource::customer::tax_location::{is_recognized, of_checkout};
+use crate::resource::customer::tax_location::{checkout_address, is_recognized};
 use crate::resource::subscription;
 use crate::resource::subscription_schedule::Schedule;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
+use crate::store::due_queue::Due;
 use crate::store::ids::Id;
-use crate::store::timelines::Due;
 
 /// Creates the customer when a checkout session without one is paid. It is not on a test clock.
 pub(crate) fn insert_for_checkout(ctx: &mut Ctx<'_>, email: Option<String>) -> Id {
@@ -19,20 +19,20 @@ pub(crate) fn insert_for_checkout(ctx: &mut Ctx<'_>, email: Option<String>) -> I
     customer.email = email.map(String::into_boxed_str);
     let rendered = customer.to_json(ctx.now);
     let position = ctx.account.customers.table.insert(customer);
-    changed(ctx, position);
+    schedule_reindex(ctx, position);
     ctx.event("customer.created", &rendered, ctx.now);
     id
 }
 
 /// Tells the search index, which finds the change after its lag.
-pub(crate) fn changed(ctx: &mut Ctx<'_>, position: u32) {
+pub(crate) fn schedule_reindex(ctx: &mut Ctx<'_>, position: u32) {
     let due = ctx.now_millis + ctx.origin.search_lag;
-    ctx.account.customers.index.note(position, due);
-    ctx.account.customers.settle(ctx.now_millis);
+    ctx.account.customers.index.mark_changed(position, due);
+    ctx.account.customers.update_index(ctx.now_millis);
 }
 
 /// Fills in an address. A checkout with automatic taxes asks for one, but the sandbox's page does not.
-pub(crate) fn fill_in(ctx: &mut Ctx<'_>, customer: &Id) {
+pub(crate) fn fill_in_address(ctx: &mut Ctx<'_>, customer: &Id) {
     let now = ctx.time_of(customer);
     let Some(holder) = ctx.account.customers.get_mut(customer) else {
         return;
@@ -43,7 +43,7 @@ pub(crate) fn fill_in(ctx: &mut Ctx<'_>, customer: &Id) {
     let before = holder.to_json(now);
     let more = holder.more_mut();
     more.shipping = None;
-    more.address = Some(of_checkout());
+    more.address = Some(checkout_address());
     let after = holder.to_json(now);
     ctx.update_event("customer.updated", &before, &after, now);
 }
@@ -55,11 +55,11 @@ pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
         let held = ctx.account.subscription(position);
         if !held.status.ended() {
             let before = subscription::view::subscription(ctx.account, held);
-            let how = Cancellation {
+            let options = Cancellation {
                 invoice_now: false,
                 prorate: false,
             };
-            cancellation::cancel(ctx, position, how, now);
+            cancellation::cancel(ctx, position, options, now);
             subscription::events::changed(ctx, position, &before, now);
         }
     }
@@ -99,7 +99,7 @@ pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
         let (id, clock, due) = (held.id.clone(), held.clock.clone(), held.due);
         if let Some(at) = due {
             let due = Due::Subscription(position);
-            account.billing.timelines.remove(clock.as_ref(), at, due);
+            account.billing.due_queue.remove(clock.as_ref(), at, due);
         }
         account.billing.items.retain(|_, of| *of != position);
         account.billing.subscriptions.remove(&id);

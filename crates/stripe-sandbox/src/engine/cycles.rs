@@ -22,20 +22,20 @@ pub(crate) fn after_change(
         return Cycle {
             interval,
             period,
-            whole: period,
+            full_period: period,
         };
     }
     if subscription.first_end() <= at {
         return Cycle::about_to_begin(interval, at);
     }
-    let whole = interval.containing(subscription.anchor, at);
+    let full_period = interval.containing(subscription.anchor, at);
     let begun = subscription.trial.map(|(_, end)| end);
     let begun = begun.unwrap_or(subscription.start_date);
-    let end = subscription.ends_between(at, whole.1);
+    let end = subscription.ends_between(at, full_period.1);
     Cycle {
         interval,
-        period: (whole.0.max(begun), end.unwrap_or(whole.1)),
-        whole,
+        period: (full_period.0.max(begun), end.unwrap_or(full_period.1)),
+        full_period,
     }
 }
 

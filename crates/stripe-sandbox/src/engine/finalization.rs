@@ -1,7 +1,7 @@
 //! Drafts, and how they become final.
 
 use super::sums::recompute;
-use super::{balance, catalog, collection, drafts, finalization};
+use super::{balance, catalog, collection, finalization, unbilled_lines};
 use crate::money::charge_amount;
 use crate::money::lines::Line;
 use crate::resource::customer_balance::Cause;
@@ -11,8 +11,8 @@ use crate::resource::subscription::pause::Behavior;
 use crate::resource::subscription_item::Item;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
+use crate::store::due_queue::Due;
 use crate::store::ids::Id;
-use crate::store::timelines::Due;
 
 /// How long a draft with `auto_advance` lasts with Stripe: an hour.
 const STRIPES_DRAFT: i64 = 3600;
@@ -22,7 +22,7 @@ const UNTIL_LOST: i64 = 3;
 
 /// Stores a new invoice and records its event. Renewals and the first invoices of schedules stay drafts for the
 /// configured time; others are finalized and collected at once.
-pub(crate) fn begin(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
+pub(crate) fn add_invoice(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
     let id = invoice.id.clone();
     for discount in invoice.discounts() {
         ctx.account
@@ -47,7 +47,7 @@ pub(crate) fn begin(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
 }
 
 /// Stores an invoice that is a draft for seconds, and then uncollectible.
-pub(crate) fn begin_lost_credit(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
+pub(crate) fn add_lost_credit(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
     let id = invoice.id.clone();
     ctx.account.insert_invoice(Invoice {
         loses_credit: true,
@@ -111,7 +111,7 @@ pub(crate) fn unschedule(account: &mut Account, id: &Id) {
     {
         let clock = invoice.clock.clone();
         let due = Due::Invoice(position);
-        billing.timelines.remove(clock.as_ref(), until, due);
+        billing.due_queue.remove(clock.as_ref(), until, due);
     }
 }
 
@@ -153,7 +153,7 @@ fn finalize_at(ctx: &mut Ctx<'_>, id: &Id, until: i64) {
     let billing = &mut ctx.account.billing;
     if let Some(position) = billing.invoices.position(id) {
         let due = Due::Invoice(position);
-        billing.timelines.add(clock.as_ref(), until, due);
+        billing.due_queue.add(clock.as_ref(), until, due);
     }
 }
 
@@ -165,12 +165,12 @@ fn finalize(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     }
     mark_final(ctx, id, at);
     if ctx.account.invoice(id).status != Status::Draft {
-        collection::begin(ctx, id, at);
+        collection::start(ctx, id, at);
     }
 }
 
 /// The draft for a period that is over, if `timestamp` is in that period.
-pub(crate) fn draft_for<'a>(
+pub(crate) fn draft_of_usage<'a>(
     account: &'a Account,
     subscription: &Subscription,
     item: &Item,
@@ -195,16 +195,21 @@ fn is_for(line: &InvoiceLine, item: &Item) -> bool {
 }
 
 /// Puts the item's current usage on the draft for its period.
-pub(crate) fn update_usage(account: &mut Account, draft: &Id, subscription: u32, item: &Item) {
+pub(crate) fn update_usage_lines(
+    account: &mut Account,
+    draft: &Id,
+    subscription: u32,
+    item: &Item,
+) {
     let (start, end) = account.invoice(draft).period;
     let usage = catalog::aggregate(account, &item.price).total(&item.records, start, end);
     let held = account.subscription(subscription);
-    let lines = drafts::usage_lines(account, held, &item.price, usage.into(), (start, end));
-    replace_usage(account, draft, &item.id, &item.price, lines);
+    let lines = unbilled_lines::usage_lines(account, held, &item.price, usage.into(), (start, end));
+    replace_usage_lines(account, draft, &item.id, &item.price, lines);
 }
 
 /// Puts these lines for the usage of an item on a draft, in place of the former ones.
-pub(crate) fn replace_usage(
+pub(crate) fn replace_usage_lines(
     account: &mut Account,
     draft: &Id,
     item: &Id,

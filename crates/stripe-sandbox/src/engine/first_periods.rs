@@ -6,9 +6,9 @@
 //! creation makes, and its comparison of the modes on that of the next cycle, which begins then.
 
 use super::catalog;
-use super::drafts::{Draft, attach};
 use super::new_subscription::NewSubscription;
 use super::next_period::{self, Anchor, Charge, Period};
+use super::unbilled_lines::{UnbilledLine, attach};
 use crate::money::lines::Line;
 use crate::money::proration::share_of_intervals;
 use crate::resource::subscription::Subscription;
@@ -43,7 +43,7 @@ impl NewSubscription {
     /// What a licensed price charges for one of the first periods. In classic billing, a period that is cut short is
     /// charged in part even if nothing is prorated.
     fn charge(&self, period: &Period, at: i64) -> Charge {
-        let is_cut_by_start = period.start != period.whole.0;
+        let is_cut_by_start = period.start != period.full_period.0;
         match (self.billing_mode.is_flexible(), self.prorates) {
             // The line for the elapsed time includes it.
             (false, _) if self.charges_elapsed(at) && self.anchor.is_some() => Charge::Nothing,
@@ -88,7 +88,7 @@ pub(super) fn elapsed(
     new: &NewSubscription,
     first: &[Period],
     at: i64,
-) -> Vec<Draft> {
+) -> Vec<UnbilledLine> {
     if subscription.billing_mode.is_flexible() || !new.charges_elapsed(at) {
         return Vec::new();
     }
@@ -107,8 +107,8 @@ fn in_one_line(account: &Account, item: &Item, span: (i64, i64)) -> Vec<Line> {
     let Some(quantity) = item.quantity else {
         return Vec::new();
     };
-    let priced = catalog::priced(account, &item.price);
-    let mut lines = priced.charged(quantity.into(), span);
+    let terms = catalog::price_terms(account, &item.price);
+    let mut lines = terms.charged(quantity.into(), span);
     for line in &mut lines {
         line.amount = share_of_intervals(line.amount, item.interval, span);
         line.proration = true;

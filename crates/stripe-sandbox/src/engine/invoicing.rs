@@ -1,9 +1,9 @@
 //! Making invoices of draft lines, and the effects on the subscription.
 
 use super::discounts::record_change;
-use super::drafts::Draft;
 use super::finalization;
 use super::sums::compose;
+use super::unbilled_lines::UnbilledLine;
 use crate::resource::coupon::Duration;
 use crate::resource::invoice::{Invoice, InvoiceLine, Reason};
 use crate::resource::subscription::Subscription;
@@ -16,44 +16,44 @@ use crate::store::context::Ctx;
 pub(crate) fn issue(
     ctx: &mut Ctx<'_>,
     position: u32,
-    drafts: Vec<Draft>,
+    unbilled: Vec<UnbilledLine>,
     reason: Reason,
     period: (i64, i64),
     at: i64,
 ) {
-    if drafts.is_empty() {
+    if unbilled.is_empty() {
         return;
     }
-    let invoice = enter(ctx, position, drafts, reason, period, at);
-    finalization::begin(ctx, invoice, at);
+    let invoice = create_invoice(ctx, position, unbilled, reason, period, at);
+    finalization::add_invoice(ctx, invoice, at);
 }
 
 /// The same for a credit that the customer's balance does not get.
 pub(crate) fn issue_lost_credit(
     ctx: &mut Ctx<'_>,
     position: u32,
-    drafts: Vec<Draft>,
+    unbilled: Vec<UnbilledLine>,
     period: (i64, i64),
     at: i64,
 ) {
-    if drafts.is_empty() {
+    if unbilled.is_empty() {
         return;
     }
-    let invoice = enter(ctx, position, drafts, Reason::Cycle, period, at);
-    finalization::begin_lost_credit(ctx, invoice, at);
+    let invoice = create_invoice(ctx, position, unbilled, Reason::Cycle, period, at);
+    finalization::add_lost_credit(ctx, invoice, at);
 }
 
 /// Makes an invoice that is the subscription's latest, and takes its items out of the pending ones.
-fn enter(
+fn create_invoice(
     ctx: &mut Ctx<'_>,
     position: u32,
-    drafts: Vec<Draft>,
+    unbilled: Vec<UnbilledLine>,
     reason: Reason,
     period: (i64, i64),
     at: i64,
 ) -> Invoice {
     let subscription = ctx.account.subscription(position);
-    let mut invoice = compose(ctx.account, subscription, drafts, reason, at);
+    let mut invoice = compose(ctx.account, subscription, unbilled, reason, at);
     invoice.id = ctx.account.ids.next("in", 24);
     for line in &mut invoice.lines {
         line.id = ctx.account.ids.next("il", 24);
@@ -79,7 +79,7 @@ fn enter(
         subscription.charged_with.clone_from(&invoice.discount);
     }
     if subscription.billing_mode.is_flexible() {
-        note_debits(subscription, &invoice);
+        record_debits(subscription, &invoice);
     }
     if let Some(discount) = &subscription.discount {
         let over = discount.end.is_some_and(|end| end <= at);
@@ -92,7 +92,7 @@ fn enter(
 }
 
 /// Notes what an invoice charges for each licensed item in advance.
-fn note_debits(subscription: &mut Subscription, invoice: &Invoice) {
+fn record_debits(subscription: &mut Subscription, invoice: &Invoice) {
     for item in subscription
         .items
         .iter_mut()
@@ -114,7 +114,7 @@ fn note_debits(subscription: &mut Subscription, invoice: &Invoice) {
 }
 
 /// Notes what the running period was charged with, for a subscription that was classic until now.
-pub(crate) fn adopt_debits(account: &mut Account, position: u32) {
+pub(crate) fn record_billed_debits(account: &mut Account, position: u32) {
     let subscription = account.subscription(position);
     // Classic billing has only one.
     let period = subscription.first_period();
@@ -135,6 +135,6 @@ pub(crate) fn adopt_debits(account: &mut Account, position: u32) {
         .filter_map(|position| account.billing.invoices.at(*position))
         .find(is_for_it);
     if let Some(invoice) = latest.cloned() {
-        note_debits(account.subscription_mut(position), &invoice);
+        record_debits(account.subscription_mut(position), &invoice);
     }
 }

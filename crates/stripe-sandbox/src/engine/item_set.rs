@@ -1,6 +1,6 @@
 //! Replacing the items of a subscription, whose cycles follow.
 
-use super::{catalog, cycles, settlement};
+use super::{catalog, change_lines, cycles};
 use crate::money::usage::Records;
 use crate::resource::subscription_item::{Item, ItemSpec};
 use crate::store::account::Account;
@@ -8,7 +8,7 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
 /// Finds the item that each spec keeps: the one it names, else the first with the same price that is not taken.
-pub(crate) fn pair(items: &[Item], specs: &[ItemSpec]) -> Vec<Option<usize>> {
+pub(crate) fn match_items(items: &[Item], specs: &[ItemSpec]) -> Vec<Option<usize>> {
     let named = |spec: &ItemSpec| {
         spec.item
             .as_ref()
@@ -33,15 +33,15 @@ pub(crate) fn pair(items: &[Item], specs: &[ItemSpec]) -> Vec<Option<usize>> {
         .collect()
 }
 
-/// Makes the specs the subscription's items. `pairs` tells which item each of them keeps.
+/// Makes the specs the subscription's items. `matches` tells which item each of them keeps.
 pub(crate) fn replace_items(
     ctx: &mut Ctx<'_>,
     position: u32,
     specs: &[ItemSpec],
-    pairs: &[Option<usize>],
+    matches: &[Option<usize>],
     at: i64,
 ) {
-    note_counted(ctx, position, specs, pairs, at);
+    record_counted_until(ctx, position, specs, matches, at);
     let counted = ctx.account.subscription(position).counted.clone();
     let mut old: Vec<Option<Item>> =
         std::mem::take(&mut ctx.account.subscription_mut(position).items)
@@ -49,8 +49,8 @@ pub(crate) fn replace_items(
             .map(Some)
             .collect();
     let mut items = Vec::with_capacity(specs.len());
-    for (spec, pair) in specs.iter().zip(pairs) {
-        let kept = pair.and_then(|index| old[index].take());
+    for (spec, matched) in specs.iter().zip(matches) {
+        let kept = matched.and_then(|index| old[index].take());
         items.push(match kept {
             Some(item) => keep(ctx.account, item, spec, &counted, at),
             None => Item {
@@ -72,11 +72,11 @@ pub(crate) fn replace_items(
 }
 
 /// Notes until when the items that end now have counted.
-fn note_counted(
+fn record_counted_until(
     ctx: &mut Ctx<'_>,
     position: u32,
     specs: &[ItemSpec],
-    pairs: &[Option<usize>],
+    matches: &[Option<usize>],
     at: i64,
 ) {
     let subscription = ctx.account.subscription(position);
@@ -85,12 +85,12 @@ fn note_counted(
         .iter()
         .enumerate()
         .filter(|(index, item)| {
-            let mut kept = specs.iter().zip(pairs);
-            !kept.any(|(spec, pair)| *pair == Some(*index) && spec.price == item.price)
+            let mut kept = specs.iter().zip(matches);
+            !kept.any(|(spec, matched)| *matched == Some(*index) && spec.price == item.price)
         });
     let counted = ended.filter_map(|(_, item)| {
         let meter = catalog::meter(ctx.account, &item.price)?.clone();
-        let until = settlement::until(ctx.account, subscription, item, specs, at);
+        let until = change_lines::counts_until(ctx.account, subscription, item, specs, at);
         Some((meter, until))
     });
     let earlier = subscription.counted.iter().cloned();

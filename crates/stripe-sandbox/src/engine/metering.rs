@@ -2,7 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use super::drafts;
+use super::unbilled_lines;
 use super::{catalog, finalization};
 use crate::money::metering::Reading;
 use crate::resource::invoice::Status;
@@ -17,7 +17,7 @@ use crate::store::ids::Id;
 pub(crate) fn used(account: &Account, meter: &Id, customer: &str, span: (i64, i64)) -> Decimal {
     let meter = account.meters.get(meter).expect("meters are never deleted");
     let events = &account.meter_events;
-    let total = events.total(meter, customer, span, events.known);
+    let total = events.total(meter, customer, span, events.received_until);
     total.max(Decimal::ZERO)
 }
 
@@ -97,8 +97,9 @@ fn update_drafts(ctx: &mut Ctx<'_>, counted: &Counted) {
             continue;
         };
         let quantity = used(ctx.account, &counted.meter, &counted.customer, period);
-        let lines = drafts::usage_lines(ctx.account, subscription, &price, quantity, period);
-        finalization::replace_usage(ctx.account, &draft, &item, &price, lines);
+        let lines =
+            unbilled_lines::usage_lines(ctx.account, subscription, &price, quantity, period);
+        finalization::replace_usage_lines(ctx.account, &draft, &item, &price, lines);
     }
 }
 

@@ -14,19 +14,20 @@ pub(crate) mod balance;
 pub(crate) mod cancellation;
 pub(crate) mod catalog;
 pub(crate) mod change;
+pub(crate) mod change_lines;
 pub(crate) mod collection;
 pub(crate) mod copy;
 pub(crate) mod customers;
 pub(crate) mod cycles;
 pub(crate) mod discounts;
 pub(crate) mod draft_lines;
-pub(crate) mod drafts;
 pub(crate) mod finalization;
 pub(crate) mod first_periods;
 pub(crate) mod invoicing;
 pub(crate) mod item_set;
 pub(crate) mod metering;
 pub(crate) mod new_subscription;
+pub(crate) mod next_due;
 pub(crate) mod next_period;
 pub(crate) mod one_currency;
 pub(crate) mod payment;
@@ -38,27 +39,26 @@ pub(crate) mod preview;
 pub(crate) mod proration;
 pub(crate) mod renewal;
 pub(crate) mod sessions;
-pub(crate) mod settlement;
 pub(crate) mod setup;
 pub(crate) mod subscription_status;
 pub(crate) mod subscription_update;
 pub(crate) mod sums;
-pub(crate) mod timeline;
+pub(crate) mod unbilled_lines;
 
 use self::cancellation::Cancellation;
 use self::subscription_status::give_up;
 use crate::money::period::BillingInterval;
 use crate::resource::subscription::{self, INCOMPLETE_FOR, MissingMethod, Status};
 use crate::store::context::Ctx;
+use crate::store::due_queue::Due;
 use crate::store::ids::Id;
-use crate::store::timelines::Due;
 
 /// Does what is due at or before `until`, in order of time: on the test clock, or for the customers that are on none.
 ///
 /// It is called before every request for the customers without a clock, so it has to be fast when nothing is due. The
 /// clock's `frozen_time` is still the old one during the call.
 pub(crate) fn run_until(ctx: &mut Ctx<'_>, clock: Option<&Id>, until: i64) {
-    while let Some((at, due)) = ctx.account.billing.timelines.first(clock, until) {
+    while let Some((at, due)) = ctx.account.billing.due_queue.first(clock, until) {
         match due {
             Due::Schedule(position) => phases::start(ctx, position, at),
             Due::Invoice(position) => finalization::fall_due(ctx, position, at),
@@ -75,7 +75,7 @@ pub(crate) fn two_intervals(ctx: &Ctx<'_>, clock: &Id, from: i64) -> Option<i64>
         |interval: BillingInterval| interval.next_after(from, interval.next_after(from, from));
     ctx.account
         .billing
-        .timelines
+        .due_queue
         .on(Some(clock))
         .filter_map(|due| match due {
             Due::Subscription(position) => {
@@ -120,15 +120,15 @@ fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
         .ends_within_period()
         .is_some_and(|end| end <= at)
     {
-        let how = Cancellation {
+        let options = Cancellation {
             invoice_now: true,
             prorate: true,
         };
-        cancellation::cancel(ctx, position, how, at);
+        cancellation::cancel(ctx, position, options, at);
     } else if subscription.first_end() <= at && !ends_without_method(ctx, position, at) {
         renewal::renew(ctx, position, at);
     }
-    timeline::reindex(ctx.account, position);
+    next_due::reindex(ctx.account, position);
     subscription::events::changed(ctx, position, &before, at);
 }
 
@@ -143,11 +143,11 @@ fn ends_without_method(ctx: &mut Ctx<'_>, position: u32, at: i64) -> bool {
     match subscription.missing_method {
         MissingMethod::CreateInvoice => return false,
         MissingMethod::Cancel => {
-            let how = Cancellation {
+            let options = Cancellation {
                 invoice_now: false,
                 prorate: false,
             };
-            cancellation::cancel(ctx, position, how, at);
+            cancellation::cancel(ctx, position, options, at);
         }
         MissingMethod::Pause => {
             ctx.account.subscription_mut(position).status = Status::Paused;

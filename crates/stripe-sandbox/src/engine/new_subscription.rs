@@ -1,10 +1,10 @@
 //! Creation of subscriptions by the API, a schedule, or a checkout.
 
-use super::drafts::{self, Draft, Next};
 use super::first_periods::{elapsed, first_periods, running};
 use super::item_set::{item_of, replace_items};
 use super::next_period::Period;
 use super::sums::compose;
+use super::unbilled_lines::{self, Next, UnbilledLine};
 use super::{added_items, collection, phases, renewal, setup};
 use crate::money::currency::Currency;
 use crate::params::metadata::Metadata;
@@ -100,7 +100,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, new: &NewSubscription, at: i64) -> Id {
     if ctx.awaits_confirmation {
         collect_later(ctx, position, at);
     }
-    crate::engine::timeline::reindex(ctx.account, position);
+    crate::engine::next_due::reindex(ctx.account, position);
     let object = subscription::view::subscription(ctx.account, ctx.account.subscription(position));
     ctx.event("customer.subscription.created", &object, at);
     id
@@ -122,12 +122,12 @@ fn collect_later(ctx: &mut Ctx<'_>, position: u32, at: i64) {
 
 /// The amount due of the first invoice, if the subscription were created.
 pub(crate) fn first_amount_due(account: &Account, new: &NewSubscription, at: i64) -> i64 {
-    let (subscription, drafts) = first_invoice(account, new, at);
-    if drafts.is_empty() {
+    let (subscription, unbilled) = first_invoice(account, new, at);
+    if unbilled.is_empty() {
         // There is no invoice, and the customer's balance waits.
         return 0;
     }
-    compose(account, &subscription, drafts, Reason::Create, at).amount_due
+    compose(account, &subscription, unbilled, Reason::Create, at).amount_due
 }
 
 /// The number of lines of the first invoice, if the subscription were created.
@@ -136,7 +136,11 @@ pub(crate) fn first_lines(account: &Account, new: &NewSubscription, at: i64) -> 
 }
 
 /// The subscription before its first invoice, and the lines of that.
-fn first_invoice(account: &Account, new: &NewSubscription, at: i64) -> (Subscription, Vec<Draft>) {
+fn first_invoice(
+    account: &Account,
+    new: &NewSubscription,
+    at: i64,
+) -> (Subscription, Vec<UnbilledLine>) {
     let mut subscription = before_first_period(Id::default(), new, at);
     if new.is_free_at_first(at) {
         return (subscription, Vec::new());
@@ -155,11 +159,11 @@ fn first_invoice(account: &Account, new: &NewSubscription, at: i64) -> (Subscrip
     });
     let first = first_periods(&subscription, new, at);
     let added = new.added.iter();
-    let added = added.map(|item| item.draft(account, common_period(&first, at)));
+    let added = added.map(|item| item.unbilled_line(account, common_period(&first, at)));
     let elapsed = elapsed(account, &subscription, new, &first, at);
-    let closing = drafts::closing(account, &subscription, at, Next::Periods(&first), None);
-    let drafts = added.chain(elapsed).chain(closing).collect();
-    (subscription, drafts)
+    let closing = unbilled_lines::closing(account, &subscription, at, Next::Periods(&first), None);
+    let unbilled = added.chain(elapsed).chain(closing).collect();
+    (subscription, unbilled)
 }
 
 /// Lets the usage of the items count from the time that the new subscription says.

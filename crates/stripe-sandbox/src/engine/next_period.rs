@@ -20,8 +20,8 @@ pub(crate) struct Period {
     pub(crate) interval: BillingInterval,
     pub(crate) start: i64,
     pub(crate) end: i64,
-    /// The period that a full price is for; see [`Cycle::whole`](crate::resource::subscription::cycle::Cycle::whole).
-    pub(crate) whole: (i64, i64),
+    /// The period that a full price is for; see [`Cycle::full_period`](crate::resource::subscription::cycle::Cycle::full_period).
+    pub(crate) full_period: (i64, i64),
     pub(crate) trial: bool,
     pub(crate) anchor: i64,
     pub(crate) charge: Charge,
@@ -45,7 +45,7 @@ impl Period {
         at: i64,
         anchoring: Anchor,
     ) -> Self {
-        let (anchor, whole, trial) = match anchoring {
+        let (anchor, full_period, trial) = match anchoring {
             Anchor::TrialEnd(end) => (end, (at, end), true),
             Anchor::Now => (at, interval.containing(at, at), false),
             Anchor::Unchanged => {
@@ -53,14 +53,14 @@ impl Period {
                 (anchor, interval.containing(anchor, at), false)
             }
         };
-        let cut = subscription.ends_between(at, whole.1);
+        let cut = subscription.ends_between(at, full_period.1);
         if subscription.billing_mode.is_flexible() {
             // The end of the subscription neither shortens a trial nor becomes the anchor.
             return Self {
                 interval,
                 start: at,
-                end: cut.filter(|_| !trial).unwrap_or(whole.1),
-                whole,
+                end: cut.filter(|_| !trial).unwrap_or(full_period.1),
+                full_period,
                 trial,
                 anchor,
                 charge: Charge::Part,
@@ -69,8 +69,8 @@ impl Period {
         Self {
             interval,
             start: at,
-            end: cut.unwrap_or(whole.1),
-            whole,
+            end: cut.unwrap_or(full_period.1),
+            full_period,
             trial,
             anchor: cut.unwrap_or(anchor),
             charge: Charge::Part,
@@ -96,7 +96,7 @@ pub(crate) fn of_due(subscription: &Subscription, at: i64) -> Vec<Period> {
 }
 
 /// The most periods before the running one that are of use: an invoice cannot have more lines.
-const MOST: usize = MAX_LINES + 1;
+const MAX_PERIODS: usize = MAX_LINES + 1;
 
 /// The periods of all cycles since `start`, up to the one that runs at `at`.
 pub(crate) fn of_all_since(subscription: &Subscription, start: i64, at: i64) -> Vec<Period> {
@@ -104,7 +104,7 @@ pub(crate) fn of_all_since(subscription: &Subscription, start: i64, at: i64) -> 
         let interval = cycle.interval;
         let next = move |start| Period::next(subscription, interval, start, Anchor::Unchanged);
         let following = move |before: &Period| (before.end <= at).then(|| next(before.end));
-        std::iter::successors(Some(next(start)), following).take(MOST)
+        std::iter::successors(Some(next(start)), following).take(MAX_PERIODS)
     };
     subscription.cycles.iter().flat_map(since).collect()
 }

@@ -76,7 +76,7 @@ pub(crate) fn confirm(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> ChargeOutcome {
 }
 
 fn pay(ctx: &mut Ctx<'_>, id: &Id, method: &Id, at: i64) {
-    keep_method(ctx, id, method);
+    attach_for_reuse(ctx, id, method);
     let intent = get(ctx.account, id);
     let manual = intent.details.manual_capture;
     let charge = add_charge(ctx, id, method, None, at);
@@ -96,7 +96,7 @@ fn pay(ctx: &mut Ctx<'_>, id: &Id, method: &Id, at: i64) {
 
 /// Attaches a payment method that will be used again; it may then be charged without the customer. An unattached
 /// payment method is good for one payment.
-fn keep_method(ctx: &mut Ctx<'_>, id: &Id, method: &Id) {
+fn attach_for_reuse(ctx: &mut Ctx<'_>, id: &Id, method: &Id) {
     let intent = get(ctx.account, id);
     let customer = intent.customer.clone();
     let again = intent.details.setup_future_usage.is_some();
@@ -252,7 +252,7 @@ fn charge_mut<'a>(account: &'a mut Account, id: &Id) -> &'a mut Charge {
 }
 
 /// Refunds `amount` of a charge, which must have that much left.
-pub(crate) fn give_back(
+pub(crate) fn refund_charge(
     ctx: &mut Ctx<'_>,
     charge: &Id,
     amount: i64,

@@ -2,7 +2,7 @@
 
 use super::pending_items;
 use super::proration::Proration;
-use crate::money::lines::{Kind, Line};
+use crate::money::lines::{Line, ProrationKind};
 use crate::resource::invoice::InvoiceLine;
 use crate::resource::invoice_item::{CreditedLines, InvoiceItem};
 use crate::resource::subscription::Subscription;
@@ -34,13 +34,15 @@ pub(crate) fn add(
             made.expect("what is charged is an item").id.clone()
         };
         let item = item.unwrap_or_else(made);
-        if kind == Kind::Charge {
+        if kind == ProrationKind::Charge {
             debit(ctx.account.subscription_mut(position), &item, &line);
         }
         let subscription = ctx.account.subscription(position);
         let credited = match kind {
-            Kind::Credit => credited(ctx.account, subscription, &item, &price, line.period.1),
-            Kind::Charge => None,
+            ProrationKind::Credit => {
+                credited(ctx.account, subscription, &item, &price, line.period.1)
+            }
+            ProrationKind::Charge => None,
         };
         let pending = InvoiceItem {
             item: Some(item),
@@ -57,7 +59,7 @@ pub(crate) fn add(
 fn settle_debits(subscription: &mut Subscription, prorations: &[Proration]) {
     for item in &mut subscription.items {
         let credits = |proration: &Proration| {
-            proration.kind == Kind::Credit && proration.item.as_ref() == Some(&item.id)
+            proration.kind == ProrationKind::Credit && proration.item.as_ref() == Some(&item.id)
         };
         if prorations.iter().any(credits) {
             item.debits.clear();

@@ -7,7 +7,7 @@ use super::change::{self, Change};
 use super::discounts::record_change;
 use super::new_subscription::{self, FirstPayment, NewSubscription};
 use super::sums::applicable;
-use super::{added_items, timeline};
+use super::{added_items, next_due};
 use crate::params::metadata::{Changes, Metadata};
 use crate::resource::coupon::Coupon;
 use crate::resource::discount::{AppliedCoupon, Discount};
@@ -18,8 +18,8 @@ use crate::resource::subscription_schedule::{
 };
 use crate::store::account::Account;
 use crate::store::context::Ctx;
+use crate::store::due_queue;
 use crate::store::ids::Id;
-use crate::store::timelines;
 
 /// Starts a schedule: creates the subscription of its first phase, with its first invoice.
 pub(crate) fn start(ctx: &mut Ctx<'_>, position: u32, at: i64) {
@@ -27,10 +27,10 @@ pub(crate) fn start(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let clock = schedule.clock.clone();
     let starts = schedule.phases.first().map(|phase| phase.start);
     if let Some(starts) = starts {
-        let due = timelines::Due::Schedule(position);
+        let due = due_queue::Due::Schedule(position);
         ctx.account
             .billing
-            .timelines
+            .due_queue
             .remove(clock.as_ref(), starts, due);
     }
     let schedule = ctx.account.schedule(position);
@@ -98,7 +98,7 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
         schedule.current = Some(index + 1);
         let over = schedule.phases[index].coupon.clone();
         follow_end(ctx.account, subscription, at);
-        enter(
+        apply_running_phase(
             ctx,
             subscription,
             position,
@@ -112,14 +112,14 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
     match schedule.end_behavior {
         EndBehavior::Release => release(ctx, position, at),
         EndBehavior::Cancel => {
-            let how = Cancellation {
+            let options = Cancellation {
                 invoice_now: true,
                 prorate: schedule.phases[index].prorate != Prorate::Never,
             };
             schedule.status = Status::Completed;
             schedule.completed_at = Some(at);
             schedule.current = None;
-            cancellation::cancel(ctx, subscription, how, at);
+            cancellation::cancel(ctx, subscription, options, at);
             record_event(ctx, position, "subscription_schedule.completed", at);
         }
     }
@@ -135,7 +135,7 @@ pub(crate) fn release(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     if let Some(subscription) = subscription {
         ctx.account.subscription_mut(subscription).schedule = None;
         follow_end(ctx.account, subscription, at);
-        timeline::reindex(ctx.account, subscription);
+        next_due::reindex(ctx.account, subscription);
     }
     record_event(ctx, position, "subscription_schedule.released", at);
 }
@@ -178,8 +178,8 @@ pub(crate) fn unschedule_start(account: &mut Account, position: u32) {
     let clock = schedule.clock.clone();
     if let (Status::NotStarted, Some(phase)) = (schedule.status, schedule.phases.first()) {
         let at = phase.start;
-        let due = timelines::Due::Schedule(position);
-        account.billing.timelines.remove(clock.as_ref(), at, due);
+        let due = due_queue::Due::Schedule(position);
+        account.billing.due_queue.remove(clock.as_ref(), at, due);
     }
 }
 
@@ -194,7 +194,7 @@ pub(crate) enum Cause {
 
 /// Changes the subscription to match the running phase. `over` is the coupon of the phase before; if it is the same,
 /// the discount stays, even when it is used up.
-pub(crate) fn enter(
+pub(crate) fn apply_running_phase(
     ctx: &mut Ctx<'_>,
     subscription: u32,
     schedule: u32,
@@ -207,7 +207,9 @@ pub(crate) fn enter(
         return;
     };
     let method = payment_method(&phase, &directing.defaults);
-    let anchored = phase.anchored.unwrap_or(directing.defaults.anchored);
+    let resets_anchor = phase
+        .resets_anchor
+        .unwrap_or(directing.defaults.resets_anchor);
     let tax = phase
         .automatic_tax
         .unwrap_or(directing.defaults.automatic_tax);
@@ -259,7 +261,7 @@ pub(crate) fn enter(
             Cause::Request(prorate) => prorate,
         },
         prorate_from: None,
-        anchored: cause == Cause::Transition && anchored,
+        resets_anchor: cause == Cause::Transition && resets_anchor,
     };
     change::apply(ctx, subscription, &change, at);
 }

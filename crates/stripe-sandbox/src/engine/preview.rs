@@ -4,10 +4,10 @@
 //! subscription that ends with the period, it shows the last invoice.
 
 use super::draft_lines;
-use super::drafts::{self, Draft, Next};
 use super::next_period;
 use super::proration::ProrationContext;
 use super::sums::{compose, recompute};
+use super::unbilled_lines::{self, Next, UnbilledLine};
 use crate::resource::invoice::{Invoice, Reason};
 use crate::resource::subscription::{Status, Subscription};
 use crate::store::account::Account;
@@ -27,22 +27,22 @@ pub(crate) fn of_subscription(account: &Account, subscription: &Subscription) ->
         Some(_) => Next::End,
         None => Next::Periods(&periods),
     };
-    let closing = drafts::closing(account, subscription, at, next, None);
+    let closing = unbilled_lines::closing(account, subscription, at, next, None);
     let credits = match end {
         // What the end of a schedule credits depends on its phase, and is not shown (our choice).
         Some(_) if subscription.schedule.is_none() && !subscription.in_trial() => {
-            ProrationContext::new(account, subscription, at, at).end()
+            ProrationContext::new(account, subscription, at, at).credits_at_end()
         }
         _ => Vec::new(),
     };
-    let credits = credits.into_iter().map(Draft::from);
-    let drafts: Vec<Draft> = credits.chain(closing).collect();
-    if drafts.is_empty() {
+    let credits = credits.into_iter().map(UnbilledLine::from);
+    let unbilled: Vec<UnbilledLine> = credits.chain(closing).collect();
+    if unbilled.is_empty() {
         return None;
     }
-    let mut invoice = compose(account, subscription, drafts, Reason::Upcoming, at);
+    let mut invoice = compose(account, subscription, unbilled, Reason::Upcoming, at);
     invoice.period = (subscription.first_period().0, at);
-    name_lines(&mut invoice);
+    assign_line_ids(&mut invoice);
     Some(invoice)
 }
 
@@ -62,12 +62,12 @@ pub(crate) fn of_pending(account: &Account, customer: &Id, at: i64) -> Option<In
         ..Invoice::new(customer.clone(), currency, Reason::Upcoming, at)
     };
     recompute(account, &mut invoice);
-    name_lines(&mut invoice);
+    assign_line_ids(&mut invoice);
     Some(invoice)
 }
 
 /// Gives the lines of an upcoming invoice ids.
-pub(crate) fn name_lines(invoice: &mut Invoice) {
+pub(crate) fn assign_line_ids(invoice: &mut Invoice) {
     for (index, line) in invoice.lines.iter_mut().enumerate() {
         line.id = temporary(line.item.as_deref(), index);
     }

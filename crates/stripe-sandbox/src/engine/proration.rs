@@ -5,11 +5,11 @@
 //! what was debited instead, and each debit once. Credits and charges include the subscription's discount. A
 //! change of the discount in the same request comes first.
 
-use super::drafts::Draft;
 use super::sums::applicable;
+use super::unbilled_lines::UnbilledLine;
 use super::{catalog, cycles};
 use crate::money::discount::{Off, spread};
-use crate::money::lines::{Kind, Line, Proration as Share};
+use crate::money::lines::{Line, ProrationKind, ProrationParams};
 use crate::money::period::BillingInterval;
 use crate::resource::coupon::Duration;
 use crate::resource::discount::Discount;
@@ -24,11 +24,11 @@ pub(crate) struct Proration {
     /// `None` if the item for the price does not exist yet.
     pub(super) item: Option<Id>,
     pub(super) price: Id,
-    pub(super) kind: Kind,
+    pub(super) kind: ProrationKind,
     pub(super) line: Line,
 }
 
-impl From<Proration> for Draft {
+impl From<Proration> for UnbilledLine {
     fn from(proration: Proration) -> Self {
         Self {
             line: proration.line,
@@ -51,9 +51,9 @@ pub(crate) struct ProrationContext<'a> {
 
 /// The remaining part of a running period, and the period that a full price is for.
 #[derive(Clone, Copy, Debug)]
-struct Rest {
-    rest: (i64, i64),
-    whole: (i64, i64),
+struct Remainder {
+    span: (i64, i64),
+    full_period: (i64, i64),
 }
 
 impl<'a> ProrationContext<'a> {
@@ -77,25 +77,25 @@ impl<'a> ProrationContext<'a> {
 
     /// The rest of the running period of items that recur this often. There is none if the period is over: the renewal
     /// charges what follows.
-    fn rest(&self, interval: BillingInterval) -> Option<Rest> {
+    fn remainder(&self, interval: BillingInterval) -> Option<Remainder> {
         let cycle = cycles::after_change(self.subscription, interval, self.at);
         let (start, end) = cycle.period;
-        (self.at < end).then_some(Rest {
-            rest: (self.from.clamp(start, end), end),
-            whole: cycle.whole,
+        (self.at < end).then_some(Remainder {
+            span: (self.from.clamp(start, end), end),
+            full_period: cycle.full_period,
         })
     }
 
     /// The credits for changed and removed items, then the charges for their replacements, in the order of the items.
     /// If a new period begins, all items are credited and the new period charges them.
-    pub(crate) fn change(
+    pub(crate) fn credits_and_charges(
         &self,
         specs: &[ItemSpec],
-        pairs: &[Option<usize>],
+        matches: &[Option<usize>],
         restart: bool,
     ) -> Vec<Proration> {
         let sells = |index: usize, item: &Item| {
-            let spec = pairs.iter().position(|pair| *pair == Some(index));
+            let spec = matches.iter().position(|matched| *matched == Some(index));
             spec.is_some_and(|spec| specs[spec].sells(item))
         };
         let items = self.subscription.items.iter().enumerate();
@@ -104,11 +104,11 @@ impl<'a> ProrationContext<'a> {
         if restart {
             return credits.collect();
         }
-        credits.chain(self.charges(specs, pairs)).collect()
+        credits.chain(self.charges(specs, matches)).collect()
     }
 
     /// The credits for all items of a subscription that ends.
-    pub(crate) fn end(&self) -> Vec<Proration> {
+    pub(crate) fn credits_at_end(&self) -> Vec<Proration> {
         let items = self.subscription.items.iter();
         items.flat_map(|item| self.credits(item)).collect()
     }
@@ -116,21 +116,26 @@ impl<'a> ProrationContext<'a> {
     fn charges(
         &self,
         specs: &[ItemSpec],
-        pairs: &[Option<usize>],
+        matches: &[Option<usize>],
     ) -> impl Iterator<Item = Proration> {
         let offs = self.charges_off(specs).into_iter();
-        let specs = specs.iter().zip(pairs).zip(offs);
-        specs.filter_map(|((spec, pair), off)| {
-            let item = pair.map(|index| &self.subscription.items[index]);
+        let specs = specs.iter().zip(matches).zip(offs);
+        specs.filter_map(|((spec, matched), off)| {
+            let item = matched.map(|index| &self.subscription.items[index]);
             if item.is_some_and(|item| spec.sells(item)) {
                 return None;
             }
-            let rest = self.rest(spec.interval)?;
+            let remainder = self.remainder(spec.interval)?;
             Some(Proration {
                 item: item.map(|item| item.id.clone()),
                 price: spec.price.clone(),
-                kind: Kind::Charge,
-                line: self.line(&spec.price, spec.quantity?, Kind::Charge, (off, rest)),
+                kind: ProrationKind::Charge,
+                line: self.line(
+                    &spec.price,
+                    spec.quantity?,
+                    ProrationKind::Charge,
+                    (off, remainder),
+                ),
             })
         })
     }
@@ -143,10 +148,10 @@ impl<'a> ProrationContext<'a> {
             return vec![self.charges; specs.len()];
         };
         let cost = |spec: &ItemSpec| {
-            let priced = catalog::priced(self.account, &spec.price);
+            let terms = catalog::price_terms(self.account, &spec.price);
             (
                 spec.quantity
-                    .map_or(0, |quantity| priced.scheme.amount(quantity)),
+                    .map_or(0, |quantity| terms.scheme.amount(quantity)),
                 true,
             )
         };
@@ -157,39 +162,39 @@ impl<'a> ProrationContext<'a> {
 
     /// The credits for an item: in flexible billing one for each debit, of what was debited.
     fn credits(&self, item: &Item) -> Vec<Proration> {
-        let Some(rest) = self.rest(item.interval) else {
+        let Some(remainder) = self.remainder(item.interval) else {
             return Vec::new();
         };
         if !self.subscription.billing_mode.is_flexible() {
-            return self.credit(item, rest).into_iter().collect();
+            return self.credit(item, remainder).into_iter().collect();
         }
-        let rest = rest.rest;
+        let Remainder { span, .. } = remainder;
         let credit = |debit: &Debit| Proration {
             item: Some(item.id.clone()),
             price: item.price.clone(),
-            kind: Kind::Credit,
-            line: catalog::priced(self.account, &item.price).unused(
+            kind: ProrationKind::Credit,
+            line: catalog::price_terms(self.account, &item.price).unused(
                 debit.quantity,
                 debit.amount,
-                rest,
+                span,
                 debit.period,
             ),
         };
         let debits = item.debits.iter();
-        let debits = debits.filter(|debit| rest.0 < debit.period.1);
+        let debits = debits.filter(|debit| span.0 < debit.period.1);
         debits.map(credit).collect()
     }
 
-    fn credit(&self, item: &Item, rest: Rest) -> Option<Proration> {
+    fn credit(&self, item: &Item, remainder: Remainder) -> Option<Proration> {
         Some(Proration {
             item: Some(item.id.clone()),
             price: item.price.clone(),
-            kind: Kind::Credit,
+            kind: ProrationKind::Credit,
             line: self.line(
                 &item.price,
                 item.quantity?,
-                Kind::Credit,
-                (self.credits, rest),
+                ProrationKind::Credit,
+                (self.credits, remainder),
             ),
         })
     }
@@ -198,15 +203,15 @@ impl<'a> ProrationContext<'a> {
         &self,
         price: &str,
         quantity: i64,
-        kind: Kind,
-        (off, Rest { rest, whole }): (Option<Off>, Rest),
+        kind: ProrationKind,
+        (off, Remainder { span, full_period }): (Option<Off>, Remainder),
     ) -> Line {
-        catalog::priced(self.account, price).prorated(&Share {
+        catalog::price_terms(self.account, price).prorated(&ProrationParams {
             kind,
             quantity,
             off,
-            rest,
-            whole,
+            rest: span,
+            full_period,
         })
     }
 }

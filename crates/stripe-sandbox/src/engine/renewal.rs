@@ -1,9 +1,9 @@
 //! Moves the billing cycles of a subscription from one period to the next.
 
-use super::drafts::{self, Draft, Next};
 use super::invoicing::issue;
+use super::next_due;
 use super::next_period::{self, Anchor, Period};
-use super::timeline;
+use super::unbilled_lines::{self, Next, UnbilledLine};
 use crate::resource::invoice::Reason;
 use crate::resource::subscription::{Status, Subscription};
 use crate::store::context::Ctx;
@@ -14,8 +14,8 @@ pub(crate) fn renew(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let subscription = ctx.account.subscription(position);
     let closed = (subscription.first_period().0, at);
     let next = next_period::of_due(subscription, at);
-    let drafts = closing(ctx, position, &next, at, None);
-    roll(ctx, position, &next, at, drafts, Reason::Cycle, closed);
+    let unbilled = closing(ctx, position, &next, at, None);
+    roll(ctx, position, &next, at, unbilled, Reason::Cycle, closed);
 }
 
 /// Closes the running periods at `at` because of a change, and begins others. The invoice's period is the time of the
@@ -28,8 +28,8 @@ pub(crate) fn restart(
     only: Option<&[Id]>,
 ) {
     let next = next_period::of_all(ctx.account.subscription(position), at, anchoring);
-    let drafts = closing(ctx, position, &next, at, only);
-    roll(ctx, position, &next, at, drafts, Reason::Update, (at, at));
+    let unbilled = closing(ctx, position, &next, at, only);
+    roll(ctx, position, &next, at, unbilled, Reason::Update, (at, at));
 }
 
 /// Begins the first periods and invoices them, after the lines for the time before.
@@ -38,7 +38,7 @@ pub(crate) fn begin(
     position: u32,
     at: i64,
     next: &[Period],
-    mut lines: Vec<Draft>,
+    mut lines: Vec<UnbilledLine>,
 ) {
     lines.extend(closing(ctx, position, next, at, None));
     roll(ctx, position, next, at, lines, Reason::Create, (at, at));
@@ -48,8 +48,8 @@ pub(crate) fn begin(
 pub(crate) fn begin_free(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let subscription = ctx.account.subscription_mut(position);
     let next = next_period::of_all(subscription, at, Anchor::Unchanged);
-    enter(subscription, &next);
-    timeline::reindex(ctx.account, position);
+    begin_periods(subscription, &next);
+    next_due::reindex(ctx.account, position);
 }
 
 /// The lines of the invoice between the running periods and the next ones.
@@ -59,9 +59,9 @@ fn closing(
     next: &[Period],
     at: i64,
     only: Option<&[Id]>,
-) -> Vec<Draft> {
+) -> Vec<UnbilledLine> {
     let subscription = ctx.account.subscription(position);
-    drafts::closing(ctx.account, subscription, at, Next::Periods(next), only)
+    unbilled_lines::closing(ctx.account, subscription, at, Next::Periods(next), only)
 }
 
 fn roll(
@@ -69,18 +69,18 @@ fn roll(
     position: u32,
     next: &[Period],
     at: i64,
-    drafts: Vec<Draft>,
+    unbilled: Vec<UnbilledLine>,
     reason: Reason,
     closed: (i64, i64),
 ) {
-    enter(ctx.account.subscription_mut(position), next);
-    issue(ctx, position, drafts, reason, closed, at);
+    begin_periods(ctx.account.subscription_mut(position), next);
+    issue(ctx, position, unbilled, reason, closed, at);
     ctx.account.subscription_mut(position).ended_discount = None;
-    timeline::reindex(ctx.account, position);
+    next_due::reindex(ctx.account, position);
 }
 
 /// Begins these periods, which are all a trial, or none of them is.
-fn enter(subscription: &mut Subscription, periods: &[Period]) {
+fn begin_periods(subscription: &mut Subscription, periods: &[Period]) {
     let Some(first) = periods.first() else {
         return;
     };
@@ -103,7 +103,7 @@ fn enter(subscription: &mut Subscription, periods: &[Period]) {
             .filter(|period| period.interval == cycle.interval);
         for period in own {
             cycle.period = (period.start, period.end);
-            cycle.whole = period.whole;
+            cycle.full_period = period.full_period;
         }
     }
     subscription.status = match subscription.status {

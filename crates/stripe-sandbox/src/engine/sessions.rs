@@ -4,8 +4,8 @@ use crate::resource::checkout_session::Status;
 use crate::resource::checkout_session::view::to_json;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
+use crate::store::due_queue::Due;
 use crate::store::ids::Id;
-use crate::store::timelines::Due;
 
 /// Expires a session that was not paid.
 pub(crate) fn expire(ctx: &mut Ctx<'_>, position: u32, at: i64) {
@@ -16,7 +16,7 @@ pub(crate) fn expire(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     session.status = Status::Expired;
     let object = to_json(session);
     let billing = &mut ctx.account.billing;
-    billing.timelines.remove(None, due, Due::Session(position));
+    billing.due_queue.remove(None, due, Due::Session(position));
     ctx.event("checkout.session.expired", &object, at);
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn erase(account: &mut Account, customer: &Id) {
         .collect();
     for (id, at) in theirs {
         if let Some(position) = billing.sessions.position(&id) {
-            billing.timelines.remove(None, at, Due::Session(position));
+            billing.due_queue.remove(None, at, Due::Session(position));
         }
         billing.sessions.remove(&id);
     }

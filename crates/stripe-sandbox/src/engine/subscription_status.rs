@@ -9,7 +9,7 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
 /// Updates the subscription after a failed payment.
-pub(crate) fn unpaid(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome) {
+pub(crate) fn payment_failed(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome) {
     let invoice = ctx.account.invoice(id);
     let customer = ctx.account.customers.get(&invoice.customer);
     let never_had_one = customer.is_some_and(|customer| !customer.had_payment_method);

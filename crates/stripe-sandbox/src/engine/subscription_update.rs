@@ -1,7 +1,7 @@
 //! Applying the update of a subscription.
 
 use super::change::{self, Change};
-use super::{added_items, phases, timeline};
+use super::{added_items, next_due, phases};
 use crate::params::field_update::FieldUpdate;
 use crate::params::metadata::Metadata;
 use crate::resource::discount::AppliedCoupon;
@@ -15,19 +15,19 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
 /// Applies an update and records its events.
-pub(crate) fn carry_out(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
+pub(crate) fn apply_update(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
     ctx.awaits_confirmation = update.behavior == Behavior::Default;
     let before = subscription::view::subscription(ctx.account, ctx.account.subscription(position));
     let (end, prorate) = (update.cancel_at.clone(), update.prorate);
-    apply(ctx, position, update, now);
+    apply_fields(ctx, position, update, now);
     if let FieldUpdate::Set(end @ (CancelAt::FirstEnd | CancelAt::LastEnd)) = end {
         end_with_period(ctx, position, end, prorate, now);
     }
-    timeline::reindex(ctx.account, position);
+    next_due::reindex(ctx.account, position);
     subscription::events::changed(ctx, position, &before, now);
 }
 
-fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
+fn apply_fields(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
     if !matches!(update.coupon, FieldUpdate::Keep) {
         discount(ctx, position, update.coupon.value(), now);
     }
@@ -53,7 +53,7 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
     let period = subscription.common_period();
     let added = added_items::add(ctx, position, &update.added, period, now);
     let subscription = ctx.account.subscription(position);
-    let changes = update.specs.is_some() || update.trial_end.is_some() || update.anchored;
+    let changes = update.specs.is_some() || update.trial_end.is_some() || update.resets_anchor;
     if !changes && cut.is_none() {
         return;
     }
@@ -65,7 +65,7 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
         trial_end: update.trial_end.or(running),
         prorate: update.prorate,
         prorate_from: update.prorate_from,
-        anchored: update.anchored,
+        resets_anchor: update.resets_anchor,
     };
     change::apply(ctx, position, &change, now);
     copy_to_phase(ctx, position);
@@ -138,7 +138,7 @@ fn end_with_period(ctx: &mut Ctx<'_>, position: u32, end: CancelAt, prorate: Pro
         trial_end: subscription.in_trial().then_some(subscription.first_end()),
         prorate,
         prorate_from: None,
-        anchored: false,
+        resets_anchor: false,
     };
     change::apply(ctx, position, &change, now);
 }
@@ -184,7 +184,7 @@ pub(crate) struct Update {
     pub(crate) missing_method: MissingMethod,
     pub(crate) prorate_from: Option<i64>,
     /// `billing_cycle_anchor=now`
-    pub(crate) anchored: bool,
+    pub(crate) resets_anchor: bool,
 }
 
 impl Update {
@@ -207,14 +207,14 @@ impl Update {
             payment_settings: subscription.payment_settings,
             missing_method: subscription.missing_method,
             prorate_from: None,
-            anchored: false,
+            resets_anchor: false,
         }
     }
 
     /// The same update for trying out: its coupon does not count as redeemed.
-    pub(crate) fn without_count(&self) -> Self {
+    pub(crate) fn without_redemption(&self) -> Self {
         Self {
-            coupon: self.coupon.clone().map(AppliedCoupon::without_count),
+            coupon: self.coupon.clone().map(AppliedCoupon::without_redemption),
             ..self.clone()
         }
     }

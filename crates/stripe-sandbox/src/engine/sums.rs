@@ -1,7 +1,7 @@
 //! The totals of an invoice: discount, sums, and the customer's balance.
 
 use super::catalog;
-use super::drafts::Draft;
+use super::unbilled_lines::UnbilledLine;
 use crate::money::charge_amount;
 use crate::money::discount::spread;
 use crate::resource::discount::Discount;
@@ -15,11 +15,11 @@ use crate::store::ids::Id;
 pub(crate) fn compose(
     account: &Account,
     subscription: &Subscription,
-    drafts: Vec<Draft>,
+    unbilled: Vec<UnbilledLine>,
     reason: Reason,
     at: i64,
 ) -> Invoice {
-    let lines = drafts.into_iter().map(|draft| InvoiceLine {
+    let lines = unbilled.into_iter().map(|draft| InvoiceLine {
         id: Id::from(""),
         line: draft.line,
         price: draft.price,

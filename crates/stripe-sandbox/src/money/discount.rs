@@ -19,24 +19,24 @@ pub(crate) enum Off {
 pub(crate) fn spread(off: Off, lines: &[(i64, bool)]) -> Vec<i64> {
     let base =
         |(amount, discountable): &(i64, bool)| if *discountable { (*amount).max(0) } else { 0 };
-    let whole: i64 = lines.iter().map(base).fold(0, i64::saturating_add);
+    let discountable: i64 = lines.iter().map(base).fold(0, i64::saturating_add);
     let subtotal = lines
         .iter()
         .fold(0_i64, |sum, (amount, _)| sum.saturating_add(*amount));
     let wanted = match off {
         Off::Amount(cents) => cents,
         Off::Percent(percent) => {
-            round_half_up(times(Decimal::from(whole), percent) / Decimal::ONE_HUNDRED)
+            round_half_up(times(Decimal::from(discountable), percent) / Decimal::ONE_HUNDRED)
         }
     };
-    let discount = wanted.min(whole).min(subtotal).max(0);
+    let discount = wanted.min(discountable).min(subtotal).max(0);
     let mut seen = 0_i64;
     let mut given = 0;
     lines
         .iter()
         .map(|line| {
             seen = seen.saturating_add(base(line));
-            let so_far = part_of(discount, seen, whole);
+            let so_far = part_of(discount, seen, discountable);
             let part = so_far - given;
             given = so_far;
             part
@@ -45,11 +45,11 @@ pub(crate) fn spread(off: Off, lines: &[(i64, bool)]) -> Vec<i64> {
 }
 
 /// `discount × seen ÷ whole`, rounded down.
-fn part_of(discount: i64, seen: i64, whole: i64) -> i64 {
-    if seen == whole {
+fn part_of(discount: i64, seen: i64, discountable: i64) -> i64 {
+    if seen == discountable {
         return discount;
     }
-    let exact = i128::from(discount) * i128::from(seen) / i128::from(whole);
+    let exact = i128::from(discount) * i128::from(seen) / i128::from(discountable);
     i64::try_from(exact).unwrap_or(discount)
 }
 
@@ -121,10 +121,10 @@ mod tests {
         fn parts_add_up(off in 0_i64..5000, percent: bool, lines in prop::collection::vec((-500_i64..2000, any::<bool>()), 0..12)) {
             let rule = if percent { Off::Percent(Decimal::from(off % 101)) } else { Off::Amount(off) };
             let parts = spread(rule, &lines);
-            let whole: i64 = lines.iter().filter(|(amount, ok)| *ok && *amount > 0).map(|(amount, _)| amount).sum();
+            let discountable: i64 = lines.iter().filter(|(amount, ok)| *ok && *amount > 0).map(|(amount, _)| amount).sum();
             let subtotal: i64 = lines.iter().map(|(amount, _)| amount).sum();
-            let wanted = if percent { (2 * whole * (off % 101) + 100) / 200 } else { off };
-            prop_assert_eq!(parts.iter().sum::<i64>(), wanted.min(whole).min(subtotal).max(0));
+            let wanted = if percent { (2 * discountable * (off % 101) + 100) / 200 } else { off };
+            prop_assert_eq!(parts.iter().sum::<i64>(), wanted.min(discountable).min(subtotal).max(0));
             for (part, (amount, ok)) in parts.iter().zip(&lines) {
                 prop_assert!(*part >= 0 && (*part == 0 || *ok && part <= amount), "{part} of {amount}");
             }

@@ -10,7 +10,7 @@ use super::rating::{Charge, Scheme};
 
 /// What the lines of a price show.
 #[derive(Clone, Debug)]
-pub(crate) struct Priced {
+pub(crate) struct PriceTerms {
     /// The product's name.
     pub(crate) name: String,
     /// The product's `unit_label`: "1000 credit × …".
@@ -36,7 +36,7 @@ pub(crate) struct Line {
 
 /// The side of a change that a proration is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ProrationKind {
     /// The time that is no longer used.
     Credit,
     /// The time that is used from now on.
@@ -45,17 +45,17 @@ pub(crate) enum Kind {
 
 /// The parameters of the proration of a licensed price.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Proration {
-    pub(crate) kind: Kind,
+pub(crate) struct ProrationParams {
+    pub(crate) kind: ProrationKind,
     pub(crate) quantity: i64,
     pub(crate) off: Option<Off>,
     /// The part of the period that is credited or charged.
     pub(crate) rest: (i64, i64),
     /// The period that the price is for.
-    pub(crate) whole: (i64, i64),
+    pub(crate) full_period: (i64, i64),
 }
 
-impl Priced {
+impl PriceTerms {
     /// The lines for `quantity`, one per charge: in advance for a licensed price, in arrears for a metered one.
     pub(crate) fn charged(&self, quantity: Decimal, period: (i64, i64)) -> Vec<Line> {
         let line = |charge: Charge| Line {
@@ -75,7 +75,7 @@ impl Priced {
     }
 
     /// The line of a metered price on a subscription's first invoice: nothing used, nothing owed, no tier reached.
-    pub(crate) fn opening(&self, period: (i64, i64)) -> Line {
+    pub(crate) fn first_invoice_line(&self, period: (i64, i64)) -> Line {
         let tiered = !matches!(self.scheme, Scheme::PerUnit { .. });
         let charge = Charge {
             quantity: Decimal::ZERO,
@@ -88,7 +88,7 @@ impl Priced {
     }
 
     /// The line of a licensed price in a trial: the quantity at amount 0.
-    pub(crate) fn trial(&self, quantity: i64, period: (i64, i64)) -> Line {
+    pub(crate) fn classic_trial(&self, quantity: i64, period: (i64, i64)) -> Line {
         let name = &self.name;
         let per = self.unit_label.as_ref();
         let per = per.map_or_else(String::new, |label| format!(" (per {label})"));
@@ -100,14 +100,14 @@ impl Priced {
     }
 
     /// The line of a metered price in a trial: the usage at amount 0.
-    pub(crate) fn free_usage(&self, quantity: Decimal, period: (i64, i64)) -> Line {
+    pub(crate) fn classic_trial_usage(&self, quantity: Decimal, period: (i64, i64)) -> Line {
         let units = self.units(quantity);
         let name = &self.name;
         free(quantity, period, format!("{units} × {name} (Free trial)"))
     }
 
     /// The line of a price in a trial of flexible billing: the quantity or the usage at amount 0.
-    pub(crate) fn free_trial(&self, quantity: Decimal, period: (i64, i64)) -> Line {
+    pub(crate) fn flexible_trial(&self, quantity: Decimal, period: (i64, i64)) -> Line {
         let units = self.units(quantity);
         let name = &self.name;
         free(quantity, period, format!("Free trial for {units} × {name}"))
@@ -127,18 +127,18 @@ impl Priced {
     }
 
     /// The credit or the charge for the rest of a period.
-    pub(crate) fn prorated(&self, proration: &Proration) -> Line {
-        let Proration {
+    pub(crate) fn prorated(&self, proration: &ProrationParams) -> Line {
+        let ProrationParams {
             kind,
             quantity,
             off,
             rest,
-            whole,
+            full_period,
         } = *proration;
         let price = net(off, self.scheme.amount(quantity));
         let (what, amount) = match kind {
-            Kind::Credit => ("Unused time on", share(-price, rest, whole)),
-            Kind::Charge => ("Remaining time on", share(price, rest, whole)),
+            ProrationKind::Credit => ("Unused time on", share(-price, rest, full_period)),
+            ProrationKind::Charge => ("Remaining time on", share(price, rest, full_period)),
         };
         self.proration_line(what, amount, quantity, off, rest)
     }
@@ -195,7 +195,7 @@ impl Priced {
         format!("{units} × {name} ({tier}at {price} / {per})")
     }
 
-    /// `month`, or `interval 3 months`.
+    /// `month`, or `every 3 months`.
     pub(crate) fn per(&self) -> String {
         let unit = self.interval.unit.as_str();
         match self.interval.count {
@@ -230,17 +230,17 @@ fn one_place(percent: Decimal) -> Decimal {
 mod tests {
     use rust_decimal::Decimal;
 
-    use super::{Kind, Off, Priced, Proration};
+    use super::{Off, PriceTerms, ProrationKind, ProrationParams};
     use crate::money::period::{BillingInterval, IntervalUnit};
     use crate::money::rating::{Scheme, Tier};
 
-    fn credits() -> Priced {
+    fn credits() -> PriceTerms {
         let tier = |up_to, unit: &str, flat: i64| Tier {
             up_to,
             unit: unit.parse().unwrap(),
             flat: Some(Decimal::from(flat)),
         };
-        Priced {
+        PriceTerms {
             name: "Name".into(),
             unit_label: Some("credit".into()),
             currency: "usd".into(),
@@ -270,22 +270,25 @@ mod tests {
 
     #[test]
     fn a_first_invoice_and_a_trial_owe_nothing() {
-        let opening = credits().opening((1, 2));
-        assert_eq!((opening.quantity, opening.amount), (Decimal::ZERO, 0));
-        let trial = credits().trial(7, (1, 2));
+        let first_invoice_line = credits().first_invoice_line((1, 2));
+        assert_eq!(
+            (first_invoice_line.quantity, first_invoice_line.amount),
+            (Decimal::ZERO, 0)
+        );
+        let trial = credits().classic_trial(7, (1, 2));
         assert_eq!((trial.quantity, trial.amount), (Decimal::from(7), 0));
         assert_eq!(trial.description, "Trial period for Name (per credit)");
-        let usage = credits().free_usage(Decimal::from(7), (1, 2));
+        let usage = credits().classic_trial_usage(Decimal::from(7), (1, 2));
         assert_eq!((usage.quantity, usage.amount), (Decimal::from(7), 0));
         assert_eq!(usage.description, "7 credit × Name (Free trial)");
-        let plain = Priced {
+        let plain = PriceTerms {
             unit_label: None,
             ..credits()
         };
         assert_eq!(
             [
-                plain.trial(2, (1, 2)).description,
-                plain.free_usage(Decimal::TEN, (1, 2)).description
+                plain.classic_trial(2, (1, 2)).description,
+                plain.classic_trial_usage(Decimal::TEN, (1, 2)).description
             ],
             ["Trial period for Name", "10 × Name (Free trial)"]
         );
@@ -293,7 +296,7 @@ mod tests {
 
     #[test]
     fn prorations_are_described_with_their_start() {
-        let licensed = Priced {
+        let licensed = PriceTerms {
             scheme: Scheme::PerUnit {
                 unit: Decimal::from(31_000),
                 divide: None,
@@ -302,19 +305,19 @@ mod tests {
         };
         let day = 86_400;
         let month = (0, 31 * day);
-        let proration = Proration {
-            kind: Kind::Credit,
+        let proration = ProrationParams {
+            kind: ProrationKind::Credit,
             quantity: 1,
             off: None,
             rest: (10 * day, 31 * day),
-            whole: month,
+            full_period: month,
         };
         let credit = licensed.prorated(&proration);
         assert_eq!((credit.quantity, credit.amount), (Decimal::ONE, -21_000));
         assert_eq!(credit.period, (10 * day, 31 * day));
         assert_eq!(credit.description, "Unused time on Name after 11 Jan 1970");
-        let charge = licensed.prorated(&Proration {
-            kind: Kind::Charge,
+        let charge = licensed.prorated(&ProrationParams {
+            kind: ProrationKind::Charge,
             quantity: 2,
             ..proration
         });
@@ -323,7 +326,7 @@ mod tests {
             charge.description,
             "Remaining time on 2 × Name after 11 Jan 1970"
         );
-        let half = licensed.prorated(&Proration {
+        let half = licensed.prorated(&ProrationParams {
             off: Some(Off::Percent(Decimal::from(50))),
             ..proration
         });

@@ -74,7 +74,7 @@ pub(crate) struct Aggregation {
     pub(crate) formula: Formula,
     pub(crate) window: Option<Window>,
     /// The last time of receipt of the readings that are known, in milliseconds; `None` knows all.
-    pub(crate) known: Option<i64>,
+    pub(crate) received_until: Option<i64>,
 }
 
 impl Readings {
@@ -95,16 +95,20 @@ impl Readings {
     }
 
     /// The total of the time `start..end` (end exclusive). It may be negative. A sum saturates.
-    pub(crate) fn total(&self, how: Aggregation, start: i64, end: i64) -> Decimal {
+    pub(crate) fn total(&self, aggregation: Aggregation, start: i64, end: i64) -> Decimal {
         if start >= end {
             return Decimal::ZERO;
         }
         let within = self.at.range((start, 0)..(end, 0));
-        let known =
-            within.filter(|(_, reading)| how.known.is_none_or(|known| reading.received <= known));
-        let each = known.map(|((timestamp, number), reading)| (*timestamp, *number, reading.value));
-        let Some(window) = how.window else {
-            return aggregate(how.formula, each.map(|(.., value)| value));
+        let received_until = within.filter(|(_, reading)| {
+            aggregation
+                .received_until
+                .is_none_or(|received_until| reading.received <= received_until)
+        });
+        let each = received_until
+            .map(|((timestamp, number), reading)| (*timestamp, *number, reading.value));
+        let Some(window) = aggregation.window else {
+            return aggregate(aggregation.formula, each.map(|(.., value)| value));
         };
         let mut latest: BTreeMap<i64, (u64, Decimal)> = BTreeMap::new();
         for (timestamp, number, value) in each {
@@ -114,7 +118,10 @@ impl Readings {
                 *slot = (number, value);
             }
         }
-        aggregate(how.formula, latest.into_values().map(|(_, value)| value))
+        aggregate(
+            aggregation.formula,
+            latest.into_values().map(|(_, value)| value),
+        )
     }
 }
 
@@ -149,7 +156,7 @@ mod tests {
         Aggregation {
             formula,
             window,
-            known: None,
+            received_until: None,
         }
     }
 
@@ -181,15 +188,24 @@ mod tests {
     #[test]
     fn what_was_received_later_is_not_known_yet() {
         let mut readings = readings(&[(10, 3), (20, 4)]);
-        let known = |known| Aggregation {
-            known: Some(known),
+        let received_until = |received_until| Aggregation {
+            received_until: Some(received_until),
             ..of(Formula::Sum, None)
         };
-        assert_eq!(readings.total(known(9_999), 0, 30), Decimal::ZERO);
-        assert_eq!(readings.total(known(10_000), 0, 30), Decimal::from(3));
-        assert_eq!(readings.total(known(20_000), 0, 30), Decimal::from(7));
+        assert_eq!(readings.total(received_until(9_999), 0, 30), Decimal::ZERO);
+        assert_eq!(
+            readings.total(received_until(10_000), 0, 30),
+            Decimal::from(3)
+        );
+        assert_eq!(
+            readings.total(received_until(20_000), 0, 30),
+            Decimal::from(7)
+        );
         readings.cancel(20, 1);
-        assert_eq!(readings.total(known(20_000), 0, 30), Decimal::from(3));
+        assert_eq!(
+            readings.total(received_until(20_000), 0, 30),
+            Decimal::from(3)
+        );
     }
 
     proptest! {

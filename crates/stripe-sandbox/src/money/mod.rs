@@ -22,8 +22,8 @@ use rust_decimal::{Decimal, RoundingStrategy};
 /// Rounds to whole cents, halves away from zero, as Stripe rounds a line. Saturates beyond `i64`: the API refuses such
 /// quantities and prices, so this only keeps the arithmetic total.
 pub(crate) fn round_half_up(amount: Decimal) -> i64 {
-    let whole = amount.round_dp_with_strategy(0, RoundingStrategy::MidpointAwayFromZero);
-    whole.to_i64().unwrap_or(if whole.is_sign_negative() {
+    let rounded = amount.round_dp_with_strategy(0, RoundingStrategy::MidpointAwayFromZero);
+    rounded.to_i64().unwrap_or(if rounded.is_sign_negative() {
         i64::MIN
     } else {
         i64::MAX

@@ -75,7 +75,7 @@ fn page(ctx: &mut Ctx<'_>, intent: &str, error: Option<&Error>) -> Response {
     let body = html! {
         h1 { "Your bank asks" }
         @if let Some(error) = error { p class="error" role="alert" { (error.message) } }
-        @if request.open {
+        @if request.is_pending {
             @match &sum {
                 Some(sum) => p { "Do you pay " (sum) "?" },
                 None => p { "May your card be charged later?" },

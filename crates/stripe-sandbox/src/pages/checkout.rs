@@ -134,7 +134,7 @@ fn open(account: &Account, session: &Session) -> Markup {
 fn purchased(account: &Account, session: &Session, purchase: &Purchase) -> Markup {
     html! {
         h1 { "Subscribe" }
-        @for one in basket::basket(account, session) { (item::bought(&one.priced, one.quantity)) }
+        @for one in basket::basket(account, session) { (item::bought(&one.terms, one.quantity)) }
         @if let Some(coupon) = &purchase.coupon { p { "With coupon " (coupon.coupon.id) } }
         @if let Some(trial) = trial(purchase.trial_days, purchase.trial_end) {
             p { strong { (trial) } }

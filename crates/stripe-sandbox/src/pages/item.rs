@@ -3,22 +3,22 @@
 use maud::{Markup, html};
 
 use crate::money::format::money;
-use crate::money::lines::Priced;
+use crate::money::lines::PriceTerms;
 use crate::money::rating::{Scheme, Tier};
 
 /// An item with all its prices.
-pub(super) fn bought(priced: &Priced, quantity: Option<i64>) -> Markup {
-    let per = priced.per();
+pub(super) fn bought(terms: &PriceTerms, quantity: Option<i64>) -> Markup {
+    let per = terms.per();
     let each = if per.starts_with("every") {
         per.clone()
     } else {
         format!("every {per}")
     };
     html! {
-        h2 { (priced.name) }
-        @match &priced.scheme {
+        h2 { (terms.name) }
+        @match &terms.scheme {
             Scheme::PerUnit { unit, divide } => p {
-                (money(*unit, &priced.currency))
+                (money(*unit, &terms.currency))
                 @if let Some(divide) = divide {
                     " for " (divide.by) " (rounded " (divide.round.as_str()) ")"
                 }
@@ -26,11 +26,11 @@ pub(super) fn bought(priced: &Priced, quantity: Option<i64>) -> Markup {
             },
             Scheme::Graduated(tiers) => {
                 p { "Each unit at the price of its tier:" }
-                (tiered(priced, tiers))
+                (tiered(terms, tiers))
             }
             Scheme::Volume(tiers) => {
                 p { "All units at the price of the tier that is reached:" }
-                (tiered(priced, tiers))
+                (tiered(terms, tiers))
             }
         }
         p class="note" {
@@ -43,8 +43,8 @@ pub(super) fn bought(priced: &Priced, quantity: Option<i64>) -> Markup {
     }
 }
 
-fn tiered(priced: &Priced, tiers: &[Tier]) -> Markup {
-    let price = |amount| money(amount, &priced.currency);
+fn tiered(terms: &PriceTerms, tiers: &[Tier]) -> Markup {
+    let price = |amount| money(amount, &terms.currency);
     let mut from = 1;
     let rows: Vec<[String; 3]> = tiers
         .iter()

@@ -113,7 +113,7 @@ fn shown(account: &Account, session: &Session, subscription: &Subscription) -> M
     let mixed = subscription.is_mixed();
     html! {
         @for item in &subscription.items {
-            (item::bought(&catalog::priced(account, &item.price), item.quantity))
+            (item::bought(&catalog::price_terms(account, &item.price), item.quantity))
             @if mixed { (period(subscription.period_of(item).1)) }
         }
         p { strong { (state(subscription)) } }

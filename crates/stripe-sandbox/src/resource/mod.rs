@@ -109,7 +109,7 @@ pub(crate) fn render(account: &Account, now: i64, kinds: &[&str], id: &str) -> O
     let (payments, billing) = (&account.payments, &account.billing);
     match prefix {
         "cus" => {
-            let customer = account.customers.even_deleted(id);
+            let customer = account.customers.get_even_deleted(id);
             customer.map(|customer| customer.to_json(account.time_of(id, now)))
         }
         "mtr" => account.meters.get(id).map(Meter::to_json),

@@ -5,10 +5,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use super::due_queue::DueQueue;
 use super::ids::{Id, Ids};
 use super::locked;
 use super::table::Table;
-use super::timelines::Timelines;
 use crate::resource::account::Profile;
 use crate::resource::charge::Charge;
 use crate::resource::checkout_session::Session;
@@ -167,7 +167,7 @@ pub(crate) struct Billing {
     pub(crate) items: HashMap<Id, u32>,
     /// The discounts on invoices, for `expand[]`.
     pub(crate) discounts: HashMap<Id, Discount>,
-    pub(crate) timelines: Timelines,
+    pub(crate) due_queue: DueQueue,
 }
 
 impl Account {

@@ -4,11 +4,11 @@
 pub(crate) mod account;
 pub(crate) mod accounts;
 pub(crate) mod context;
+pub(crate) mod due_queue;
 pub(crate) mod idempotency;
 pub(crate) mod ids;
 pub(crate) mod page;
 pub(crate) mod table;
-pub(crate) mod timelines;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Mode, Session, URL};
 use crate::engine::catalog;
-use crate::money::lines::Priced;
+use crate::money::lines::PriceTerms;
 use crate::resource::json;
 use crate::store::account::Account;
 use crate::store::ids::Id;
@@ -13,7 +13,7 @@ use crate::store::table::Row;
 /// An item in the basket.
 pub(crate) struct LineItem {
     id: Id,
-    pub(crate) priced: Priced,
+    pub(crate) terms: PriceTerms,
     pub(crate) quantity: Option<i64>,
     price: Id,
 }
@@ -32,7 +32,7 @@ pub(crate) fn basket(account: &Account, session: &Session) -> Vec<LineItem> {
     let name = session.id.trim_start_matches("cs_test_");
     let item = |(index, spec): (usize, &crate::resource::subscription_item::ItemSpec)| LineItem {
         id: format!("li_{}{index:02}", &name[..name.len().min(22)]).into(),
-        priced: catalog::priced(account, &spec.price),
+        terms: catalog::price_terms(account, &spec.price),
         quantity: spec.quantity,
         price: spec.price.clone(),
     };
@@ -63,7 +63,7 @@ pub(crate) fn in_trial(session: &Session) -> bool {
 
 pub(super) fn line_item(account: &Account, item: &LineItem, trial: bool) -> Value {
     let amount = match item.quantity {
-        Some(quantity) if !trial => item.priced.scheme.amount(quantity),
+        Some(quantity) if !trial => item.terms.scheme.amount(quantity),
         _ => 0,
     };
     let price = account.price(&item.price);
@@ -75,7 +75,7 @@ pub(super) fn line_item(account: &Account, item: &LineItem, trial: bool) -> Valu
         "amount_tax": 0,
         "amount_total": amount,
         "currency": price.currency.as_str(),
-        "description": item.priced.name,
+        "description": item.terms.name,
         "price": price.to_json(),
         "quantity": item.quantity,
     })

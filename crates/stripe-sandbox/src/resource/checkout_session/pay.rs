@@ -14,7 +14,7 @@ use crate::resource::subscription::shared_input::check_currency;
 use crate::resource::subscription::{MissingMethod, PaymentSettings};
 use crate::store::account::Account;
 use crate::store::context::Ctx;
-use crate::store::timelines::Due;
+use crate::store::due_queue::Due;
 
 /// Pays an open session with a test card (`pm_card_…`), less the discount of a promotion code. It saves the card and
 /// starts the subscription, if one is bought. Returns the URL to go to next.
@@ -74,7 +74,7 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str, code: Option<&str>) -
         .and_then(|id| details(ctx.account, id));
     ctx.account
         .billing
-        .timelines
+        .due_queue
         .remove(None, done.expires_at, Due::Session(position));
     let object = view::to_json(&done);
     let target = done.success_url.replace("{CHECKOUT_SESSION_ID}", &done.id);
@@ -93,7 +93,7 @@ fn subscribe(ctx: &mut Ctx<'_>, session: &mut Session, purchase: Purchase, metho
     };
     session.customer = Some(holder.clone());
     if session.automatic_tax {
-        customers::fill_in(ctx, &holder);
+        customers::fill_in_address(ctx, &holder);
     }
     let now = ctx.time_of(&holder);
     let method = payment_methods::attach_to(ctx, method, &holder);

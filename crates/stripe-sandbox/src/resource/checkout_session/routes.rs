@@ -10,8 +10,8 @@ use crate::params::Params;
 use crate::params::metadata::Metadata;
 use crate::resource::route::Route;
 use crate::store::context::Ctx;
+use crate::store::due_queue::Due;
 use crate::store::page::Page;
-use crate::store::timelines::Due;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -69,7 +69,7 @@ fn create(ctx: &mut Ctx<'_>, given: (Session, Option<Metadata>)) -> Result<Value
     let billing = &mut ctx.account.billing;
     let position = billing.sessions.insert(session);
     billing
-        .timelines
+        .due_queue
         .add(None, expires_at, Due::Session(position));
     Ok(answer)
 }

@@ -100,7 +100,7 @@ fn apply(ctx: &mut Ctx<'_>, mut note: CreditNote) -> CreditNote {
         Payout::BeforePayment => {
             invoice.credited.before_payment += total;
             let due = invoice.amount_due - total;
-            collection::reprice(ctx.account, &note.invoice, due);
+            collection::set_amount_due(ctx.account, &note.invoice, due);
         }
         Payout::AfterPayment {
             to_balance,
@@ -113,7 +113,7 @@ fn apply(ctx: &mut Ctx<'_>, mut note: CreditNote) -> CreditNote {
                 let charge = charge.expect("the refund was checked").id.clone();
                 let metadata = Metadata::default();
                 let refund =
-                    payment::give_back(ctx, &charge, to_card, None, metadata, note.created);
+                    payment::refund_charge(ctx, &charge, to_card, None, metadata, note.created);
                 note.refund = Some(refund);
             }
             let cause = Cause::CreditNote {
@@ -251,7 +251,7 @@ fn void(ctx: &mut Ctx<'_>) -> Result<Value> {
         let row = ctx.account.invoice_mut(&invoice);
         row.credited.before_payment -= note.total();
         let due = row.amount_due + note.total();
-        collection::reprice(ctx.account, &invoice, due);
+        collection::set_amount_due(ctx.account, &invoice, due);
         changed(ctx, &note, &before, "credit_note.voided", at);
     });
     Ok(view::note(ctx.account, find(ctx, &id)?))

@@ -203,7 +203,7 @@ impl Customers {
     }
 
     /// A customer, perhaps a deleted one.
-    pub(crate) fn even_deleted(&self, id: &str) -> Option<&Customer> {
+    pub(crate) fn get_even_deleted(&self, id: &str) -> Option<&Customer> {
         self.table.get(id)
     }
 

@@ -7,7 +7,7 @@ use super::search::base36;
 use super::search_query::{Query, parse};
 use super::{Customer, NAME};
 use crate::engine::balance;
-use crate::engine::customers::{self, changed, erase_links};
+use crate::engine::customers::{self, erase_links, schedule_reindex};
 use crate::engine::discounts::record_change;
 use crate::engine::payment_methods::attach_to;
 use crate::error::{Error, Result};
@@ -65,9 +65,9 @@ fn create(ctx: &mut Ctx<'_>, given: New) -> Result<Value> {
             customer.more_mut().discount.clone_from(&discount);
         }
     }
-    changed(ctx, position);
+    schedule_reindex(ctx, position);
     let balance = find(ctx, &id)?.balance;
-    balance::note(ctx, &id, balance, Cause::Initial, now);
+    balance::record(ctx, &id, balance, Cause::Initial, now);
     let answer = find(ctx, &id)?.to_json(now);
     ctx.event("customer.created", &answer, now);
     record_change(ctx, None, discount.as_ref(), now);
@@ -77,7 +77,7 @@ fn create(ctx: &mut Ctx<'_>, given: New) -> Result<Value> {
 /// `GET /v1/customers/:id`. A deleted customer is shown as deleted.
 fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     let id = ctx.arg(0);
-    let customer = ctx.account.customers.even_deleted(&id);
+    let customer = ctx.account.customers.get_even_deleted(&id);
     let customer = customer.ok_or_else(|| Error::not_found(NAME, &id))?;
     Ok(customer.to_json(ctx.time_of(&id)))
 }
@@ -112,10 +112,10 @@ fn update(
         *row = customer;
     }
     let added = find(ctx, &id)?.balance - balance;
-    balance::note(ctx, &id, added, Cause::Adjustment, now);
+    balance::record(ctx, &id, added, Cause::Adjustment, now);
     if after != before {
         if let Some(position) = position {
-            changed(ctx, position);
+            schedule_reindex(ctx, position);
         }
         ctx.update_event("customer.updated", &before, &after, now);
     }
@@ -135,7 +135,7 @@ fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
         customer.more = None;
     }
     if let Some(position) = position {
-        changed(ctx, position);
+        schedule_reindex(ctx, position);
     }
     ctx.event("customer.deleted", &before, now);
     Ok(json!({"id": &*id, "object": "customer", "deleted": true}))
@@ -218,7 +218,7 @@ fn read_search(_: &Ctx<'_>, params: &Params<'_>) -> Result<Search> {
 /// `GET /v1/customers/search`: newest first.
 fn search(ctx: &mut Ctx<'_>, search: Search) -> Result<Value> {
     let customers = &mut ctx.account.customers;
-    customers.settle(ctx.now_millis);
+    customers.update_index(ctx.now_millis);
     let found = customers.index.find(&search.query);
     let mut positions = found
         .iter()

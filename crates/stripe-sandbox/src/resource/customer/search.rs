@@ -11,7 +11,7 @@ use super::{Customer, Customers};
 pub(crate) struct Index {
     found: HashMap<u64, Positions>,
     /// The clauses under which each customer is currently indexed.
-    filed: HashMap<u32, Box<[u64]>>,
+    clauses: HashMap<u32, Box<[u64]>>,
     /// Changed customers, each with the time in milliseconds at which the index is updated.
     pending: VecDeque<(i64, u32)>,
 }
@@ -62,13 +62,13 @@ impl Positions {
 
 impl Index {
     /// Notes a changed customer, which is indexed at `due`.
-    pub(crate) fn note(&mut self, position: u32, due: i64) {
+    pub(crate) fn mark_changed(&mut self, position: u32, due: i64) {
         self.pending.push_back((due, position));
     }
 
     /// Removes a customer at once.
     pub(crate) fn forget(&mut self, position: u32) {
-        for hash in self.filed.remove(&position).unwrap_or_default() {
+        for hash in self.clauses.remove(&position).unwrap_or_default() {
             if self
                 .found
                 .get_mut(&hash)
@@ -79,7 +79,7 @@ impl Index {
         }
     }
 
-    fn file(&mut self, position: u32, customer: &Customer) {
+    fn add_customer(&mut self, position: u32, customer: &Customer) {
         let email = customer.email.as_ref();
         let email = email.map(|email| Clause::Email(email.to_string()));
         let metadata = customer.metadata.iter();
@@ -96,7 +96,7 @@ impl Index {
                 .or_insert(Positions::One(position))
                 .add(position);
         }
-        self.filed.insert(position, hashes);
+        self.clauses.insert(position, hashes);
     }
 
     /// The positions that match the query, ascending.
@@ -131,7 +131,7 @@ impl Index {
 
 impl Customers {
     /// Indexes the changes that are due.
-    pub(crate) fn settle(&mut self, now_millis: i64) {
+    pub(crate) fn update_index(&mut self, now_millis: i64) {
         while let Some((due, position)) = self.index.pending.front().copied() {
             if due > now_millis {
                 return;
@@ -140,7 +140,7 @@ impl Customers {
             self.index.forget(position);
             let customer = self.table().at(position).cloned();
             if let Some(customer) = customer.filter(|customer| !customer.deleted) {
-                self.index.file(position, &customer);
+                self.index.add_customer(position, &customer);
             }
         }
     }

@@ -76,7 +76,7 @@ const CHECKOUT_COUNTRY: &str = "US";
 const CHECKOUT_POSTAL_CODE: &str = "94103";
 
 /// The address that a checkout fills in.
-pub(crate) fn of_checkout() -> Value {
+pub(crate) fn checkout_address() -> Value {
     json!({
         "city": null,
         "country": CHECKOUT_COUNTRY,

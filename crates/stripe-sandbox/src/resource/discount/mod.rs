@@ -20,7 +20,7 @@ pub(crate) struct AppliedCoupon {
 
 impl AppliedCoupon {
     /// The same without counting the redemption.
-    pub(crate) fn without_count(self) -> Self {
+    pub(crate) fn without_redemption(self) -> Self {
         Self::from(Arc::new(self.coupon.copy()))
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn pay(ctx: &mut Ctx<'_>, payment: Payment) -> Result<Value> {
     let outcome = collection::with_events(ctx, &id, at, |ctx| {
         if draft {
             finalization::mark_final(ctx, &id, at);
-            collection::prepare(ctx, &id, at);
+            collection::create_intent(ctx, &id, at);
         }
         if payment.out_of_band {
             ctx.account.invoice_mut(&id).paid_out_of_band = true;

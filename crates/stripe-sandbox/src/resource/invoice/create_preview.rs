@@ -59,15 +59,15 @@ pub(super) fn read(ctx: &mut DryRun<'_, '_>, params: &Params<'_>) -> Result<Resu
     params.unmodelled(UNMODELLED)?;
     params.one_of_modelled("preview_mode", &["next"], &["recurring"])?;
     let (customer, subscription) = whose(ctx, params)?;
-    let known = ctx.now_millis - ctx.origin.meter_lag;
+    let received_until = ctx.now_millis - ctx.origin.meter_lag;
     ctx.on_copy(&customer, |ctx| {
-        ctx.account.meter_events.known = Some(known);
+        ctx.account.meter_events.received_until = Some(received_until);
         let invoice = invoice(ctx, params, &customer, subscription.as_ref());
         let shown = invoice.map(|invoice| match invoice {
             Some(invoice) => Ok(shown(ctx, &invoice)),
             None => Err(nothing(&customer)),
         });
-        ctx.account.meter_events.known = None;
+        ctx.account.meter_events.received_until = None;
         shown
     })
 }

@@ -230,7 +230,7 @@ pub(super) fn finalize(ctx: &mut Ctx<'_>, advance: bool) -> Result<Value> {
     collection::with_events(ctx, &id, at, |ctx| {
         finalization::mark_final(ctx, &id, at);
         ctx.account.invoice_mut(&id).advances = advance;
-        collection::prepare(ctx, &id, at);
+        collection::create_intent(ctx, &id, at);
         if ctx.account.invoice(&id).amount_due == 0 {
             collection::mark_paid(ctx, &id, at);
         } else if advance {

@@ -204,13 +204,13 @@ pub(super) fn update(
     given.unmodelled(&["backdate_start_date"])?;
     given.finish()?;
     if cancel_now {
-        let how = Cancellation {
+        let options = Cancellation {
             invoice_now: true,
             prorate: update.prorate != Prorate::Never,
         };
-        cancellation::cancel(ctx, position, how, now);
+        cancellation::cancel(ctx, position, options, now);
     } else {
-        subscription_update::carry_out(ctx, position, update, now);
+        subscription_update::apply_update(ctx, position, update, now);
     }
     Ok(())
 }
@@ -288,7 +288,7 @@ pub(super) fn issued(ctx: &Ctx<'_>) -> Option<Invoice> {
     invoice.paid_at = None;
     invoice.marked_uncollectible_at = None;
     invoice.voided_at = None;
-    preview::name_lines(&mut invoice);
+    preview::assign_line_ids(&mut invoice);
     Some(invoice)
 }
 

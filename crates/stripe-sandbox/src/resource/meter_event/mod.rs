@@ -48,27 +48,29 @@ pub(crate) struct MeterEvents {
     order: VecDeque<(i64, Box<str>)>,
     count: u64,
     /// In a preview, the time of receipt up to which events are known, in milliseconds.
-    pub(crate) known: Option<i64>,
+    pub(crate) received_until: Option<i64>,
 }
 
 impl MeterEvents {
-    /// The total of a customer from the first time to the second (exclusive). It may be negative. `known` limits it to
+    /// The total of a customer from the first time to the second (exclusive). It may be negative. `received_until` limits it to
     /// what was received by then.
     pub(crate) fn total(
         &self,
         meter: &Meter,
         customer: &str,
         (start, end): (i64, i64),
-        known: Option<i64>,
+        received_until: Option<i64>,
     ) -> Decimal {
         let readings = self.readings.get(&meter.id);
         let readings = readings.and_then(|customers| customers.get(customer));
-        let how = Aggregation {
+        let aggregation = Aggregation {
             formula: meter.formula,
             window: meter.window,
-            known,
+            received_until,
         };
-        readings.map_or(Decimal::ZERO, |readings| readings.total(how, start, end))
+        readings.map_or(Decimal::ZERO, |readings| {
+            readings.total(aggregation, start, end)
+        })
     }
 
     /// The time of a customer's latest event of a meter.

@@ -111,7 +111,7 @@ fn confirm_now(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Result<()> {
         Some(invoice) => {
             let charged = collection::with_events(ctx, &invoice, at, |ctx| {
                 let charged = payment::confirm(ctx, id, at);
-                collection::confirmed(ctx, &invoice, charged.into(), at);
+                collection::intent_confirmed(ctx, &invoice, charged.into(), at);
                 charged
             });
             if let ChargeOutcome::Declined(decline) = charged {

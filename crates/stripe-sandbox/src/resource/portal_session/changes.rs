@@ -65,7 +65,7 @@ pub(crate) fn make(ctx: &mut Ctx<'_>, session: &str, change: &Change) -> Result<
     }
     let update = update(subscription, change)?;
     let now = ctx.time_of(&subscription.customer);
-    subscription_update::carry_out(ctx, position, update, now);
+    subscription_update::apply_update(ctx, position, update, now);
     Ok(())
 }
 

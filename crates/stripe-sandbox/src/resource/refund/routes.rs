@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{NAME, Refund};
-use crate::engine::payment::give_back;
+use crate::engine::payment::refund_charge;
 use crate::error::{Error, Result};
 use crate::money::charge_amount;
 use crate::money::format::money;
@@ -71,7 +71,7 @@ fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
     let charge = ctx.account.payments.charges.get(&new.charge);
     let customer = charge.and_then(|charge| charge.customer.clone());
     let at = customer.map_or(ctx.now, |customer| ctx.time_of(&customer));
-    let refund = give_back(ctx, &new.charge, new.amount, new.reason, new.metadata, at);
+    let refund = refund_charge(ctx, &new.charge, new.amount, new.reason, new.metadata, at);
     Ok(find(ctx, &refund)?.to_json())
 }
 

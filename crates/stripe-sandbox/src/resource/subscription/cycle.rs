@@ -15,7 +15,7 @@ pub(crate) struct Cycle {
     pub(crate) period: (i64, i64),
     /// The period for which a full price is charged. The running period is shorter, and charged in part, if the
     /// subscription begins or is to end within this one.
-    pub(crate) whole: (i64, i64),
+    pub(crate) full_period: (i64, i64),
 }
 
 impl Cycle {
@@ -24,7 +24,7 @@ impl Cycle {
         Self {
             interval,
             period: (at, at),
-            whole: (at, at),
+            full_period: (at, at),
         }
     }
 }

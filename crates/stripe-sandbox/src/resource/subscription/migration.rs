@@ -48,7 +48,7 @@ pub(super) fn migrate(ctx: &mut Ctx<'_>, (): ()) -> Result<Value> {
         updated_at: Some(now),
     };
     let mode = subscription.billing_mode;
-    invoicing::adopt_debits(ctx.account, position);
+    invoicing::record_billed_debits(ctx.account, position);
     if let Some(schedule) = phases::schedule_of(ctx.account, position) {
         ctx.account.schedule_mut(schedule).billing_mode = mode;
     }

@@ -113,7 +113,7 @@ pub(crate) fn check_change(
     copy::on_copy(ctx, &customer, |ctx| {
         let position = ctx.account.billing.subscriptions.position(&id);
         let position = position.expect("the copy has the customer's subscriptions");
-        subscription_update::carry_out(ctx, position, update.without_count(), now);
+        subscription_update::apply_update(ctx, position, update.without_redemption(), now);
         let mut invoices = ctx.account.billing.invoices.iter();
         let Some(open) = invoices.find(|invoice| invoice.status == Status::Open) else {
             return Ok(());

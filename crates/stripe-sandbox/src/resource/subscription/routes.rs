@@ -225,7 +225,7 @@ fn update(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
         Change::Update(update, presence) => {
             ctx.presence = presence;
             payment_input::check_change(ctx, position, &update, now)?;
-            subscription_update::carry_out(ctx, position, *update, now);
+            subscription_update::apply_update(ctx, position, *update, now);
         }
     }
     Ok(view::subscription(
@@ -269,7 +269,7 @@ fn resume(ctx: &mut Ctx<'_>, presence: Presence) -> Result<Value> {
 }
 
 fn read_cancel(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Cancellation> {
-    let how = Cancellation {
+    let options = Cancellation {
         invoice_now: params.boolean("invoice_now")?.unwrap_or(false),
         prorate: params.boolean("prorate")?.unwrap_or(false),
     };
@@ -278,16 +278,16 @@ fn read_cancel(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Cancellation> {
     if subscription.status.ended() {
         return Err(Error::not_found(NAME, &subscription.id));
     }
-    Ok(how)
+    Ok(options)
 }
 
 /// `DELETE /v1/subscriptions/:id`: cancels at once.
-fn cancel(ctx: &mut Ctx<'_>, how: Cancellation) -> Result<Value> {
+fn cancel(ctx: &mut Ctx<'_>, options: Cancellation) -> Result<Value> {
     let position = find(ctx)?;
     let subscription = ctx.account.subscription(position);
     let now = ctx.time_of(&subscription.customer);
     let before = view::subscription(ctx.account, subscription);
-    cancellation::cancel(ctx, position, how, now);
+    cancellation::cancel(ctx, position, options, now);
     ctx.account.subscription_mut(position).cancellation_reason = Some("cancellation_requested");
     ctx.account.subscription_mut(position).canceled_at = Some(now);
     events::changed(ctx, position, &before, now);

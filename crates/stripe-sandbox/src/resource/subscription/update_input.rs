@@ -56,7 +56,7 @@ pub(crate) fn read(
         payment_settings: payment_input::payment_settings(params, subscription.payment_settings)?,
         missing_method: payment_input::trial_settings(params, subscription.missing_method)?,
         prorate_from: prorate_from(params, subscription)?,
-        anchored: params.one_of("billing_cycle_anchor", &["now", "unchanged"])? == Some("now"),
+        resets_anchor: params.one_of("billing_cycle_anchor", &["now", "unchanged"])? == Some("now"),
     };
     if update.cancel_at_period_end == Some(true) && matches!(update.cancel_at, FieldUpdate::Set(_))
     {
@@ -108,7 +108,7 @@ fn prorate_from(params: &Params<'_>, subscription: &Subscription) -> Result<Opti
 fn check_anchor(subscription: &Subscription, update: &Update, now: i64) -> Result<()> {
     let running = subscription.in_trial().then_some(subscription.first_end());
     let trial_end = update.trial_end.or(running);
-    if update.anchored && trial_end.is_some_and(|end| end > now) {
+    if update.resets_anchor && trial_end.is_some_and(|end| end > now) {
         return Err(Error::invalid(
             "The `billing_cycle_anchor` cannot be earlier than the end of the trial: end it with `trial_end=now`, or leave `billing_cycle_anchor` out.",
         )

@@ -114,7 +114,7 @@ fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
 /// `POST /v1/subscription_items`: adds an item to a subscription.
 fn create(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
     let position = change.position;
-    change.carry_out(ctx)?;
+    change.apply(ctx)?;
     let subscription = ctx.account.subscription(position);
     let item = subscription.items.last().expect("just added");
     Ok(view::alone(ctx, subscription, item))
@@ -128,7 +128,7 @@ fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
 /// `POST /v1/subscription_items/:id`
 fn update(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
     let (position, index) = locate(ctx)?;
-    change.carry_out(ctx)?;
+    change.apply(ctx)?;
     let subscription = ctx.account.subscription(position);
     let item = &subscription.items[index];
     Ok(view::alone(ctx, subscription, item))
@@ -143,7 +143,7 @@ fn read_delete(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
 fn delete(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
     let (position, index) = locate(ctx)?;
     let id = ctx.account.subscription(position).items[index].id.clone();
-    change.carry_out(ctx)?;
+    change.apply(ctx)?;
     Ok(json!({"id": &*id, "object": "subscription_item", "deleted": true}))
 }
 
@@ -172,7 +172,7 @@ impl Change {
         })
     }
 
-    fn carry_out(self, ctx: &mut Ctx<'_>) -> Result<()> {
+    fn apply(self, ctx: &mut Ctx<'_>) -> Result<()> {
         let Self {
             position,
             update,
@@ -182,7 +182,7 @@ impl Change {
         let customer = &ctx.account.subscription(position).customer;
         let now = ctx.time_of(customer);
         check_change(ctx, position, &update, now)?;
-        subscription_update::carry_out(ctx, position, update, now);
+        subscription_update::apply_update(ctx, position, update, now);
         Ok(())
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn report(ctx: &mut Ctx<'_>, record: Record) -> Result<Value> {
     } = record;
     let (subscription, item) = find(ctx)?;
     let now = ctx.time_of(&subscription.customer);
-    let draft = finalization::draft_for(ctx.account, subscription, item, timestamp);
+    let draft = finalization::draft_of_usage(ctx.account, subscription, item, timestamp);
     let draft = draft.map(|draft| draft.id.clone());
     let from = match draft {
         Some(_) => timestamp,
@@ -97,7 +97,7 @@ pub(super) fn report(ctx: &mut Ctx<'_>, record: Record) -> Result<Value> {
         }
         if let Some(draft) = draft {
             let item = item.clone();
-            finalization::update_usage(ctx.account, &draft, position, &item);
+            finalization::update_usage_lines(ctx.account, &draft, position, &item);
         }
     }
     Ok(json!({

@@ -153,7 +153,7 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
         automatic_tax: None,
         default_payment_method: None,
         collection_named: false,
-        anchored: None,
+        resets_anchor: None,
     };
     let schedule = Schedule {
         status: Status::Active,
@@ -169,7 +169,7 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
             automatic_tax: subscription.automatic_tax,
             default_payment_method: subscription.default_payment_method.clone(),
             description: subscription.description.clone(),
-            anchored: false,
+            resets_anchor: false,
         },
         ..blank(holder, vec![phase], now)
     };

@@ -79,7 +79,7 @@ pub(crate) struct Phase {
     /// Whether `collection_method` was given; it can only be `charge_automatically`.
     pub(crate) collection_named: bool,
     /// `billing_cycle_anchor=phase_start`: a new period begins with the phase.
-    pub(crate) anchored: Option<bool>,
+    pub(crate) resets_anchor: Option<bool>,
 }
 
 /// The default settings of phases.
@@ -88,7 +88,7 @@ pub(crate) struct Defaults {
     pub(crate) automatic_tax: bool,
     pub(crate) default_payment_method: Option<Id>,
     pub(crate) description: Option<String>,
-    pub(crate) anchored: bool,
+    pub(crate) resets_anchor: bool,
 }
 
 #[derive(Clone, Debug)]

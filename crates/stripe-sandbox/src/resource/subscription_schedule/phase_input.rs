@@ -130,7 +130,7 @@ fn phase(
             params.name("items"),
         ));
     }
-    let anchored = anchored(params)?;
+    let resets_anchor = resets_anchor(params)?;
     let end = end(ctx, params, &items, setting, start, next)?;
     let trial_end = trial_end(params, setting, start, end)?;
     let collection_named = collection_method(params)?.is_some();
@@ -148,7 +148,7 @@ fn phase(
         automatic_tax: automatic_tax(params)?,
         default_payment_method: payment_method(ctx, params, setting.customer)?.value(),
         collection_named,
-        anchored,
+        resets_anchor,
         items,
     })
 }
@@ -284,7 +284,7 @@ fn coupon_of_phase(
     }
 }
 
-fn anchored(params: &Params<'_>) -> Result<Option<bool>> {
+fn resets_anchor(params: &Params<'_>) -> Result<Option<bool>> {
     let anchor = params.one_of("billing_cycle_anchor", &["automatic", "phase_start"])?;
     Ok(anchor.map(|anchor| anchor == "phase_start"))
 }
@@ -308,8 +308,8 @@ pub(super) fn defaults(
         .nullable("description")?
         .map(str::to_owned)
         .apply(&mut defaults.description);
-    if let Some(anchored) = anchored(&given)? {
-        defaults.anchored = anchored;
+    if let Some(resets_anchor) = resets_anchor(&given)? {
+        defaults.resets_anchor = resets_anchor;
     }
     collection_method(&given)?;
     given.unmodelled(DEFAULTS_UNMODELLED)?;

@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::{Schedule, Status, input, phase_input, view};
 use crate::engine;
 use crate::engine::cancellation::{self, Cancellation};
+use crate::engine::next_due;
 use crate::engine::phases::{self, Cause};
-use crate::engine::timeline;
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
@@ -14,9 +14,9 @@ use crate::resource::customer;
 use crate::resource::route::Route;
 use crate::resource::subscription::{self, Prorate};
 use crate::store::context::Ctx;
+use crate::store::due_queue::Due;
 use crate::store::ids::Id;
 use crate::store::page::Page;
-use crate::store::timelines::Due;
 
 const URL: &str = "/v1/subscription_schedules";
 
@@ -83,13 +83,13 @@ fn create(ctx: &mut Ctx<'_>, (mut schedule, now): (Schedule, i64)) -> Result<Val
             subscription::view::subscription(ctx.account, ctx.account.subscription(subscription));
         ctx.account.subscription_mut(subscription).schedule = Some(id);
         phases::follow_end(ctx.account, subscription, now);
-        timeline::reindex(ctx.account, subscription);
+        next_due::reindex(ctx.account, subscription);
         subscription::events::changed(ctx, subscription, &was, now);
     } else {
         let due = Due::Schedule(position);
         ctx.account
             .billing
-            .timelines
+            .due_queue
             .add(clock.as_ref(), start, due);
     }
     if start <= now && ctx.account.schedule(position).status == Status::NotStarted {
@@ -221,7 +221,7 @@ fn replace(
         let due = Due::Schedule(position);
         ctx.account
             .billing
-            .timelines
+            .due_queue
             .add(clock.as_ref(), start, due);
     }
     let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
@@ -234,9 +234,9 @@ fn replace(
         let goes_on = goes_on.is_some_and(|phase| now < phase.end);
         if let Some(prorate) = prorate.filter(|_| goes_on) {
             let cause = Cause::Request(prorate);
-            phases::enter(ctx, subscription, position, over.as_ref(), cause, now);
+            phases::apply_running_phase(ctx, subscription, position, over.as_ref(), cause, now);
         }
-        timeline::reindex(ctx.account, subscription);
+        next_due::reindex(ctx.account, subscription);
         subscription::events::changed(ctx, subscription, &was, now);
     }
 }
@@ -255,16 +255,16 @@ fn release(ctx: &mut Ctx<'_>, (): ()) -> Result<Value> {
 }
 
 fn read_cancel(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Cancellation> {
-    let how = Cancellation {
+    let options = Cancellation {
         invoice_now: params.boolean("invoice_now")?.unwrap_or(true),
         prorate: params.boolean("prorate")?.unwrap_or(true),
     };
     live(ctx.account.schedule(find(ctx)?), "cancel")?;
-    Ok(how)
+    Ok(options)
 }
 
 /// `POST /v1/subscription_schedules/:id/cancel`: also cancels its subscription.
-fn cancel(ctx: &mut Ctx<'_>, how: Cancellation) -> Result<Value> {
+fn cancel(ctx: &mut Ctx<'_>, options: Cancellation) -> Result<Value> {
     let position = find(ctx)?;
     let schedule = ctx.account.schedule(position);
     let now = ctx.time_of(&schedule.customer);
@@ -274,7 +274,7 @@ fn cancel(ctx: &mut Ctx<'_>, how: Cancellation) -> Result<Value> {
     if let Some(subscription) = subscription {
         let before =
             subscription::view::subscription(ctx.account, ctx.account.subscription(subscription));
-        cancellation::cancel(ctx, subscription, how, now);
+        cancellation::cancel(ctx, subscription, options, now);
         subscription::events::changed(ctx, subscription, &before, now);
     }
     Ok(view::schedule(ctx.account.schedule(position)))

@@ -27,7 +27,7 @@ pub(crate) fn schedule(schedule: &Schedule) -> Value {
         "default_settings": {
             "application_fee_percent": null,
             "automatic_tax": {"enabled": defaults.automatic_tax},
-            "billing_cycle_anchor": anchor(defaults.anchored),
+            "billing_cycle_anchor": anchor(defaults.resets_anchor),
             "billing_thresholds": null,
             "collection_method": "charge_automatically",
             "default_payment_method": defaults.default_payment_method.as_deref(),
@@ -49,8 +49,12 @@ pub(crate) fn schedule(schedule: &Schedule) -> Value {
     merged([object, schedule.billing_mode.to_json()])
 }
 
-fn anchor(anchored: bool) -> &'static str {
-    if anchored { "phase_start" } else { "automatic" }
+fn anchor(resets_anchor: bool) -> &'static str {
+    if resets_anchor {
+        "phase_start"
+    } else {
+        "automatic"
+    }
 }
 
 fn phase(phase: &Phase) -> Value {
@@ -64,7 +68,7 @@ fn phase(phase: &Phase) -> Value {
         fields.insert("automatic_tax".into(), json!({"enabled": enabled}));
     }
     let rest = json!({
-        "billing_cycle_anchor": phase.anchored.map(anchor),
+        "billing_cycle_anchor": phase.resets_anchor.map(anchor),
         "billing_thresholds": null,
         "collection_method": phase.collection_named.then_some("charge_automatically"),
         "coupon": phase.coupon.as_ref().map(|coupon| &*coupon.id),

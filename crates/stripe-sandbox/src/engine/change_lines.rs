@@ -2,7 +2,7 @@
 //! another price, and the free lines of items that change in a trial. They become invoice items, for the next invoice.
 
 use super::change::Change;
-use super::{catalog, drafts, metering, pending_items};
+use super::{catalog, metering, pending_items, unbilled_lines};
 use crate::money::lines::Line;
 use crate::resource::invoice_item::InvoiceItem;
 use crate::resource::subscription::{Prorate, Subscription};
@@ -13,20 +13,20 @@ use crate::store::ids::Id;
 
 /// A line, and the item and the price that it is for. An item that does not exist yet is found by its price.
 #[derive(Debug)]
-pub(crate) struct Settled {
+pub(crate) struct ChangeLine {
     item: Option<Id>,
     price: Id,
     line: Line,
 }
 
-/// What a change leaves to be billed. `pairs` tells which item each spec keeps.
+/// What a change leaves to be billed. `matches` tells which item each spec keeps.
 pub(crate) fn of_change(
     account: &Account,
     subscription: &Subscription,
     change: &Change<'_>,
-    pairs: &[Option<usize>],
+    matches: &[Option<usize>],
     at: i64,
-) -> Vec<Settled> {
+) -> Vec<ChangeLine> {
     if !subscription.billing_mode.is_flexible() {
         return Vec::new();
     }
@@ -35,18 +35,18 @@ pub(crate) fn of_change(
     let items = subscription.items.iter().enumerate();
     let items = items.filter(|(_, item)| is_settled(subscription.period_of(item).1));
     let ended = items.filter(|(index, item)| {
-        let spec = pairs.iter().position(|pair| *pair == Some(*index));
+        let spec = matches.iter().position(|matched| *matched == Some(*index));
         let keeps = spec.is_some_and(|spec| change.specs[spec].price == item.price);
         item.quantity.is_none() && !keeps
     });
-    let settled = ended.flat_map(|(_, item)| {
-        let until = until(account, subscription, item, change.specs, at);
-        let lines = drafts::used(account, subscription, item, until);
+    let lines = ended.flat_map(|(_, item)| {
+        let until = counts_until(account, subscription, item, change.specs, at);
+        let lines = unbilled_lines::used(account, subscription, item, until);
         let is_used = lines.iter().any(|line| !line.quantity.is_zero());
         let lines = lines.into_iter().filter(move |_| is_used);
         lines.map(|mut line| {
             line.period.1 = line.period.1.min(at.max(line.period.0));
-            Settled {
+            ChangeLine {
                 item: Some(item.id.clone()),
                 price: item.price.clone(),
                 line,
@@ -54,16 +54,16 @@ pub(crate) fn of_change(
         })
     });
     let free = if is_settled(subscription.first_end()) {
-        free_lines(account, subscription, change, pairs, at)
+        free_lines(account, subscription, change, matches, at)
     } else {
         Vec::new()
     };
-    settled.chain(free).collect()
+    lines.chain(free).collect()
 }
 
 /// Until when a metered item that ends at `at` counts: everything that is known, unless another item goes on counting
 /// the same meter.
-pub(crate) fn until(
+pub(crate) fn counts_until(
     account: &Account,
     subscription: &Subscription,
     item: &Item,
@@ -87,32 +87,32 @@ fn free_lines(
     account: &Account,
     subscription: &Subscription,
     change: &Change<'_>,
-    pairs: &[Option<usize>],
+    matches: &[Option<usize>],
     at: i64,
-) -> Vec<Settled> {
+) -> Vec<ChangeLine> {
     let is_in_trial = subscription.in_trial();
     let Some(end) = change.trial_end.filter(|end| is_in_trial && at < *end) else {
         return Vec::new();
     };
-    let specs = change.specs.iter().zip(pairs);
-    let lines = specs.filter_map(|(spec, pair)| {
-        let item = pair.map(|index| &subscription.items[index]);
+    let specs = change.specs.iter().zip(matches);
+    let lines = specs.filter_map(|(spec, matched)| {
+        let item = matched.map(|index| &subscription.items[index]);
         if item.is_some_and(|item| spec.sells(item)) {
             return None;
         }
-        let priced = catalog::priced(account, &spec.price);
-        Some(Settled {
+        let terms = catalog::price_terms(account, &spec.price);
+        Some(ChangeLine {
             item: item.map(|item| item.id.clone()),
             price: spec.price.clone(),
-            line: priced.free_trial(spec.quantity?.into(), (at, end)),
+            line: terms.flexible_trial(spec.quantity?.into(), (at, end)),
         })
     });
     lines.collect()
 }
 
 /// Adds the lines as pending invoice items. The next invoice shows the first of them first.
-pub(crate) fn add(ctx: &mut Ctx<'_>, position: u32, settled: Vec<Settled>, at: i64) {
-    for Settled { item, price, line } in settled.into_iter().rev() {
+pub(crate) fn add(ctx: &mut Ctx<'_>, position: u32, lines: Vec<ChangeLine>, at: i64) {
+    for ChangeLine { item, price, line } in lines.into_iter().rev() {
         let subscription = ctx.account.subscription(position);
         let made = || {
             let mut items = subscription.items.iter().rev();

@@ -20,9 +20,9 @@ pub(crate) enum Due {
 
 /// The sets, by test clock.
 #[derive(Debug, Default)]
-pub(crate) struct Timelines(HashMap<Option<Id>, BTreeSet<(i64, Due)>>);
+pub(crate) struct DueQueue(HashMap<Option<Id>, BTreeSet<(i64, Due)>>);
 
-impl Timelines {
+impl DueQueue {
     pub(crate) fn add(&mut self, clock: Option<&Id>, at: i64, due: Due) {
         self.0.entry(clock.cloned()).or_default().insert((at, due));
     }

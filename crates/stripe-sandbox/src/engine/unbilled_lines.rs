@@ -13,7 +13,7 @@ use crate::store::ids::Id;
 
 /// A line that is not on an invoice yet.
 #[derive(Clone, Debug)]
-pub(crate) struct Draft {
+pub(crate) struct UnbilledLine {
     pub(crate) line: Line,
     /// An invoice item may have neither a price nor a subscription item.
     pub(crate) price: Option<Id>,
@@ -22,9 +22,9 @@ pub(crate) struct Draft {
 }
 
 /// Whether nothing is charged, and something is credited.
-pub(crate) fn only_credit(drafts: &[Draft]) -> bool {
-    let mut amounts = drafts.iter().map(|draft| draft.line.amount);
-    amounts.all(|amount| amount <= 0) && drafts.iter().any(|draft| draft.line.amount < 0)
+pub(crate) fn only_credit(unbilled: &[UnbilledLine]) -> bool {
+    let mut amounts = unbilled.iter().map(|draft| draft.line.amount);
+    amounts.all(|amount| amount <= 0) && unbilled.iter().any(|draft| draft.line.amount < 0)
 }
 
 /// What follows the periods that an invoice closes.
@@ -46,7 +46,7 @@ pub(crate) fn closing(
     at: i64,
     next: Next<'_>,
     only: Option<&[Id]>,
-) -> Vec<Draft> {
+) -> Vec<UnbilledLine> {
     let own = subscription.items.iter().flat_map(|item| {
         let lines = match next {
             Next::Periods(periods) => {
@@ -64,7 +64,7 @@ pub(crate) fn closing(
         };
         attach(item, lines)
     });
-    let taken = |draft: &Draft| {
+    let taken = |draft: &UnbilledLine| {
         let id = draft.invoice_item.as_ref();
         only.is_none_or(|only| id.is_some_and(|id| only.contains(id)))
     };
@@ -95,8 +95,8 @@ fn renewed(
     } else if subscription.billing_mode.is_flexible() {
         Vec::new()
     } else {
-        let priced = catalog::priced(account, &item.price);
-        vec![priced.opening((next.start, next.end))]
+        let terms = catalog::price_terms(account, &item.price);
+        vec![terms.first_invoice_line((next.start, next.end))]
     }
 }
 
@@ -104,8 +104,8 @@ fn renewed(
 pub(crate) fn pending<'a>(
     account: &'a Account,
     subscription: &'a Subscription,
-) -> impl Iterator<Item = Draft> + use<'a> {
-    pending_items::pending(account, subscription).map(|waiting| Draft {
+) -> impl Iterator<Item = UnbilledLine> + use<'a> {
+    pending_items::pending(account, subscription).map(|waiting| UnbilledLine {
         line: waiting.line.clone(),
         price: waiting.price.clone(),
         item: waiting.item.clone(),
@@ -152,23 +152,23 @@ pub(crate) fn usage_lines(
     quantity: Decimal,
     period: (i64, i64),
 ) -> Vec<Line> {
-    let priced = catalog::priced(account, price);
+    let terms = catalog::price_terms(account, price);
     let trial = subscription.trial;
     if trial.is_none_or(|(_, trial_end)| trial_end <= period.0) {
-        return priced.charged(quantity, period);
+        return terms.charged(quantity, period);
     }
     if subscription.billing_mode.is_flexible() {
-        vec![priced.free_trial(quantity, period)]
+        vec![terms.flexible_trial(quantity, period)]
     } else {
-        vec![priced.free_usage(quantity, period)]
+        vec![terms.classic_trial_usage(quantity, period)]
     }
 }
 
 /// Links lines to the item that they are for.
-pub(crate) fn attach(item: &Item, lines: Vec<Line>) -> Vec<Draft> {
+pub(crate) fn attach(item: &Item, lines: Vec<Line>) -> Vec<UnbilledLine> {
     lines
         .into_iter()
-        .map(|line| Draft {
+        .map(|line| UnbilledLine {
             line,
             price: Some(item.price.clone()),
             item: Some(item.id.clone()),
@@ -184,21 +184,21 @@ fn in_advance(
     quantity: i64,
     next: Period,
 ) -> Vec<Line> {
-    let priced = catalog::priced(account, &item.price);
+    let terms = catalog::price_terms(account, &item.price);
     let period = (next.start, next.end);
     if next.trial && subscription.billing_mode.is_flexible() {
-        return vec![priced.free_trial(quantity.into(), period)];
+        return vec![terms.flexible_trial(quantity.into(), period)];
     }
     if next.trial {
-        return vec![priced.trial(quantity, period)];
+        return vec![terms.classic_trial(quantity, period)];
     }
     if next.charge == Charge::Nothing {
         return Vec::new();
     }
-    let mut lines = priced.charged(quantity.into(), period);
-    if period != next.whole && next.charge == Charge::Part {
+    let mut lines = terms.charged(quantity.into(), period);
+    if period != next.full_period && next.charge == Charge::Part {
         for line in &mut lines {
-            line.amount = share(line.amount, period, next.whole);
+            line.amount = share(line.amount, period, next.full_period);
             line.proration = true;
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::resource::subscription::Status;
 use crate::store::account::Account;
-use crate::store::timelines::Due;
+use crate::store::due_queue::Due;
 
 /// Updates the subscription's entry in the timeline. Call it after any change to the subscription or its schedule.
 pub(crate) fn reindex(account: &mut Account, position: u32) {
@@ -23,11 +23,11 @@ pub(crate) fn reindex(account: &mut Account, position: u32) {
     }
     let clock = subscription.clock.clone();
     account.subscription_mut(position).due = next;
-    let timelines = &mut account.billing.timelines;
+    let due_queue = &mut account.billing.due_queue;
     if let Some(at) = before {
-        timelines.remove(clock.as_ref(), at, Due::Subscription(position));
+        due_queue.remove(clock.as_ref(), at, Due::Subscription(position));
     }
     if let Some(at) = next {
-        timelines.add(clock.as_ref(), at, Due::Subscription(position));
+        due_queue.add(clock.as_ref(), at, Due::Subscription(position));
     }
 }
