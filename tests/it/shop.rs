@@ -2,7 +2,7 @@
 
 use clock::Clock;
 use serde_json::{Value, json};
-use stripe_sandbox::{Action, Amount, Rule, Running, When};
+use stripe_sandbox::{Action, Frequency, Rule, Running, When};
 use tier::billing::CLASSIC;
 use tier::domain::pricing::Model;
 use tier::domain::{Domain, Generation, GenerationSetting, PushOutcome, PushResult};
@@ -100,7 +100,7 @@ impl Shop {
     pub(crate) fn fail(&self, method: &str, path: &str, action: Action, when: When, times: u32) {
         let mut rule = Rule::new(method, path, action);
         rule.when = when;
-        rule.amount = Amount::Count(times);
+        rule.frequency = Frequency::Count(times);
         self.stripe.sandbox().add_fault(rule);
     }
 }

@@ -52,7 +52,7 @@ mod version;
 mod webhook;
 
 pub use self::http::record::Request;
-pub use self::http::rule::{Action, Amount, Rule, Subject, When};
+pub use self::http::rule::{Action, Frequency, Rule, Subject, When};
 pub use self::sandbox::{BadEndpoint, Options, Sandbox};
 pub use self::server::Running;
 pub use self::version::{ApiVersion, UnknownVersion};

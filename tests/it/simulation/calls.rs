@@ -1,7 +1,7 @@
 //! Operations as calls: to the servers, and to the sandbox that stands for Stripe.
 
 use serde_json::{Value, json};
-use stripe_sandbox::{Action, Amount, Rule, When};
+use stripe_sandbox::{Action, Frequency, Rule, When};
 use tower::ServiceExt as _;
 
 use super::ops::{COMBINATIONS, Combination, FEATURES, Fault, HOUR, Request, Reservation};
@@ -120,7 +120,7 @@ pub(super) fn rule(fault: Fault, calls: u8) -> Rule {
     };
     Rule {
         when,
-        amount: Amount::Count(calls.into()),
+        frequency: Frequency::Count(calls.into()),
         ..Rule::new("*", "/v1/*", action)
     }
 }

@@ -46,7 +46,7 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, options: Cancellation, at
     if options.invoice_now {
         let subscription = ctx.account.subscription(position);
         let unbilled = unbilled_lines::closing(ctx.account, subscription, at, Next::End, None);
-        let loses_credit = ctx.origin.loses_last_credit && ctx.has_meters();
+        let loses_credit = ctx.settings.loses_last_credit && ctx.has_meters();
         if loses_credit && unbilled_lines::only_credit(&unbilled) {
             issue_lost_credit(ctx, position, unbilled, closed, at);
         } else {

@@ -209,7 +209,7 @@ fn save_default_method(account: &mut Account, id: &Id) {
 /// Cancels the invoice's payment intent if it is still pending.
 fn cancel_intent(ctx: &mut Ctx<'_>, id: &Id, reason: &'static str, at: i64) {
     if let Some(intent) = ctx.account.invoice(id).payment_intent.clone()
-        && payment::get(ctx.account, &intent).pending()
+        && payment::get(ctx.account, &intent).is_pending()
     {
         payment::cancel(ctx, &intent, Some(reason), at);
     }

@@ -81,14 +81,14 @@ pub(crate) fn on_copy<T>(
     work: impl FnOnce(&mut Ctx<'_>) -> T,
 ) -> T {
     let (now, now_millis, presence) = (ctx.now, ctx.now_millis, ctx.presence);
-    let (args, origin) = (ctx.args.clone(), ctx.origin.clone());
+    let (args, settings) = (ctx.args.clone(), ctx.settings.clone());
     let mut copied = CustomerCopy::new(ctx.account, customer);
     work(&mut Ctx {
         account: &mut copied.copy,
         now,
         now_millis,
         args,
-        origin,
+        settings,
         presence,
         awaits_confirmation: false,
     })

@@ -26,7 +26,7 @@ pub(crate) fn insert_for_checkout(ctx: &mut Ctx<'_>, email: Option<String>) -> I
 
 /// Tells the search index, which finds the change after its lag.
 pub(crate) fn schedule_reindex(ctx: &mut Ctx<'_>, position: u32) {
-    let due = ctx.now_millis + ctx.origin.search_lag;
+    let due = ctx.now_millis + ctx.settings.search_lag;
     ctx.account.customers.index.mark_changed(position, due);
     ctx.account.customers.update_index(ctx.now_millis);
 }
@@ -53,7 +53,7 @@ pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
     let now = ctx.time_of(customer);
     for position in ctx.account.subscriptions_of(customer) {
         let held = ctx.account.subscription(position);
-        if !held.status.ended() {
+        if !held.status.is_ended() {
             let before = subscription::view::subscription(ctx.account, held);
             let options = Cancellation {
                 invoice_now: false,
@@ -65,7 +65,7 @@ pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
     }
     ctx.account.billing.invoice_items.remove_pending(customer);
     let waiting: Vec<Id> = schedules_of(ctx.account, customer)
-        .filter(|schedule| schedule.status.live())
+        .filter(|schedule| schedule.status.is_live())
         .map(|schedule| schedule.id.clone())
         .collect();
     for id in waiting {

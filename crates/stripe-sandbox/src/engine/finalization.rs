@@ -135,7 +135,7 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, id: &Id, advances: bool, at: i64) {
 pub(crate) fn schedule(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     unschedule(ctx.account, id);
     let invoice = ctx.account.invoice_mut(id);
-    let lasts = match ctx.origin.invoice_draft {
+    let lasts = match ctx.settings.invoice_draft {
         0 if invoice.reason == Reason::Manual => STRIPES_DRAFT,
         configured => configured,
     };
@@ -260,7 +260,7 @@ pub(crate) fn mark_final(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     };
     let applied = ending_balance - starting_balance;
     balance::change(ctx, &invoice.customer, applied, cause, at);
-    let hosted_url = ctx.origin.invoice_url(id);
+    let hosted_url = ctx.settings.invoice_url(id);
     let invoice = ctx.account.invoice_mut(id);
     invoice.number = Some(number);
     invoice.hosted_url = Some(hosted_url);

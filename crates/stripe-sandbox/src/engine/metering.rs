@@ -54,7 +54,7 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, identifier: &str) {
 
 /// Drops the events of a meter that has just been deactivated and has not processed them yet.
 pub(crate) fn drop_unprocessed(ctx: &mut Ctx<'_>, meter: &Id) {
-    let processed = ctx.now_millis.saturating_sub(ctx.origin.meter_lag);
+    let processed = ctx.now_millis.saturating_sub(ctx.settings.meter_lag);
     let events = ctx.account.meter_events.received_after(meter, processed);
     for (identifier, received) in events {
         cancel(ctx, &identifier);
@@ -74,7 +74,7 @@ pub(crate) fn report_dropped(
     invalid: Invalid,
     received: i64,
 ) {
-    let processed = received.saturating_add(ctx.origin.meter_lag);
+    let processed = received.saturating_add(ctx.settings.meter_lag);
     if let Some(errors) = ctx.account.thin_events.report_at(meter, processed) {
         errors.add(identifier, invalid);
         return;

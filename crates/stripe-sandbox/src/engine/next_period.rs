@@ -22,7 +22,7 @@ pub(crate) struct Period {
     pub(crate) end: i64,
     /// The period that a full price is for; see [`Cycle::full_period`](crate::resource::subscription::cycle::Cycle::full_period).
     pub(crate) full_period: (i64, i64),
-    pub(crate) trial: bool,
+    pub(crate) is_trial: bool,
     pub(crate) anchor: i64,
     pub(crate) charge: Charge,
 }
@@ -45,7 +45,7 @@ impl Period {
         at: i64,
         anchoring: Anchor,
     ) -> Self {
-        let (anchor, full_period, trial) = match anchoring {
+        let (anchor, full_period, is_trial) = match anchoring {
             Anchor::TrialEnd(end) => (end, (at, end), true),
             Anchor::Now => (at, interval.containing(at, at), false),
             Anchor::Unchanged => {
@@ -59,9 +59,9 @@ impl Period {
             return Self {
                 interval,
                 start: at,
-                end: cut.filter(|_| !trial).unwrap_or(full_period.1),
+                end: cut.filter(|_| !is_trial).unwrap_or(full_period.1),
                 full_period,
-                trial,
+                is_trial,
                 anchor,
                 charge: Charge::Part,
             };
@@ -71,7 +71,7 @@ impl Period {
             start: at,
             end: cut.unwrap_or(full_period.1),
             full_period,
-            trial,
+            is_trial,
             anchor: cut.unwrap_or(anchor),
             charge: Charge::Part,
         }

@@ -23,12 +23,12 @@ pub(crate) fn check(
     let subscriptions = holder.subscriptions.iter();
     let subscriptions = subscriptions
         .filter_map(|position| billing.subscriptions.at(*position))
-        .filter(|subscription| !subscription.status.ended())
+        .filter(|subscription| !subscription.status.is_ended())
         .map(|subscription| subscription.currency);
     let schedules = holder.schedules.iter();
     let schedules = schedules
         .filter_map(|position| billing.schedules.at(*position))
-        .filter(|schedule| schedule.status.live() && Some(&schedule.id) != except)
+        .filter(|schedule| schedule.status.is_live() && Some(&schedule.id) != except)
         .filter_map(|schedule| schedule.phases.first())
         .map(|phase| phase.currency);
     let discount = holder

@@ -132,7 +132,7 @@ fn fail(ctx: &mut Ctx<'_>, id: &Id, method: &Id, error: &Error, at: i64) {
 }
 
 fn await_authentication(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
-    let url = ctx.origin.authentication_url(id);
+    let url = ctx.settings.authentication_url(id);
     let intent = get_mut(ctx.account, id);
     intent.status = Status::RequiresAction;
     intent.authentication_url = Some(url);

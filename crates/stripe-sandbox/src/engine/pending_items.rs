@@ -14,7 +14,7 @@ impl InvoiceItem {
     fn goes_to(&self, account: &Account, subscription: &Subscription) -> bool {
         let live = |id: &Id| {
             let other = account.billing.subscriptions.get(id);
-            other.is_some_and(|other| !other.status.ended())
+            other.is_some_and(|other| !other.status.is_ended())
         };
         self.currency == subscription.currency
             && self

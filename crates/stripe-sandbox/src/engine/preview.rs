@@ -15,7 +15,7 @@ use crate::store::ids::Id;
 
 /// The next invoice of a subscription, if there will be one.
 pub(crate) fn of_subscription(account: &Account, subscription: &Subscription) -> Option<Invoice> {
-    if subscription.status.ended()
+    if subscription.status.is_ended()
         || matches!(subscription.status, Status::Incomplete | Status::Paused)
     {
         return None;

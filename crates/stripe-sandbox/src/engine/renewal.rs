@@ -85,15 +85,15 @@ fn begin_periods(subscription: &mut Subscription, periods: &[Period]) {
         return;
     };
     subscription.trial = match subscription.trial {
-        Some((start, _)) if first.trial && !subscription.billing_mode.is_flexible() => {
+        Some((start, _)) if first.is_trial && !subscription.billing_mode.is_flexible() => {
             Some((start, first.end))
         }
-        _ if first.trial => Some((first.start, first.end)),
+        _ if first.is_trial => Some((first.start, first.end)),
         Some((start, end)) => Some((start, end.min(first.start))),
         None => None,
     };
     subscription.trial_notice = None;
-    if first.trial {
+    if first.is_trial {
         subscription.announce_trial_end(first.end, first.start);
     }
     subscription.anchor = first.anchor;
@@ -107,7 +107,7 @@ fn begin_periods(subscription: &mut Subscription, periods: &[Period]) {
         }
     }
     subscription.status = match subscription.status {
-        _ if first.trial => Status::Trialing,
+        _ if first.is_trial => Status::Trialing,
         Status::Trialing => Status::Active,
         status => status,
     };

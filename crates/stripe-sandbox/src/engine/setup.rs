@@ -37,7 +37,7 @@ pub(crate) fn proceed(ctx: &mut Ctx<'_>, id: &Id, method: MethodRef) {
         return succeed(ctx, id, method);
     }
     choose(ctx, id, method);
-    let url = ctx.origin.authentication_url(id);
+    let url = ctx.settings.authentication_url(id);
     let Some(intent) = ctx.account.setup_intents.get_mut(id) else {
         return;
     };

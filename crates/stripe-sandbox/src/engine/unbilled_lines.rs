@@ -186,10 +186,10 @@ fn in_advance(
 ) -> Vec<Line> {
     let terms = catalog::price_terms(account, &item.price);
     let period = (next.start, next.end);
-    if next.trial && subscription.billing_mode.is_flexible() {
+    if next.is_trial && subscription.billing_mode.is_flexible() {
         return vec![terms.flexible_trial(quantity.into(), period)];
     }
-    if next.trial {
+    if next.is_trial {
         return vec![terms.classic_trial(quantity, period)];
     }
     if next.charge == Charge::Nothing {

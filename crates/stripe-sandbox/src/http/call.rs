@@ -20,7 +20,7 @@ use crate::resource::payment_method::card::Presence;
 use crate::resource::route::Route;
 use crate::sandbox::Sandbox;
 use crate::store::accounts::LockedAccount;
-use crate::store::context::{Ctx, Origin};
+use crate::store::context::{CallSettings, Ctx};
 use crate::store::idempotency::KeptAnswer;
 use crate::store::ids::Id;
 use crate::store::locked;
@@ -62,14 +62,14 @@ pub(crate) async fn run(
         return fault_before(action);
     }
     let after = matched.fault.clone().map(|(action, _)| action);
-    let origin = Origin {
+    let settings = CallSettings {
         request_id: Some(caller.request_id.clone()),
         idempotency_key: call.idempotency_key().map(str::to_owned),
         version,
-        ..sandbox.origin(&call.headers)
+        ..sandbox.call_settings(&call.headers)
     };
     let form = call.form?;
-    let key = origin
+    let key = settings
         .idempotency_key
         .clone()
         .filter(|_| call.method == "POST");
@@ -81,7 +81,7 @@ pub(crate) async fn run(
     if let Some(kept) = kept {
         return Ok(replay(kept, after));
     }
-    let result = sandbox.execute(&account, route, args, form, origin).await;
+    let result = sandbox.execute(&account, route, args, form, settings).await;
     let never_began = matches!(&result, Err(error) if error.before_execution || error.status == 409 || error.status == 429);
     let mut answer = result.map_or_else(Answer::from, |value| {
         Answer::new(200, value.to_string().into())
@@ -131,7 +131,7 @@ fn fingerprint(method: &str, path: &str, form: &Form) -> u64 {
 
 impl Sandbox {
     /// The origin of a request that was sent with these headers.
-    pub(crate) fn origin(&self, headers: &HeaderMap) -> Origin {
+    pub(crate) fn call_settings(&self, headers: &HeaderMap) -> CallSettings {
         let options = &self.0.options;
         let host = headers
             .get(header::HOST)
@@ -140,7 +140,7 @@ impl Sandbox {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("http://{}", host.unwrap_or("localhost")),
         };
-        Origin {
+        CallSettings {
             request_id: None,
             idempotency_key: None,
             version: options.api_version,
@@ -159,7 +159,7 @@ impl Sandbox {
         &self,
         account: &LockedAccount,
         args: Vec<String>,
-        origin: Origin,
+        settings: CallSettings,
         work: impl FnOnce(&mut Ctx<'_>) -> T,
     ) -> T {
         let clock = &self.0.options.clock;
@@ -170,12 +170,12 @@ impl Sandbox {
             now,
             now_millis: clock.millis(),
             args,
-            origin: origin.of_time(),
+            settings: settings.without_request(),
             presence: Presence::OffSession,
             awaits_confirmation: false,
         };
         engine::run_until(&mut ctx, None, now);
-        ctx.origin = origin;
+        ctx.settings = settings;
         let result = work(&mut ctx);
         // The account is still locked, so events are sent in order.
         let outgoing = std::mem::take(&mut account.outgoing);
@@ -193,16 +193,16 @@ impl Sandbox {
         route: &'static Route,
         args: Vec<String>,
         form: Form,
-        origin: Origin,
+        settings: CallSettings,
     ) -> Result<Value> {
         let account = self.account(account);
         let _turn = account.turn().await;
         let (sandbox, at_work) = (self.clone(), account.clone());
         let work = move || {
             let params = Params::new(&form);
-            let version = origin.version;
+            let version = settings.version;
             let expand = Expand::read(&params, route.object, version)?;
-            sandbox.in_turn(&at_work, args, origin, |ctx| {
+            sandbox.in_turn(&at_work, args, settings, |ctx| {
                 let answer = route.handle(ctx, &params);
                 let mut answer = answer.map_err(|error| shown_in(version, error))?;
                 version.show(&mut answer);

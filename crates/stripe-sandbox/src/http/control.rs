@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::limit;
-use super::rule::{Action, Amount, Rule};
+use super::rule::{Action, Frequency, Rule};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::sandbox::Sandbox;
@@ -97,7 +97,7 @@ fn rule(params: &Params<'_>) -> Result<Rule> {
     };
     let skip = params.integer_from("skip", 0)?.unwrap_or(0);
     rule.skip = u32::try_from(skip).unwrap_or(u32::MAX);
-    rule.amount = amount(params)?;
+    rule.frequency = frequency(params)?;
     rule.seed = params.integer_from("seed", 0)?.map(i64::unsigned_abs);
     Ok(rule)
 }
@@ -147,12 +147,14 @@ fn time(params: &Params<'_>, key: &str) -> Result<Duration> {
     Ok(Duration::from_millis(millis.unsigned_abs()))
 }
 
-fn amount(params: &Params<'_>) -> Result<Amount> {
+fn frequency(params: &Params<'_>) -> Result<Frequency> {
     let count = params.integer_from("count", 1)?;
     match (count, params.decimal("probability")?) {
-        (Some(count), None) => Ok(Amount::Count(u32::try_from(count).unwrap_or(u32::MAX))),
-        (None, Some(probability)) => Ok(Amount::Probability(probability.try_into().unwrap_or(1.0))),
-        (None, None) => Ok(Amount::Always),
+        (Some(count), None) => Ok(Frequency::Count(u32::try_from(count).unwrap_or(u32::MAX))),
+        (None, Some(probability)) => Ok(Frequency::Probability(
+            probability.try_into().unwrap_or(1.0),
+        )),
+        (None, None) => Ok(Frequency::Always),
         (Some(_), Some(_)) => Err(Error::malformed(
             "count",
             "Give `count` or `probability`, not both.",

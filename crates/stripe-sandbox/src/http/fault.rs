@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::rule::{Action, Amount, Rule, When};
+use super::rule::{Action, Frequency, Rule, When};
 use crate::store::ids::mix;
 
 /// The active rules.
@@ -128,10 +128,10 @@ impl ActiveRule {
             self.passed += 1;
             return false;
         }
-        let applies = match self.rule.amount {
-            Amount::Always => true,
-            Amount::Count(count) => self.hits < u64::from(count),
-            Amount::Probability(probability) => {
+        let applies = match self.rule.frequency {
+            Frequency::Always => true,
+            Frequency::Count(count) => self.hits < u64::from(count),
+            Frequency::Probability(probability) => {
                 self.random = mix(self.random);
                 // An f64 holds 53 bits exactly.
                 #[expect(clippy::cast_precision_loss, reason = "53 bits are exact in an f64")]
@@ -158,7 +158,7 @@ fn millis(time: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::rule::{Amount, Rule};
+    use crate::http::rule::{Frequency, Rule};
 
     #[test]
     fn counts_run_out_and_probabilities_repeat_with_the_seed() {
@@ -172,7 +172,7 @@ mod tests {
         let draw = |seed| {
             let mut faults = Faults::default();
             let mut rule = Rule::new("*", "*", Action::Drop);
-            rule.amount = Amount::Probability(0.5);
+            rule.frequency = Frequency::Probability(0.5);
             faults.add(rule, seed);
             (0..64).map(|_| hit(&mut faults)).collect::<Vec<_>>()
         };

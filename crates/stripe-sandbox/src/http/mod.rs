@@ -196,8 +196,8 @@ impl Caller {
 
 async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
     if let Some(target) = wanted(request.method(), request.uri().path(), request.headers()) {
-        let origin = sandbox.origin(request.headers());
-        return pages::viewer::answer(&sandbox, target, request.uri().query(), origin).await;
+        let settings = sandbox.call_settings(request.headers());
+        return pages::viewer::answer(&sandbox, target, request.uri().query(), settings).await;
     }
     let call = Call::read(request).await;
     let default = sandbox.0.options.api_version;

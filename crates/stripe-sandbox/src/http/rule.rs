@@ -58,7 +58,7 @@ pub enum When {
 
 /// How often a rule applies.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Amount {
+pub enum Frequency {
     /// To the next matches, this many.
     Count(u32),
     /// To each match with this probability (0 to 1), which depends on the seed.
@@ -79,7 +79,7 @@ pub struct Rule {
     /// How many matches pass before it applies for the first time.
     pub skip: u32,
     /// How often it applies.
-    pub amount: Amount,
+    pub frequency: Frequency,
     /// The seed of the probability; by default, the sandbox's.
     pub seed: Option<u64>,
     /// The account that it applies to (`acct_…`); by default, all.
@@ -105,7 +105,7 @@ impl Rule {
             action,
             when: When::Before,
             skip: 0,
-            amount: Amount::Always,
+            frequency: Frequency::Always,
             seed: None,
             account: None,
         }
@@ -114,7 +114,7 @@ impl Rule {
     /// Applies only to the next `count` matches.
     #[must_use]
     pub fn times(mut self, count: u32) -> Self {
-        self.amount = Amount::Count(count);
+        self.frequency = Frequency::Count(count);
         self
     }
 
@@ -160,10 +160,10 @@ impl Rule {
 
     /// The rule as [`control`](crate::http::control) shows it. `hits` is how often it has applied.
     pub(super) fn to_json(&self, hits: u64) -> Value {
-        let (count, probability) = match self.amount {
-            Amount::Count(count) => (Some(count), None),
-            Amount::Probability(probability) => (None, Some(probability)),
-            Amount::Always => (None, None),
+        let (count, probability) = match self.frequency {
+            Frequency::Count(count) => (Some(count), None),
+            Frequency::Probability(probability) => (None, Some(probability)),
+            Frequency::Always => (None, None),
         };
         let subject = match &self.subject {
             Subject::Calls { method, path } => json!({

@@ -69,9 +69,9 @@ async fn at_account(
 ) -> Response {
     match owner(sandbox, holds).await {
         Some(account) => {
-            let origin = sandbox.origin(headers);
+            let settings = sandbox.call_settings(headers);
             let _turn = account.turn().await;
-            sandbox.in_turn(&account, Vec::new(), origin, work)
+            sandbox.in_turn(&account, Vec::new(), settings, work)
         }
         None => unknown(),
     }

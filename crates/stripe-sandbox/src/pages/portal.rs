@@ -100,7 +100,7 @@ fn open(account: &Account, session: &Session) -> Markup {
     let email = holder.and_then(|holder| holder.email.as_deref());
     let positions = account.subscriptions_of(&session.customer);
     let all = positions.iter().rev().map(|at| account.subscription(*at));
-    let live: Vec<&Subscription> = all.filter(|one| !one.status.ended()).collect();
+    let live: Vec<&Subscription> = all.filter(|one| !one.status.is_ended()).collect();
     html! {
         h1 { "Your subscriptions" }
         @if let Some(email) = email { p class="note" { "For " (email) } }

@@ -85,9 +85,9 @@ async fn confirm(
     let holds = |account: &Account| find(account, secret).is_some();
     let account = owner(sandbox, holds).await;
     let account = account.ok_or_else(|| Error::no_such("setupintent", secret, "client_secret"))?;
-    let origin = sandbox.origin(headers);
+    let settings = sandbox.call_settings(headers);
     let _turn = account.turn().await;
-    sandbox.in_turn(&account, Vec::new(), origin, |ctx| {
+    sandbox.in_turn(&account, Vec::new(), settings, |ctx| {
         confirm_in(ctx, confirmation)
     })
 }

@@ -132,7 +132,7 @@ mod tests {
     use crate::resource::account::Profile;
     use crate::resource::payment_method::card::Presence;
     use crate::store::account::Account;
-    use crate::store::context::Origin;
+    use crate::store::context::CallSettings;
 
     /// The answer of a route to a form, and the account's name after it.
     fn call(route: &Route, form: &str) -> (Result<Value>, Option<String>) {
@@ -144,7 +144,7 @@ mod tests {
             now: 0,
             now_millis: 0,
             args: Vec::new(),
-            origin: Origin::default(),
+            settings: CallSettings::default(),
             presence: Presence::OffSession,
             awaits_confirmation: false,
         };

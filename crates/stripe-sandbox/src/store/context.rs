@@ -22,7 +22,7 @@ pub(crate) struct Ctx<'a> {
     pub(crate) now_millis: i64,
     /// The values of the path parameters, in order.
     pub(crate) args: Vec<String>,
-    pub(crate) origin: Origin,
+    pub(crate) settings: CallSettings,
     /// Whether the customer is present while the call pays. They are absent when time or a schedule pays.
     pub(crate) presence: Presence,
     /// `payment_behavior=default_incomplete`: amounts due wait for the customer's confirmation.
@@ -31,7 +31,7 @@ pub(crate) struct Ctx<'a> {
 
 /// The origin of a call, and settings for its answer.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Origin {
+pub(crate) struct CallSettings {
     pub(crate) request_id: Option<Id>,
     pub(crate) idempotency_key: Option<String>,
     /// The version of the call.
@@ -52,9 +52,9 @@ pub(crate) struct Origin {
     pub(crate) invoice_draft: i64,
 }
 
-impl Origin {
+impl CallSettings {
     /// The origin of what time causes, without a request.
-    pub(crate) fn of_time(&self) -> Self {
+    pub(crate) fn without_request(&self) -> Self {
         Self {
             request_id: None,
             idempotency_key: None,
@@ -82,7 +82,7 @@ impl Ctx<'_> {
 
     /// Whether the call's version has meters and discounts in place of usage records and coupons.
     pub(crate) fn has_meters(&self) -> bool {
-        self.origin.version.has_meters()
+        self.settings.version.has_meters()
     }
 
     /// The customer's time.
@@ -124,7 +124,7 @@ impl Ctx<'_> {
 
 /// See [`Ctx::event`].
 fn record(ctx: &mut Ctx<'_>, kind: &'static str, change: (&Value, Option<&Value>), at: i64) {
-    let default = ctx.origin.default_version;
+    let default = ctx.settings.default_version;
     let mut endpoints = ctx.account.destinations(kind);
     endpoints.retain(|to| to.version.unwrap_or(default).has_event(kind));
     if !default.has_event(kind) && endpoints.is_empty() {
@@ -178,8 +178,8 @@ fn body(
         // The current number is filled in when the event is read.
         "pending_webhooks": null,
         "request": {
-            "id": ctx.origin.request_id.as_deref(),
-            "idempotency_key": ctx.origin.idempotency_key,
+            "id": ctx.settings.request_id.as_deref(),
+            "idempotency_key": ctx.settings.idempotency_key,
         },
         "type": kind,
     })

@@ -135,14 +135,15 @@ async fn act(
         };
         return super::unknown(what, subject.id());
     };
-    let origin = sandbox.origin(headers);
+    let settings = sandbox.call_settings(headers);
     let page = subject.page(&account.id);
     let tasks = sandbox.0.tasks.clone();
     let task = tasks.spawn(async move {
         let _turn = account.turn().await;
         let at_work: Arc<LockedAccount> = account.clone();
         // This thread must stay free for calls to other accounts.
-        let work = move || sandbox.in_turn(&at_work, Vec::new(), origin, |ctx| work(ctx, &subject));
+        let work =
+            move || sandbox.in_turn(&at_work, Vec::new(), settings, |ctx| work(ctx, &subject));
         tokio::task::spawn_blocking(work).await
     });
     match task.await {

@@ -123,7 +123,7 @@ pub(super) fn price_text(price: &Price) -> String {
             count => format!(" / {count} {unit}s"),
         }
     });
-    let is_metered = recurring.is_some_and(Recurring::metered);
+    let is_metered = recurring.is_some_and(Recurring::is_metered);
     let metered = if is_metered { ", metered" } else { "" };
     let archived = if price.active { "" } else { ", archived" };
     format!("{cost}{pack}{interval}{metered}{archived}")

@@ -162,7 +162,7 @@ fn customer(view: View<'_>, customer: &Customer) -> Markup {
     let schedules = customer.schedules.iter().rev().take(10);
     let coming = schedules
         .filter_map(|position| billing.schedules.at(*position))
-        .filter(|schedule| schedule.subscription.is_none() && schedule.status.live());
+        .filter(|schedule| schedule.subscription.is_none() && schedule.status.is_live());
     html! {
         td {
             (view.customer(&customer.id))
@@ -187,7 +187,7 @@ pub(super) fn subscription(view: View<'_>, subscription: &Subscription) -> Marku
         div {
             strong { (subscription.status.as_str()) }
             " " (view.id(&subscription.id))
-            @if let Some(end) = subscription.ends_at().filter(|_| !subscription.status.ended()) {
+            @if let Some(end) = subscription.ends_at().filter(|_| !subscription.status.is_ended()) {
                 ", ends " (time(end))
             }
             (timeline::of_subscription(view, subscription))
@@ -252,7 +252,7 @@ fn invoice(view: View<'_>, invoice: &Invoice) -> Markup {
         }
         td class="amount" {
             (amount(invoice.total.into(), currency))
-            @if due != 0 && invoice.payable() { br; (amount(due.into(), currency)) " due" }
+            @if due != 0 && invoice.is_payable() { br; (amount(due.into(), currency)) " due" }
         }
     }
 }

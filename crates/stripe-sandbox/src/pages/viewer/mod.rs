@@ -28,7 +28,7 @@ use crate::params::form::Form;
 use crate::sandbox::Sandbox;
 use crate::store::account::Account;
 use crate::store::accounts::LockedAccount;
-use crate::store::context::Origin;
+use crate::store::context::CallSettings;
 use crate::store::page::Page;
 
 /// How long a page waits for accounts that are busy with a long call.
@@ -42,12 +42,12 @@ pub(crate) async fn answer(
     sandbox: &Sandbox,
     target: Target,
     query: Option<&str>,
-    origin: Origin,
+    settings: CallSettings,
 ) -> Response {
     let request = Request {
         sandbox,
         after: after(query),
-        origin,
+        settings,
         deadline: Instant::now() + PATIENCE,
     };
     let accounts = match &target.account {
@@ -75,7 +75,7 @@ fn after(query: Option<&str>) -> Option<String> {
 struct Request<'a> {
     sandbox: &'a Sandbox,
     after: Option<String>,
-    origin: Origin,
+    settings: CallSettings,
     deadline: Instant,
 }
 
@@ -87,8 +87,8 @@ impl Request<'_> {
         work: impl FnOnce(View<'_>) -> T,
     ) -> Option<T> {
         let _turn = timeout_at(self.deadline, account.turn()).await.ok()?;
-        let origin = self.origin.clone();
-        Some(self.sandbox.in_turn(account, Vec::new(), origin, |ctx| {
+        let settings = self.settings.clone();
+        Some(self.sandbox.in_turn(account, Vec::new(), settings, |ctx| {
             work(View {
                 account: ctx.account,
                 now: ctx.now,

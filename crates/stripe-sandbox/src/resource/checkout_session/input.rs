@@ -262,7 +262,7 @@ fn updates(params: &Params<'_>, holder: Option<&Customer>, tax: bool, tax_ids: b
 
 /// The kinds of payment methods, under the name of the version: cards only.
 fn card_only(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<()> {
-    let name = payment_method::types_param(ctx.origin.version);
+    let name = payment_method::types_param(ctx.settings.version);
     let types = params.strings(name)?.unwrap_or_default();
     payment_method::cards_only(name, &types)
 }

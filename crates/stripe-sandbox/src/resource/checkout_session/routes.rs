@@ -55,7 +55,7 @@ pub(crate) fn routes() -> Vec<Route> {
 fn create(ctx: &mut Ctx<'_>, given: (Session, Option<Metadata>)) -> Result<Value> {
     let (mut session, intent) = given;
     session.id = ctx.account.ids.next("cs_test", 58);
-    session.url = format!("{}/c/pay/{}", ctx.origin.public_url, session.id);
+    session.url = format!("{}/c/pay/{}", ctx.settings.public_url, session.id);
     if let Some(metadata) = intent {
         let now = session
             .customer

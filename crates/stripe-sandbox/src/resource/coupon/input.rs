@@ -13,7 +13,7 @@ use crate::store::context::Ctx;
 pub(crate) fn applicable(ctx: &Ctx<'_>, id: &str, param: &str, now: i64) -> Result<Arc<Coupon>> {
     let coupon = ctx.account.coupons.get(id);
     let coupon = coupon.ok_or_else(|| Error::no_such(NAME, id, param))?;
-    if !coupon.valid(now) {
+    if !coupon.is_valid(now) {
         return Err(
             Error::invalid(format!("This coupon is no longer valid: {id}"))
                 .code("coupon_expired")

@@ -86,7 +86,7 @@ impl Coupon {
     }
 
     /// Whether it can be applied at `now`.
-    pub(crate) fn valid(&self, now: i64) -> bool {
+    pub(crate) fn is_valid(&self, now: i64) -> bool {
         self.redeem_by.is_none_or(|by| now <= by)
             && self.max_redemptions.is_none_or(|max| self.uses() < max)
     }
@@ -117,7 +117,7 @@ impl Coupon {
             "percent_off": percent_off,
             "redeem_by": self.redeem_by,
             "times_redeemed": self.uses(),
-            "valid": self.valid(now),
+            "valid": self.is_valid(now),
         })
     }
 }

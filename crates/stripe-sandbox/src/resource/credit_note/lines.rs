@@ -79,7 +79,7 @@ fn invoice_line(
     let line = line.ok_or_else(|| Error::no_such("invoice line item", id, param.clone()))?;
     let taken = before
         .iter()
-        .filter(|note| note.issued())
+        .filter(|note| note.is_issued())
         .flat_map(|note| &note.lines)
         .chain(earlier)
         .filter(|one| one.of.as_ref() == Some(&line.id));

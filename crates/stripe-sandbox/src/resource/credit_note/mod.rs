@@ -90,7 +90,7 @@ impl CreditNote {
         self.lines.iter().map(|line| line.discount).sum()
     }
 
-    fn issued(&self) -> bool {
+    fn is_issued(&self) -> bool {
         self.voided_at.is_none()
     }
 }

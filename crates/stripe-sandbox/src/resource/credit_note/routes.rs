@@ -85,7 +85,7 @@ fn create(ctx: &mut Ctx<'_>, mut note: CreditNote) -> Result<Value> {
         ctx.account.billing.credit_notes.insert(note);
         ctx.event("credit_note.created", &object, at);
         let invoice_now = ctx.account.invoice(&invoice);
-        if invoice_now.payable() && invoice_now.amount_due == 0 {
+        if invoice_now.is_payable() && invoice_now.amount_due == 0 {
             collection::mark_paid(ctx, &invoice, at);
         }
     });
@@ -236,10 +236,10 @@ fn update(ctx: &mut Ctx<'_>, note: CreditNote) -> Result<Value> {
 fn void(ctx: &mut Ctx<'_>) -> Result<Value> {
     let mut note = find(ctx, &ctx.arg(0))?.clone();
     let invoice = note.invoice.clone();
-    if !note.issued() {
+    if !note.is_issued() {
         return Err(Error::invalid("This credit note is void already."));
     }
-    if note.payout != Payout::BeforePayment || !ctx.account.invoice(&invoice).payable() {
+    if note.payout != Payout::BeforePayment || !ctx.account.invoice(&invoice).is_payable() {
         return Err(Error::invalid(
             "You can only void credit notes of invoices that are open.",
         ));

@@ -47,7 +47,7 @@ pub(crate) fn note(account: &Account, note: &CreditNote) -> Value {
         "reason": note.reason,
         "refund": note.refund.as_deref(),
         "shipping_cost": null,
-        "status": if note.issued() { "issued" } else { "void" },
+        "status": if note.is_issued() { "issued" } else { "void" },
         "subtotal": note.subtotal,
         "subtotal_excluding_tax": note.subtotal,
         "tax_amounts": [],

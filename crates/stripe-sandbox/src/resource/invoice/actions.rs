@@ -108,7 +108,7 @@ fn check_payable(invoice: &Invoice) -> Result<()> {
 /// `POST /v1/invoices/:id/void`
 pub(super) fn void(ctx: &mut Ctx<'_>) -> Result<Value> {
     let invoice = find(ctx)?;
-    if !invoice.payable() {
+    if !invoice.is_payable() {
         return Err(not_open());
     }
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));

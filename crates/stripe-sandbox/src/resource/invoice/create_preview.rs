@@ -59,7 +59,7 @@ pub(super) fn read(ctx: &mut DryRun<'_, '_>, params: &Params<'_>) -> Result<Resu
     params.unmodelled(UNMODELLED)?;
     params.one_of_modelled("preview_mode", &["next"], &["recurring"])?;
     let (customer, subscription) = whose(ctx, params)?;
-    let received_until = ctx.now_millis - ctx.origin.meter_lag;
+    let received_until = ctx.now_millis - ctx.settings.meter_lag;
     ctx.on_copy(&customer, |ctx| {
         ctx.account.meter_events.received_until = Some(received_until);
         let invoice = invoice(ctx, params, &customer, subscription.as_ref());

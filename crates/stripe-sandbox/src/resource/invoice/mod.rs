@@ -245,7 +245,7 @@ impl Invoice {
     }
 
     /// Whether it is final, unpaid, and can be paid.
-    pub(crate) fn payable(&self) -> bool {
+    pub(crate) fn is_payable(&self) -> bool {
         matches!(self.status, Status::Open | Status::Uncollectible)
     }
 

@@ -208,7 +208,7 @@ fn subscription(ctx: &Ctx<'_>, params: &Params<'_>, customer: &Id) -> Result<Opt
         return Ok(None);
     };
     let found = ctx.account.billing.subscriptions.get(id);
-    let theirs = found.filter(|found| found.customer == *customer && !found.status.ended());
+    let theirs = found.filter(|found| found.customer == *customer && !found.status.is_ended());
     match theirs {
         Some(subscription) => Ok(Some(subscription.id.clone())),
         None => Err(Error::no_such(

@@ -86,7 +86,7 @@ impl Row for Summary {
 /// `GET /v1/billing/meters/:id/event_summaries`: one for the range, or one for each window with usage, newest first.
 pub(super) fn list(ctx: &mut Ctx<'_>, range: Range) -> Result<Value> {
     let meter = find(ctx)?;
-    let received_until = ctx.now_millis - ctx.origin.meter_lag;
+    let received_until = ctx.now_millis - ctx.settings.meter_lag;
     let events = &ctx.account.meter_events;
     let of = |start: i64, end: i64| Summary {
         id: id(meter, &range.customer, start),

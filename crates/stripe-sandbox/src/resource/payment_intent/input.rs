@@ -131,7 +131,7 @@ fn read_details(ctx: &Ctx<'_>, details: &mut Details, params: &Params<'_>) -> Re
         let unset = params.is_unset("shipping");
         details.shipping = if unset { None } else { Some(shipping(&given)?) };
     }
-    let name = payment_method::types_param(ctx.origin.version);
+    let name = payment_method::types_param(ctx.settings.version);
     let types = params.strings(name)?.unwrap_or_default();
     payment_method::cards_only(name, &types)?;
     details.metadata = params.metadata()?.apply(&details.metadata)?;
@@ -253,7 +253,7 @@ pub(super) fn read_cancel(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<&
             "You cannot cancel this PaymentIntent because it was created by an invoice. Void the invoice instead.".to_owned(),
         ));
     }
-    if !intent.pending() && intent.status != Status::RequiresCapture {
+    if !intent.is_pending() && intent.status != Status::RequiresCapture {
         return Err(unexpected(
             intent,
             format!(

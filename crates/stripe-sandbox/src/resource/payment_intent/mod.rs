@@ -109,7 +109,7 @@ impl Intent {
     }
 
     /// Whether it can still be confirmed or changed.
-    pub(crate) fn pending(&self) -> bool {
+    pub(crate) fn is_pending(&self) -> bool {
         matches!(
             self.status,
             Status::RequiresPaymentMethod | Status::RequiresConfirmation | Status::RequiresAction

@@ -181,7 +181,7 @@ fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Intent, Option<Met
     let mut intent = find(ctx)?.clone();
     input::read_change(ctx, params, &mut intent)?;
     let method = method_given(ctx, params, intent.customer.as_deref())?;
-    if !intent.pending() {
+    if !intent.is_pending() {
         return Err(unexpected(
             &intent,
             format!(

@@ -56,7 +56,7 @@ fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Session> {
 /// `POST /v1/billing_portal/sessions`
 fn create(ctx: &mut Ctx<'_>, mut session: Session) -> Result<Value> {
     session.id = ctx.account.ids.next("bps", 24);
-    session.url = format!("{}/c/portal/{}", ctx.origin.public_url, session.id);
+    session.url = format!("{}/c/portal/{}", ctx.settings.public_url, session.id);
     let object = session.to_json();
     ctx.account.billing.portal_sessions.insert(session);
     ctx.event("billing_portal.session.created", &object, ctx.now);

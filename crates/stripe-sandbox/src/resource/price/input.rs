@@ -157,7 +157,7 @@ fn check_length(ctx: &Ctx<'_>, params: &Params<'_>, unit: IntervalUnit, count: i
 
 /// `aggregate_usage` of 2022-11-15.
 fn of_records(ctx: &Ctx<'_>, params: &Params<'_>, metered: bool) -> Result<Usage> {
-    if metered && ctx.origin.meters_only {
+    if metered && ctx.settings.meters_only {
         return Err(meter::needed());
     }
     let aggregation = params.variant("aggregate_usage", &Aggregate::ALL, Aggregate::as_str)?;

@@ -59,7 +59,7 @@ pub(crate) enum Usage {
 }
 
 impl Recurring {
-    pub(crate) fn metered(&self) -> bool {
+    pub(crate) fn is_metered(&self) -> bool {
         self.usage != Usage::Licensed
     }
 

@@ -190,7 +190,7 @@ impl Filter {
                 recurring.is_some_and(|recurring| recurring.interval.unit == interval)
             })
             && self.metered.is_none_or(|metered| {
-                recurring.is_some_and(|recurring| recurring.metered() == metered)
+                recurring.is_some_and(|recurring| recurring.is_metered() == metered)
             })
             && self.meter.as_deref().is_none_or(|meter| {
                 let own = recurring.and_then(Recurring::meter);

@@ -156,7 +156,7 @@ pub(crate) fn plan(price: &Price) -> Value {
 }
 
 fn usage_type(recurring: Option<&Recurring>) -> &'static str {
-    if recurring.is_some_and(Recurring::metered) {
+    if recurring.is_some_and(Recurring::is_metered) {
         "metered"
     } else {
         "licensed"

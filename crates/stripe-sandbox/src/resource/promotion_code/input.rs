@@ -34,7 +34,7 @@ pub(crate) fn applicable(
         let message = format!("This promotion code cannot be redeemed because {why}.");
         Err(Error::invalid(message).param(param))
     };
-    if !code.usable(purchase.now) {
+    if !code.is_usable(purchase.now) {
         return refused("it is expired, inactive, or has been redeemed as often as it can be");
     }
     let customer = purchase.customer;
@@ -72,7 +72,7 @@ pub(crate) fn typed(ctx: &Ctx<'_>, text: &str, purchase: Purchase<'_>) -> Result
     const PARAM: &str = "promotion_code";
     let customer = purchase.customer.map(|customer| &customer.id);
     let theirs = |code: &&Arc<PromotionCode>| {
-        code.usable(purchase.now)
+        code.is_usable(purchase.now)
             && code.code.eq_ignore_ascii_case(text)
             && (code.customer.is_none() || code.customer.as_ref() == customer)
     };

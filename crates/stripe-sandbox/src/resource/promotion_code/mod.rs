@@ -63,11 +63,11 @@ impl PromotionCode {
     }
 
     /// Whether it can be used at `now`.
-    fn usable(&self, now: i64) -> bool {
+    fn is_usable(&self, now: i64) -> bool {
         self.active
             && self.expires_at.is_none_or(|at| now < at)
             && self.max_redemptions.is_none_or(|max| self.uses() < max)
-            && self.coupon.valid(now)
+            && self.coupon.is_valid(now)
     }
 
     pub(crate) fn to_json(&self, now: i64) -> Value {
@@ -75,7 +75,7 @@ impl PromotionCode {
         json!({
             "id": &*self.id,
             "object": OBJECT,
-            "active": self.usable(now),
+            "active": self.is_usable(now),
             "code": self.code,
             "coupon": self.coupon.to_json(now),
             "created": self.created,

@@ -164,7 +164,7 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let codes = &ctx.account.promotion_codes;
     let rows = filter.page.of_table(codes, NAME, |one| {
         filter.created.accepts(one.created)
-            && (filter.active).is_none_or(|active| active == one.usable(ctx.now))
+            && (filter.active).is_none_or(|active| active == one.is_usable(ctx.now))
             && code.is_none_or(|code| one.code.eq_ignore_ascii_case(code))
             && coupon.is_none_or(|coupon| &*one.coupon.id == coupon)
             && customer.is_none_or(|customer| one.customer.as_deref() == Some(customer))

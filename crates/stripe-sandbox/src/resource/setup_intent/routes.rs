@@ -112,7 +112,7 @@ fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
 }
 
 fn types(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Vec<String>>> {
-    let name = payment_method::types_param(ctx.origin.version);
+    let name = payment_method::types_param(ctx.settings.version);
     let Some(types) = params.strings(name)? else {
         return Ok(None);
     };

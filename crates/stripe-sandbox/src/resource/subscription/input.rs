@@ -234,7 +234,7 @@ pub(crate) fn find(ctx: &Ctx<'_>) -> Result<u32> {
 /// Checks that a customer may have one more; a test clock limits the number.
 pub(crate) fn check_room(account: &Account, holder: &Customer) -> Result<()> {
     let positions = holder.subscriptions.iter();
-    let held = positions.filter(|position| !account.subscription(**position).status.ended());
+    let held = positions.filter(|position| !account.subscription(**position).status.is_ended());
     if holder.test_clock.is_some() && held.count() >= MAX_SUBSCRIPTIONS {
         return Err(Error::invalid(format!(
             "A customer on a test clock can have at most {MAX_SUBSCRIPTIONS} subscriptions."

@@ -56,7 +56,7 @@ impl Status {
     }
 
     /// Whether the subscription has ended for good.
-    pub(crate) fn ended(self) -> bool {
+    pub(crate) fn is_ended(self) -> bool {
         matches!(self, Self::IncompleteExpired | Self::Canceled)
     }
 }

@@ -179,9 +179,9 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
 
 fn in_status(status: Status, asked: Option<&str>) -> bool {
     match asked {
-        None => !status.ended(),
+        None => !status.is_ended(),
         Some("all") => true,
-        Some("ended") => status.ended(),
+        Some("ended") => status.is_ended(),
         Some(word) => status.as_str() == word,
     }
 }
@@ -196,7 +196,7 @@ enum Change {
 fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
     let presence = presence(params)?;
     let subscription = ctx.account.subscription(find(ctx)?);
-    if subscription.status.ended() {
+    if subscription.status.is_ended() {
         let metadata = params.metadata()?.apply(&subscription.metadata)?;
         if params.finish().is_err() {
             return Err(Error::invalid(
@@ -275,7 +275,7 @@ fn read_cancel(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Cancellation> {
     };
     params.unmodelled(&["cancellation_details"])?;
     let subscription = ctx.account.subscription(find(ctx)?);
-    if subscription.status.ended() {
+    if subscription.status.is_ended() {
         return Err(Error::not_found(NAME, &subscription.id));
     }
     Ok(options)

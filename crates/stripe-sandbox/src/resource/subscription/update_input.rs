@@ -157,7 +157,7 @@ const PAUSE: &str = "pause_collection";
 
 /// Checks that more than the metadata of a subscription can be changed.
 pub(crate) fn check_live(subscription: &Subscription) -> Result<()> {
-    if subscription.status.ended() {
+    if subscription.status.is_ended() {
         return Err(Error::invalid(
             "A canceled subscription can only update its cancellation_details and metadata.",
         ));

@@ -121,7 +121,7 @@ pub(crate) fn of_customer(account: &Account, id: &str) -> Value {
         .into_iter()
         .flatten()
         .map(|position| account.subscription(*position))
-        .filter(|one| !one.status.ended())
+        .filter(|one| !one.status.is_ended())
         .collect();
     live.reverse();
     let url = format!("/v1/customers/{id}/subscriptions");

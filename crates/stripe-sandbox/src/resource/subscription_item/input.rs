@@ -79,7 +79,7 @@ pub(super) fn by_plan(
 
 /// The quantity of an item; `None` for a metered price.
 fn quantity(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<Option<i64>> {
-    let metered = price.recurring.as_ref().is_some_and(Recurring::metered);
+    let metered = price.recurring.as_ref().is_some_and(Recurring::is_metered);
     let quantity = params.integer_from("quantity", 0)?;
     if quantity.is_some_and(|quantity| quantity > MAX_QUANTITY) {
         return Err(too_large(params.name("quantity")));

@@ -117,7 +117,7 @@ fn check(
     from: i64,
     now: i64,
 ) -> Result<()> {
-    if subscription.status.ended() {
+    if subscription.status.is_ended() {
         return Err(Error::invalid(
             "Cannot create the usage record because the subscription has been canceled.",
         ));
@@ -210,7 +210,7 @@ fn periods(account: &Account, subscription: &Subscription, item: &Item) -> Vec<S
     };
     let (start, end) = subscription.period_of(item);
     let running = catalog::aggregate(account, &item.price).total(&item.records, start, end);
-    let running = (!subscription.status.ended()).then(|| summary(None, (start, end), running));
+    let running = (!subscription.status.is_ended()).then(|| summary(None, (start, end), running));
     let customer = account.customers.get(&subscription.customer);
     let positions = customer.map_or(&[][..], |customer| &customer.invoices);
     let billed = positions.iter().rev().filter_map(|position| {

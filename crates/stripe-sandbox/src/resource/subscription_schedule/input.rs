@@ -116,7 +116,7 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
     let subscription = ctx.account.billing.subscriptions.get(id);
     let subscription =
         subscription.ok_or_else(|| Error::no_such("subscription", id, "from_subscription"))?;
-    if subscription.status.ended() {
+    if subscription.status.is_ended() {
         return Err(Error::invalid(format!(
             "You cannot migrate a subscription that is in the `{}` status.",
             subscription.status.as_str()

@@ -37,7 +37,7 @@ impl Status {
     }
 
     /// Whether it still controls a subscription, or will.
-    pub(crate) fn live(self) -> bool {
+    pub(crate) fn is_live(self) -> bool {
         matches!(self, Self::NotStarted | Self::Active)
     }
 }

@@ -281,7 +281,7 @@ fn cancel(ctx: &mut Ctx<'_>, options: Cancellation) -> Result<Value> {
 }
 
 fn live(schedule: &Schedule, verb: &str) -> Result<()> {
-    if schedule.status.live() {
+    if schedule.status.is_live() {
         return Ok(());
     }
     Err(Error::invalid(format!(

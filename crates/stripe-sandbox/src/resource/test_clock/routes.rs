@@ -120,10 +120,10 @@ pub(crate) fn advance_to(ctx: &mut Ctx<'_>, id: &str, to: i64) -> Result<Value> 
         }
         _ => {}
     }
-    let origin = ctx.origin.of_time();
-    let origin = std::mem::replace(&mut ctx.origin, origin);
+    let settings = ctx.settings.without_request();
+    let settings = std::mem::replace(&mut ctx.settings, settings);
     engine::run_until(ctx, Some(&id), to);
-    ctx.origin = origin;
+    ctx.settings = settings;
     let clock = ctx.account.clocks.get_mut(&id);
     let clock = clock.ok_or_else(|| Error::not_found(NAME, &id))?;
     clock.frozen_time = to;
