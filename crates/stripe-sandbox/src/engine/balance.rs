@@ -51,9 +51,9 @@ pub(crate) fn record(
 /// Deletes the transactions of a customer that is being erased.
 pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
     let all = account.balance_transactions.iter();
-    let gone = all.filter(|one| one.customer == *customer);
-    let gone: Vec<Id> = gone.map(|one| one.id.clone()).collect();
-    for id in gone {
+    let removed = all.filter(|transaction| transaction.customer == *customer);
+    let removed: Vec<Id> = removed.map(|transaction| transaction.id.clone()).collect();
+    for id in removed {
         account.balance_transactions.remove(&id);
     }
 }

@@ -60,8 +60,8 @@ pub(crate) fn replace_items(
             },
         });
     }
-    for gone in old.into_iter().flatten() {
-        ctx.account.billing.items.remove(&gone.id);
+    for removed in old.into_iter().flatten() {
+        ctx.account.billing.items.remove(&removed.id);
     }
     for item in &items {
         ctx.account.billing.items.insert(item.id.clone(), position);

@@ -294,14 +294,14 @@ pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
 }
 
 /// Removes rows and returns their ids.
-fn remove_rows<T: Row>(table: &mut Table<T>, goes: impl Fn(&T) -> bool) -> Vec<Id> {
-    let gone: Vec<Id> = table
+fn remove_rows<T: Row>(table: &mut Table<T>, is_removed: impl Fn(&T) -> bool) -> Vec<Id> {
+    let removed: Vec<Id> = table
         .iter()
-        .filter(|row| goes(row))
+        .filter(|row| is_removed(row))
         .map(|row| row.id().clone())
         .collect();
-    for id in &gone {
+    for id in &removed {
         table.remove(id);
     }
-    gone
+    removed
 }

@@ -69,12 +69,12 @@ pub(crate) fn remove_prorations(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
     let own = |item: &&InvoiceItem| {
         item.line.proration && item.subscription.as_ref() == Some(&subscription.id)
     };
-    let gone: Vec<Id> = items
+    let removed: Vec<Id> = items
         .pending(&subscription.customer)
         .filter(own)
         .map(|item| item.id.clone())
         .collect();
-    for id in gone {
+    for id in removed {
         remove(ctx, &id, at);
     }
 }

@@ -90,7 +90,7 @@ pub(crate) async fn run(
         Some(Action::Status(status, reason)) if !never_began => {
             answer = control::fault_error(status, reason.as_deref()).into();
         }
-        after => answer.broken = after,
+        after => answer.fault = after,
     }
     if let Some(key) = key {
         sandbox.end(&account, &key, (!never_began).then_some(&answer));
@@ -99,16 +99,16 @@ pub(crate) async fn run(
 }
 
 /// An error as a version shows it: it may contain an object.
-fn shown_in(version: ApiVersion, mut error: Error) -> Error {
+fn error_in_version(version: ApiVersion, mut error: Error) -> Error {
     let fields = error.more.iter_mut().flat_map(|more| more.values_mut());
-    fields.for_each(|field| version.show(field));
+    fields.for_each(|field| version.convert(field));
     error
 }
 
 fn replay(kept: KeptAnswer, after: Option<Action>) -> Answer {
     let mut answer = Answer::new(kept.status, kept.body);
     answer.replayed = true;
-    answer.broken = after.filter(|action| !matches!(action, Action::Status(..)));
+    answer.fault = after.filter(|action| !matches!(action, Action::Status(..)));
     answer
 }
 
@@ -119,7 +119,7 @@ fn fault_before(action: Action) -> Result<Answer> {
     }
     let body = r#"{"object": "list", "data": [], "has_more": false, "url": "/v1"}"#;
     let mut answer = Answer::new(200, body.into());
-    answer.broken = Some(action);
+    answer.fault = Some(action);
     Ok(answer)
 }
 
@@ -204,8 +204,8 @@ impl Sandbox {
             let expand = Expand::read(&params, route.object, version)?;
             sandbox.in_turn(&at_work, args, settings, |ctx| {
                 let answer = route.handle(ctx, &params);
-                let mut answer = answer.map_err(|error| shown_in(version, error))?;
-                version.show(&mut answer);
+                let mut answer = answer.map_err(|error| error_in_version(version, error))?;
+                version.convert(&mut answer);
                 expand.apply(ctx.account, ctx.now, &mut answer);
                 Ok(answer)
             })
@@ -251,15 +251,17 @@ impl Sandbox {
 pub(crate) fn authenticate(sandbox: &Sandbox, call: &Call) -> Result<(Id, bool)> {
     let key = secret_key(call)?;
     let accounts = &sandbox.0.accounts;
-    let own = accounts.id_of_key(&key);
+    let key_account = accounts.id_of_key(&key);
     let named = ["stripe-context", "stripe-account"];
     let connected = named.into_iter().find_map(|name| call.header(name));
     let connected = connected.unwrap_or_default();
-    if connected.is_empty() || connected == &*own {
-        sandbox.account(&own).show_key(|| shown(&key));
-        return Ok((own, false));
+    if connected.is_empty() || connected == &*key_account {
+        sandbox
+            .account(&key_account)
+            .set_display_key(|| display_key(&key));
+        return Ok((key_account, false));
     }
-    match accounts.connected(&own, connected) {
+    match accounts.connected(&key_account, connected) {
         Some(account) => Ok((account.id.clone(), true)),
         None => Err(account::no_access(Some(&masked(&key)), connected).before_execution()),
     }
@@ -317,7 +319,7 @@ fn masked(key: &str) -> String {
 }
 
 /// A key as the pages show it. What may be a key of Stripe, whose keys have at least 24 letters and digits, is cut off.
-fn shown(key: &str) -> String {
+fn display_key(key: &str) -> String {
     let secret = key.get("sk_test_".len()..).unwrap_or_default();
     let is_made_up = secret.len() < 24 || !secret.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if is_made_up {
@@ -328,17 +330,23 @@ fn shown(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{masked, shown};
+    use super::{display_key, masked};
 
     #[test]
     fn keys_of_stripe_are_cut_off() {
-        assert_eq!(shown("sk_test_me"), "sk_test_me");
+        assert_eq!(display_key("sk_test_me"), "sk_test_me");
         assert_eq!(
-            shown("sk_test_a_long_name_that_no_key_of_stripe_has"),
+            display_key("sk_test_a_long_name_that_no_key_of_stripe_has"),
             "sk_test_a_long_name_that_no_key_of_stripe_has"
         );
-        assert_eq!(shown("sk_test_0123456789abcdefghijABCD"), "sk_test_0123…");
-        assert_eq!(shown("rk_test_0123456789abcdefghijABCDEF"), "rk_test_0123…");
+        assert_eq!(
+            display_key("sk_test_0123456789abcdefghijABCD"),
+            "sk_test_0123…"
+        );
+        assert_eq!(
+            display_key("rk_test_0123456789abcdefghijABCDEF"),
+            "rk_test_0123…"
+        );
     }
 
     #[test]

@@ -18,11 +18,13 @@ static ENDPOINTS: LazyLock<Endpoints> = LazyLock::new(|| {
 /// The endpoints that 2026-10-28 added, and those that were gone by then.
 static CHANGED: LazyLock<(Endpoints, Endpoints)> = LazyLock::new(|| {
     let lines = include_str!("endpoints-2026-10-28.txt").lines();
-    let (gone, added): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with("- "));
-    let gone = gone.into_iter().map(|line| line.trim_start_matches("- "));
+    let (removed, added): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with("- "));
+    let removed = removed
+        .into_iter()
+        .map(|line| line.trim_start_matches("- "));
     (
         added.into_iter().filter_map(endpoint).collect(),
-        gone.filter_map(endpoint).collect(),
+        removed.filter_map(endpoint).collect(),
     )
 });
 
@@ -41,13 +43,13 @@ pub(crate) fn exists_at_stripe(method: &str, path: &str, version: ApiVersion) ->
     match version {
         ApiVersion::V2022_11_15 => has(&ENDPOINTS),
         ApiVersion::V2026_10_28 => {
-            has(&CHANGED.0) || has(&ENDPOINTS) && !is_gone(method, path, version)
+            has(&CHANGED.0) || has(&ENDPOINTS) && !is_removed(method, path, version)
         }
     }
 }
 
 /// Whether Stripe had taken an endpoint away by this version.
-pub(crate) fn is_gone(method: &str, path: &str, version: ApiVersion) -> bool {
+pub(crate) fn is_removed(method: &str, path: &str, version: ApiVersion) -> bool {
     version >= ApiVersion::V2026_10_28 && has(&CHANGED.1, method, path)
 }
 

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use url::{Host, Url};
 
 use crate::error::Error;
-use crate::pages::viewer::target::wanted;
+use crate::pages::viewer::target::viewer_target;
 use crate::sandbox::Sandbox;
 
 /// The header in which browsers describe where a request comes from.
@@ -25,7 +25,7 @@ pub(crate) async fn guard(
     next: Next,
 ) -> Response {
     let path = request.uri().path();
-    let shows = wanted(request.method(), path, request.headers()).is_some();
+    let shows = viewer_target(request.method(), path, request.headers()).is_some();
     let controls = path.starts_with("/_sandbox/");
     if !shows && !controls && !path.starts_with("/c/") {
         return next.run(request).await;

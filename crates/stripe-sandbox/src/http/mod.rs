@@ -26,7 +26,7 @@ use futures::StreamExt;
 use self::rule::Action;
 use crate::error::{Error, Result};
 use crate::pages;
-use crate::pages::viewer::target::{accepts_html, wanted};
+use crate::pages::viewer::target::{accepts_html, viewer_target};
 use crate::params::form::Form;
 use crate::sandbox::Sandbox;
 use crate::store::ids::Id;
@@ -145,7 +145,7 @@ pub(crate) struct Answer {
     pub(crate) replayed: bool,
     pub(crate) limited_by: Option<String>,
     /// The fault that breaks the answer on its way.
-    pub(crate) broken: Option<Action>,
+    pub(crate) fault: Option<Action>,
 }
 
 impl Answer {
@@ -156,7 +156,7 @@ impl Answer {
             body,
             replayed: false,
             limited_by: None,
-            broken: None,
+            fault: None,
         }
     }
 }
@@ -184,7 +184,7 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// Not known yet, or not needed.
-    fn nobody(version: ApiVersion) -> Self {
+    fn unknown(version: ApiVersion) -> Self {
         Self {
             request_id: Id::default(),
             account: None,
@@ -195,7 +195,7 @@ impl Caller {
 }
 
 async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
-    if let Some(target) = wanted(request.method(), request.uri().path(), request.headers()) {
+    if let Some(target) = viewer_target(request.method(), request.uri().path(), request.headers()) {
         let settings = sandbox.call_settings(request.headers());
         return pages::viewer::answer(&sandbox, target, request.uri().query(), settings).await;
     }
@@ -203,17 +203,17 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
     let default = sandbox.0.options.api_version;
     let key = call.idempotency_key().map(str::to_owned);
     if call.path.starts_with("/_sandbox/") {
-        let answer = controlled(&sandbox, &call);
+        let answer = run_control(&sandbox, &call);
         // The button of a page leads back to the pages.
         if call.path == "/_sandbox/reset" && answer.status == 200 && accepts_html(&call.headers) {
-            return pages::to("/");
+            return pages::redirect("/");
         }
-        return respond(&answer, &Caller::nobody(default), None);
+        return respond(&answer, &Caller::unknown(default), None);
     }
     let date = date(sandbox.clock().unix());
     let mut caller = Caller {
         request_id: sandbox.0.accounts.request_id(),
-        ..Caller::nobody(default)
+        ..Caller::unknown(default)
     };
     let mut seen = record::Request {
         method: call.method.clone(),
@@ -230,7 +230,7 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
     let work = tasks.spawn(async move {
         let answer = call::run(&sandbox, call, &mut caller, &mut seen.endpoint).await;
         let answer = answer.unwrap_or_else(Answer::from);
-        seen.status = if answer.broken == Some(Action::Drop) {
+        seen.status = if answer.fault == Some(Action::Drop) {
             0
         } else {
             answer.status
@@ -247,7 +247,7 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
             let error = Error::invalid("The sandbox failed; this is a bug in the sandbox.")
                 .kind("api_error")
                 .status(500);
-            respond(&error.into(), &Caller::nobody(default), key.as_deref())
+            respond(&error.into(), &Caller::unknown(default), key.as_deref())
         }
     };
     response.headers_mut().extend(date);
@@ -262,7 +262,7 @@ fn date(unix: i64) -> Option<(HeaderName, HeaderValue)> {
 }
 
 /// Answers a control. It acts on the account of the key, or on all accounts without a key.
-fn controlled(sandbox: &Sandbox, call: &Call) -> Answer {
+fn run_control(sandbox: &Sandbox, call: &Call) -> Answer {
     let run = || {
         let account = match call.headers.get(header::AUTHORIZATION) {
             Some(_) => Some(call::authenticate(sandbox, call)?.0),
@@ -307,7 +307,7 @@ fn respond(answer: &Answer, caller: &Caller, key: Option<&str>) -> Response {
         None if answer.status == 429 => set("stripe-should-retry", "true"),
         None => {}
     }
-    match answer.broken {
+    match answer.fault {
         Some(Action::HtmlPage) => {
             set("content-type", "text/html");
             *response.status_mut() = StatusCode::BAD_GATEWAY;
@@ -328,7 +328,7 @@ fn body(answer: &Answer) -> Body {
             "a fault rule broke the connection",
         )
     };
-    match answer.broken {
+    match answer.fault {
         Some(Action::Drop) => Body::from_stream(futures::stream::iter([Err::<Bytes, _>(broken())])),
         Some(Action::CutBody) => {
             let half = text().slice(..answer.body.len() / 2);

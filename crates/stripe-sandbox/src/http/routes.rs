@@ -12,7 +12,7 @@ pub(crate) fn find(
     version: ApiVersion,
 ) -> Option<(&'static Route, Vec<String>)> {
     // What is gone is not the id of something else.
-    if endpoints::is_gone(method, path, version) {
+    if endpoints::is_removed(method, path, version) {
         return None;
     }
     ROUTES

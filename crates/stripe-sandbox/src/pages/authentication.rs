@@ -7,7 +7,7 @@ use axum::response::Response;
 use maud::html;
 use rust_decimal::Decimal;
 
-use super::{at_account, layout, to, unknown};
+use super::{layout, redirect, unknown, with_account};
 use crate::engine::authentication;
 use crate::error::Error;
 use crate::money::format::money;
@@ -22,7 +22,7 @@ pub(crate) async fn show(
     Path(intent): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    at_intent(&sandbox, &headers, &intent, |ctx| page(ctx, &intent, None)).await
+    with_intent(&sandbox, &headers, &intent, |ctx| page(ctx, &intent, None)).await
 }
 
 pub(crate) async fn decide(
@@ -31,10 +31,10 @@ pub(crate) async fn decide(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    at_intent(&sandbox, &headers, &intent, |ctx| {
+    with_intent(&sandbox, &headers, &intent, |ctx| {
         let decided = agrees(&body).and_then(|agrees| authentication::decide(ctx, &intent, agrees));
         match decided {
-            Ok(Some(target)) => to(&target),
+            Ok(Some(target)) => redirect(&target),
             Ok(None) => page(ctx, &intent, None),
             Err(error) => page(ctx, &intent, Some(&error)),
         }
@@ -52,14 +52,14 @@ fn agrees(body: &[u8]) -> Result<bool, Error> {
     Ok(outcome != Some("fail"))
 }
 
-async fn at_intent(
+async fn with_intent(
     sandbox: &Sandbox,
     headers: &HeaderMap,
     intent: &str,
     work: impl FnOnce(&mut Ctx<'_>) -> Response,
 ) -> Response {
     let holds = |account: &Account| authentication::request(account, intent).is_some();
-    at_account(sandbox, headers, holds, work).await
+    with_account(sandbox, headers, holds, work).await
 }
 
 fn page(ctx: &mut Ctx<'_>, intent: &str, error: Option<&Error>) -> Response {

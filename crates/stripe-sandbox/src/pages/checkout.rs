@@ -7,7 +7,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 
-use super::{at_account, item, layout, to, unknown};
+use super::{item, layout, redirect, unknown, with_account};
 use crate::error::Error;
 use crate::money::format::money;
 use crate::money::period::day;
@@ -34,7 +34,7 @@ pub(crate) async fn show(
     Path(session): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    at_session(&sandbox, &headers, &session, |ctx| {
+    with_session(&sandbox, &headers, &session, |ctx| {
         page(ctx, &session, None)
     })
     .await
@@ -46,11 +46,11 @@ pub(crate) async fn pay(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    at_session(&sandbox, &headers, &session, |ctx| {
+    with_session(&sandbox, &headers, &session, |ctx| {
         let paid =
             choices(&body).and_then(|(card, code)| pay::pay(ctx, &session, &card, code.as_deref()));
         match paid {
-            Ok(target) => to(&target),
+            Ok(target) => redirect(&target),
             Err(error) => page(ctx, &session, Some(&error)),
         }
     })
@@ -70,14 +70,14 @@ fn choices(body: &[u8]) -> Result<(String, Option<String>), Error> {
 }
 
 /// Runs `work` in the account of the session.
-async fn at_session(
+async fn with_session(
     sandbox: &Sandbox,
     headers: &HeaderMap,
     session: &str,
     work: impl FnOnce(&mut Ctx<'_>) -> Response,
 ) -> Response {
     let holds = |account: &Account| account.billing.sessions.contains(session);
-    at_account(sandbox, headers, holds, work).await
+    with_account(sandbox, headers, holds, work).await
 }
 
 /// The page of the session as it is now. `error` tells why the payment failed.
@@ -113,10 +113,10 @@ fn page(ctx: &mut Ctx<'_>, session: &str, error: Option<&Error>) -> Response {
 }
 
 fn open(account: &Account, session: &Session) -> Markup {
-    let who = session.customer.as_ref();
-    let who = who.and_then(|id| account.customers.get(id));
-    let email = who
-        .and_then(|who| who.email.as_deref())
+    let customer = session.customer.as_ref();
+    let customer = customer.and_then(|id| account.customers.get(id));
+    let email = customer
+        .and_then(|customer| customer.email.as_deref())
         .or(session.customer_email.as_deref());
     html! {
         @match &session.mode {
@@ -134,7 +134,7 @@ fn open(account: &Account, session: &Session) -> Markup {
 fn purchased(account: &Account, session: &Session, purchase: &Purchase) -> Markup {
     html! {
         h1 { "Subscribe" }
-        @for one in basket::basket(account, session) { (item::bought(&one.terms, one.quantity)) }
+        @for item in basket::basket(account, session) { (item::details(&item.terms, item.quantity)) }
         @if let Some(coupon) = &purchase.coupon { p { "With coupon " (coupon.coupon.id) } }
         @if let Some(trial) = trial(purchase.trial_days, purchase.trial_end) {
             p { strong { (trial) } }

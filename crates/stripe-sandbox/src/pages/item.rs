@@ -7,7 +7,7 @@ use crate::money::lines::PriceTerms;
 use crate::money::rating::{Scheme, Tier};
 
 /// An item with all its prices.
-pub(super) fn bought(terms: &PriceTerms, quantity: Option<i64>) -> Markup {
+pub(super) fn details(terms: &PriceTerms, quantity: Option<i64>) -> Markup {
     let per = terms.per();
     let each = if per.starts_with("every") {
         per.clone()

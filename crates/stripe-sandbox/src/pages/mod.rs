@@ -61,7 +61,7 @@ async fn thanks() -> Response {
 }
 
 /// Runs `work` in the account that holds an object, after everything that is due.
-async fn at_account(
+async fn with_account(
     sandbox: &Sandbox,
     headers: &HeaderMap,
     holds: impl Fn(&Account) -> bool,
@@ -107,7 +107,7 @@ async fn owner(sandbox: &Sandbox, holds: impl Fn(&Account) -> bool) -> Option<Ar
 }
 
 /// `303 See Other`, so that a reload does not pay again.
-pub(crate) fn to(target: &str) -> Response {
+pub(crate) fn redirect(target: &str) -> Response {
     let target = utf8_percent_encode(target, CONTROLS).to_string();
     let location = HeaderValue::from_str(&target).expect("nothing but visible ASCII is left");
     (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::{at_account, item, layout, to, unknown};
+use super::{item, layout, redirect, unknown, with_account};
 use crate::engine::catalog;
 use crate::error::Error;
 use crate::money::period::day;
@@ -24,7 +24,7 @@ pub(crate) async fn show(
     Path(session): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    at_session(&sandbox, &headers, &session, |ctx| {
+    with_session(&sandbox, &headers, &session, |ctx| {
         page(ctx, &session, None)
     })
     .await
@@ -36,10 +36,10 @@ pub(crate) async fn change(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    at_session(&sandbox, &headers, &session, |ctx| {
-        let made = asked_change(&body).and_then(|change| changes::make(ctx, &session, &change));
-        match made {
-            Ok(()) => to(&path(&session)),
+    with_session(&sandbox, &headers, &session, |ctx| {
+        let changed = read_change(&body).and_then(|change| changes::make(ctx, &session, &change));
+        match changed {
+            Ok(()) => redirect(&path(&session)),
             Err(error) => page(ctx, &session, Some(&error)),
         }
     })
@@ -50,21 +50,21 @@ fn path(session: &str) -> String {
     format!("/c/portal/{session}")
 }
 
-fn asked_change(body: &[u8]) -> Result<Change, Error> {
+fn read_change(body: &[u8]) -> Result<Change, Error> {
     let mut form = Form::default();
     form.read(body)?;
     Change::read(&Params::new(&form))
 }
 
 /// Runs `work` in the account of the session.
-async fn at_session(
+async fn with_session(
     sandbox: &Sandbox,
     headers: &HeaderMap,
     session: &str,
     work: impl FnOnce(&mut Ctx<'_>) -> Response,
 ) -> Response {
     let holds = |account: &Account| account.billing.portal_sessions.contains(session);
-    at_account(sandbox, headers, holds, work).await
+    with_account(sandbox, headers, holds, work).await
 }
 
 /// The page of the session as it is now. `error` tells why a change was not made.
@@ -100,7 +100,9 @@ fn open(account: &Account, session: &Session) -> Markup {
     let email = holder.and_then(|holder| holder.email.as_deref());
     let positions = account.subscriptions_of(&session.customer);
     let all = positions.iter().rev().map(|at| account.subscription(*at));
-    let live: Vec<&Subscription> = all.filter(|one| !one.status.is_ended()).collect();
+    let live: Vec<&Subscription> = all
+        .filter(|subscription| !subscription.status.is_ended())
+        .collect();
     html! {
         h1 { "Your subscriptions" }
         @if let Some(email) = email { p class="note" { "For " (email) } }
@@ -113,7 +115,7 @@ fn shown(account: &Account, session: &Session, subscription: &Subscription) -> M
     let mixed = subscription.is_mixed();
     html! {
         @for item in &subscription.items {
-            (item::bought(&catalog::price_terms(account, &item.price), item.quantity))
+            (item::details(&catalog::price_terms(account, &item.price), item.quantity))
             @if mixed { (period(subscription.period_of(item).1)) }
         }
         p { strong { (state(subscription)) } }

@@ -27,7 +27,7 @@ pub(crate) struct Form {
 /// A parameter's value, and whether a handler has read it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Node {
-    pub(crate) seen: Cell<bool>,
+    pub(crate) is_read: Cell<bool>,
     pub(crate) value: Value,
 }
 
@@ -47,7 +47,7 @@ impl Default for Value {
 impl From<Value> for Node {
     fn from(value: Value) -> Self {
         Self {
-            seen: Cell::new(false),
+            is_read: Cell::new(false),
             value,
         }
     }
@@ -159,12 +159,12 @@ impl Form {
 
 impl Node {
     /// Marks all of it as read.
-    pub(crate) fn see(&self) {
-        self.seen.set(true);
+    pub(crate) fn mark_read(&self) {
+        self.is_read.set(true);
         match &self.value {
             Value::Text(_) => {}
-            Value::List(list) => list.iter().for_each(Self::see),
-            Value::Map(map) => map.values().for_each(Self::see),
+            Value::List(list) => list.iter().for_each(Self::mark_read),
+            Value::Map(map) => map.values().for_each(Self::mark_read),
         }
     }
 }

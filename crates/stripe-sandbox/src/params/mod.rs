@@ -57,7 +57,7 @@ impl<'a> Params<'a> {
             if let Some(node) = self.get(name) {
                 // The copy starts as unread.
                 form.set(other, node.clone());
-                node.see();
+                node.mark_read();
             }
         }
         form
@@ -73,7 +73,7 @@ impl<'a> Params<'a> {
         let Some(node) = self.get(key) else {
             return Ok(None);
         };
-        node.seen.set(true);
+        node.is_read.set(true);
         match &node.value {
             Value::Text(text) => Ok(Some(text)),
             Value::List(_) | Value::Map(_) => {
@@ -125,7 +125,7 @@ impl<'a> Params<'a> {
         let Some(node) = self.get(key) else {
             return Ok(None);
         };
-        node.seen.set(true);
+        node.is_read.set(true);
         let name = self.name(key);
         match &node.value {
             Value::Text(text) if !text.is_empty() => Err(Error::malformed(&name, "Invalid object")),
@@ -143,7 +143,7 @@ impl<'a> Params<'a> {
         let Some(node) = self.get(key) else {
             return Ok(None);
         };
-        node.seen.set(true);
+        node.is_read.set(true);
         let name = self.name(key);
         let element = |index: usize, node| Params {
             node,
@@ -181,7 +181,7 @@ impl<'a> Params<'a> {
     pub(crate) fn objects(&self, key: &str) -> Result<Option<Vec<Params<'a>>>> {
         let elements = self.elements(key)?;
         for element in elements.iter().flatten() {
-            element.node.seen.set(true);
+            element.node.is_read.set(true);
             if !matches!(element.node.value, Value::Map(_)) {
                 return Err(Error::malformed(&element.name, "Invalid object"));
             }
@@ -197,7 +197,7 @@ impl<'a> Params<'a> {
         elements
             .iter()
             .map(|element| {
-                element.node.seen.set(true);
+                element.node.is_read.set(true);
                 match &element.node.value {
                     Value::Text(text) => Ok(text.as_str()),
                     Value::List(_) | Value::Map(_) => {
@@ -255,7 +255,7 @@ fn unread(node: &Node, name: &str) -> Option<String> {
         }
     };
     let visit = |child: &Node, name: String| {
-        if Cell::get(&child.seen) {
+        if Cell::get(&child.is_read) {
             unread(child, &name)
         } else {
             Some(name)

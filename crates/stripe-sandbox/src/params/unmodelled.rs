@@ -15,13 +15,13 @@ impl Params<'_> {
             if !(key.ends_with('?') && self.is_unset(name)) {
                 return Err(Error::unmodelled(&self.name(name)));
             }
-            node.seen.set(true);
+            node.is_read.set(true);
         }
         Ok(())
     }
 
     /// Accepts a parameter that the sandbox does not model only with the value that changes nothing.
-    pub(crate) fn only(&self, key: &str, value: &str) -> Result<()> {
+    pub(crate) fn only_default(&self, key: &str, value: &str) -> Result<()> {
         match self.text(key)? {
             Some(given) if given != value => Err(Error::unmodelled(&self.name(key))),
             _ => Ok(()),
@@ -56,10 +56,13 @@ mod tests {
         assert_eq!(refused(params.unmodelled(&["a"])).as_deref(), Some("a"));
         assert_eq!(refused(params.unmodelled(&["b"])).as_deref(), Some("b"));
         assert_eq!(refused(params.unmodelled(&["a?"])).as_deref(), Some("a"));
-        assert_eq!(refused(params.only("e", "false")).as_deref(), Some("e"));
+        assert_eq!(
+            refused(params.only_default("e", "false")).as_deref(),
+            Some("e")
+        );
         params.unmodelled(&["c?", "z", "z?"]).expect("unset");
-        params.only("d", "false").expect("the default");
-        params.only("z", "false").expect("not given");
+        params.only_default("d", "false").expect("the default");
+        params.only_default("z", "false").expect("not given");
         assert_eq!(refused(params.disabled("g")).as_deref(), Some("g"));
         assert_eq!(refused(params.disabled("h")).as_deref(), Some("h"));
         params.disabled("f").expect("not enabled");

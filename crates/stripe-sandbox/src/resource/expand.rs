@@ -167,7 +167,7 @@ impl Scope<'_> {
             && value.get(step).is_none()
             && let Some(shown) = on_request(self.account, self.version, value, step)
         {
-            value[step.as_str()] = self.version.shown(shown);
+            value[step.as_str()] = self.version.converted(shown);
         }
         if let Some(inner) = value.get_mut(step) {
             self.link(&kinds, inner);
@@ -185,7 +185,7 @@ impl Scope<'_> {
             }
             Value::String(id) => {
                 if let Some(object) = render(self.account, self.now, kinds, id) {
-                    *value = self.version.shown(object);
+                    *value = self.version.converted(object);
                 }
             }
             _ => {}

@@ -23,7 +23,7 @@ pub(crate) struct LockedAccount {
     pub(crate) id: Id,
     /// How many accounts were made before it.
     number: u64,
-    shown_key: OnceLock<Box<str>>,
+    display_key: OnceLock<Box<str>>,
     turn: Turn<()>,
     account: Mutex<Account>,
     keys: Mutex<Keys>,
@@ -36,7 +36,7 @@ impl LockedAccount {
         Self {
             id: account.profile.id.clone(),
             number,
-            shown_key: OnceLock::new(),
+            display_key: OnceLock::new(),
             turn: Turn::default(),
             connected: account.connected.clone(),
             webhook_endpoints: account.webhook_endpoints.clone(),
@@ -61,13 +61,13 @@ impl LockedAccount {
     }
 
     /// The account's key as people may see it; `None` for a connected account.
-    pub(crate) fn shown_key(&self) -> Option<&str> {
-        self.shown_key.get().map(|key| &**key)
+    pub(crate) fn display_key(&self) -> Option<&str> {
+        self.display_key.get().map(|key| &**key)
     }
 
-    /// Sets what [`shown_key`](Self::shown_key) returns, at the first call with the key.
-    pub(crate) fn show_key(&self, shown: impl FnOnce() -> String) {
-        self.shown_key.get_or_init(|| shown().into());
+    /// Sets what [`display_key`](Self::display_key) returns, at the first call with the key.
+    pub(crate) fn set_display_key(&self, shown: impl FnOnce() -> String) {
+        self.display_key.get_or_init(|| shown().into());
     }
 
     /// The account's webhook endpoints.

@@ -160,8 +160,8 @@ fn body(
     version: ApiVersion,
     at: i64,
 ) -> Value {
-    let object = version.shown(object.clone());
-    let before = before.map(|before| version.shown(before.clone()));
+    let object = version.converted(object.clone());
+    let before = before.map(|before| version.converted(before.clone()));
     let mut data = Map::new();
     let previous = before.map(|before| difference(&before, &object));
     data.insert("object".into(), object);
@@ -191,8 +191,8 @@ fn difference(before: &Value, after: &Value) -> Value {
     let (Value::Object(before), Value::Object(after)) = (before, after) else {
         return before.clone();
     };
-    let gone = before.keys().filter(|key| !after.contains_key(*key));
-    let keys = after.keys().chain(gone);
+    let removed = before.keys().filter(|key| !after.contains_key(*key));
+    let keys = after.keys().chain(removed);
     let changed = keys.filter_map(|key| {
         let old = before.get(key).unwrap_or(&Value::Null);
         let new = after.get(key).unwrap_or(&Value::Null);

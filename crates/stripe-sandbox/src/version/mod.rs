@@ -47,16 +47,16 @@ impl ApiVersion {
     }
 
     /// Shows the JSON of a resource as this version does. It is applied once to everything that is shown.
-    pub(crate) fn show(self, shown: &mut serde_json::Value) {
+    pub(crate) fn convert(self, json: &mut serde_json::Value) {
         if self >= Self::V2026_10_28 {
-            changes::apply(shown);
+            changes::apply(json);
         }
     }
 
     /// The same for JSON that is passed on.
-    pub(crate) fn shown(self, mut shown: serde_json::Value) -> serde_json::Value {
-        self.show(&mut shown);
-        shown
+    pub(crate) fn converted(self, mut json: serde_json::Value) -> serde_json::Value {
+        self.convert(&mut json);
+        json
     }
 }
 

@@ -11,7 +11,7 @@ use maud::html;
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::money::period::{BillingInterval, IntervalUnit};
-use crate::pages::{layout, owner, to};
+use crate::pages::{layout, owner, redirect};
 use crate::params::Params;
 use crate::params::form::Form;
 use crate::resource::test_clock::{self, MAX_ALONE};
@@ -50,7 +50,8 @@ pub(crate) async fn advance(
     };
     match read() {
         Ok((subject, interval)) => {
-            let work = move |ctx: &mut Ctx<'_>, subject: &Subject| let_pass(ctx, subject, interval);
+            let work =
+                move |ctx: &mut Ctx<'_>, subject: &Subject| pass_time(ctx, subject, interval);
             act(sandbox, &headers, subject, work).await
         }
         Err(error) => refused(&error),
@@ -147,14 +148,14 @@ async fn act(
         tokio::task::spawn_blocking(work).await
     });
     match task.await {
-        Ok(Ok(Ok(()))) => to(&page),
+        Ok(Ok(Ok(()))) => redirect(&page),
         Ok(Ok(Err(error))) => refused(&error),
         Ok(Err(error)) | Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 
 /// Advances the clock in as many steps as Stripe's limit of two intervals asks for.
-fn let_pass(ctx: &mut Ctx<'_>, subject: &Subject, interval: BillingInterval) -> Result<()> {
+fn pass_time(ctx: &mut Ctx<'_>, subject: &Subject, interval: BillingInterval) -> Result<()> {
     let clock = match subject {
         Subject::Clock(id) => Some(id.as_str()),
         Subject::Customer(id) => {

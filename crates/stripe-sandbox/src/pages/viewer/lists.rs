@@ -141,7 +141,7 @@ fn table_of<T: Row>(
         div class="scroll" tabindex="0" role="region" aria-label={ (plural(segment)) " of " (view.account.profile.id) } {
             table {
                 thead { tr { @for head in heads { th scope="col" { (head) } } } }
-                tbody { @for one in &rows.rows { tr { (row(one)) } } }
+                tbody { @for item in &rows.rows { tr { (row(item)) } } }
             }
         }
         @if let Some(last) = last {
@@ -160,7 +160,7 @@ fn customer(view: View<'_>, customer: &Customer) -> Markup {
     let billing = &view.account.billing;
     let subscriptions = customer.subscriptions.iter().rev().take(10);
     let schedules = customer.schedules.iter().rev().take(10);
-    let coming = schedules
+    let scheduled = schedules
         .filter_map(|position| billing.schedules.at(*position))
         .filter(|schedule| schedule.subscription.is_none() && schedule.status.is_live());
     html! {
@@ -176,7 +176,7 @@ fn customer(view: View<'_>, customer: &Customer) -> Markup {
         td { (time(customer.created)) }
         td {
             @for position in subscriptions { (subscription(view, view.account.subscription(*position))) }
-            @for one in coming { (schedule(view, one)) }
+            @for item in scheduled { (schedule(view, item)) }
         }
     }
 }
@@ -244,8 +244,8 @@ fn invoice(view: View<'_>, invoice: &Invoice) -> Markup {
         td { (invoice.status.as_str()) }
         td {
             ul {
-                @for one in invoice.lines.iter().take(10) {
-                    li { (one.line.description) ": " (amount(one.line.amount.into(), currency)) }
+                @for line in invoice.lines.iter().take(10) {
+                    li { (line.line.description) ": " (amount(line.line.amount.into(), currency)) }
                 }
                 @if invoice.lines.len() > 10 { li { "and " (invoice.lines.len() - 10) " more" } }
             }

@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::format::{View, plural, time};
 use self::lists::ROWS;
-use self::target::{Kind, Page as Shown, Target};
+use self::target::{Kind, Target, TargetPage};
 use super::layout;
 use crate::params::Params;
 use crate::params::form::Form;
@@ -32,10 +32,10 @@ use crate::store::context::CallSettings;
 use crate::store::page::Page;
 
 /// How long a page waits for accounts that are busy with a long call.
-const PATIENCE: Duration = Duration::from_millis(250);
+const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// How many rows each list of the overview has if there are several accounts.
-const FEW: usize = 10;
+const ROWS_PER_ACCOUNT: usize = 10;
 
 /// Answers a request for a page.
 pub(crate) async fn answer(
@@ -48,7 +48,7 @@ pub(crate) async fn answer(
         sandbox,
         after: after(query),
         settings,
-        deadline: Instant::now() + PATIENCE,
+        deadline: Instant::now() + BUSY_TIMEOUT,
     };
     let accounts = match &target.account {
         None => sandbox.0.accounts.newest(),
@@ -58,9 +58,9 @@ pub(crate) async fn answer(
         return unknown("account", id);
     }
     match target.page {
-        Shown::Overview => request.overview(&accounts, target.account.as_deref()).await,
-        Shown::List(kind) => request.list(&accounts, kind).await,
-        Shown::Object(kind, id) => request.object(&accounts, kind, &id).await,
+        TargetPage::Overview => request.overview(&accounts, target.account.as_deref()).await,
+        TargetPage::List(kind) => request.list(&accounts, kind).await,
+        TargetPage::Object(kind, id) => request.object(&accounts, kind, &id).await,
     }
 }
 
@@ -81,7 +81,7 @@ struct Request<'a> {
 
 impl Request<'_> {
     /// Looks into an account after everything that is due; `None` if it is busy.
-    async fn look<T>(
+    async fn view_account<T>(
         &self,
         account: &LockedAccount,
         work: impl FnOnce(View<'_>) -> T,
@@ -107,10 +107,14 @@ impl Request<'_> {
             },
         };
         let (shown, rest) = accounts[start..].split_at(ROWS.min(accounts.len() - start));
-        let rows = if accounts.len() == 1 { ROWS } else { FEW };
+        let rows = if accounts.len() == 1 {
+            ROWS
+        } else {
+            ROWS_PER_ACCOUNT
+        };
         let mut sections = Vec::new();
         for account in shown {
-            let section = self.look(account, |view| overview::account(view, rows));
+            let section = self.view_account(account, |view| overview::account(view, rows));
             let section = section.await.unwrap_or_else(busy);
             sections.push(html! { section { (overview::heading(account)) (section) } });
         }
@@ -136,7 +140,7 @@ impl Request<'_> {
         let page = Page::newest(ROWS, self.after.clone());
         let mut sections = Vec::new();
         for account in accounts.iter().take(ROWS) {
-            let listed = self.look(account, |view| lists::list(view, kind.segment, &page));
+            let listed = self.view_account(account, |view| lists::list(view, kind.segment, &page));
             let section = match listed.await {
                 Some(Ok(section)) => section,
                 Some(Err(error)) => html! { p class="note" { (error.message) } },
@@ -165,8 +169,9 @@ impl Request<'_> {
             .partition(|account| account.free_turn().is_some());
         for account in free.into_iter().chain(waiting) {
             let has = |account: &Account| objects::exists(account, kind, id);
-            let look = |view: View<'_>| has(view.account).then(|| objects::object(view, kind, id));
-            match self.look(account, look).await {
+            let view_account =
+                |view: View<'_>| has(view.account).then(|| objects::object(view, kind, id));
+            match self.view_account(account, view_account).await {
                 Some(Some(Some((title, body)))) => {
                     return layout::viewer(StatusCode::OK, &title, &body);
                 }

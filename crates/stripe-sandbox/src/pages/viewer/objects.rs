@@ -40,17 +40,17 @@ pub(super) fn object(view: View<'_>, kind: &Kind, id: &str) -> Option<(String, M
             a href=(view.path(&[])) { (account.profile.id) }
         }
         h1 { (title) }
-        (before(view, kind, id))
+        (above_fields(view, kind, id))
         h2 { "Fields" }
         (fields(view, &object))
-        (after(view, kind, id, &object))
+        (below_fields(view, kind, id, &object))
         (json(&object))
     };
     Some((title, body))
 }
 
 /// What comes before the fields.
-fn before(view: View<'_>, kind: &Kind, id: &str) -> Markup {
+fn above_fields(view: View<'_>, kind: &Kind, id: &str) -> Markup {
     let account = view.account;
     let billing = &account.billing;
     match kind.segment {
@@ -61,9 +61,9 @@ fn before(view: View<'_>, kind: &Kind, id: &str) -> Markup {
         "subscriptions" => billing
             .subscriptions
             .get(id)
-            .map(|held| subscription(view, held)),
-        "subscription_schedules" => billing.schedules.get(id).map(|held| schedule(view, held)),
-        "invoices" => billing.invoices.get(id).map(|held| invoice(view, held)),
+            .map(|found| subscription(view, found)),
+        "subscription_schedules" => billing.schedules.get(id).map(|found| schedule(view, found)),
+        "invoices" => billing.invoices.get(id).map(|found| invoice(view, found)),
         "test-clocks" => account.clocks.get(id).map(clock_buttons),
         _ => None,
     }
@@ -71,7 +71,7 @@ fn before(view: View<'_>, kind: &Kind, id: &str) -> Markup {
 }
 
 /// What comes after the fields.
-fn after(view: View<'_>, kind: &Kind, id: &str, object: &Value) -> Markup {
+fn below_fields(view: View<'_>, kind: &Kind, id: &str, object: &Value) -> Markup {
     let account = view.account;
     match kind.segment {
         "products" => html! {
@@ -81,14 +81,14 @@ fn after(view: View<'_>, kind: &Kind, id: &str, object: &Value) -> Markup {
         "prices" => account.prices.get(id).map(tiers).unwrap_or_default(),
         "subscriptions" => html! {
             h2 { "Items" }
-            ul { @for item in object["items"]["data"].as_array().into_iter().flatten() { (sold(view, item)) } }
+            ul { @for item in object["items"]["data"].as_array().into_iter().flatten() { (item_row(view, item)) } }
             (invoices(view, id))
         },
         "subscription_schedules" => html! {
             h2 { "Phases" }
             @for phase in object["phases"].as_array().into_iter().flatten() {
                 (fields(view, phase))
-                ul { @for item in phase["items"].as_array().into_iter().flatten() { (sold(view, item)) } }
+                ul { @for item in phase["items"].as_array().into_iter().flatten() { (item_row(view, item)) } }
             }
         },
         "test-clocks" => html! {
@@ -109,7 +109,7 @@ fn after(view: View<'_>, kind: &Kind, id: &str, object: &Value) -> Markup {
 }
 
 /// An item of a subscription or of a phase.
-fn sold(view: View<'_>, item: &Value) -> Markup {
+fn item_row(view: View<'_>, item: &Value) -> Markup {
     let price = item["price"]["id"].as_str().or(item["price"].as_str());
     html! {
         li {
@@ -121,8 +121,8 @@ fn sold(view: View<'_>, item: &Value) -> Markup {
 
 fn invoices(view: View<'_>, subscription: &str) -> Markup {
     let account = view.account;
-    let held = account.billing.subscriptions.get(subscription);
-    let customer = held.and_then(|held| account.customers.get(&held.customer));
+    let subscription_row = account.billing.subscriptions.get(subscription);
+    let customer = subscription_row.and_then(|row| account.customers.get(&row.customer));
     let positions = customer.map_or(&[][..], |customer| &customer.invoices);
     html! {
         h2 { "Invoices" }
@@ -135,8 +135,8 @@ fn customer(view: View<'_>, customer: &Customer) -> Markup {
     let account = view.account;
     let methods = customer.payment_methods.iter();
     let methods = methods.filter_map(|position| account.payment_methods.at(*position));
-    let coming = customer.schedules.iter().rev().take(10);
-    let coming = coming.filter_map(|position| account.billing.schedules.at(*position));
+    let scheduled = customer.schedules.iter().rev().take(10);
+    let scheduled = scheduled.filter_map(|position| account.billing.schedules.at(*position));
     html! {
         @match &customer.test_clock {
             Some(clock) => {
@@ -156,7 +156,7 @@ fn customer(view: View<'_>, customer: &Customer) -> Markup {
         }
         h2 { "Schedules" }
         @if customer.schedules.is_empty() { p class="note" { "None." } }
-        @for one in coming { (schedule(view, one)) }
+        @for item in scheduled { (schedule(view, item)) }
         h2 { "Cards" }
         ul {
             @for method in methods {
@@ -221,16 +221,16 @@ fn invoice(view: View<'_>, invoice: &Invoice) -> Markup {
             table {
                 thead { tr { th scope="col" { "Line" } th scope="col" { "Period" } th scope="col" { "Quantity" } th scope="col" class="amount" { "Amount" } } }
                 tbody {
-                    @for one in &invoice.lines {
-                        @let shown = line(view.account, invoice, one);
+                    @for invoice_line in &invoice.lines {
+                        @let shown = line(view.account, invoice, invoice_line);
                         tr {
                             td {
-                                (one.line.description)
+                                (invoice_line.line.description)
                                 @if let Some(price) = shown["price"]["id"].as_str() { br; (view.price(price)) }
                             }
-                            td { (time(one.line.period.0)) " to " (time(one.line.period.1)) }
-                            td { (one.line.quantity) }
-                            td class="amount" { (amount(one.line.amount.into(), currency)) }
+                            td { (time(invoice_line.line.period.0)) " to " (time(invoice_line.line.period.1)) }
+                            td { (invoice_line.line.quantity) }
+                            td class="amount" { (amount(invoice_line.line.amount.into(), currency)) }
                         }
                     }
                     (total("Subtotal", invoice.subtotal))

@@ -28,7 +28,7 @@ pub(super) fn heading(account: &LockedAccount) -> Markup {
     let path = format!("/{}", account.id);
     html! {
         h2 {
-            @match account.shown_key() {
+            @match account.display_key() {
                 Some(key) => { code { (key) } " " },
                 None => "Connected account ",
             }

@@ -66,11 +66,11 @@ pub(super) fn kind_of(id: &str) -> Option<&'static Kind> {
 pub(crate) struct Target {
     /// The only account to look into, if the path names one.
     pub(super) account: Option<String>,
-    pub(super) page: Page,
+    pub(super) page: TargetPage,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Page {
+pub(super) enum TargetPage {
     Overview,
     List(&'static Kind),
     Object(&'static Kind, String),
@@ -78,7 +78,7 @@ pub(super) enum Page {
 
 /// What a request asks the viewer for; `None` if it is for the API. A call with a key is for the API unless it says that
 /// it wants HTML, because programs that leave out `/v1` are to be told so in JSON.
-pub(crate) fn wanted(method: &Method, path: &str, headers: &HeaderMap) -> Option<Target> {
+pub(crate) fn viewer_target(method: &Method, path: &str, headers: &HeaderMap) -> Option<Target> {
     let target = read(path).filter(|_| method.is_safe())?;
     let accepted = headers.get(header::ACCEPT);
     let accepted = accepted.map(|accepted| accepted.to_str().unwrap_or_default());
@@ -114,11 +114,11 @@ fn read(path: &str) -> Option<Target> {
     }
     let kind_at = |segment: &str| KINDS.iter().find(|kind| kind.segment == segment);
     let page = match &*segments {
-        [] => Page::Overview,
-        [list] => Page::List(kind_at(list)?),
+        [] => TargetPage::Overview,
+        [list] => TargetPage::List(kind_at(list)?),
         [kind, id] => {
             let id = percent_decode_str(id).decode_utf8().ok()?;
-            Page::Object(kind_at(kind)?, id.into_owned())
+            TargetPage::Object(kind_at(kind)?, id.into_owned())
         }
         _ => return None,
     };
@@ -134,7 +134,7 @@ mod tests {
         let customers = &KINDS[0];
         let one = |account: Option<&str>| Target {
             account: account.map(str::to_owned),
-            page: Page::Object(customers, "cus_1".to_owned()),
+            page: TargetPage::Object(customers, "cus_1".to_owned()),
         };
         for (path, target) in [
             ("/customers/cus_1", one(None)),
@@ -145,11 +145,11 @@ mod tests {
             assert_eq!(read(path), Some(target), "{path}");
         }
         for path in ["/", "/test", "/test/", "/acct_1", "/acct_1/test"] {
-            let overview = read(path).is_some_and(|target| target.page == Page::Overview);
+            let overview = read(path).is_some_and(|target| target.page == TargetPage::Overview);
             assert!(overview, "{path}");
         }
         let list = read("/test/customers").map(|target| target.page);
-        assert_eq!(list, Some(Page::List(customers)));
+        assert_eq!(list, Some(TargetPage::List(customers)));
         for path in [
             "/v1/customers",
             "/nothing",

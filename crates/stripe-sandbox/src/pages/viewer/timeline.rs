@@ -84,12 +84,12 @@ pub(super) fn of_schedule(view: View<'_>, schedule: &Schedule) -> Markup {
 fn phases(view: View<'_>, subscription: &Subscription) -> Vec<Span> {
     let customer = view.account.customers.get(&subscription.customer);
     let schedules = customer.map_or(&[][..], |customer| &customer.schedules);
-    let own = Some(&subscription.id);
+    let id = Some(&subscription.id);
     let mut phases: Vec<Span> = schedules
         .iter()
         .filter_map(|position| view.account.billing.schedules.at(*position))
         .filter(|schedule| {
-            schedule.subscription.as_ref() == own || schedule.released_subscription.as_ref() == own
+            schedule.subscription.as_ref() == id || schedule.released_subscription.as_ref() == id
         })
         .flat_map(|schedule| spans(view, schedule))
         .filter(|span| subscription.ended_at.is_none_or(|end| span.from < end))

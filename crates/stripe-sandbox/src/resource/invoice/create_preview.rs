@@ -154,7 +154,7 @@ fn form(params: &Params<'_>, details: Option<&Params<'_>>) -> (Form, bool) {
     let mut form = details.map_or_else(Form::default, |details| details.renamed(DETAILS));
     if let Some(discounts) = params.get("discounts") {
         form.set("discounts", discounts.clone());
-        discounts.see();
+        discounts.mark_read();
     }
     let changes = !Params::new(&form).keys().is_empty();
     (form, changes)

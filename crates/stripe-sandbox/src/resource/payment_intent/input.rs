@@ -49,7 +49,7 @@ pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Intent> {
     params.one_of_modelled("confirmation_method", &["automatic"], &["manual"])?;
     read_details(ctx, &mut details, params)?;
     params.unmodelled(CONFIRMATION_UNMODELLED)?;
-    params.only("use_stripe_sdk", "false")?;
+    params.only_default("use_stripe_sdk", "false")?;
     charge_amount::check(amount, currency)?;
     let now = customer
         .as_ref()
@@ -101,7 +101,7 @@ pub(super) fn read_confirmation(
     }
     read_details(ctx, details, params)?;
     params.unmodelled(CONFIRMATION_UNMODELLED)?;
-    params.only("use_stripe_sdk", "false")?;
+    params.only_default("use_stripe_sdk", "false")?;
     read_off_session(params)
 }
 

@@ -40,7 +40,7 @@ fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Session> {
     }
     let holder = customer::input::named(ctx, params.required("customer")?, "customer")?;
     let configuration = view::configuration_id(&ctx.account.profile);
-    params.only("configuration", &configuration)?;
+    params.only_default("configuration", &configuration)?;
     Ok(Session {
         id: "".into(),
         created: ctx.now,

@@ -72,7 +72,7 @@ fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
         metadata: params.metadata()?.apply(&Metadata::default())?,
         return_url: params.string("return_url")?.map(str::to_owned),
     };
-    params.only("use_stripe_sdk", "false")?;
+    params.only_default("use_stripe_sdk", "false")?;
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(&[
         "attach_to_self",
@@ -152,7 +152,7 @@ fn read_confirm(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Confirmation> {
     intent.check_secret(params)?;
     let given = method(ctx, params, intent.customer.as_deref())?;
     let return_url = params.string("return_url")?.map(str::to_owned);
-    params.only("use_stripe_sdk", "false")?;
+    params.only_default("use_stripe_sdk", "false")?;
     params.unmodelled(UNMODELLED)?;
     intent.check_unconfirmed()?;
     let chosen = intent.payment_method.clone();

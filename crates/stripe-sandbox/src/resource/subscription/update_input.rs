@@ -38,7 +38,7 @@ pub(crate) fn read(
     collection_method(params)?;
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(&["cancellation_details", "default_source?", "transfer_data?"])?;
-    params.only("trial_from_plan", "false")?;
+    params.only_default("trial_from_plan", "false")?;
     let update = Update {
         specs,
         added: invoice_item::input::read_added(ctx, params, currency)?,

@@ -242,7 +242,7 @@ fn replace(
 }
 
 fn read_release(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<()> {
-    params.only("preserve_cancel_date", "false")?;
+    params.only_default("preserve_cancel_date", "false")?;
     live(ctx.account.schedule(find(ctx)?), "release")
 }
 

@@ -14,7 +14,7 @@ type Fields = Map<String, Value>;
 /// The fields that an object lost and got.
 #[derive(Debug, Default)]
 struct Difference {
-    gone: Vec<&'static str>,
+    removed: Vec<&'static str>,
     added: Vec<(&'static str, Value)>,
 }
 
@@ -29,14 +29,14 @@ static DIFFERENCES: LazyLock<HashMap<&'static str, Difference>> = LazyLock::new(
         }
         let difference = all.entry(object).or_default();
         let mut words = line.split_whitespace();
-        let is_gone = words.next() == Some("-");
+        let is_removed = words.next() == Some("-");
         for word in words {
             match word.split_once('=') {
                 Some((name, value)) => {
                     let value = serde_json::from_str(value).expect("the table has JSON");
                     difference.added.push((name, value));
                 }
-                None if is_gone => difference.gone.push(word),
+                None if is_removed => difference.removed.push(word),
                 None => panic!("{word} has no value"),
             }
         }
@@ -77,7 +77,7 @@ fn change(fields: &mut Fields) {
         _ => {}
     }
     if let Some(difference) = DIFFERENCES.get(&*object) {
-        for name in &difference.gone {
+        for name in &difference.removed {
             fields.shift_remove(*name);
         }
         for (path, value) in &difference.added {
