@@ -14,7 +14,7 @@ pub(crate) struct Error {
     pub(crate) param: Option<String>,
     pub(crate) message: String,
     /// Fields that only errors of some kinds have, such as `decline_code`.
-    pub(crate) more: Option<Box<Map<String, Value>>>,
+    pub(crate) extra: Option<Box<Map<String, Value>>>,
     /// The parameters did not pass validation, so the endpoint never began. Such an answer is not kept under an
     /// idempotency key.
     pub(crate) before_execution: bool,
@@ -34,7 +34,7 @@ impl Error {
             code: None,
             param: None,
             message: message.into(),
-            more: None,
+            extra: None,
             before_execution: false,
             limited_by: None,
         }
@@ -85,8 +85,8 @@ impl Error {
 
     /// Adds a field that only errors of some kinds have.
     pub(crate) fn field(mut self, name: &str, value: Value) -> Self {
-        let more = self.more.get_or_insert_default();
-        more.insert(name.to_owned(), value);
+        let extra = self.extra.get_or_insert_default();
+        extra.insert(name.to_owned(), value);
         self
     }
 
@@ -113,7 +113,7 @@ impl Error {
 
     /// The body, as Stripe renders it.
     pub(crate) fn to_json(&self) -> Value {
-        let mut error = self.more.as_deref().cloned().unwrap_or_default();
+        let mut error = self.extra.as_deref().cloned().unwrap_or_default();
         if let Some(code) = self.code {
             error.insert("code".into(), json!(code));
             let page = code.replace('_', "-");

@@ -36,9 +36,9 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, options: Cancellation, at
     let closed = (subscription.first_period().0, at);
     if options.prorate && at < subscription.last_end() && !subscription.in_trial() {
         let credits = ProrationContext::new(ctx.account, subscription, at, at).credits_at_end();
-        let made = pending_prorations::add(ctx, position, credits, at);
+        let proration_items = pending_prorations::add(ctx, position, credits, at);
         if !options.invoice_now {
-            pending_prorations::leave_to_customer(ctx.account, &made);
+            pending_prorations::leave_to_customer(ctx.account, &proration_items);
         }
     } else if !options.prorate && !options.invoice_now {
         pending_items::remove_prorations(ctx, position, at);

@@ -109,7 +109,7 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
     let lines = change_lines::of_change(ctx.account, subscription, change, &matches, at);
     replace_items(ctx, position, change.specs, &matches, at);
     change_lines::add(ctx, position, lines, at);
-    let made = pending_prorations::add(ctx, position, prorations, at);
+    let proration_items = pending_prorations::add(ctx, position, prorations, at);
     let anchor = match effect {
         Effect::MoveTrial(end) => {
             // In classic billing, Stripe makes either no invoice then, or one of all items. The sandbox makes none.
@@ -144,7 +144,7 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
         // In classic billing, an invoice for prorations contains only these.
         let subscription = ctx.account.subscription(position);
         let is_flexible = subscription.billing_mode.is_flexible();
-        let only = [&made[..], change.added].concat();
+        let only = [&proration_items[..], change.added].concat();
         let only = (change.prorate == Prorate::Invoice && !is_flexible).then_some(&only[..]);
         renewal::restart(ctx, position, at, anchor, only);
     }

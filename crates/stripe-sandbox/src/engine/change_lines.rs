@@ -114,12 +114,12 @@ fn free_lines(
 pub(crate) fn add(ctx: &mut Ctx<'_>, position: u32, lines: Vec<ChangeLine>, at: i64) {
     for ChangeLine { item, price, line } in lines.into_iter().rev() {
         let subscription = ctx.account.subscription(position);
-        let made = || {
+        let new_item = || {
             let mut items = subscription.items.iter().rev();
             Some(items.find(|item| item.price == price)?.id.clone())
         };
         let pending = InvoiceItem {
-            item: item.or_else(made),
+            item: item.or_else(new_item),
             price: Some(price),
             ..pending_items::of_subscription(subscription, line, at)
         };

@@ -31,7 +31,7 @@ pub(crate) enum Outcome {
 /// The payment method for a subscription: its `own`, else the customer's default.
 pub(crate) fn payment_method<'a>(
     account: &'a Account,
-    own: Option<&Id>,
+    preferred: Option<&Id>,
     customer: &Id,
 ) -> Option<&'a PaymentMethod> {
     let default = || {
@@ -41,7 +41,7 @@ pub(crate) fn payment_method<'a>(
             .default_payment_method
             .as_ref()
     };
-    let method = account.payment_methods.get(own.or_else(default)?)?;
+    let method = account.payment_methods.get(preferred.or_else(default)?)?;
     Some(method).filter(|method| method.customer.as_ref() == Some(customer))
 }
 
@@ -135,9 +135,9 @@ fn method_for(account: &Account, id: &Id, given: Option<&Id>) -> Option<Id> {
     let invoice = account.invoice(id);
     let subscription = invoice.subscription.as_ref();
     let subscription = subscription.and_then(|id| account.billing.subscriptions.get(id));
-    let own = invoice.details.default_payment_method.as_ref();
-    let own = own.or_else(|| subscription?.default_payment_method.as_ref());
-    let method = payment_method(account, given.or(own), &invoice.customer)?;
+    let default = invoice.details.default_payment_method.as_ref();
+    let default = default.or_else(|| subscription?.default_payment_method.as_ref());
+    let method = payment_method(account, given.or(default), &invoice.customer)?;
     Some(method.id.clone())
 }
 
@@ -267,7 +267,7 @@ pub(crate) fn with_events<T>(
     action: impl FnOnce(&mut Ctx<'_>) -> T,
 ) -> T {
     let position = subscription_of(ctx.account, id);
-    let held = position.map(|position| {
+    let subscription_before = position.map(|position| {
         subscription::view::subscription(ctx.account, ctx.account.subscription(position))
     });
     let before = invoice::view::invoice(ctx.account, ctx.account.invoice(id));
@@ -276,9 +276,9 @@ pub(crate) fn with_events<T>(
     if after != before {
         ctx.update_event("invoice.updated", &before, &after, at);
     }
-    if let (Some(position), Some(held)) = (position, held) {
+    if let (Some(position), Some(subscription_before)) = (position, subscription_before) {
         next_due::reindex(ctx.account, position);
-        subscription::events::changed(ctx, position, &held, at);
+        subscription::events::changed(ctx, position, &subscription_before, at);
     }
     result
 }

@@ -49,11 +49,11 @@ fn fill(copy: &mut Account, from: &Account, id: &Id) {
     let Some(customer) = from.customers.get(id) else {
         return;
     };
-    let mut own = customer.clone();
-    own.subscriptions.clear();
-    own.schedules.clear();
-    own.invoices.clear();
-    copy.customers = Customers::only(own);
+    let mut copied = customer.clone();
+    copied.subscriptions.clear();
+    copied.schedules.clear();
+    copied.invoices.clear();
+    copy.customers = Customers::only(copied);
     for position in &customer.subscriptions {
         let subscription = from.subscription(*position).clone();
         let items: Vec<Id> = subscription

@@ -41,9 +41,9 @@ pub(crate) fn fill_in_address(ctx: &mut Ctx<'_>, customer: &Id) {
         return;
     }
     let before = holder.to_json(now);
-    let more = holder.more_mut();
-    more.shipping = None;
-    more.address = Some(checkout_address());
+    let rare = holder.rare_mut();
+    rare.shipping = None;
+    rare.address = Some(checkout_address());
     let after = holder.to_json(now);
     ctx.update_event("customer.updated", &before, &after, now);
 }
@@ -52,9 +52,9 @@ pub(crate) fn fill_in_address(ctx: &mut Ctx<'_>, customer: &Id) {
 pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
     let now = ctx.time_of(customer);
     for position in ctx.account.subscriptions_of(customer) {
-        let held = ctx.account.subscription(position);
-        if !held.status.is_ended() {
-            let before = subscription::view::subscription(ctx.account, held);
+        let subscription = ctx.account.subscription(position);
+        if !subscription.status.is_ended() {
+            let before = subscription::view::subscription(ctx.account, subscription);
             let options = Cancellation {
                 invoice_now: false,
                 prorate: false,
@@ -95,8 +95,12 @@ pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
         }
     }
     for position in account.subscriptions_of(customer) {
-        let held = account.subscription(position);
-        let (id, clock, due) = (held.id.clone(), held.clock.clone(), held.due);
+        let subscription = account.subscription(position);
+        let (id, clock, due) = (
+            subscription.id.clone(),
+            subscription.clock.clone(),
+            subscription.due,
+        );
         if let Some(at) = due {
             let due = Due::Subscription(position);
             account.billing.due_queue.remove(clock.as_ref(), at, due);

@@ -55,10 +55,10 @@ pub(crate) fn not_editable() -> Error {
 pub(crate) fn put(account: &mut Account, draft: &Id, item: &InvoiceItem) {
     let mut invoice = account.invoice(draft).clone();
     let mut lines = invoice.lines.iter_mut();
-    let held = lines.find(|line| line.invoice_item.as_ref() == Some(&item.id));
-    if let Some(held) = held {
-        *held = InvoiceLine {
-            id: held.id.clone(),
+    let existing = lines.find(|line| line.invoice_item.as_ref() == Some(&item.id));
+    if let Some(existing) = existing {
+        *existing = InvoiceLine {
+            id: existing.id.clone(),
             ..line_of(item)
         };
     } else {

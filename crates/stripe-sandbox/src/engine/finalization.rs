@@ -203,8 +203,9 @@ pub(crate) fn update_usage_lines(
 ) {
     let (start, end) = account.invoice(draft).period;
     let usage = catalog::aggregate(account, &item.price).total(&item.records, start, end);
-    let held = account.subscription(subscription);
-    let lines = unbilled_lines::usage_lines(account, held, &item.price, usage.into(), (start, end));
+    let owner = account.subscription(subscription);
+    let lines =
+        unbilled_lines::usage_lines(account, owner, &item.price, usage.into(), (start, end));
     replace_usage_lines(account, draft, &item.id, &item.price, lines);
 }
 

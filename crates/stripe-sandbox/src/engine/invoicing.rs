@@ -66,8 +66,8 @@ fn create_invoice(
         .invoice_items
         .invoiced(taken, &invoice.id);
     let subscription = ctx.account.subscription(position);
-    let own = subscription.discount.as_ref();
-    let discounted = own.is_some_and(|own| invoice.taken_by(own) > 0);
+    let discount = subscription.discount.as_ref();
+    let discounted = discount.is_some_and(|discount| invoice.taken_by(discount) > 0);
     let subscription = ctx.account.subscription_mut(position);
     subscription.latest_invoice = Some(invoice.id.clone());
     let in_advance = |line: &InvoiceLine| {
@@ -98,7 +98,7 @@ fn record_debits(subscription: &mut Subscription, invoice: &Invoice) {
         .iter_mut()
         .filter(|item| item.quantity.is_some())
     {
-        let own = |line: &&InvoiceLine| {
+        let is_of_item = |line: &&InvoiceLine| {
             line.invoice_item.is_none() && line.item.as_ref() == Some(&item.id)
         };
         let debit = |line: &InvoiceLine| Debit {
@@ -106,7 +106,7 @@ fn record_debits(subscription: &mut Subscription, invoice: &Invoice) {
             amount: line.line.amount - line.discount,
             period: line.line.period,
         };
-        let debits: Vec<Debit> = invoice.lines.iter().filter(own).map(debit).collect();
+        let debits: Vec<Debit> = invoice.lines.iter().filter(is_of_item).map(debit).collect();
         if !debits.is_empty() {
             item.debits = debits;
         }

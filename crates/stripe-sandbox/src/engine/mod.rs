@@ -135,8 +135,8 @@ fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
 /// Ends a trial without a payment method, if it is set to cancel or pause then. Returns whether it did.
 fn ends_without_method(ctx: &mut Ctx<'_>, position: u32, at: i64) -> bool {
     let subscription = ctx.account.subscription(position);
-    let own = subscription.default_payment_method.as_ref();
-    let method = collection::payment_method(ctx.account, own, &subscription.customer);
+    let preferred = subscription.default_payment_method.as_ref();
+    let method = collection::payment_method(ctx.account, preferred, &subscription.customer);
     if !subscription.in_trial() || method.is_some() {
         return false;
     }

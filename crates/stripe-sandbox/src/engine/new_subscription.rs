@@ -110,9 +110,9 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, new: &NewSubscription, at: i64) -> Id {
 fn collect_later(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let subscription = ctx.account.subscription(position);
     let customer = subscription.customer.clone();
-    let own = subscription.default_payment_method.as_ref();
+    let preferred = subscription.default_payment_method.as_ref();
     if subscription.status == Status::Incomplete
-        || collection::payment_method(ctx.account, own, &customer).is_some()
+        || collection::payment_method(ctx.account, preferred, &customer).is_some()
     {
         return;
     }

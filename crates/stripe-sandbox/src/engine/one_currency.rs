@@ -39,12 +39,12 @@ pub(crate) fn check(
         });
     let owed = holder
         .currency
-        .filter(|held| *held != currency && owes(account, holder));
-    let held = subscriptions.chain(schedules).chain(discount).chain(owed);
-    match held.into_iter().find(|held| *held != currency) {
-        Some(held) => Err(Error::invalid(format!(
+        .filter(|bound| *bound != currency && owes(account, holder));
+    let bound = subscriptions.chain(schedules).chain(discount).chain(owed);
+    match bound.into_iter().find(|bound| *bound != currency) {
+        Some(bound) => Err(Error::invalid(format!(
             "You cannot combine currencies on a single customer. This customer has had a subscription, coupon, or invoice item with currency {}",
-            held.as_str()
+            bound.as_str()
         ))),
         None => Ok(()),
     }

@@ -70,7 +70,7 @@ pub(crate) fn detach_from(ctx: &mut Ctx<'_>, id: &Id, customer: &Id) {
     if let Some(holder) = ctx.account.customers.get_mut(customer) {
         holder
             .payment_methods
-            .retain(|held| Some(*held) != position);
+            .retain(|other| Some(*other) != position);
         if holder.default_payment_method.as_ref() == Some(id) {
             holder.default_payment_method = None;
         }
@@ -101,8 +101,8 @@ fn payment_method_detached(account: &mut Account, customer: &Id, method: &Id) {
         return;
     };
     for position in &holder.subscriptions {
-        if let Some(held) = account.billing.subscriptions.at_mut(*position) {
-            forget(&mut held.default_payment_method);
+        if let Some(subscription) = account.billing.subscriptions.at_mut(*position) {
+            forget(&mut subscription.default_payment_method);
         }
     }
     for position in &holder.schedules {

@@ -66,12 +66,12 @@ pub(crate) fn add(ctx: &mut Ctx<'_>, mut item: InvoiceItem) -> Id {
 pub(crate) fn remove_prorations(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
     let subscription = ctx.account.subscription(subscription);
     let items = &ctx.account.billing.invoice_items;
-    let own = |item: &&InvoiceItem| {
+    let is_own_proration = |item: &&InvoiceItem| {
         item.line.proration && item.subscription.as_ref() == Some(&subscription.id)
     };
     let removed: Vec<Id> = items
         .pending(&subscription.customer)
-        .filter(own)
+        .filter(is_own_proration)
         .map(|item| item.id.clone())
         .collect();
     for id in removed {

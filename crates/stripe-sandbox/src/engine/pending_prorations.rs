@@ -28,12 +28,15 @@ pub(crate) fn add(
             line,
         } = proration;
         let subscription = ctx.account.subscription(position);
-        let made = || {
+        let new_item = || {
             let mut items = subscription.items.iter().rev();
-            let made = items.find(|item| item.price == price);
-            made.expect("what is charged is an item").id.clone()
+            let new_item = items.find(|item| item.price == price);
+            new_item
+                .expect("every charged price has an item")
+                .id
+                .clone()
         };
-        let item = item.unwrap_or_else(made);
+        let item = item.unwrap_or_else(new_item);
         if kind == ProrationKind::Charge {
             debit(ctx.account.subscription_mut(position), &item, &line);
         }
@@ -72,10 +75,13 @@ fn debit(subscription: &mut Subscription, item: &Id, line: &Line) {
     if !subscription.billing_mode.is_flexible() {
         return;
     }
-    let held = subscription.items.iter_mut().find(|held| held.id == *item);
-    if let Some(held) = held {
-        held.debits.push(Debit {
-            quantity: held.quantity.unwrap_or_default(),
+    let charged = subscription
+        .items
+        .iter_mut()
+        .find(|charged| charged.id == *item);
+    if let Some(charged) = charged {
+        charged.debits.push(Debit {
+            quantity: charged.quantity.unwrap_or_default(),
             amount: line.amount,
             period: line.period,
         });

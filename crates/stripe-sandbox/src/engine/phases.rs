@@ -234,14 +234,14 @@ pub(crate) fn apply_running_phase(
             at,
         );
     }
-    let held = ctx.account.subscription_mut(subscription);
-    held.metadata = merged(&held.metadata, &phase.metadata);
-    held.automatic_tax = tax;
+    let changed = ctx.account.subscription_mut(subscription);
+    changed.metadata = merged(&changed.metadata, &phase.metadata);
+    changed.automatic_tax = tax;
     if method.is_some() {
-        held.default_payment_method = method;
+        changed.default_payment_method = method;
     }
     if phase.description.is_some() {
-        held.description.clone_from(&phase.description);
+        changed.description.clone_from(&phase.description);
     }
     let added = match cause {
         Cause::Transition => {
@@ -268,9 +268,9 @@ pub(crate) fn apply_running_phase(
 
 /// Keeps the discount of a phase that ends with its period, for the usage on the invoice of the renewal.
 fn keep_for_usage(account: &mut Account, subscription: u32, at: i64) {
-    let held = account.subscription(subscription);
-    if held.first_end() <= at {
-        let over = applicable(account, held, at);
+    let changed = account.subscription(subscription);
+    if changed.first_end() <= at {
+        let over = applicable(account, changed, at);
         account.subscription_mut(subscription).ended_discount = Some((at, over));
     }
 }

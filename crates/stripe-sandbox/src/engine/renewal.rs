@@ -98,10 +98,10 @@ fn begin_periods(subscription: &mut Subscription, periods: &[Period]) {
     }
     subscription.anchor = first.anchor;
     for cycle in &mut subscription.cycles {
-        let own = periods
+        let next = periods
             .iter()
             .filter(|period| period.interval == cycle.interval);
-        for period in own {
+        for period in next {
             cycle.period = (period.start, period.end);
             cycle.full_period = period.full_period;
         }

@@ -149,10 +149,10 @@ pub(crate) fn choose(ctx: &mut Ctx<'_>, id: &Id, method: MethodRef) {
 /// Gives the subscription that waited for this set-up intent its payment method.
 fn setup_succeeded(account: &mut Account, customer: &Id, intent: &Id, method: &Id) {
     for position in account.subscriptions_of(customer) {
-        let held = account.subscription_mut(position);
-        if held.pending_setup_intent.as_ref() == Some(intent) {
-            held.pending_setup_intent = None;
-            held.default_payment_method = Some(method.clone());
+        let subscription = account.subscription_mut(position);
+        if subscription.pending_setup_intent.as_ref() == Some(intent) {
+            subscription.pending_setup_intent = None;
+            subscription.default_payment_method = Some(method.clone());
         }
     }
 }

@@ -47,7 +47,7 @@ pub(crate) fn closing(
     next: Next<'_>,
     only: Option<&[Id]>,
 ) -> Vec<UnbilledLine> {
-    let own = subscription.items.iter().flat_map(|item| {
+    let of_items = subscription.items.iter().flat_map(|item| {
         let lines = match next {
             Next::Periods(periods) => {
                 let next = periods
@@ -70,7 +70,7 @@ pub(crate) fn closing(
     };
     pending(account, subscription)
         .filter(taken)
-        .chain(own)
+        .chain(of_items)
         .collect()
 }
 

@@ -100,7 +100,7 @@ pub(crate) async fn run(
 
 /// An error as a version shows it: it may contain an object.
 fn error_in_version(version: ApiVersion, mut error: Error) -> Error {
-    let fields = error.more.iter_mut().flat_map(|more| more.values_mut());
+    let fields = error.extra.iter_mut().flat_map(|extra| extra.values_mut());
     fields.for_each(|field| version.convert(field));
     error
 }

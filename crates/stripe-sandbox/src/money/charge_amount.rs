@@ -118,11 +118,11 @@ pub(crate) fn check_step(amount: i64, currency: Currency, param: &str) -> Result
 
 /// The same text with commas between thousands.
 fn grouped(amount: &str) -> String {
-    let (whole, decimals) = amount.split_at(amount.find('.').unwrap_or(amount.len()));
-    let digits = whole.bytes().filter(u8::is_ascii_digit).count();
+    let (integer, decimals) = amount.split_at(amount.find('.').unwrap_or(amount.len()));
+    let digits = integer.bytes().filter(u8::is_ascii_digit).count();
     let mut left = digits;
     let mut text = String::new();
-    for character in whole.chars() {
+    for character in integer.chars() {
         if character.is_ascii_digit() {
             if left < digits && left % 3 == 0 {
                 text.push(',');

@@ -160,7 +160,7 @@ fn find_discount<'a>(account: &'a Account, id: &str) -> Option<&'a Discount> {
     let is_it = |discount: &&Discount| *discount.id == *id;
     let subscriptions = billing.subscriptions.iter();
     let of_subscriptions = || {
-        let mut discounts = subscriptions.filter_map(|one| one.discount.as_ref());
+        let mut discounts = subscriptions.filter_map(|subscription| subscription.discount.as_ref());
         discounts.find(is_it)
     };
     let customers = account.customers.table().iter();

@@ -45,7 +45,7 @@ impl Route {
     }
 
     /// An endpoint without parameters.
-    pub(crate) fn bare(
+    pub(crate) fn without_params(
         method: &'static str,
         path: &'static str,
         object: &'static str,
@@ -165,9 +165,10 @@ mod tests {
     fn unknown_parameters_are_refused_before_anything_changes() {
         let new = Route::new("POST", "/", "", |_, params| read(params), apply);
         let on_copy = Route::on_copy("POST", "/", "", |_, params| read(params), apply);
-        let bare = Route::bare("POST", "/", "", |ctx| apply(ctx, "changed".to_owned()));
+        let without_params =
+            Route::without_params("POST", "/", "", |ctx| apply(ctx, "changed".to_owned()));
         let before = Some("Sandbox");
-        for route in [&new, &on_copy, &bare] {
+        for route in [&new, &on_copy, &without_params] {
             let (answer, name) = call(route, "name=changed&other=1");
             let error = answer.expect_err("it has a parameter too many");
             assert_eq!(error.code, Some("parameter_unknown"));
@@ -176,7 +177,7 @@ mod tests {
         for (route, form) in [
             (&new, "name=changed"),
             (&on_copy, "name=changed"),
-            (&bare, ""),
+            (&without_params, ""),
         ] {
             let (answer, name) = call(route, form);
             answer.expect("all is known");

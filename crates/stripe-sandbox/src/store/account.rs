@@ -109,10 +109,10 @@ impl Account {
 
     /// The endpoints that want an event of this type.
     pub(crate) fn destinations(&self, kind: &str) -> Vec<Destination> {
-        let own = (&self.webhook_endpoints, false);
+        let account_endpoints = (&self.webhook_endpoints, false);
         let platform = self.platform_endpoints.as_ref();
         let platform = platform.map(|endpoints| (endpoints, true));
-        let tables = [Some(own), platform].into_iter().flatten();
+        let tables = [Some(account_endpoints), platform].into_iter().flatten();
         let wanted = tables.flat_map(|(endpoints, is_platforms)| {
             let table = locked(endpoints);
             let wanted = table

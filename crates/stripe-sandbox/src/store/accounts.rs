@@ -86,7 +86,7 @@ impl LockedAccount {
 pub(crate) struct Accounts {
     seed: u64,
     table: Mutex<HashMap<Id, Arc<LockedAccount>>>,
-    made: AtomicU64,
+    created_count: AtomicU64,
     requests: Mutex<Ids>,
     /// Endpoints that accounts have from their first call on and after every reset, each with its account's id.
     permanent_endpoints: Mutex<Vec<(Id, WebhookEndpoint)>>,
@@ -97,7 +97,7 @@ impl Accounts {
         Self {
             seed,
             table: Mutex::default(),
-            made: AtomicU64::new(0),
+            created_count: AtomicU64::new(0),
             requests: Mutex::new(Ids::new(seed, "requests")),
             permanent_endpoints: Mutex::default(),
         }
@@ -115,12 +115,12 @@ impl Accounts {
 
     /// An account, which is created on first use.
     pub(crate) fn account(&self, id: &Id, now: i64) -> Arc<LockedAccount> {
-        self.made(id, || {
+        self.get_or_create(id, || {
             Account::new(Profile::of_key(id.clone(), now), self.seed)
         })
     }
 
-    fn made(&self, id: &Id, new: impl FnOnce() -> Account) -> Arc<LockedAccount> {
+    fn get_or_create(&self, id: &Id, new: impl FnOnce() -> Account) -> Arc<LockedAccount> {
         let mut table = locked(&self.table);
         let new = || {
             let account = new();
@@ -129,7 +129,7 @@ impl Accounts {
                     locked(&account.webhook_endpoints).insert(endpoint.clone());
                 }
             }
-            let number = self.made.fetch_add(1, Ordering::Relaxed);
+            let number = self.created_count.fetch_add(1, Ordering::Relaxed);
             Arc::new(LockedAccount::new(account, number))
         };
         table.entry(id.clone()).or_insert_with(new).clone()
@@ -141,7 +141,7 @@ impl Accounts {
         let table = locked(&self.table);
         let mut fixed = locked(&self.permanent_endpoints);
         let scope = format!("webhook endpoint {} of {account}", fixed.len());
-        let endpoint = endpoint.named(&mut Ids::new(self.seed, &scope));
+        let endpoint = endpoint.with_id_and_secret(&mut Ids::new(self.seed, &scope));
         let secret = endpoint.secret.clone();
         if let Some(account) = table.get(account) {
             locked(&account.webhook_endpoints).insert(endpoint.clone());
@@ -156,7 +156,7 @@ impl Accounts {
         let endpoints = platform.webhook_endpoints.clone();
         let profile = locked(&platform.connected).get(id).cloned();
         let profile = profile.filter(|profile| !profile.deleted)?;
-        Some(self.made(&profile.id.clone(), || {
+        Some(self.get_or_create(&profile.id.clone(), || {
             Account::new(profile, self.seed).with_platform(endpoints)
         }))
     }
@@ -189,10 +189,10 @@ impl Accounts {
         let Some(account) = table.remove(id) else {
             return Vec::new();
         };
-        let mut forgotten = vec![account.clone()];
+        let mut removed = vec![account.clone()];
         for profile in locked(&account.connected).iter() {
-            forgotten.extend(table.remove(&profile.id));
+            removed.extend(table.remove(&profile.id));
         }
-        forgotten
+        removed
     }
 }

@@ -169,9 +169,9 @@ impl Request<'_> {
             .partition(|account| account.free_turn().is_some());
         for account in free.into_iter().chain(waiting) {
             let has = |account: &Account| objects::exists(account, kind, id);
-            let view_account =
+            let render =
                 |view: View<'_>| has(view.account).then(|| objects::object(view, kind, id));
-            match self.view_account(account, view_account).await {
+            match self.view_account(account, render).await {
                 Some(Some(Some((title, body)))) => {
                     return layout::viewer(StatusCode::OK, &title, &body);
                 }

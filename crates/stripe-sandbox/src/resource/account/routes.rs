@@ -15,16 +15,16 @@ use crate::store::page::Page;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        Route::bare("GET", "/v1/account", "account", own),
+        Route::without_params("GET", "/v1/account", "account", retrieve_own),
         Route::new("POST", "/v1/accounts", "account", read_create, create),
         Route::new("GET", "/v1/accounts", "list:account", read_list, list),
-        Route::bare("GET", "/v1/accounts/:id", "account", retrieve),
-        Route::bare("DELETE", "/v1/accounts/:id", "account", delete),
+        Route::without_params("GET", "/v1/accounts/:id", "account", retrieve),
+        Route::without_params("DELETE", "/v1/accounts/:id", "account", delete),
     ]
 }
 
 /// `GET /v1/account`
-fn own(ctx: &mut Ctx<'_>) -> Result<Value> {
+fn retrieve_own(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(ctx.account.profile.to_json())
 }
 

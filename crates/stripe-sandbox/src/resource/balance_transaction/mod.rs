@@ -12,6 +12,6 @@ const PREFIX: &str = "txn_";
 
 /// The id of the transaction of a charge or a refund.
 pub(crate) fn id_of(source: &str) -> Id {
-    let own = source.split_once('_').map_or(source, |(_, own)| own);
-    format!("{PREFIX}{own}").into()
+    let suffix = source.split_once('_').map_or(source, |(_, suffix)| suffix);
+    format!("{PREFIX}{suffix}").into()
 }

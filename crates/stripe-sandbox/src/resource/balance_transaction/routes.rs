@@ -17,7 +17,7 @@ const URL: &str = "/v1/balance_transactions";
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::new("GET", URL, "list:balance_transaction", read_list, list),
-        Route::bare(
+        Route::without_params(
             "GET",
             "/v1/balance_transactions/:id",
             "balance_transaction",
@@ -93,18 +93,18 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let refunds = refunds.map(|refund| Transaction::of_refund(ctx.account, refund));
     let mut all: Vec<Transaction<'_>> = charges
         .chain(refunds)
-        .filter(|one| {
-            filter.created.accepts(one.created)
-                && (filter.currency).is_none_or(|currency| one.currency == currency)
-                && source.is_none_or(|id| **one.source == *id)
-                && filter.kind.is_none_or(|kind| one.kind == kind)
+        .filter(|transaction| {
+            filter.created.accepts(transaction.created)
+                && (filter.currency).is_none_or(|currency| transaction.currency == currency)
+                && source.is_none_or(|id| **transaction.source == *id)
+                && filter.kind.is_none_or(|kind| transaction.kind == kind)
         })
         .collect();
     all.reverse();
-    all.sort_by_key(|one| std::cmp::Reverse(one.created));
+    all.sort_by_key(|transaction| std::cmp::Reverse(transaction.created));
     let rows: Vec<&Transaction<'_>> = all.iter().collect();
     let rows = filter.page.of_rows(&rows, NAME)?;
-    Ok(rows.to_json(URL, |one| one.to_json(ctx.account, ctx.now)))
+    Ok(rows.to_json(URL, |transaction| transaction.to_json(ctx.account, ctx.now)))
 }
 
 /// `GET /v1/balance_transactions/:id`

@@ -69,11 +69,11 @@ impl<'a> Transaction<'a> {
     }
 
     fn find(account: &'a Account, id: &str) -> Option<Self> {
-        let own = id.strip_prefix(PREFIX)?;
+        let suffix = id.strip_prefix(PREFIX)?;
         let payments = &account.payments;
-        let charge = payments.charges.get(&format!("ch_{own}"));
+        let charge = payments.charges.get(&format!("ch_{suffix}"));
         charge.and_then(Self::of_charge).or_else(|| {
-            let refund = payments.refunds.get(&format!("re_{own}"))?;
+            let refund = payments.refunds.get(&format!("re_{suffix}"))?;
             Some(Self::of_refund(account, refund))
         })
     }

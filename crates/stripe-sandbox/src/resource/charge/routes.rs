@@ -17,7 +17,7 @@ const URL: &str = "/v1/charges";
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::new("GET", URL, "list:charge", read_list, list),
-        Route::bare("GET", "/v1/charges/:id", "charge", retrieve),
+        Route::without_params("GET", "/v1/charges/:id", "charge", retrieve),
         Route::new("POST", "/v1/charges/:id", "charge", read_update, update),
     ]
 }
@@ -34,7 +34,7 @@ fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
     let filter = Filter {
         page: Page::read(params)?,
         created: Created::read(params)?,
-        customer: customer::input::given(ctx, params)?.map(|customer| customer.id.clone()),
+        customer: customer::input::customer_param(ctx, params)?.map(|customer| customer.id.clone()),
         intent: params.string("payment_intent")?.map(str::to_owned),
     };
     params.unmodelled(&["transfer_group"])?;

@@ -309,7 +309,7 @@ fn discounts(
     now: i64,
 ) -> Result<Option<AppliedCoupon>> {
     let given = params.objects("discounts")?.unwrap_or_default();
-    let [one] = &*given else {
+    let [discount] = &*given else {
         return match given.len() {
             0 => Ok(None),
             _ => Err(
@@ -324,5 +324,5 @@ fn discounts(
         )
         .param("discounts"));
     }
-    Ok(named_discount(ctx, one, holder, specs, now)?.value())
+    Ok(named_discount(ctx, discount, holder, specs, now)?.value())
 }

@@ -127,8 +127,8 @@ fn subscribe(ctx: &mut Ctx<'_>, session: &mut Session, purchase: Purchase, metho
         missing_method: MissingMethod::default(),
     };
     let subscription = new_subscription::create(ctx, &new, now);
-    let made = ctx.account.billing.subscriptions.get(&subscription);
-    session.invoice = made.and_then(|made| made.latest_invoice.clone());
+    let created = ctx.account.billing.subscriptions.get(&subscription);
+    session.invoice = created.and_then(|created| created.latest_invoice.clone());
     session.subscription = Some(subscription);
 }
 

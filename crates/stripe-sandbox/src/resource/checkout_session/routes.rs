@@ -29,7 +29,7 @@ pub(crate) fn routes() -> Vec<Route> {
             read_list,
             list,
         ),
-        Route::bare(
+        Route::without_params(
             "GET",
             "/v1/checkout/sessions/:id",
             "checkout.session",
@@ -42,7 +42,7 @@ pub(crate) fn routes() -> Vec<Route> {
             read_line_items,
             line_items,
         ),
-        Route::bare(
+        Route::without_params(
             "POST",
             "/v1/checkout/sessions/:id/expire",
             "checkout.session",

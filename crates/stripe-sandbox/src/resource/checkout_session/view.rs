@@ -84,12 +84,12 @@ fn details(session: &Session) -> Value {
         return session
             .customer_email
             .as_ref()
-            .map_or(Value::Null, |email| who(Some(email), None, None));
+            .map_or(Value::Null, |email| contact(Some(email), None, None));
     };
-    who(email.as_deref(), name.as_deref(), phone.as_deref())
+    contact(email.as_deref(), name.as_deref(), phone.as_deref())
 }
 
-fn who(email: Option<&str>, name: Option<&str>, phone: Option<&str>) -> Value {
+fn contact(email: Option<&str>, name: Option<&str>, phone: Option<&str>) -> Value {
     json!({
         "address": null,
         "email": email,

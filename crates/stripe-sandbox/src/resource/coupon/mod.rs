@@ -126,7 +126,7 @@ impl Coupon {
 fn number(percent: Decimal) -> Value {
     let percent = percent.normalize();
     match percent.to_i64() {
-        Some(whole) if percent.is_integer() => json!(whole),
+        Some(integer) if percent.is_integer() => json!(integer),
         _ => json!(percent.to_f64()),
     }
 }

@@ -21,9 +21,9 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::new("POST", "/v1/coupons", "coupon", read_create, create),
         Route::new("GET", "/v1/coupons", "list:coupon", read_list, list),
-        Route::bare("GET", "/v1/coupons/:id", "coupon", retrieve),
+        Route::without_params("GET", "/v1/coupons/:id", "coupon", retrieve),
         Route::new("POST", "/v1/coupons/:id", "coupon", read_update, update),
-        Route::bare("DELETE", "/v1/coupons/:id", "coupon", delete),
+        Route::without_params("DELETE", "/v1/coupons/:id", "coupon", delete),
     ]
 }
 

@@ -82,10 +82,10 @@ fn invoice_line(
         .filter(|note| note.is_issued())
         .flat_map(|note| &note.lines)
         .chain(earlier)
-        .filter(|one| one.of.as_ref() == Some(&line.id));
-    let taken = taken.fold(Taken::default(), |sum, one| Taken {
-        amount: sum.amount + one.amount,
-        discount: sum.discount + one.discount,
+        .filter(|credited| credited.of.as_ref() == Some(&line.id));
+    let taken = taken.fold(Taken::default(), |sum, credited| Taken {
+        amount: sum.amount + credited.amount,
+        discount: sum.discount + credited.discount,
     });
     let quantity = params.integer_from("quantity", 1)?;
     let amount = match (params.integer_from("amount", 0)?, quantity) {

@@ -48,7 +48,7 @@ pub(crate) fn routes() -> Vec<Route> {
             read_preview_lines,
             preview_lines,
         ),
-        Route::bare("GET", "/v1/credit_notes/:id", "credit_note", retrieve),
+        Route::without_params("GET", "/v1/credit_notes/:id", "credit_note", retrieve),
         Route::new(
             "POST",
             "/v1/credit_notes/:id",
@@ -63,7 +63,7 @@ pub(crate) fn routes() -> Vec<Route> {
             read_lines,
             lines,
         ),
-        Route::bare("POST", "/v1/credit_notes/:id/void", "credit_note", void),
+        Route::without_params("POST", "/v1/credit_notes/:id/void", "credit_note", void),
     ];
     // What they look like since is not modelled.
     let routes = routes.into_iter();
@@ -161,7 +161,7 @@ struct Filter {
 
 fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
     let page = Page::read(params)?;
-    let customer = customer::input::given(ctx, params)?.map(|holder| holder.id.clone());
+    let customer = customer::input::customer_param(ctx, params)?.map(|holder| holder.id.clone());
     let invoice = match params.string("invoice")? {
         Some(id) => {
             let found = ctx.account.billing.invoices.get(id);

@@ -15,7 +15,7 @@ pub(super) const URL: &str = "/v1/credit_notes";
 /// A credit note.
 pub(crate) fn note(account: &Account, note: &CreditNote) -> Value {
     let url = format!("{URL}/{}/lines", note.id);
-    let lines = note.lines.iter().map(|one| line(account, note, one));
+    let lines = note.lines.iter().map(|each| line(account, note, each));
     let mut lines = nested(&url, note.lines.len(), lines);
     if let Some(list) = lines.as_object_mut() {
         list.remove("total_count");
@@ -64,8 +64,8 @@ fn discounts(account: &Account, note: &CreditNote, lines: &[Line]) -> Value {
     let has = |line: &Line, discount: &Discount| {
         let mut lines = invoice.lines.iter();
         let of = lines.find(|of| line.of.as_ref() == Some(&of.id));
-        let own = of.and_then(|of| invoice.discount_of(of));
-        own.is_some_and(|own| own.id == discount.id)
+        let line_discount = of.and_then(|of| invoice.discount_of(of));
+        line_discount.is_some_and(|line_discount| line_discount.id == discount.id)
     };
     let each = invoice.discounts().filter_map(|discount| {
         let lines = lines.iter().filter(|line| has(line, discount));

@@ -76,8 +76,9 @@ pub(super) fn read_change(
     change_plain(&mut customer, params)?;
     let default = settings(&mut customer, params)?.try_map(|id| {
         let method = ctx.account.payment_methods.get(id);
-        let own = method.filter(|method| method.customer.as_ref() == Some(&customer.id));
-        own.map(|own| own.id.clone())
+        let method = method.filter(|method| method.customer.as_ref() == Some(&customer.id));
+        method
+            .map(|method| method.id.clone())
             .ok_or_else(|| no_default(ctx, id))
     })?;
     default.apply(&mut customer.default_payment_method);
@@ -138,11 +139,11 @@ fn change_plain(customer: &mut Customer, params: &Params<'_>) -> Result<()> {
 fn change_rare(customer: &mut Customer, params: &Params<'_>) -> Result<()> {
     if let Some(given) = params.object("address")? {
         let unset = params.is_unset("address");
-        customer.more_mut().address = if unset { None } else { Some(given.address()?) };
+        customer.rare_mut().address = if unset { None } else { Some(given.address()?) };
     }
     if let Some(given) = params.object("shipping")? {
         let unset = params.is_unset("shipping");
-        customer.more_mut().shipping = if unset { None } else { Some(shipping(&given)?) };
+        customer.rare_mut().shipping = if unset { None } else { Some(shipping(&given)?) };
     }
     if let Some(prefix) = params.string("invoice_prefix")? {
         let valid = (3..=12).contains(&prefix.len())
@@ -155,16 +156,16 @@ fn change_rare(customer: &mut Customer, params: &Params<'_>) -> Result<()> {
                 "Invalid invoice_prefix: must be 3 to 12 uppercase letters or numbers.",
             ));
         }
-        customer.more_mut().invoice_prefix = Some(prefix.to_owned());
+        customer.rare_mut().invoice_prefix = Some(prefix.to_owned());
     }
     if let Some(locales) = params.strings("preferred_locales")? {
-        customer.more_mut().preferred_locales = locales.into_iter().map(str::to_owned).collect();
+        customer.rare_mut().preferred_locales = locales.into_iter().map(str::to_owned).collect();
     }
     match params.nullable("tax_exempt")? {
         FieldUpdate::Keep => {}
-        FieldUpdate::Unset => customer.more_mut().tax_exempt = None,
+        FieldUpdate::Unset => customer.rare_mut().tax_exempt = None,
         FieldUpdate::Set(_) => {
-            customer.more_mut().tax_exempt =
+            customer.rare_mut().tax_exempt =
                 params.one_of("tax_exempt", &["exempt", "none", "reverse"])?;
         }
     }
@@ -180,7 +181,7 @@ fn settings<'a>(customer: &mut Customer, params: &Params<'a>) -> Result<FieldUpd
         FieldUpdate::Keep => {}
         footer => footer
             .map(str::to_owned)
-            .apply(&mut customer.more_mut().footer),
+            .apply(&mut customer.rare_mut().footer),
     }
     settings.unmodelled(&["custom_fields?", "rendering_options?"])?;
     settings.nullable("default_payment_method")
@@ -249,7 +250,10 @@ fn clock_for_new(ctx: &Ctx<'_>, id: &str) -> Result<(Id, i64)> {
 }
 
 /// The `customer` parameter, if it is given.
-pub(crate) fn given<'a>(ctx: &'a Ctx<'_>, params: &Params<'_>) -> Result<Option<&'a Customer>> {
+pub(crate) fn customer_param<'a>(
+    ctx: &'a Ctx<'_>,
+    params: &Params<'_>,
+) -> Result<Option<&'a Customer>> {
     let id = params.string("customer")?;
     id.map(|id| named(ctx, id, "customer")).transpose()
 }

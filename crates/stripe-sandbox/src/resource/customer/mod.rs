@@ -17,7 +17,7 @@ use crate::store::table::{Row, Table};
 
 const NAME: &str = "customer";
 
-/// See the module's text. There can be very many customers, so rare properties are in [`More`].
+/// See the module's text. There can be very many customers, so rare properties are in [`RareFields`].
 #[derive(Clone, Debug)]
 pub(crate) struct Customer {
     pub(crate) id: Id,
@@ -40,7 +40,7 @@ pub(crate) struct Customer {
     /// Whether a payment method was ever attached.
     pub(crate) had_payment_method: bool,
     pub(crate) next_invoice_sequence: u32,
-    pub(crate) more: Option<Box<More>>,
+    pub(crate) rare: Option<Box<RareFields>>,
     /// Positions in the tables of the account, ascending.
     pub(crate) payment_methods: Vec<u32>,
     pub(crate) subscriptions: Vec<u32>,
@@ -50,7 +50,7 @@ pub(crate) struct Customer {
 
 /// Properties that few customers have.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct More {
+pub(crate) struct RareFields {
     pub(crate) discount: Option<Discount>,
     pub(crate) address: Option<Value>,
     pub(crate) shipping: Option<Value>,
@@ -85,7 +85,7 @@ impl Customer {
             delinquent: false,
             had_payment_method: false,
             next_invoice_sequence: 1,
-            more: None,
+            rare: None,
             payment_methods: Vec::new(),
             subscriptions: Vec::new(),
             invoices: Vec::new(),
@@ -93,34 +93,34 @@ impl Customer {
         }
     }
 
-    pub(crate) fn more_mut(&mut self) -> &mut More {
-        self.more.get_or_insert_default()
+    pub(crate) fn rare_mut(&mut self) -> &mut RareFields {
+        self.rare.get_or_insert_default()
     }
 
     /// The discount on all of the customer's invoices.
     pub(crate) fn discount(&self) -> Option<&Discount> {
-        self.more.as_ref()?.discount.as_ref()
+        self.rare.as_ref()?.discount.as_ref()
     }
 
     /// Whether the next charge of an attached card is declined, whatever the card.
     pub(crate) fn next_payment_fails(&self) -> bool {
-        self.more
+        self.rare
             .as_ref()
-            .is_some_and(|more| more.next_payment_fails)
+            .is_some_and(|rare| rare.next_payment_fails)
     }
 
     pub(crate) fn set_next_payment_fails(&mut self, fails: bool) {
         if fails != self.next_payment_fails() {
-            self.more_mut().next_payment_fails = fails;
+            self.rare_mut().next_payment_fails = fails;
         }
     }
 
     /// The prefix of the customer's invoice numbers.
     pub(crate) fn invoice_prefix(&self) -> String {
         let given = self
-            .more
+            .rare
             .as_ref()
-            .and_then(|more| more.invoice_prefix.clone());
+            .and_then(|rare| rare.invoice_prefix.clone());
         given.unwrap_or_else(|| {
             let end = self.id.len().saturating_sub(8);
             self.id[end..].to_ascii_uppercase()
@@ -143,12 +143,12 @@ impl Customer {
         if self.deleted {
             return json!({"id": &*self.id, "object": "customer", "deleted": true});
         }
-        let more = self.more.as_deref();
-        let locales = more.map_or(&[][..], |more| &more.preferred_locales);
+        let rare = self.rare.as_deref();
+        let locales = rare.map_or(&[][..], |rare| &rare.preferred_locales);
         json!({
             "id": &*self.id,
             "object": "customer",
-            "address": more.and_then(|more| more.address.clone()),
+            "address": rare.and_then(|rare| rare.address.clone()),
             "balance": self.balance,
             "created": self.created,
             "currency": self.currency.as_ref().map(Currency::as_str),
@@ -161,7 +161,7 @@ impl Customer {
             "invoice_settings": {
                 "custom_fields": null,
                 "default_payment_method": self.default_payment_method.as_deref(),
-                "footer": more.and_then(|more| more.footer.as_deref()),
+                "footer": rare.and_then(|rare| rare.footer.as_deref()),
                 "rendering_options": null,
             },
             "livemode": false,
@@ -170,8 +170,8 @@ impl Customer {
             "next_invoice_sequence": self.next_invoice_sequence,
             "phone": self.phone,
             "preferred_locales": locales,
-            "shipping": more.and_then(|more| more.shipping.clone()),
-            "tax_exempt": more.and_then(|more| more.tax_exempt).unwrap_or("none"),
+            "shipping": rare.and_then(|rare| rare.shipping.clone()),
+            "tax_exempt": rare.and_then(|rare| rare.tax_exempt).unwrap_or("none"),
             "test_clock": self.test_clock.as_deref(),
         })
     }

@@ -33,9 +33,9 @@ pub(crate) fn routes() -> Vec<Route> {
             read_search,
             search,
         ),
-        Route::bare("GET", "/v1/customers/:id", "customer", retrieve),
+        Route::without_params("GET", "/v1/customers/:id", "customer", retrieve),
         Route::new("POST", "/v1/customers/:id", "customer", read_update, update),
-        Route::bare("DELETE", "/v1/customers/:id", "customer", delete),
+        Route::without_params("DELETE", "/v1/customers/:id", "customer", delete),
     ]
 }
 
@@ -62,7 +62,7 @@ fn create(ctx: &mut Ctx<'_>, given: New) -> Result<Value> {
             customer.default_payment_method = method;
         }
         if discount.is_some() {
-            customer.more_mut().discount.clone_from(&discount);
+            customer.rare_mut().discount.clone_from(&discount);
         }
     }
     schedule_reindex(ctx, position);
@@ -103,7 +103,7 @@ fn update(
     if !matches!(coupon, FieldUpdate::Keep) {
         let discount = coupon.map(|coupon| Discount::new(ctx, coupon, id.clone(), None, now));
         let before = customer.discount().cloned();
-        discount.apply(&mut customer.more_mut().discount);
+        discount.apply(&mut customer.rare_mut().discount);
         record_change(ctx, before.as_ref(), customer.discount(), now);
     }
     let after = customer.to_json(now);
@@ -132,7 +132,7 @@ fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     let position = ctx.account.customers.table.position(&id);
     if let Some(customer) = ctx.account.customers.get_mut(&id) {
         customer.deleted = true;
-        customer.more = None;
+        customer.rare = None;
     }
     if let Some(position) = position {
         schedule_reindex(ctx, position);

@@ -7,10 +7,10 @@ use crate::error::{Error, Result};
 
 /// The address that Stripe uses, and its `source`: the first one that is given, precise enough or not.
 fn address(customer: &Customer) -> Option<(&Value, &'static str)> {
-    let more = customer.more.as_deref()?;
-    let shipping = more.shipping.as_ref().map(|shipping| &shipping["address"]);
+    let rare = customer.rare.as_deref()?;
+    let shipping = rare.shipping.as_ref().map(|shipping| &shipping["address"]);
     let shipping = shipping.map(|address| (address, "shipping_destination"));
-    let billing = more.address.as_ref();
+    let billing = rare.address.as_ref();
     let billing = billing.map(|address| (address, "billing_address"));
     let given = |(address, _): &(&Value, &str)| {
         let fields = address.as_object();

@@ -29,7 +29,7 @@ pub(crate) fn routes() -> Vec<Route> {
             read_list,
             list,
         ),
-        Route::bare("GET", ONE, OBJECT, retrieve),
+        Route::without_params("GET", ONE, OBJECT, retrieve),
         Route::new("POST", ONE, OBJECT, read_update, update),
     ]
 }
@@ -78,14 +78,15 @@ fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
     if let Some(holder) = ctx.account.customers.get_mut(&id) {
         holder.currency = Some(new.currency);
     }
-    let made = balance::change(ctx, &id, new.amount, Cause::Adjustment, at).expect("a change");
-    if let Some(row) = ctx.account.balance_transactions.get_mut(&made) {
+    let transaction =
+        balance::change(ctx, &id, new.amount, Cause::Adjustment, at).expect("a change");
+    if let Some(row) = ctx.account.balance_transactions.get_mut(&transaction) {
         row.description = new.description;
         row.metadata = new.metadata;
     }
     let after = customer::input::find(ctx, &id)?.to_json(at);
     ctx.update_event("customer.updated", &before, &after, at);
-    Ok(one(ctx, &made)?.to_json())
+    Ok(find(ctx, &transaction)?.to_json())
 }
 
 fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
@@ -95,8 +96,8 @@ fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
 /// `GET /v1/customers/:id/balance_transactions`
 fn list(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
     let id = customer::input::find(ctx, &ctx.arg(0))?.id.clone();
-    let rows = page.of_table(&ctx.account.balance_transactions, NAME, |one| {
-        one.customer == id
+    let rows = page.of_table(&ctx.account.balance_transactions, NAME, |transaction| {
+        transaction.customer == id
     })?;
     let url = format!("/v1/customers/{id}/balance_transactions");
     Ok(rows.to_json(&url, Transaction::to_json))
@@ -125,7 +126,7 @@ fn update(ctx: &mut Ctx<'_>, changed: Transaction) -> Result<Value> {
     Ok(changed.to_json())
 }
 
-fn one<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Transaction> {
+fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Transaction> {
     let found = ctx.account.balance_transactions.get(id);
     found.ok_or_else(|| Error::not_found(NAME, id))
 }
@@ -134,7 +135,7 @@ fn one<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Transaction> {
 fn of_customer<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Transaction> {
     let holder = customer::input::find(ctx, &ctx.arg(0))?;
     let id = ctx.arg(1);
-    let found = one(ctx, &id)?;
+    let found = find(ctx, &id)?;
     if found.customer != holder.id {
         return Err(Error::not_found(NAME, &id));
     }

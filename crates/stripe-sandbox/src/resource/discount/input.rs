@@ -15,10 +15,10 @@ pub(crate) fn of_subscription(
     purchase: Purchase<'_>,
 ) -> Result<FieldUpdate<AppliedCoupon>> {
     if !ctx.has_meters() {
-        return named(ctx, params, purchase);
+        return by_coupon_or_code(ctx, params, purchase);
     }
-    match only(params)? {
-        FieldUpdate::Set(one) => named(ctx, &one, purchase),
+    match single_discount(params)? {
+        FieldUpdate::Set(discount) => by_coupon_or_code(ctx, &discount, purchase),
         FieldUpdate::Unset => Ok(FieldUpdate::Unset),
         FieldUpdate::Keep => Ok(FieldUpdate::Keep),
     }
@@ -33,29 +33,29 @@ pub(crate) fn of_customer(
     if ctx.has_meters() {
         return Ok(FieldUpdate::Keep);
     }
-    named(ctx, params, purchase)
+    by_coupon_or_code(ctx, params, purchase)
 }
 
 /// The one element of `discounts`; none of them removes the discount. The sandbox does not model several discounts at a
 /// time, nor the ids of discounts here.
-pub(crate) fn only<'a>(params: &Params<'a>) -> Result<FieldUpdate<Params<'a>>> {
+pub(crate) fn single_discount<'a>(params: &Params<'a>) -> Result<FieldUpdate<Params<'a>>> {
     let Some(given) = params.objects("discounts")? else {
         return Ok(FieldUpdate::Keep);
     };
     let mut given = given.into_iter();
-    let Some(one) = given.next() else {
+    let Some(discount) = given.next() else {
         return Ok(FieldUpdate::Unset);
     };
     if let Some(second) = given.next() {
         let name = second.name("");
         return Err(Error::unmodelled(name.trim_end_matches("[]")));
     }
-    one.unmodelled(&["discount"])?;
-    Ok(FieldUpdate::Set(one))
+    discount.unmodelled(&["discount"])?;
+    Ok(FieldUpdate::Set(discount))
 }
 
 /// `coupon` or `promotion_code`: at most one. An empty one removes the discount.
-pub(crate) fn named(
+pub(crate) fn by_coupon_or_code(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     purchase: Purchase<'_>,

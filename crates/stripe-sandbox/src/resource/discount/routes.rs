@@ -16,9 +16,9 @@ const OF_SUBSCRIPTION: &str = "/v1/subscriptions/:id/discount";
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        Route::bare("GET", OF_CUSTOMER, "discount", retrieve),
-        Route::bare("DELETE", OF_CUSTOMER, "discount", delete_of_customer),
-        Route::bare(
+        Route::without_params("GET", OF_CUSTOMER, "discount", retrieve),
+        Route::without_params("DELETE", OF_CUSTOMER, "discount", delete_of_customer),
+        Route::without_params(
             "DELETE",
             OF_SUBSCRIPTION,
             "discount",
@@ -58,7 +58,7 @@ fn delete_of_customer(ctx: &mut Ctx<'_>) -> Result<Value> {
     let (id, now) = (holder.id.clone(), ctx.time_of(&holder.id));
     let before = holder.to_json(now);
     if let Some(holder) = ctx.account.customers.get_mut(&id) {
-        holder.more_mut().discount = None;
+        holder.rare_mut().discount = None;
     }
     record_change(ctx, Some(&discount), None, now);
     let after = customer::input::find(ctx, &id)?.to_json(now);

@@ -12,7 +12,7 @@ use crate::store::page::Page;
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::new("GET", "/v1/events", "list:event", read_list, list),
-        Route::bare("GET", "/v1/events/:id", "event", retrieve),
+        Route::without_params("GET", "/v1/events/:id", "event", retrieve),
     ]
 }
 
@@ -57,10 +57,10 @@ fn read_types(params: &Params<'_>) -> Result<Option<Vec<String>>> {
 }
 
 /// Whether a type matches: `customer.created`, or with a star at the end, `customer.*`.
-fn matches(asked: &str, kind: &str) -> bool {
-    match asked.strip_suffix('*') {
+fn matches(pattern: &str, kind: &str) -> bool {
+    match pattern.strip_suffix('*') {
         Some(start) => kind.starts_with(start),
-        None => kind == asked,
+        None => kind == pattern,
     }
 }
 
@@ -80,11 +80,11 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
         let delivered = event.pending() == 0;
         event.is_kept(ctx.now)
             && (filter.types.as_ref())
-                .is_none_or(|types| types.iter().any(|asked| matches(asked, event.kind)))
+                .is_none_or(|types| types.iter().any(|pattern| matches(pattern, event.kind)))
             && filter.created.accepts(event.created)
             && filter
                 .delivery_success
-                .is_none_or(|asked| asked == delivered)
+                .is_none_or(|wanted| wanted == delivered)
     })?;
     Ok(rows.to_json("/v1/events", |event| event.to_json()))
 }

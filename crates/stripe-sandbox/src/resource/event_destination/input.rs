@@ -10,8 +10,8 @@ use crate::resource::webhook_endpoint::input::{check_number, url};
 use crate::resource::webhook_endpoint::{Thin, WebhookEndpoint};
 use crate::store::ids::Id;
 
-/// Reads a new destination, without an id and a secret. `there` is the number of existing endpoints.
-pub(super) fn new(params: &Params<'_>, there: usize, now: i64) -> Result<WebhookEndpoint> {
+/// Reads a new destination, without an id and a secret. `existing` is the number of existing endpoints.
+pub(super) fn new(params: &Params<'_>, existing: usize, now: i64) -> Result<WebhookEndpoint> {
     let transports = ["amazon_eventbridge", "azure_event_grid"];
     params.unmodelled(&transports)?;
     let transport = params.one_of_modelled("type", &["webhook_endpoint"], &transports)?;
@@ -38,7 +38,7 @@ pub(super) fn new(params: &Params<'_>, there: usize, now: i64) -> Result<Webhook
             updated: now,
         }),
     };
-    check_number(there)?;
+    check_number(existing)?;
     Ok(endpoint)
 }
 

@@ -16,32 +16,32 @@ use crate::version::ApiVersion;
 const OBJECT: &str = "v2.core.event_destination";
 
 /// The field that is shown only on request.
-const SHOWN: [&str; 1] = ["webhook_endpoint.url"];
+const INCLUDABLE: [&str; 1] = ["webhook_endpoint.url"];
 
 /// Those on creation.
-const SHOWN_ONCE: [&str; 2] = ["webhook_endpoint.url", "webhook_endpoint.signing_secret"];
+const INCLUDABLE_ON_CREATE: [&str; 2] = ["webhook_endpoint.url", "webhook_endpoint.signing_secret"];
 
 pub(crate) fn routes() -> Vec<Route> {
-    let one = "/v2/core/event_destinations/:id";
+    let by_id = "/v2/core/event_destinations/:id";
     let routes = [
         Route::new("POST", URL, OBJECT, read_create, create),
         Route::new("GET", URL, OBJECT, read_list, list),
-        Route::new("GET", one, OBJECT, read_retrieve, retrieve),
-        Route::new("POST", one, OBJECT, read_update, update),
-        Route::bare("DELETE", one, OBJECT, delete),
-        Route::bare(
+        Route::new("GET", by_id, OBJECT, read_retrieve, retrieve),
+        Route::new("POST", by_id, OBJECT, read_update, update),
+        Route::without_params("DELETE", by_id, OBJECT, delete),
+        Route::without_params(
             "POST",
             "/v2/core/event_destinations/:id/disable",
             OBJECT,
             |ctx| switch(ctx, true),
         ),
-        Route::bare(
+        Route::without_params(
             "POST",
             "/v2/core/event_destinations/:id/enable",
             OBJECT,
             |ctx| switch(ctx, false),
         ),
-        Route::bare(
+        Route::without_params(
             "POST",
             "/v2/core/event_destinations/:id/ping",
             "v2.core.event",
@@ -55,30 +55,30 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(WebhookEndpoint, Include)> {
-    let there = locked(&ctx.account.webhook_endpoints).iter().count();
-    let endpoint = input::new(params, there, ctx.now)?;
-    Ok((endpoint, input::include(params, &SHOWN_ONCE)?))
+    let existing = locked(&ctx.account.webhook_endpoints).iter().count();
+    let endpoint = input::new(params, existing, ctx.now)?;
+    Ok((endpoint, input::include(params, &INCLUDABLE_ON_CREATE)?))
 }
 
 /// `POST /v2/core/event_destinations`
 fn create(ctx: &mut Ctx<'_>, (endpoint, include): (WebhookEndpoint, Include)) -> Result<Value> {
-    let endpoint = endpoint.named(&mut ctx.account.ids);
-    let answer = shown(&endpoint, include);
+    let endpoint = endpoint.with_id_and_secret(&mut ctx.account.ids);
+    let answer = to_json(&endpoint, include);
     locked(&ctx.account.webhook_endpoints).insert(endpoint);
     Ok(answer)
 }
 
 fn read_retrieve(_: &Ctx<'_>, params: &Params<'_>) -> Result<Include> {
-    input::include(params, &SHOWN)
+    input::include(params, &INCLUDABLE)
 }
 
 /// `GET /v2/core/event_destinations/:id`
 fn retrieve(ctx: &mut Ctx<'_>, include: Include) -> Result<Value> {
-    Ok(shown(&find(ctx)?, include))
+    Ok(to_json(&find(ctx)?, include))
 }
 
 fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<(Page, Include)> {
-    Ok((Page::read_v2(params)?, input::include(params, &SHOWN)?))
+    Ok((Page::read_v2(params)?, input::include(params, &INCLUDABLE)?))
 }
 
 /// `GET /v2/core/event_destinations`
@@ -88,21 +88,21 @@ fn list(ctx: &mut Ctx<'_>, (page, include): (Page, Include)) -> Result<Value> {
         endpoint.thin.is_some()
     })?;
     let url = if include.url {
-        format!("{URL}?include[0]={}", SHOWN[0])
+        format!("{URL}?include[0]={}", INCLUDABLE[0])
     } else {
         URL.to_owned()
     };
-    Ok(rows.to_v2_json(&page, &url, |endpoint| shown(endpoint, include)))
+    Ok(rows.to_v2_json(&page, &url, |endpoint| to_json(endpoint, include)))
 }
 
 fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(WebhookEndpoint, Include)> {
     let endpoint = input::updated(params, find(ctx)?, ctx.now)?;
-    Ok((endpoint, input::include(params, &SHOWN)?))
+    Ok((endpoint, input::include(params, &INCLUDABLE)?))
 }
 
 /// `POST /v2/core/event_destinations/:id`
 fn update(ctx: &mut Ctx<'_>, (endpoint, include): (WebhookEndpoint, Include)) -> Result<Value> {
-    let answer = shown(&endpoint, include);
+    let answer = to_json(&endpoint, include);
     let mut endpoints = locked(&ctx.account.webhook_endpoints);
     if let Some(row) = endpoints.get_mut(&endpoint.id.clone()) {
         *row = endpoint;
@@ -139,7 +139,7 @@ fn ping(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(answer)
 }
 
-fn shown(endpoint: &WebhookEndpoint, include: Include) -> Value {
+fn to_json(endpoint: &WebhookEndpoint, include: Include) -> Value {
     let thin = endpoint.thin.as_ref();
     let thin = thin.expect("a destination was looked for");
     view::destination(endpoint, thin, include)

@@ -26,7 +26,7 @@ pub(super) fn read_pay(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Payment> {
     let presence = presence(params)?;
     let invoice = find(ctx)?;
     let payment = Payment {
-        method: method_given(ctx, params, invoice)?,
+        method: payment_method_param(ctx, params, invoice)?,
         out_of_band: params.boolean("paid_out_of_band")?.unwrap_or(false),
         presence,
     };
@@ -84,7 +84,11 @@ fn needs_action() -> Error {
 }
 
 /// `payment_method`, which must belong to the customer.
-fn method_given(ctx: &Ctx<'_>, params: &Params<'_>, invoice: &Invoice) -> Result<Option<Id>> {
+fn payment_method_param(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    invoice: &Invoice,
+) -> Result<Option<Id>> {
     const PARAM: &str = "payment_method";
     let Some(id) = params.string(PARAM)? else {
         return Ok(None);

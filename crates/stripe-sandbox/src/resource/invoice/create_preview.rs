@@ -58,7 +58,7 @@ const UNMODELLED: &[&str] = &[
 pub(super) fn read(ctx: &mut DryRun<'_, '_>, params: &Params<'_>) -> Result<Result<Preview>> {
     params.unmodelled(UNMODELLED)?;
     params.one_of_modelled("preview_mode", &["next"], &["recurring"])?;
-    let (customer, subscription) = whose(ctx, params)?;
+    let (customer, subscription) = customer_and_subscription(ctx, params)?;
     let received_until = ctx.now_millis - ctx.settings.meter_lag;
     ctx.on_copy(&customer, |ctx| {
         ctx.account.meter_events.received_until = Some(received_until);
@@ -79,7 +79,7 @@ fn nothing(customer: &str) -> Error {
 }
 
 /// The customer of the preview, and its subscription if one is named.
-fn whose(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, Option<Id>)> {
+fn customer_and_subscription(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, Option<Id>)> {
     let holder = match params.string("customer")? {
         Some(id) => Some(customer::input::named(ctx, id, "customer")?.id.clone()),
         None => None,
@@ -171,7 +171,7 @@ fn only_items(ctx: &mut Ctx<'_>, holder: &Id) -> Option<Invoice> {
 
 /// Restores the parameter's original name in an error.
 fn under_its_own_name(mut error: Error) -> Error {
-    let own = |param: &String| {
+    let original = |param: &String| {
         let head = param.split('[').next()?;
         let (name, _) = DETAILS.iter().find(|(_, other)| *other == head)?;
         Some(format!(
@@ -179,7 +179,7 @@ fn under_its_own_name(mut error: Error) -> Error {
             &param[head.len()..]
         ))
     };
-    if let Some(name) = error.param.as_ref().and_then(own) {
+    if let Some(name) = error.param.as_ref().and_then(original) {
         error.param = Some(name);
     }
     error
@@ -187,9 +187,9 @@ fn under_its_own_name(mut error: Error) -> Error {
 
 /// The preview of an invoice, without an id.
 fn shown(ctx: &Ctx<'_>, invoice: &Invoice) -> Preview {
-    let lines = invoice.lines.iter().map(|one| PreviewLine {
-        id: one.id.clone(),
-        shown: line(ctx.account, invoice, one),
+    let lines = invoice.lines.iter().map(|each| PreviewLine {
+        id: each.id.clone(),
+        shown: line(ctx.account, invoice, each),
     });
     Preview {
         id: Id::default(),

@@ -36,7 +36,7 @@ const UNMODELLED: &[&str] = &[
 
 /// Reads a new draft, without an id.
 pub(super) fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Invoice> {
-    let (holder, subscription) = whose(ctx, params)?;
+    let (holder, subscription) = customer_and_subscription(ctx, params)?;
     let given = params.currency("currency")?;
     let currency = subscription
         .map(|subscription| subscription.currency)
@@ -95,8 +95,7 @@ pub(super) fn create(ctx: &mut Ctx<'_>, draft: Invoice) -> Result<Value> {
     if advances {
         finalization::schedule(ctx, &id, at);
     }
-    let made = ctx.account.invoice(&id);
-    Ok(view::invoice(ctx.account, made))
+    Ok(view::invoice(ctx.account, ctx.account.invoice(&id)))
 }
 
 /// Stores a new draft and records its event. Items on it are no longer pending.
@@ -122,7 +121,7 @@ fn store(ctx: &mut Ctx<'_>, mut invoice: Invoice) -> Id {
 }
 
 /// The customer, and the subscription if one is named.
-fn whose<'a>(
+fn customer_and_subscription<'a>(
     ctx: &'a Ctx<'_>,
     params: &Params<'_>,
 ) -> Result<(&'a Customer, Option<&'a Subscription>)> {
@@ -159,12 +158,12 @@ fn pending<'a>(
     subscription: Option<&Subscription>,
     currency: Currency,
 ) -> Vec<&'a InvoiceItem> {
-    let own = |item: &&InvoiceItem| {
+    let is_wanted = |item: &&InvoiceItem| {
         item.currency == currency
-            && subscription.is_none_or(|one| item.subscription.as_ref() == Some(&one.id))
+            && subscription.is_none_or(|only| item.subscription.as_ref() == Some(&only.id))
     };
     let all = ctx.account.billing.invoice_items.pending(customer);
-    all.rev().filter(own).collect()
+    all.rev().filter(is_wanted).collect()
 }
 
 /// The texts and settings of an invoice.
@@ -255,7 +254,7 @@ pub(super) fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     ctx.account.billing.invoices.remove(&id);
     ctx.account.billing.invoice_items.released(&id);
     if let Some(holder) = ctx.account.customers.get_mut(&customer) {
-        holder.invoices.retain(|held| Some(*held) != position);
+        holder.invoices.retain(|other| Some(*other) != position);
     }
     ctx.event("invoice.deleted", &before, at);
     Ok(json!({"id": &*id, "object": "invoice", "deleted": true}))

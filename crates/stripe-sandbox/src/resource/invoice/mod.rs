@@ -268,8 +268,8 @@ impl Invoice {
     pub(crate) fn taken_by(&self, discount: &Discount) -> i64 {
         let lines = self.lines.iter();
         let has = |line: &&InvoiceLine| {
-            let own = self.discount_of(line);
-            own.is_some_and(|own| own.id == discount.id)
+            let line_discount = self.discount_of(line);
+            line_discount.is_some_and(|line_discount| line_discount.id == discount.id)
         };
         lines.filter(has).map(|line| line.discount).sum()
     }

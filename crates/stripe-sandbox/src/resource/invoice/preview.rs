@@ -56,7 +56,7 @@ fn previewed(
     params: &Params<'_>,
     show: impl FnOnce(&Ctx<'_>, &Invoice) -> Result<Value>,
 ) -> Result<Result<Value>> {
-    let (customer, subscription) = whose(ctx, params)?;
+    let (customer, subscription) = customer_and_subscription(ctx, params)?;
     let changes = changes(params)?;
     let show = |ctx: &Ctx<'_>, invoice: Option<Invoice>| {
         let invoice = invoice.ok_or_else(|| {
@@ -82,7 +82,7 @@ fn previewed(
 }
 
 /// The customer of the invoice, and its subscription if one is named.
-fn whose(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, Option<Id>)> {
+fn customer_and_subscription(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, Option<Id>)> {
     let holder = match params.string("customer")? {
         Some(id) => Some(customer::input::named(ctx, id, "customer")?),
         None => None,
@@ -268,7 +268,7 @@ fn discount_customer(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id, now: i
     let discount =
         coupon.map(|coupon| Discount::new(ctx, coupon.into(), holder.clone(), None, now));
     if let Some(customer) = ctx.account.customers.get_mut(holder) {
-        customer.more_mut().discount = discount;
+        customer.rare_mut().discount = discount;
     }
     Ok(())
 }
@@ -294,12 +294,12 @@ pub(super) fn issued(ctx: &Ctx<'_>) -> Option<Invoice> {
 
 /// Restores the parameter's original name in an error.
 fn under_its_own_name(mut error: Error) -> Error {
-    let own = |param: &String| {
+    let original = |param: &String| {
         let head = param.split('[').next()?;
         let (name, _) = RENAMED.iter().find(|(_, other)| *other == head)?;
         Some(format!("{name}{}", &param[head.len()..]))
     };
-    if let Some(name) = error.param.as_ref().and_then(own) {
+    if let Some(name) = error.param.as_ref().and_then(original) {
         error.param = Some(name);
     }
     error

@@ -50,7 +50,7 @@ pub(crate) fn routes() -> Vec<Route> {
             create_preview::create,
         )
         .since(ApiVersion::V2026_10_28),
-        Route::bare("GET", "/v1/invoices/:id", "invoice", retrieve),
+        Route::without_params("GET", "/v1/invoices/:id", "invoice", retrieve),
         Route::new(
             "POST",
             "/v1/invoices/:id",
@@ -58,7 +58,7 @@ pub(crate) fn routes() -> Vec<Route> {
             drafts::read_update,
             drafts::update,
         ),
-        Route::bare("DELETE", "/v1/invoices/:id", "invoice", drafts::delete),
+        Route::without_params("DELETE", "/v1/invoices/:id", "invoice", drafts::delete),
         Route::new(
             "POST",
             "/v1/invoices/:id/finalize",
@@ -73,8 +73,8 @@ pub(crate) fn routes() -> Vec<Route> {
             actions::read_pay,
             actions::pay,
         ),
-        Route::bare("POST", "/v1/invoices/:id/void", "invoice", actions::void),
-        Route::bare(
+        Route::without_params("POST", "/v1/invoices/:id/void", "invoice", actions::void),
+        Route::without_params(
             "POST",
             "/v1/invoices/:id/mark_uncollectible",
             "invoice",
@@ -103,7 +103,7 @@ struct Filter {
 fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
     let filter = Filter {
         page: Page::read(params)?,
-        customer: customer::input::given(ctx, params)?.map(|holder| holder.id.clone()),
+        customer: customer::input::customer_param(ctx, params)?.map(|holder| holder.id.clone()),
         subscription: params.string("subscription")?.map(str::to_owned),
         status: params.one_of(
             "status",

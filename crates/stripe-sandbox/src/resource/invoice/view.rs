@@ -21,7 +21,10 @@ pub(crate) fn invoice(account: &Account, invoice: &Invoice) -> Value {
     } else {
         format!("/v1/invoices/{}/lines", invoice.id)
     };
-    let lines = invoice.lines.iter().map(|one| line(account, invoice, one));
+    let lines = invoice
+        .lines
+        .iter()
+        .map(|each| line(account, invoice, each));
     let lines = nested(&url, invoice.lines.len(), lines);
     let id = if upcoming {
         json!({})
@@ -30,13 +33,13 @@ pub(crate) fn invoice(account: &Account, invoice: &Invoice) -> Value {
     };
     merged([
         id,
-        who(account, invoice),
+        customer_fields(account, invoice),
         sums(invoice),
         state(account, invoice, &lines),
     ])
 }
 
-fn who(account: &Account, invoice: &Invoice) -> Value {
+fn customer_fields(account: &Account, invoice: &Invoice) -> Value {
     let customer = account.customers.get(&invoice.customer);
     json!({
         "object": "invoice",
@@ -123,7 +126,7 @@ fn latest_charge<'a>(account: &'a Account, invoice: &Invoice) -> Option<&'a str>
 fn state(account: &Account, invoice: &Invoice, lines: &Value) -> Value {
     let upcoming = invoice.id.is_empty();
     let paid = invoice.status == Status::Paid;
-    let made = (!upcoming).then_some(invoice.created);
+    let created = (!upcoming).then_some(invoice.created);
     let attempt = invoice
         .draft_until
         .or(upcoming.then_some(invoice.created + 3600));
@@ -165,7 +168,7 @@ fn state(account: &Account, invoice: &Invoice, lines: &Value) -> Value {
             "paid_at": invoice.paid_at,
             "voided_at": invoice.voided_at,
         },
-        "webhooks_delivered_at": made,
+        "webhooks_delivered_at": created,
     })
 }
 
@@ -204,7 +207,7 @@ pub(crate) fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> 
         "price": price.map(Price::to_json),
         "proration": line.line.proration,
         "proration_details": {"credited_items": credited},
-        "quantity": whole(line.line.quantity),
+        "quantity": whole_quantity(line.line.quantity),
         "subscription": subscription,
         "tax_amounts": [],
         "tax_rates": [],
@@ -226,7 +229,7 @@ pub(crate) fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> 
 }
 
 /// A quantity as an integer; a fraction is only shown exactly, beside it.
-pub(crate) fn whole(quantity: Decimal) -> Option<i64> {
+pub(crate) fn whole_quantity(quantity: Decimal) -> Option<i64> {
     quantity.is_integer().then(|| quantity.to_i64())?
 }
 

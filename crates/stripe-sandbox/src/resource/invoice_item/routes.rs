@@ -38,7 +38,7 @@ pub(crate) fn routes() -> Vec<Route> {
             read_list,
             list,
         ),
-        Route::bare("GET", "/v1/invoiceitems/:id", "invoiceitem", retrieve),
+        Route::without_params("GET", "/v1/invoiceitems/:id", "invoiceitem", retrieve),
         Route::new(
             "POST",
             "/v1/invoiceitems/:id",
@@ -46,7 +46,7 @@ pub(crate) fn routes() -> Vec<Route> {
             read_update,
             update,
         ),
-        Route::bare("DELETE", "/v1/invoiceitems/:id", "invoiceitem", delete),
+        Route::without_params("DELETE", "/v1/invoiceitems/:id", "invoiceitem", delete),
     ]
 }
 
@@ -108,7 +108,7 @@ struct Filter {
 fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
     Ok(Filter {
         page: Page::read(params)?,
-        customer: customer::input::given(ctx, params)?.map(|holder| holder.id.clone()),
+        customer: customer::input::customer_param(ctx, params)?.map(|holder| holder.id.clone()),
         invoice: params.string("invoice")?.map(str::to_owned),
         pending: params.boolean("pending")?,
         created: Created::read(params)?,

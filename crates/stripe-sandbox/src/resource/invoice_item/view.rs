@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{CreditedLines, InvoiceItem};
-use crate::resource::invoice::view::whole;
+use crate::resource::invoice::view::whole_quantity;
 use crate::resource::price::Price;
 use crate::resource::price::view::{amounts, plan_if_recurring};
 use crate::store::account::Account;
@@ -36,7 +36,7 @@ impl InvoiceItem {
             "plan": price.and_then(plan_if_recurring),
             "price": price.map(Price::to_json),
             "proration": self.line.proration,
-            "quantity": whole(self.line.quantity),
+            "quantity": whole_quantity(self.line.quantity),
             "subscription": self.subscription.as_deref(),
             "tax_rates": [],
             "test_clock": self.clock.as_deref(),

@@ -20,7 +20,7 @@ const NAME: &str = "invoice payment";
 pub(crate) fn routes() -> Vec<Route> {
     let routes = [
         Route::new("GET", URL, "list:invoice_payment", read_list, list),
-        Route::bare(
+        Route::without_params(
             "GET",
             "/v1/invoice_payments/:id",
             "invoice_payment",

@@ -17,7 +17,7 @@ pub(crate) fn routes() -> Vec<Route> {
     let routes = [
         Route::new("POST", URL, OBJECT, input::new, create),
         Route::new("GET", URL, "list:billing.meter", read_list, list),
-        Route::bare("GET", "/v1/billing/meters/:id", OBJECT, retrieve),
+        Route::without_params("GET", "/v1/billing/meters/:id", OBJECT, retrieve),
         Route::new(
             "POST",
             "/v1/billing/meters/:id",
@@ -25,13 +25,13 @@ pub(crate) fn routes() -> Vec<Route> {
             read_update,
             update,
         ),
-        Route::bare(
+        Route::without_params(
             "POST",
             "/v1/billing/meters/:id/deactivate",
             OBJECT,
             deactivate,
         ),
-        Route::bare(
+        Route::without_params(
             "POST",
             "/v1/billing/meters/:id/reactivate",
             OBJECT,

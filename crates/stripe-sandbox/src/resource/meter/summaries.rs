@@ -129,7 +129,7 @@ fn id(meter: &Meter, customer: &str, start: i64) -> Id {
 /// A total as a JSON number. Only this representation may be a float.
 fn number(total: Decimal) -> Value {
     match total.to_i64() {
-        Some(whole) if total.is_integer() => json!(whole),
+        Some(integer) if total.is_integer() => json!(integer),
         _ => json!(total.to_f64()),
     }
 }

@@ -25,7 +25,7 @@ const MAX_PLACES: u32 = 12;
 
 /// How a version of the API writes times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Times {
+pub(super) enum TimeFormat {
     /// Seconds since 1970.
     Unix,
     /// RFC 3339, in `/v2`.
@@ -41,7 +41,7 @@ pub(super) struct Report {
     pub(super) meter: Id,
     /// What it counts for, or why processing will drop it. Stripe has answered 200 by then.
     pub(super) counts: Result<Count, Invalid>,
-    pub(super) times: Times,
+    pub(super) time_format: TimeFormat,
 }
 
 /// What an event counts for.
@@ -50,7 +50,7 @@ pub(super) struct Count {
     pub(super) value: Decimal,
 }
 
-pub(super) fn event(ctx: &Ctx<'_>, params: &Params<'_>, times: Times) -> Result<Report> {
+pub(super) fn event(ctx: &Ctx<'_>, params: &Params<'_>, time_format: TimeFormat) -> Result<Report> {
     let event_name = limited(params, "event_name", MAX_NAME)?;
     let event_name = event_name.ok_or_else(|| params.missing("event_name"))?;
     let payload = payload(params)?;
@@ -64,7 +64,7 @@ pub(super) fn event(ctx: &Ctx<'_>, params: &Params<'_>, times: Times) -> Result<
     let now = payload
         .get(&meter.customer_key)
         .map_or(ctx.now, |customer| ctx.time_of(customer));
-    let timestamp = timestamp(params, times)?.unwrap_or(now);
+    let timestamp = timestamp(params, time_format)?.unwrap_or(now);
     check_time(timestamp, now)?;
     if identifier.is_some_and(|id| ctx.account.meter_events.has(id, ctx.now_millis)) {
         let identifier = identifier.unwrap_or_default();
@@ -79,7 +79,7 @@ pub(super) fn event(ctx: &Ctx<'_>, params: &Params<'_>, times: Times) -> Result<
         counts: value(ctx, meter, &payload),
         payload,
         timestamp,
-        times,
+        time_format,
     })
 }
 
@@ -94,8 +94,8 @@ fn payload(params: &Params<'_>) -> Result<IndexMap<String, String>> {
     payload.keys().into_iter().map(pair).collect()
 }
 
-fn timestamp(params: &Params<'_>, times: Times) -> Result<Option<i64>> {
-    if times == Times::Unix {
+fn timestamp(params: &Params<'_>, time_format: TimeFormat) -> Result<Option<i64>> {
+    if time_format == TimeFormat::Unix {
         return params.timestamp("timestamp");
     }
     let Some(text) = params.string("timestamp")? else {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Received;
-use super::input::{self, Adjustment, Report, Times};
+use super::input::{self, Adjustment, Report, TimeFormat};
 use crate::engine::metering;
 use crate::error::Result;
 use crate::params::Params;
@@ -18,14 +18,14 @@ pub(crate) fn routes() -> Vec<Route> {
             "POST",
             "/v1/billing/meter_events",
             "billing.meter_event",
-            |ctx, params| input::event(ctx, params, Times::Unix),
+            |ctx, params| input::event(ctx, params, TimeFormat::Unix),
             report,
         ),
         Route::new(
             "POST",
             "/v2/billing/meter_events",
             "v2.billing.meter_event",
-            |ctx, params| input::event(ctx, params, Times::Text),
+            |ctx, params| input::event(ctx, params, TimeFormat::Text),
             report,
         ),
         Route::new(
@@ -71,9 +71,9 @@ fn report(ctx: &mut Ctx<'_>, event: Report) -> Result<Value> {
         at_millis: ctx.now_millis,
     };
     ctx.account.meter_events.remember(&identifier, received);
-    let (object, time): (_, fn(i64) -> Value) = match event.times {
-        Times::Unix => ("billing.meter_event", |at| json!(at)),
-        Times::Text => ("v2.billing.meter_event", written),
+    let (object, time): (_, fn(i64) -> Value) = match event.time_format {
+        TimeFormat::Unix => ("billing.meter_event", |at| json!(at)),
+        TimeFormat::Text => ("v2.billing.meter_event", rfc3339_seconds),
     };
     Ok(json!({
         "object": object,
@@ -87,7 +87,7 @@ fn report(ctx: &mut Ctx<'_>, event: Report) -> Result<Value> {
 }
 
 /// A time as `/v2` writes it.
-fn written(at: i64) -> Value {
+fn rfc3339_seconds(at: i64) -> Value {
     rfc3339(at.saturating_mul(1000))
 }
 
@@ -114,6 +114,6 @@ fn adjust_v2(ctx: &mut Ctx<'_>, adjustment: Adjustment) -> Result<Value> {
     let mut answer = adjust(ctx, adjustment)?;
     answer["id"] = json!(&*id);
     answer["object"] = json!("v2.billing.meter_event_adjustment");
-    answer["created"] = written(ctx.now);
+    answer["created"] = rfc3339_seconds(ctx.now);
     Ok(answer)
 }

@@ -173,7 +173,7 @@ fn automatic_methods(params: &Params<'_>) -> Result<Option<Value>> {
 }
 
 /// `payment_method`, which must not belong to somebody else.
-pub(super) fn method_given(
+pub(super) fn payment_method_param(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     customer: Option<&str>,
@@ -181,8 +181,8 @@ pub(super) fn method_given(
     let Some(id) = params.string("payment_method")? else {
         return Ok(None);
     };
-    let held = ctx.account.payment_methods.get(id);
-    if held.is_some_and(|held| held.customer.is_some()) && customer.is_none() {
+    let method = ctx.account.payment_methods.get(id);
+    if method.is_some_and(|method| method.customer.is_some()) && customer.is_none() {
         return Err(Error::invalid("The PaymentMethod provided belongs to a Customer. Please include the Customer in the `customer` parameter on the PaymentIntent.").param("payment_method"));
     }
     payment_method::input::usable(ctx, id, customer, "payment_method").map(Some)

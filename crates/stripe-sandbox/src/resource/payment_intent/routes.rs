@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::input::{
-    self, find, method_given, no_method, read_cancel, read_capture, read_off_session, unexpected,
+    self, find, no_method, payment_method_param, read_cancel, read_capture, read_off_session,
+    unexpected,
 };
 use super::{Details, Intent, NAME, Status};
 use crate::engine::{collection, payment, payment_methods};
@@ -67,7 +68,7 @@ struct New {
 fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
     let intent = input::read_new(ctx, params)?;
     let new = New {
-        method: method_given(ctx, params, intent.customer.as_deref())?,
+        method: payment_method_param(ctx, params, intent.customer.as_deref())?,
         intent,
         confirm: params.boolean("confirm")?.unwrap_or(false),
         presence: read_off_session(params)?,
@@ -162,7 +163,7 @@ fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
     Ok(Filter {
         page: Page::read(params)?,
         created: Created::read(params)?,
-        customer: customer::input::given(ctx, params)?.map(|customer| customer.id.clone()),
+        customer: customer::input::customer_param(ctx, params)?.map(|customer| customer.id.clone()),
     })
 }
 
@@ -180,7 +181,7 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
 fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Intent, Option<MethodRef>)> {
     let mut intent = find(ctx)?.clone();
     input::read_change(ctx, params, &mut intent)?;
-    let method = method_given(ctx, params, intent.customer.as_deref())?;
+    let method = payment_method_param(ctx, params, intent.customer.as_deref())?;
     if !intent.is_pending() {
         return Err(unexpected(
             &intent,
@@ -214,7 +215,7 @@ fn read_confirm(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Confirmation> {
     let mut intent = find(ctx)?.clone();
     intent.check_secret(params)?;
     let presence = input::read_confirmation(ctx, params, &mut intent.details)?;
-    let method = method_given(ctx, params, intent.customer.as_deref())?;
+    let method = payment_method_param(ctx, params, intent.customer.as_deref())?;
     match intent.status {
         Status::RequiresPaymentMethod if method.is_none() => return Err(no_method()),
         Status::RequiresPaymentMethod | Status::RequiresConfirmation | Status::RequiresAction => {}

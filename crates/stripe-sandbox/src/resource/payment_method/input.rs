@@ -76,7 +76,7 @@ pub(crate) fn not_theirs(id: &str, param: impl Into<String>) -> Error {
 }
 
 /// The card of `card[token]=tok_visa`, or of the number of a test card.
-pub(super) fn card_given(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PaymentMethod> {
+pub(super) fn card_param(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PaymentMethod> {
     let object = params
         .object("card")?
         .ok_or_else(|| params.missing("card"))?;

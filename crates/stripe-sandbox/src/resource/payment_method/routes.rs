@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::input::{attachable, card_given, expiry, missing};
+use super::input::{attachable, card_param, expiry, missing};
 use super::types::OTHER_TYPES;
 use super::{NAME, PaymentMethod, cards_only};
 use crate::engine::payment_methods::{attach_to, detach_from, insert};
@@ -25,7 +25,7 @@ pub(crate) fn routes() -> Vec<Route> {
             read_list_of_customer,
             list_of_customer,
         ),
-        Route::bare(
+        Route::without_params(
             "GET",
             "/v1/customers/:id/payment_methods/:id",
             "payment_method",
@@ -45,7 +45,7 @@ pub(crate) fn routes() -> Vec<Route> {
             read_list,
             list,
         ),
-        Route::bare("GET", "/v1/payment_methods/:id", "payment_method", retrieve),
+        Route::without_params("GET", "/v1/payment_methods/:id", "payment_method", retrieve),
         Route::new(
             "POST",
             "/v1/payment_methods/:id",
@@ -60,7 +60,7 @@ pub(crate) fn routes() -> Vec<Route> {
             read_attach,
             attach,
         ),
-        Route::bare(
+        Route::without_params(
             "POST",
             "/v1/payment_methods/:id/detach",
             "payment_method",
@@ -72,7 +72,7 @@ pub(crate) fn routes() -> Vec<Route> {
 fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PaymentMethod> {
     let kind = params.required("type")?;
     cards_only("type", &[kind])?;
-    let mut method = card_given(ctx, params)?;
+    let mut method = card_param(ctx, params)?;
     method.change(params)?;
     params.unmodelled(&["customer", "payment_method", "radar_options"])?;
     params.unmodelled(OTHER_TYPES)?;

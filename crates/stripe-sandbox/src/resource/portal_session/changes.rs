@@ -55,7 +55,8 @@ pub(crate) fn make(ctx: &mut Ctx<'_>, session: &str, change: &Change) -> Result<
         return Err(Error::invalid("This page has expired."));
     };
     let subscription = billing.subscriptions.get(id);
-    let subscription = subscription.filter(|one| one.customer == session.customer);
+    let subscription =
+        subscription.filter(|subscription| subscription.customer == session.customer);
     let (Some(position), Some(subscription)) = (billing.subscriptions.position(id), subscription)
     else {
         return Err(Error::no_such("subscription", id, "subscription"));

@@ -20,7 +20,7 @@ const LOCALES: &[&str] = &[
 const UNMODELLED: &[&str] = &["flow_data", "on_behalf_of"];
 
 /// What 2026-10-28.endive has besides.
-const SINCE: &[&str] = &["after_expiration", "customer_account"];
+const UNMODELLED_2026: &[&str] = &["after_expiration", "customer_account"];
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![Route::new(
@@ -36,7 +36,7 @@ pub(crate) fn routes() -> Vec<Route> {
 fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Session> {
     params.unmodelled(UNMODELLED)?;
     if ctx.has_meters() {
-        params.unmodelled(SINCE)?;
+        params.unmodelled(UNMODELLED_2026)?;
     }
     let holder = customer::input::named(ctx, params.required("customer")?, "customer")?;
     let configuration = view::configuration_id(&ctx.account.profile);

@@ -21,7 +21,7 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::new("POST", "/v1/prices", "price", read_create, create),
         Route::new("GET", "/v1/prices", "list:price", read_list, list),
-        Route::bare("GET", "/v1/prices/:id", "price", retrieve),
+        Route::without_params("GET", "/v1/prices/:id", "price", retrieve),
         Route::new("POST", "/v1/prices/:id", "price", read_update, update),
     ]
 }
@@ -55,12 +55,12 @@ fn check_lookup_key(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     key: Option<&str>,
-    own: Option<&str>,
+    except: Option<&str>,
 ) -> Result<()> {
     let transfer = params.boolean("transfer_lookup_key")?.unwrap_or(false);
     let holder = key.and_then(|key| ctx.account.prices.holder(key));
     match holder {
-        Some(holder) if !transfer && own != Some(&holder.id) => Err(Error::invalid(format!(
+        Some(holder) if !transfer && except != Some(&holder.id) => Err(Error::invalid(format!(
             "A price (`{}`) already uses that lookup key.",
             holder.id
         ))
@@ -193,8 +193,8 @@ impl Filter {
                 recurring.is_some_and(|recurring| recurring.is_metered() == metered)
             })
             && self.meter.as_deref().is_none_or(|meter| {
-                let own = recurring.and_then(Recurring::meter);
-                own.is_some_and(|own| **own == *meter)
+                let price_meter = recurring.and_then(Recurring::meter);
+                price_meter.is_some_and(|id| **id == *meter)
             })
     }
 }

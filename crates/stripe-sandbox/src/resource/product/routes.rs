@@ -26,9 +26,9 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::new("POST", "/v1/products", "product", prepare, create),
         Route::new("GET", "/v1/products", "list:product", read_list, list),
-        Route::bare("GET", "/v1/products/:id", "product", retrieve),
+        Route::without_params("GET", "/v1/products/:id", "product", retrieve),
         Route::new("POST", "/v1/products/:id", "product", read_update, update),
-        Route::bare("DELETE", "/v1/products/:id", "product", delete),
+        Route::without_params("DELETE", "/v1/products/:id", "product", delete),
     ]
 }
 

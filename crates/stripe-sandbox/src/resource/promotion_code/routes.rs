@@ -22,7 +22,7 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::new("POST", URL, OBJECT, read_create, create),
         Route::new("GET", URL, "list:promotion_code", read_list, list),
-        Route::bare("GET", "/v1/promotion_codes/:id", OBJECT, retrieve),
+        Route::without_params("GET", "/v1/promotion_codes/:id", OBJECT, retrieve),
         Route::new(
             "POST",
             "/v1/promotion_codes/:id",
@@ -34,7 +34,7 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// The coupon and its parameter: `promotion[coupon]`, or in 2022-11-15 `coupon`.
-fn coupon_given<'a>(ctx: &Ctx<'_>, params: &Params<'a>) -> Result<(&'a str, String)> {
+fn coupon_param<'a>(ctx: &Ctx<'_>, params: &Params<'a>) -> Result<(&'a str, String)> {
     if !ctx.has_meters() {
         return Ok((params.required("coupon")?, "coupon".to_owned()));
     }
@@ -48,10 +48,10 @@ fn coupon_given<'a>(ctx: &Ctx<'_>, params: &Params<'a>) -> Result<(&'a str, Stri
 
 /// Reads a new promotion code, without an id. If no code is given, it is chosen later.
 fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PromotionCode> {
-    let (id, param) = coupon_given(ctx, params)?;
+    let (id, param) = coupon_param(ctx, params)?;
     let coupon = coupon::input::applicable(ctx, id, &param, ctx.now)?;
     let given = params.string("code")?;
-    let customer = customer::input::given(ctx, params)?;
+    let customer = customer::input::customer_param(ctx, params)?;
     let customer = customer.map(|customer| customer.id.clone());
     let active = params.boolean("active")?.unwrap_or(true);
     let expires_at = params.timestamp("expires_at")?;
@@ -83,13 +83,13 @@ fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PromotionCode> {
 }
 
 /// `POST /v1/promotion_codes`
-fn create(ctx: &mut Ctx<'_>, mut made: PromotionCode) -> Result<Value> {
-    if made.code.is_empty() {
-        made.code = ctx.account.ids.text(11).to_uppercase();
+fn create(ctx: &mut Ctx<'_>, mut promotion_code: PromotionCode) -> Result<Value> {
+    if promotion_code.code.is_empty() {
+        promotion_code.code = ctx.account.ids.text(11).to_uppercase();
     }
-    made.id = ctx.account.ids.next("promo", 24);
-    let answer = made.to_json(ctx.now);
-    ctx.account.promotion_codes.insert(Arc::new(made));
+    promotion_code.id = ctx.account.ids.next("promo", 24);
+    let answer = promotion_code.to_json(ctx.now);
+    ctx.account.promotion_codes.insert(Arc::new(promotion_code));
     ctx.event("promotion_code.created", &answer, ctx.now);
     Ok(answer)
 }
@@ -162,14 +162,14 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let (code, coupon) = (filter.code.as_deref(), filter.coupon.as_deref());
     let customer = filter.customer.as_deref();
     let codes = &ctx.account.promotion_codes;
-    let rows = filter.page.of_table(codes, NAME, |one| {
-        filter.created.accepts(one.created)
-            && (filter.active).is_none_or(|active| active == one.is_usable(ctx.now))
-            && code.is_none_or(|code| one.code.eq_ignore_ascii_case(code))
-            && coupon.is_none_or(|coupon| &*one.coupon.id == coupon)
-            && customer.is_none_or(|customer| one.customer.as_deref() == Some(customer))
+    let rows = filter.page.of_table(codes, NAME, |promotion_code| {
+        filter.created.accepts(promotion_code.created)
+            && (filter.active).is_none_or(|active| active == promotion_code.is_usable(ctx.now))
+            && code.is_none_or(|code| promotion_code.code.eq_ignore_ascii_case(code))
+            && coupon.is_none_or(|coupon| &*promotion_code.coupon.id == coupon)
+            && customer.is_none_or(|customer| promotion_code.customer.as_deref() == Some(customer))
     })?;
-    Ok(rows.to_json(URL, |one| one.to_json(ctx.now)))
+    Ok(rows.to_json(URL, |promotion_code| promotion_code.to_json(ctx.now)))
 }
 
 fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Arc<PromotionCode>> {

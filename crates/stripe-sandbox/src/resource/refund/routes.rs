@@ -22,7 +22,7 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::new("POST", URL, "refund", read_create, create),
         Route::new("GET", URL, "list:refund", read_list, list),
-        Route::bare("GET", "/v1/refunds/:id", "refund", retrieve),
+        Route::without_params("GET", "/v1/refunds/:id", "refund", retrieve),
         Route::new("POST", "/v1/refunds/:id", "refund", read_update, update),
         Route::new(
             "GET",
@@ -43,7 +43,7 @@ struct New {
 }
 
 fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
-    let charge = charge_given(ctx, params)?;
+    let charge = charge_param(ctx, params)?;
     let left = charge.refundable();
     let new = New {
         charge: charge.id.clone(),
@@ -111,7 +111,7 @@ pub(crate) fn check(charge: &Charge, amount: i64) -> Result<()> {
     Ok(())
 }
 
-fn charge_given<'a>(ctx: &'a Ctx<'_>, params: &Params<'_>) -> Result<&'a Charge> {
+fn charge_param<'a>(ctx: &'a Ctx<'_>, params: &Params<'_>) -> Result<&'a Charge> {
     let payments = &ctx.account.payments;
     match (params.string("charge")?, params.string("payment_intent")?) {
         (Some(id), None) => {

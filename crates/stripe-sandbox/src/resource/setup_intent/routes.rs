@@ -60,7 +60,7 @@ struct New {
 }
 
 fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
-    let customer = customer::input::given(ctx, params)?;
+    let customer = customer::input::customer_param(ctx, params)?;
     let customer = customer.map(|customer| customer.id.clone());
     let new = New {
         method: method(ctx, params, customer.as_deref())?,

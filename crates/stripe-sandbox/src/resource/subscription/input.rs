@@ -35,7 +35,7 @@ pub(super) const UNMODELLED: &[&str] = &[
 ];
 
 /// What later versions have besides.
-pub(super) const SINCE: &[&str] = &[
+pub(super) const UNMODELLED_2026: &[&str] = &[
     "billing_cycle_anchor_config",
     "billing_schedules",
     "customer_account",
@@ -53,7 +53,7 @@ pub(crate) fn read_new(
     let billing_mode = billing_mode(ctx, params)?;
     let specs = subscription_item::input::read(ctx, params, "items", &[], billing_mode)?;
     if ctx.has_meters() {
-        params.unmodelled(SINCE)?;
+        params.unmodelled(UNMODELLED_2026)?;
     }
     let currency = subscription_item::input::currency(ctx, &specs);
     same_currency(params, currency)?;
@@ -143,7 +143,7 @@ fn trial_end(
     specs: &[ItemSpec],
     now: i64,
 ) -> Result<Option<i64>> {
-    let end = trial_end_given(params, now)?;
+    let end = trial_end_param(params, now)?;
     let days = params.integer_from("trial_period_days", 0)?;
     let from_plan = params.boolean("trial_from_plan")?.unwrap_or(false);
     if end.is_some() && days.is_some() {
@@ -178,7 +178,7 @@ fn too_long(param: &str) -> Error {
     .param(param)
 }
 
-pub(super) fn trial_end_given(params: &Params<'_>, now: i64) -> Result<Option<i64>> {
+pub(super) fn trial_end_param(params: &Params<'_>, now: i64) -> Result<Option<i64>> {
     match params.timestamp_or_now("trial_end", now)? {
         Some(end) if end < now => Err(Error::invalid(
             "Invalid timestamp: must be an integer Unix timestamp in the future.",
@@ -234,8 +234,8 @@ pub(crate) fn find(ctx: &Ctx<'_>) -> Result<u32> {
 /// Checks that a customer may have one more; a test clock limits the number.
 pub(crate) fn check_room(account: &Account, holder: &Customer) -> Result<()> {
     let positions = holder.subscriptions.iter();
-    let held = positions.filter(|position| !account.subscription(**position).status.is_ended());
-    if holder.test_clock.is_some() && held.count() >= MAX_SUBSCRIPTIONS {
+    let live = positions.filter(|position| !account.subscription(**position).status.is_ended());
+    if holder.test_clock.is_some() && live.count() >= MAX_SUBSCRIPTIONS {
         return Err(Error::invalid(format!(
             "A customer on a test clock can have at most {MAX_SUBSCRIPTIONS} subscriptions."
         ))

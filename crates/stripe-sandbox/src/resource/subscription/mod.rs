@@ -216,8 +216,8 @@ impl Subscription {
     /// When it is to end within a period, which is then cut short. The end of a schedule does not cut the period: the
     /// last phase says what is credited (our choice).
     pub(crate) fn ends_between(&self, start: i64, end: i64) -> Option<i64> {
-        let own = self.cancel_at.filter(|_| self.schedule.is_none());
-        own.filter(|at| start < *at && *at < end)
+        let end_of_request = self.cancel_at.filter(|_| self.schedule.is_none());
+        end_of_request.filter(|at| start < *at && *at < end)
     }
 
     /// Sets or removes the end that its schedule gives it. `now` is the time of that request, if there was none before.

@@ -73,8 +73,8 @@ pub(super) fn check(
     if behavior == Behavior::Default || due == 0 {
         return Ok(());
     }
-    let own = new.default_payment_method.as_ref();
-    let method = collection::payment_method(ctx.account, own, &new.customer);
+    let preferred = new.default_payment_method.as_ref();
+    let method = collection::payment_method(ctx.account, preferred, &new.customer);
     let charged = method.map(|method| payment_methods::outcome(ctx.account, method, presence));
     match charged {
         Some(_) if behavior != Behavior::Error => Ok(()),
@@ -122,12 +122,12 @@ pub(crate) fn check_change(
         if !must_be_paid_now {
             return Ok(());
         }
-        let own = ctx
+        let preferred = ctx
             .account
             .subscription(position)
             .default_payment_method
             .as_ref();
-        let method = collection::payment_method(ctx.account, own, &customer);
+        let method = collection::payment_method(ctx.account, preferred, &customer);
         let outcome = |method| payment_methods::outcome(ctx.account, method, ctx.presence);
         must_be_paid(method.map(outcome))
     })

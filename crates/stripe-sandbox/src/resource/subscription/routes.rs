@@ -57,7 +57,7 @@ pub(crate) fn routes() -> Vec<Route> {
             read_list,
             list,
         ),
-        Route::bare("GET", "/v1/subscriptions/:id", "subscription", retrieve),
+        Route::without_params("GET", "/v1/subscriptions/:id", "subscription", retrieve),
         Route::new(
             "POST",
             "/v1/subscriptions/:id",
@@ -135,7 +135,7 @@ struct Filter {
 fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
     let filter = Filter {
         page: Page::read(params)?,
-        customer: customer::input::given(ctx, params)?.map(|holder| holder.id.clone()),
+        customer: customer::input::customer_param(ctx, params)?.map(|holder| holder.id.clone()),
         clock: params.string("test_clock")?.map(str::to_owned),
         status: params.one_of("status", STATUSES)?,
         price: params.string("price")?.map(str::to_owned),
@@ -149,16 +149,16 @@ fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
 }
 
 impl Filter {
-    fn accepts(&self, one: &Subscription) -> bool {
+    fn accepts(&self, subscription: &Subscription) -> bool {
         let (clock, price) = (self.clock.as_deref(), self.price.as_deref());
         !self.sent
-            && (self.customer.is_some() || one.clock.as_deref() == clock)
-            && clock.is_none_or(|clock| one.clock.as_deref() == Some(clock))
-            && in_status(one.status, self.status)
-            && price.is_none_or(|price| one.items.iter().any(|item| &*item.price == price))
-            && self.created.accepts(one.created)
-            && self.starts.accepts(one.first_period().0)
-            && self.ends.accepts(one.first_end())
+            && (self.customer.is_some() || subscription.clock.as_deref() == clock)
+            && clock.is_none_or(|clock| subscription.clock.as_deref() == Some(clock))
+            && in_status(subscription.status, self.status)
+            && price.is_none_or(|price| subscription.items.iter().any(|item| &*item.price == price))
+            && self.created.accepts(subscription.created)
+            && self.starts.accepts(subscription.first_period().0)
+            && self.ends.accepts(subscription.first_end())
     }
 }
 
@@ -166,19 +166,21 @@ impl Filter {
 /// only if a status is named.
 fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let table = &ctx.account.billing.subscriptions;
-    let keep = |one: &Subscription| filter.accepts(one);
+    let keep = |subscription: &Subscription| filter.accepts(subscription);
     let rows = match &filter.customer {
         Some(id) => {
-            let held = ctx.account.subscriptions_of(id);
-            filter.page.of_positions(table, &held, NAME, keep)?
+            let positions = ctx.account.subscriptions_of(id);
+            filter.page.of_positions(table, &positions, NAME, keep)?
         }
         None => filter.page.of_table(table, NAME, keep)?,
     };
-    Ok(rows.to_json(URL, |one| view::subscription(ctx.account, one)))
+    Ok(rows.to_json(URL, |subscription| {
+        view::subscription(ctx.account, subscription)
+    }))
 }
 
-fn in_status(status: Status, asked: Option<&str>) -> bool {
-    match asked {
+fn in_status(status: Status, wanted: Option<&str>) -> bool {
+    match wanted {
         None => !status.is_ended(),
         Some("all") => true,
         Some("ended") => status.is_ended(),
@@ -246,8 +248,8 @@ fn read_resume(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Presence> {
             subscription.status.as_str()
         )));
     }
-    let own = subscription.default_payment_method.as_ref();
-    if collection::payment_method(ctx.account, own, &subscription.customer).is_none() {
+    let preferred = subscription.default_payment_method.as_ref();
+    if collection::payment_method(ctx.account, preferred, &subscription.customer).is_none() {
         return Err(collection::no_payment_method());
     }
     Ok(presence)

@@ -44,8 +44,8 @@ pub(crate) fn coupon_of_phase<'a>(
     params: &Params<'a>,
 ) -> Result<Option<(&'a str, String)>> {
     let holder = if ctx.has_meters() {
-        match discount::input::only(params)?.value() {
-            Some(one) => one,
+        match discount::input::single_discount(params)?.value() {
+            Some(discount) => discount,
             None => return Ok(None),
         }
     } else {
@@ -123,7 +123,13 @@ pub(crate) fn named_discount(
     specs: &[ItemSpec],
     now: i64,
 ) -> Result<FieldUpdate<AppliedCoupon>> {
-    discount_by(discount::input::named, ctx, params, (customer, specs), now)
+    discount_by(
+        discount::input::by_coupon_or_code,
+        ctx,
+        params,
+        (customer, specs),
+        now,
+    )
 }
 
 /// Reads the discount of a request.

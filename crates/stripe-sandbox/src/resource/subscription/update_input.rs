@@ -1,6 +1,6 @@
 //! Reading the update of a subscription or one of its items.
 
-use super::input::{SINCE, UNMODELLED, cancel_at, one_end_only, trial_end_given};
+use super::input::{UNMODELLED, UNMODELLED_2026, cancel_at, one_end_only, trial_end_param};
 use super::pause::{self, Pause};
 use super::shared_input::{collection_method, discount, located_tax, payment_method, prorate};
 use super::{Prorate, Status, Subscription, payment_input};
@@ -21,7 +21,7 @@ pub(crate) fn read(
 ) -> Result<Update> {
     let specs = subscription_item::changes_input::read_change(ctx, params, "items", subscription)?;
     if ctx.has_meters() {
-        params.unmodelled(SINCE)?;
+        params.unmodelled(UNMODELLED_2026)?;
     }
     let currency = specs.as_ref().map_or(subscription.currency, |specs| {
         subscription_item::input::currency(ctx, specs)
@@ -42,7 +42,7 @@ pub(crate) fn read(
     let update = Update {
         specs,
         added: invoice_item::input::read_added(ctx, params, currency)?,
-        trial_end: trial_end_given(params, now)?,
+        trial_end: trial_end_param(params, now)?,
         cancel_at: cancel_at(ctx, params, subscription.billing_mode, now)?,
         cancel_at_period_end: params.boolean("cancel_at_period_end")?,
         coupon,
@@ -52,7 +52,7 @@ pub(crate) fn read(
         automatic_tax: located_tax(params, holder)?,
         prorate: prorate(params)?.unwrap_or(Prorate::Create),
         behavior,
-        pause: given_pause(params, now)?,
+        pause: pause_param(params, now)?,
         payment_settings: payment_input::payment_settings(params, subscription.payment_settings)?,
         missing_method: payment_input::trial_settings(params, subscription.missing_method)?,
         prorate_from: prorate_from(params, subscription)?,
@@ -131,7 +131,7 @@ fn check_directed(subscription: &Subscription, update: &Update) -> Result<()> {
 }
 
 /// `pause_collection`; an empty value ends the pause.
-fn given_pause(params: &Params<'_>, now: i64) -> Result<FieldUpdate<Pause>> {
+fn pause_param(params: &Params<'_>, now: i64) -> Result<FieldUpdate<Pause>> {
     let Some(given) = params.object(PAUSE)? else {
         return Ok(FieldUpdate::Keep);
     };

@@ -18,7 +18,7 @@ pub(crate) fn subscription(account: &Account, subscription: &Subscription) -> Va
     let data: Vec<Value> = subscription
         .items
         .iter()
-        .map(|one| item(account, subscription, one))
+        .map(|each| item(account, subscription, each))
         .collect();
     let first = json!({
         "id": &*subscription.id,
@@ -121,10 +121,10 @@ pub(crate) fn of_customer(account: &Account, id: &str) -> Value {
         .into_iter()
         .flatten()
         .map(|position| account.subscription(*position))
-        .filter(|one| !one.status.is_ended())
+        .filter(|each| !each.status.is_ended())
         .collect();
     live.reverse();
     let url = format!("/v1/customers/{id}/subscriptions");
-    let shown = live.iter().map(|one| view::subscription(account, one));
+    let shown = live.iter().map(|each| view::subscription(account, each));
     json::nested(&url, live.len(), shown)
 }

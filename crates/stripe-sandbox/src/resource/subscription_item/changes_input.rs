@@ -29,9 +29,9 @@ fn changed_items(
     subscription: &Subscription,
 ) -> Result<Option<Vec<ItemSpec>>> {
     let items = &subscription.items;
-    let held = held(items);
+    let current_prices = current_prices(items);
     let Some(given) = params.objects(key)? else {
-        let only = by_plan(ctx, params, items.first(), &held)?;
+        let only = by_plan(ctx, params, items.first(), &current_prices)?;
         if only.is_some() && items.len() > 1 {
             return Err(Error::invalid(
                 "A subscription with several items cannot be changed by `plan` and `quantity`: use `items`.",
@@ -44,14 +44,14 @@ fn changed_items(
         let deleted = change.boolean("deleted")?.unwrap_or(false);
         let Some(id) = change.string("id")? else {
             clear_usage::of_new(change)?;
-            specs.push(Some(added(ctx, change, &held)?));
+            specs.push(Some(added(ctx, change, &current_prices)?));
             continue;
         };
         let index = items.iter().position(|item| &*item.id == id);
         let index =
             index.ok_or_else(|| Error::no_such("subscription item", id, change.name("id")))?;
         let item = &items[index];
-        let mut changed = changed(ctx, change, item, &held)?;
+        let mut changed = changed(ctx, change, item, &current_prices)?;
         if deleted {
             clear_usage::of_removed(ctx, change, subscription, item)?;
         } else {
@@ -69,7 +69,7 @@ fn changed_items(
 }
 
 /// The current prices of a subscription.
-fn held(items: &[Item]) -> Vec<Id> {
+fn current_prices(items: &[Item]) -> Vec<Id> {
     items.iter().map(|item| item.price.clone()).collect()
 }
 
@@ -79,16 +79,21 @@ fn nothing_left() -> Error {
     )
 }
 
-fn added(ctx: &Ctx<'_>, params: &Params<'_>, held: &[Id]) -> Result<ItemSpec> {
-    let price = price(ctx, params, held)?.ok_or_else(|| params.missing("price"))?;
+fn added(ctx: &Ctx<'_>, params: &Params<'_>, current_prices: &[Id]) -> Result<ItemSpec> {
+    let price = price(ctx, params, current_prices)?.ok_or_else(|| params.missing("price"))?;
     Ok(ItemSpec {
         is_new: true,
         ..spec(ctx, params, price, None)?
     })
 }
 
-fn changed(ctx: &Ctx<'_>, params: &Params<'_>, item: &Item, held: &[Id]) -> Result<ItemSpec> {
-    let other = price(ctx, params, held)?;
+fn changed(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    item: &Item,
+    current_prices: &[Id],
+) -> Result<ItemSpec> {
+    let other = price(ctx, params, current_prices)?;
     let current = ctx.account.price(&item.price);
     spec(ctx, params, other.unwrap_or(current), Some(item))
 }
@@ -106,14 +111,16 @@ pub(super) fn read_one(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     subscription: &Subscription,
-    one: ItemChange,
+    change: ItemChange,
 ) -> Result<Vec<ItemSpec>> {
     let items = &subscription.items;
     let mut specs: Vec<ItemSpec> = items.iter().map(kept).collect();
-    let held = held(items);
-    match one {
-        ItemChange::Add => specs.push(added(ctx, params, &held)?),
-        ItemChange::Change(index) => specs[index] = changed(ctx, params, &items[index], &held)?,
+    let current_prices = current_prices(items);
+    match change {
+        ItemChange::Add => specs.push(added(ctx, params, &current_prices)?),
+        ItemChange::Change(index) => {
+            specs[index] = changed(ctx, params, &items[index], &current_prices)?
+        }
         ItemChange::Remove(index) => {
             clear_usage::of_removed(ctx, params, subscription, &items[index])?;
             specs.remove(index);

@@ -27,22 +27,22 @@ const UNMODELLED: &[&str] = &[
     "tax_rates?",
 ];
 
-/// The items under `key`, for a new subscription or a phase in this billing mode. `held` are the prices that are already
+/// The items under `key`, for a new subscription or a phase in this billing mode. `current_prices` are the prices that are already
 /// sold; these may be archived.
 pub(crate) fn read(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     key: &str,
-    held: &[Id],
+    current_prices: &[Id],
     mode: BillingMode,
 ) -> Result<Vec<ItemSpec>> {
     let given = params.objects(key)?.unwrap_or_default();
     if given.is_empty() {
-        let only = by_plan(ctx, params, None, held)?;
+        let only = by_plan(ctx, params, None, current_prices)?;
         return Ok(vec![only.ok_or_else(|| params.missing(key))?]);
     }
     let specs = given.iter().map(|item| {
-        let price = price(ctx, item, held)?.ok_or_else(|| item.missing("price"))?;
+        let price = price(ctx, item, current_prices)?.ok_or_else(|| item.missing("price"))?;
         spec(ctx, item, price, None)
     });
     let specs = specs.collect::<Result<Vec<ItemSpec>>>()?;
@@ -55,13 +55,13 @@ pub(super) fn by_plan(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     before: Option<&Item>,
-    held: &[Id],
+    current_prices: &[Id],
 ) -> Result<Option<ItemSpec>> {
     let at_top = params.name("plan") == "plan" && !ctx.has_meters();
     if !at_top || !(params.has("plan") || before.is_some() && params.has("quantity")) {
         return Ok(None);
     }
-    let price = match (price(ctx, params, held)?, before) {
+    let price = match (price(ctx, params, current_prices)?, before) {
         (Some(price), _) => price,
         (None, Some(item)) => ctx.account.price(&item.price),
         (None, None) => return Ok(None),
@@ -84,11 +84,11 @@ fn quantity(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result
     if quantity.is_some_and(|quantity| quantity > MAX_QUANTITY) {
         return Err(too_large(params.name("quantity")));
     }
-    let own = params.name("");
-    let own = own.trim_end_matches("[]");
+    let item_name = params.name("");
+    let item_name = item_name.trim_end_matches("[]");
     if metered && quantity.is_some() {
         return Err(Error::invalid(format!(
-            "Quantity should not be specified where usage_type is `metered`. Remove quantity from `{own}`"
+            "Quantity should not be specified where usage_type is `metered`. Remove quantity from `{item_name}`"
         ))
         .param(params.name("quantity")));
     }
@@ -134,7 +134,7 @@ pub(crate) fn too_large(param: String) -> Error {
 pub(super) fn price<'a>(
     ctx: &'a Ctx<'_>,
     params: &Params<'_>,
-    held: &[Id],
+    current_prices: &[Id],
 ) -> Result<Option<&'a Price>> {
     // Prices used to be plans, and the old name still works.
     let (key, param) = if params.has("plan") {
@@ -159,7 +159,7 @@ pub(super) fn price<'a>(
     if price.recurring.is_none() {
         return Err(Error::invalid("The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.").param(param));
     }
-    if !held.contains(&price.id) {
+    if !current_prices.contains(&price.id) {
         for_sale(ctx, price, &param)?;
         check_generation(ctx, price)?;
     }

@@ -35,7 +35,7 @@ pub(crate) fn routes() -> Vec<Route> {
             read_create,
             create,
         ),
-        Route::bare(
+        Route::without_params(
             "GET",
             "/v1/subscription_items/:id",
             "subscription_item",
@@ -77,11 +77,11 @@ pub(crate) fn routes() -> Vec<Route> {
 /// Reads the subscription and the page of a list.
 fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Page, u32)> {
     let page = Page::read(params)?;
-    Ok((page, subscription_given(ctx, params)?))
+    Ok((page, subscription_param(ctx, params)?))
 }
 
 /// The position of the `subscription` parameter.
-fn subscription_given(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<u32> {
+fn subscription_param(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<u32> {
     let id = params.required("subscription")?;
     let position = ctx.account.billing.subscriptions.position(id);
     position.ok_or_else(|| Error::no_such("subscription", id, "subscription"))
@@ -106,7 +106,7 @@ fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
     Change::read(
         ctx,
         params,
-        subscription_given(ctx, params)?,
+        subscription_param(ctx, params)?,
         ItemChange::Add,
     )
 }
@@ -156,15 +156,15 @@ struct Change {
 }
 
 impl Change {
-    fn read(ctx: &Ctx<'_>, params: &Params<'_>, position: u32, one: ItemChange) -> Result<Self> {
+    fn read(ctx: &Ctx<'_>, params: &Params<'_>, position: u32, change: ItemChange) -> Result<Self> {
         let presence = presence(params)?;
         let subscription = ctx.account.subscription(position);
         check_live(subscription)?;
-        match one {
+        match change {
             ItemChange::Change(_) => check_begun(subscription, params)?,
             ItemChange::Add | ItemChange::Remove(_) => may_change(subscription)?,
         }
-        let specs = read_one(ctx, params, subscription, one)?;
+        let specs = read_one(ctx, params, subscription, change)?;
         Ok(Self {
             position,
             update: read_for_item(ctx, params, subscription, specs)?,

@@ -35,7 +35,7 @@ fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
         dated: false,
         anchor: None,
         currency: None,
-        held: &[],
+        current_prices: &[],
         coupon: None,
     };
     let phases =
@@ -177,9 +177,11 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
 }
 
 /// The current prices of a schedule or its subscription.
-fn held(schedule: &Schedule, subscription: Option<&Subscription>) -> Vec<Id> {
+fn current_prices(schedule: &Schedule, subscription: Option<&Subscription>) -> Vec<Id> {
     let phases = schedule.phases.iter().flat_map(|phase| &phase.items);
-    let items = subscription.into_iter().flat_map(|held| &held.items);
+    let items = subscription
+        .into_iter()
+        .flat_map(|current_prices| &current_prices.items);
     let prices = phases.map(|spec| &spec.price);
     prices
         .chain(items.map(|item| &item.price))
@@ -196,7 +198,7 @@ pub(super) fn new_phases(
 ) -> Result<Option<(Vec<Phase>, Option<usize>)>> {
     let subscription = schedule.subscription.as_ref();
     let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.get(id));
-    let held = held(schedule, subscription);
+    let current_prices = current_prices(schedule, subscription);
     let waits = schedule.status == Status::NotStarted;
     let setting = PhaseContext {
         customer: &schedule.customer,
@@ -207,7 +209,7 @@ pub(super) fn new_phases(
         dated: true,
         anchor: subscription.map(|subscription| subscription.anchor),
         currency: subscription.map(|subscription| subscription.currency),
-        held: &held,
+        current_prices: &current_prices,
         coupon: schedule.running().and_then(|phase| phase.coupon.as_ref()),
     };
     let Some(given) = phase_input::read(ctx, params, setting)? else {

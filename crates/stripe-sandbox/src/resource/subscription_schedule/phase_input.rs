@@ -59,7 +59,7 @@ pub(crate) struct PhaseContext<'a> {
     /// The subscription's currency, if there is a subscription.
     pub(crate) currency: Option<Currency>,
     /// The prices that it has, or will have by the previous phases.
-    pub(crate) held: &'a [Id],
+    pub(crate) current_prices: &'a [Id],
     /// The running phase's coupon.
     pub(crate) coupon: Option<&'a Arc<Coupon>>,
 }
@@ -84,14 +84,14 @@ pub(super) fn read(
     }
     let mut phases: Vec<Phase> = Vec::with_capacity(given.len());
     for (index, params) in given.iter().enumerate() {
-        let own = start_of(params, setting)?;
+        let start_date = start_of(params, setting)?;
         let start = match phases.last() {
             Some(before) => before.end,
-            None => own
+            None => start_date
                 .or(setting.start)
                 .ok_or_else(|| params.missing("start_date"))?,
         };
-        if own.is_some_and(|own| own != start) {
+        if start_date.is_some_and(|start_date| start_date != start) {
             return Err(Error::invalid(format!("The `start_date` of a phase must be the `end_date` of the phase before it: expected {start}.")).param(params.name("start_date")));
         }
         // A phase without an end ends at the start date of the next one.
@@ -121,7 +121,7 @@ fn phase(
     before: Option<&Phase>,
 ) -> Result<Phase> {
     let mode = setting.billing_mode;
-    let items = subscription_item::input::read(ctx, params, "items", setting.held, mode)?;
+    let items = subscription_item::input::read(ctx, params, "items", setting.current_prices, mode)?;
     let currency = subscription_item::input::currency(ctx, &items);
     same_currency(params, currency)?;
     let expected = before.map(|before| before.currency).or(setting.currency);

@@ -38,7 +38,7 @@ pub(crate) fn routes() -> Vec<Route> {
             read_list,
             list,
         ),
-        Route::bare(
+        Route::without_params(
             "GET",
             "/v1/subscription_schedules/:id",
             "subscription_schedule",
@@ -112,33 +112,33 @@ struct Filter {
     canceled: (bool, Created),
     completed: (bool, Created),
     released: (bool, Created),
-    waiting: bool,
+    only_scheduled: bool,
 }
 
 fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
     let ended = |key| Ok::<_, Error>((params.has(key), Created::read_from(params, key)?));
     Ok(Filter {
         page: Page::read(params)?,
-        customer: customer::input::given(ctx, params)?.map(|holder| holder.id.clone()),
+        customer: customer::input::customer_param(ctx, params)?.map(|holder| holder.id.clone()),
         created: Created::read(params)?,
         canceled: ended("canceled_at")?,
         completed: ended("completed_at")?,
         released: ended("released_at")?,
-        waiting: params.boolean("scheduled")?.unwrap_or(false),
+        only_scheduled: params.boolean("scheduled")?.unwrap_or(false),
     })
 }
 
 impl Filter {
     fn accepts(&self, schedule: &Schedule) -> bool {
-        let within = |(asked, range): (bool, Created), at: Option<i64>| {
-            !asked || at.is_some_and(|at| range.accepts(at))
+        let within = |(is_given, range): (bool, Created), at: Option<i64>| {
+            !is_given || at.is_some_and(|at| range.accepts(at))
         };
         (self.customer.is_some() || schedule.clock.is_none())
             && self.created.accepts(schedule.created)
             && within(self.canceled, schedule.canceled_at)
             && within(self.completed, schedule.completed_at)
             && within(self.released, schedule.released_at)
-            && (!self.waiting || schedule.status == Status::NotStarted)
+            && (!self.only_scheduled || schedule.status == Status::NotStarted)
     }
 }
 
@@ -167,7 +167,7 @@ struct Changed {
 
 fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Changed> {
     let schedule = ctx.account.schedule(find(ctx)?);
-    live(schedule, "update")?;
+    check_live(schedule, "update")?;
     let now = ctx.time_of(&schedule.customer);
     let mut changed = schedule.clone();
     let phases = input::new_phases(ctx, params, schedule, now)?;
@@ -243,7 +243,7 @@ fn replace(
 
 fn read_release(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<()> {
     params.only_default("preserve_cancel_date", "false")?;
-    live(ctx.account.schedule(find(ctx)?), "release")
+    check_live(ctx.account.schedule(find(ctx)?), "release")
 }
 
 /// `POST /v1/subscription_schedules/:id/release`
@@ -259,7 +259,7 @@ fn read_cancel(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Cancellation> {
         invoice_now: params.boolean("invoice_now")?.unwrap_or(true),
         prorate: params.boolean("prorate")?.unwrap_or(true),
     };
-    live(ctx.account.schedule(find(ctx)?), "cancel")?;
+    check_live(ctx.account.schedule(find(ctx)?), "cancel")?;
     Ok(options)
 }
 
@@ -280,7 +280,7 @@ fn cancel(ctx: &mut Ctx<'_>, options: Cancellation) -> Result<Value> {
     Ok(view::schedule(ctx.account.schedule(position)))
 }
 
-fn live(schedule: &Schedule, verb: &str) -> Result<()> {
+fn check_live(schedule: &Schedule, verb: &str) -> Result<()> {
     if schedule.status.is_live() {
         return Ok(());
     }

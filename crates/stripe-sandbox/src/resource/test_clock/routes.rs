@@ -31,8 +31,8 @@ pub(crate) fn routes() -> Vec<Route> {
             read_list,
             list,
         ),
-        Route::bare("GET", "/v1/test_helpers/test_clocks/:id", OBJECT, retrieve),
-        Route::bare("DELETE", "/v1/test_helpers/test_clocks/:id", OBJECT, delete),
+        Route::without_params("GET", "/v1/test_helpers/test_clocks/:id", OBJECT, retrieve),
+        Route::without_params("DELETE", "/v1/test_helpers/test_clocks/:id", OBJECT, delete),
         Route::new(
             "POST",
             "/v1/test_helpers/test_clocks/:id/advance",

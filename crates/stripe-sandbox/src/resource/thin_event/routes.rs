@@ -20,7 +20,7 @@ const MAX_TYPES: usize = 20;
 pub(crate) fn routes() -> Vec<Route> {
     let routes = [
         Route::new("GET", URL, OBJECT, read_list, list),
-        Route::bare("GET", "/v2/core/events/:id", OBJECT, retrieve),
+        Route::without_params("GET", "/v2/core/events/:id", OBJECT, retrieve),
     ];
     let routes = routes.into_iter();
     routes

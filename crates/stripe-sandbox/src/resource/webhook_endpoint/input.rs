@@ -13,8 +13,8 @@ use crate::version::ApiVersion;
 /// The longest URL that Stripe accepts.
 const MAX_URL: usize = 2048;
 
-/// Reads a new endpoint, without an id and a secret. `there` is the number of existing endpoints.
-pub(crate) fn new(params: &Params<'_>, there: usize, now: i64) -> Result<WebhookEndpoint> {
+/// Reads a new endpoint, without an id and a secret. `existing` is the number of existing endpoints.
+pub(crate) fn new(params: &Params<'_>, existing: usize, now: i64) -> Result<WebhookEndpoint> {
     let enabled_events = enabled_events(params)?.ok_or_else(|| params.missing("enabled_events"))?;
     let url = url(params)?.ok_or_else(|| params.missing("url"))?;
     let endpoint = WebhookEndpoint {
@@ -30,13 +30,13 @@ pub(crate) fn new(params: &Params<'_>, there: usize, now: i64) -> Result<Webhook
         url,
         thin: None,
     };
-    check_number(there)?;
+    check_number(existing)?;
     Ok(endpoint)
 }
 
 /// Refuses one more endpoint if there are as many as there may be.
-pub(crate) fn check_number(there: usize) -> Result<()> {
-    if there >= MAX_ENDPOINTS {
+pub(crate) fn check_number(existing: usize) -> Result<()> {
+    if existing >= MAX_ENDPOINTS {
         return Err(Error::invalid(format!(
             "You have reached the maximum of {MAX_ENDPOINTS} test webhook endpoints."
         )));

@@ -74,7 +74,7 @@ impl WebhookEndpoint {
     }
 
     /// Gives a new endpoint its id and its secret.
-    pub(crate) fn named(self, ids: &mut Ids) -> Self {
+    pub(crate) fn with_id_and_secret(self, ids: &mut Ids) -> Self {
         let id = match &self.thin {
             Some(_) => ids.next("ed_test", 46),
             None => ids.next("we", 24),

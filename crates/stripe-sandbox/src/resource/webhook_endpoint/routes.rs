@@ -22,7 +22,7 @@ pub(crate) fn routes() -> Vec<Route> {
             read_list,
             list,
         ),
-        Route::bare("GET", "/v1/webhook_endpoints/:id", OBJECT, retrieve),
+        Route::without_params("GET", "/v1/webhook_endpoints/:id", OBJECT, retrieve),
         Route::new(
             "POST",
             "/v1/webhook_endpoints/:id",
@@ -30,18 +30,18 @@ pub(crate) fn routes() -> Vec<Route> {
             read_update,
             update,
         ),
-        Route::bare("DELETE", "/v1/webhook_endpoints/:id", OBJECT, delete),
+        Route::without_params("DELETE", "/v1/webhook_endpoints/:id", OBJECT, delete),
     ]
 }
 
 fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<WebhookEndpoint> {
-    let there = locked(&ctx.account.webhook_endpoints).iter().count();
-    input::new(params, there, ctx.now)
+    let existing = locked(&ctx.account.webhook_endpoints).iter().count();
+    input::new(params, existing, ctx.now)
 }
 
 /// `POST /v1/webhook_endpoints`
 fn create(ctx: &mut Ctx<'_>, endpoint: WebhookEndpoint) -> Result<Value> {
-    let endpoint = endpoint.named(&mut ctx.account.ids);
+    let endpoint = endpoint.with_id_and_secret(&mut ctx.account.ids);
     let mut answer = view::endpoint(&endpoint);
     answer["secret"] = json!(endpoint.secret);
     locked(&ctx.account.webhook_endpoints).insert(endpoint);
