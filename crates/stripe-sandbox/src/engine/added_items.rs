@@ -36,7 +36,7 @@ impl AddedItem {
     }
 }
 
-/// Adds pending invoice items for the subscription's next invoice, which shows the first of them first. They are for
+/// Adds the items as pending invoice items for the subscription's next invoice, in their order. Their lines are for
 /// `period`. Returns their ids.
 pub(crate) fn add(
     ctx: &mut Ctx<'_>,

@@ -1,5 +1,5 @@
-//! Authentication by the customer, which a bank requires before a card is charged or set up. People confirm or refuse
-//! it on a page of the sandbox.
+//! Authentication by the customer (3D Secure), which a bank may require before a card is charged or set up. The sandbox
+//! has a page on which a person confirms or refuses.
 
 use super::collection::{self, Outcome};
 use super::{payment, setup};
@@ -13,11 +13,11 @@ use crate::store::context::Ctx;
 pub(crate) struct Request {
     /// The amount to pay and its currency, if there is a payment.
     pub(crate) sum: Option<(i64, String)>,
-    /// Whether an answer is still expected.
+    /// Whether the customer has not answered yet.
     pub(crate) is_pending: bool,
 }
 
-/// What an intent asks its customer to authenticate; `None` if there is no such intent.
+/// The authentication request of a payment or set-up intent; `None` if there is no such intent.
 pub(crate) fn request(account: &Account, id: &str) -> Option<Request> {
     if let Some(intent) = account.payments.intents.get(id) {
         return Some(Request {

@@ -20,7 +20,7 @@ pub(crate) fn change(
     record(ctx, customer, amount, cause, at)
 }
 
-/// Records the cause of a change that the customer's balance already contains.
+/// Records a change that the customer's balance already includes. Returns the transaction's id, if the amount is not 0.
 pub(crate) fn record(
     ctx: &mut Ctx<'_>,
     customer: &Id,

@@ -19,12 +19,12 @@ pub(crate) struct Cancellation {
     pub(crate) prorate: bool,
 }
 
-/// Ends the subscription at `at`. Without a last invoice, the credit waits for the customer's next invoice, as a newer
-/// version of Stripe was recorded to do; so do earlier prorations, without which the credit would be too large. With
-/// neither a last invoice nor a credit, pending prorations are removed, as Stripe's reference says.
+/// Ends the subscription at `at`. Without a last invoice, the credit and all earlier pending prorations go on the
+/// customer's next invoice: a newer version of Stripe was recorded to do this, and without the earlier prorations the
+/// credit would be too large. With neither a last invoice nor a credit, pending prorations are removed, as Stripe's
+/// reference says.
 ///
-/// A subscription whose first payment is outstanding is given up instead, because nothing was paid that could be
-/// credited.
+/// A subscription whose first payment is outstanding expires instead: nothing was paid, so there is nothing to credit.
 pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, options: Cancellation, at: i64) {
     let subscription = ctx.account.subscription(position);
     if subscription.status == Status::Incomplete {

@@ -1,4 +1,4 @@
-//! Converts prices and coupons to the terms of the [arithmetic](crate::money).
+//! Converts prices and coupons to the types of the [arithmetic](crate::money).
 
 use rust_decimal::Decimal;
 
@@ -33,7 +33,7 @@ pub(crate) fn rate(price: &Price) -> Decimal {
     scheme(price).first_rate()
 }
 
-/// A price as the arithmetic needs it, with what its lines show.
+/// The terms of a price, for the arithmetic and for the descriptions of its invoice lines.
 pub(crate) fn price_terms(account: &Account, id: &str) -> PriceTerms {
     let price = account.price(id);
     let product = account.products.get(&price.product);
@@ -46,7 +46,7 @@ pub(crate) fn price_terms(account: &Account, id: &str) -> PriceTerms {
     }
 }
 
-/// The meter of a metered price; one with usage records has none.
+/// The meter of a metered price; `None` if the price has usage records.
 pub(crate) fn meter<'a>(account: &'a Account, id: &str) -> Option<&'a Id> {
     account.price(id).recurring.as_ref()?.meter()
 }
@@ -69,7 +69,7 @@ pub(crate) fn interval_of(price: &Price) -> BillingInterval {
         .interval
 }
 
-/// Whether a price costs nothing for any quantity. A price that is not free counts as such for a quantity of 0, too.
+/// Whether a price costs nothing for any quantity. A paid price is not free just because the quantity is 0.
 pub(crate) fn is_free(account: &Account, id: &str) -> bool {
     match &account.price(id).amount {
         Amount::PerUnit(unit) => unit.is_zero(),
@@ -103,7 +103,7 @@ fn scheme(price: &Price) -> Scheme {
     }
 }
 
-/// What a coupon takes off.
+/// The amount or percentage that a coupon takes off.
 pub(crate) fn off(coupon: &Coupon) -> Off {
     match coupon.off {
         CouponOff::Amount(amount, _) => Off::Amount(amount),

@@ -1,4 +1,4 @@
-//! Changes to what a subscription sells.
+//! Changes of a subscription's items and of its trial.
 
 use super::invoicing::issue;
 use super::item_set::{match_items, replace_items};
@@ -25,20 +25,21 @@ pub(crate) struct Change<'a> {
     pub(crate) prorate: Prorate,
     /// `proration_date`: prorations are computed as if the change were made then.
     pub(crate) prorate_from: Option<i64>,
-    /// Whether a new period begins in any case.
+    /// `billing_cycle_anchor=now`: a new period begins in any case.
     pub(crate) resets_anchor: bool,
 }
 
-/// What a change does to the running periods.
+/// The effect of a change on the running periods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
-    /// They go on. `cut` is the time within one of them at which the subscription, and so the period, is to end.
+    /// The periods go on. `cut` is the time within one of them at which the subscription is to end, which also ends the
+    /// period.
     Keep { cut: Option<i64> },
     /// The running trial gets another end.
     MoveTrial(i64),
     /// A trial begins, with a period of the same length.
     StartTrial(i64),
-    /// New periods begin now, which becomes the new anchor.
+    /// New periods begin now, and the anchor moves to now.
     Restart,
 }
 
@@ -61,8 +62,8 @@ impl Change<'_> {
         }
     }
 
-    /// Whether the billing cycle restarts. In classic billing it also does for another interval, and when paid prices
-    /// replace free ones.
+    /// Whether the billing cycle restarts: on request, and in classic billing also when the interval changes or paid
+    /// prices replace free ones.
     fn restarts(&self, account: &Account, subscription: &Subscription) -> bool {
         if subscription.billing_mode.is_flexible() {
             return self.resets_anchor;
@@ -94,7 +95,7 @@ impl Change<'_> {
     }
 }
 
-/// Applies a change at `at`, and makes the invoices that it requires at once.
+/// Applies a change at `at`, and makes the invoices that must be made at once.
 pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i64) {
     let subscription = ctx.account.subscription(position);
     let effect = change.effect(ctx.account, subscription, at);
@@ -112,7 +113,7 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
     let proration_items = pending_prorations::add(ctx, position, prorations, at);
     let anchor = match effect {
         Effect::MoveTrial(end) => {
-            // In classic billing, Stripe makes either no invoice then, or one of all items. The sandbox makes none.
+            // In classic billing, Stripe makes either no invoice here, or one for all items. The sandbox makes none.
             let subscription = ctx.account.subscription_mut(position);
             move_trial(subscription, end, at);
             if subscription.billing_mode.is_flexible() {
@@ -124,7 +125,7 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
             if let Some(cut) = cut {
                 shorten(ctx, position, cut, change.prorate, at);
             }
-            // At a period's end, the invoice of the renewal has all lines. A cycle without items has no renewal.
+            // If a period ends now, the renewal's invoice has all lines. But a cycle without items has no renewal.
             let goes_on = at < ctx.account.subscription(position).first_end();
             if goes_on && first_period.1 <= at {
                 let unbilled =
@@ -199,8 +200,8 @@ fn move_trial(subscription: &mut Subscription, end: i64, at: i64) {
     subscription.announce_trial_end(end, at);
 }
 
-/// Ends the running periods at `cut`, where the subscription is to end, and credits what was charged beyond it. In
-/// classic billing, the billing cycle is then counted from `cut`.
+/// Ends the running periods at `cut`, when the subscription is to end, and credits the charges for the time after it.
+/// In classic billing, `cut` becomes the billing cycle anchor.
 fn shorten(ctx: &mut Ctx<'_>, position: u32, cut: i64, prorate: Prorate, at: i64) {
     if prorate != Prorate::Never {
         let subscription = ctx.account.subscription(position);

@@ -1,5 +1,5 @@
-//! What a change of items leaves to be billed in flexible billing: the usage of metered items that are removed or get
-//! another price, and the free lines of items that change in a trial. They become invoice items, for the next invoice.
+//! Lines that a change of items adds to the next invoice, as invoice items, in flexible billing: the usage of metered
+//! items that are removed or get another price, and the free lines of items that change in a trial.
 
 use super::change::Change;
 use super::{catalog, metering, pending_items, unbilled_lines};
@@ -11,7 +11,7 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// A line, and the item and the price that it is for. An item that does not exist yet is found by its price.
+/// A line with its item and price. `item` is `None` if the item does not exist yet; it is then found by its price.
 #[derive(Debug)]
 pub(crate) struct ChangeLine {
     item: Option<Id>,
@@ -19,7 +19,7 @@ pub(crate) struct ChangeLine {
     line: Line,
 }
 
-/// What a change leaves to be billed. `matches` tells which item each spec keeps.
+/// The lines of a change. `matches` has, for each spec, the index of the item that it keeps.
 pub(crate) fn of_change(
     account: &Account,
     subscription: &Subscription,
@@ -30,7 +30,7 @@ pub(crate) fn of_change(
     if !subscription.billing_mode.is_flexible() {
         return Vec::new();
     }
-    // What is over is billed in any case.
+    // A period that is over is billed in any case.
     let is_settled = |end: i64| end <= at || change.prorate != Prorate::Never;
     let items = subscription.items.iter().enumerate();
     let items = items.filter(|(_, item)| is_settled(subscription.period_of(item).1));
@@ -61,8 +61,8 @@ pub(crate) fn of_change(
     lines.chain(free).collect()
 }
 
-/// Until when a metered item that ends at `at` counts: everything that is known, unless another item goes on counting
-/// the same meter.
+/// The time up to which a metered item that ends at `at` counts usage: `at` if another item goes on with the same
+/// meter, else past the latest event, which may be later than `at`.
 pub(crate) fn counts_until(
     account: &Account,
     subscription: &Subscription,
@@ -82,7 +82,7 @@ pub(crate) fn counts_until(
     }
 }
 
-/// In a trial, the free lines of the licensed items that are new or change.
+/// The free lines of licensed items that are new or change in a trial.
 fn free_lines(
     account: &Account,
     subscription: &Subscription,
@@ -110,7 +110,7 @@ fn free_lines(
     lines.collect()
 }
 
-/// Adds the lines as pending invoice items. The next invoice shows the first of them first.
+/// Adds the lines as pending invoice items, in their order.
 pub(crate) fn add(ctx: &mut Ctx<'_>, position: u32, lines: Vec<ChangeLine>, at: i64) {
     for ChangeLine { item, price, line } in lines.into_iter().rev() {
         let subscription = ctx.account.subscription(position);

@@ -1,4 +1,4 @@
-//! Collection of finalized invoices, and its consequences for the invoice, the subscription and the customer.
+//! Collection of finalized invoices, and how its outcome changes the invoice, the subscription and the customer.
 
 use super::subscription_status::{expire, payment_failed, restore, subscription_of};
 use super::{balance, next_due, payment};
@@ -28,7 +28,8 @@ pub(crate) enum Outcome {
     TooLarge,
 }
 
-/// The payment method for a subscription: its `own`, else the customer's default.
+/// The payment method to charge: the `preferred` one, else the customer's default. `None` if it is not attached to the
+/// customer.
 pub(crate) fn payment_method<'a>(
     account: &'a Account,
     preferred: Option<&Id>,
@@ -51,8 +52,8 @@ pub(crate) fn no_payment_method() -> Error {
         .code("resource_missing")
 }
 
-/// Makes the payment intent of an invoice that was just finalized, and tries to pay. With `default_incomplete` it
-/// leaves the payment to the customer.
+/// Starts the collection of a newly finalized invoice: creates its payment intent and tries to pay. With
+/// `default_incomplete`, the payment waits for the customer's confirmation.
 pub(crate) fn start(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     if let Some(intent) = create_intent(ctx, id, at)
         && ctx.awaits_confirmation
@@ -65,7 +66,7 @@ pub(crate) fn start(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     collect(ctx, id, None, at);
 }
 
-/// Makes the payment intent of an invoice, if its amount can be charged.
+/// Creates the payment intent of an invoice, if its amount can be charged.
 pub(crate) fn create_intent(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Option<Id> {
     let invoice = ctx.account.invoice(id);
     if invoice.amount_due == 0 || too_large(invoice.amount_due, invoice.currency) {
@@ -83,8 +84,8 @@ pub(crate) fn create_intent(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Option<Id> {
     Some(intent)
 }
 
-/// Tries to pay an open invoice with the `given` payment method, else with its subscription's or its customer's.
-/// Nothing is charged where nothing is due.
+/// Tries to pay an open invoice with the `given` payment method, else with the invoice's, the subscription's or the
+/// customer's. If nothing is due, the invoice is paid without a charge.
 pub(crate) fn collect(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -> Outcome {
     let outcome = attempt(ctx, id, given, at);
     apply_outcome(ctx, id, outcome, at);
@@ -141,7 +142,7 @@ fn method_for(account: &Account, id: &Id, given: Option<&Id>) -> Option<Id> {
     Some(method.id.clone())
 }
 
-/// Handles that the invoice's payment intent was confirmed directly.
+/// Applies the outcome of a direct confirmation of the invoice's payment intent.
 pub(crate) fn intent_confirmed(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
     let invoice = ctx.account.invoice_mut(id);
     invoice.attempts.any = true;
@@ -193,7 +194,7 @@ pub(crate) fn mark_paid(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     ctx.event("invoice.payment_succeeded", &object, at);
 }
 
-/// Makes the payment method that has paid the subscription's default, if the subscription is set so.
+/// Makes the payment method that has paid the subscription's default, if `save_default_payment_method` says so.
 fn save_default_method(account: &mut Account, id: &Id) {
     let intent = account.invoice(id).payment_intent.as_ref();
     let intent = intent.and_then(|intent| account.payments.intents.get(intent));
@@ -215,7 +216,7 @@ fn cancel_intent(ctx: &mut Ctx<'_>, id: &Id, reason: &'static str, at: i64) {
     }
 }
 
-/// Changes the amount due.
+/// Sets the amount due of an invoice and of its payment intent.
 pub(crate) fn set_amount_due(account: &mut Account, id: &Id, due: i64) {
     let invoice = account.invoice_mut(id);
     invoice.amount_due = due;
@@ -224,8 +225,8 @@ pub(crate) fn set_amount_due(account: &mut Account, id: &Id, due: i64) {
     }
 }
 
-/// Voids an unpaid invoice and returns what it took from the customer's balance. If it was the subscription's first
-/// invoice, the subscription expires.
+/// Voids an unpaid invoice and returns the amount that it used of the customer's balance. If it is the first invoice of
+/// an incomplete subscription, the subscription expires.
 pub(crate) fn void(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     let invoice = ctx.account.invoice_mut(id);
     invoice.status = Status::Void;
@@ -259,7 +260,7 @@ pub(crate) fn mark_uncollectible(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     ctx.event("invoice.marked_uncollectible", &object, at);
 }
 
-/// Changes an existing invoice by `action`, and records the events of it and of its subscription.
+/// Runs `action`, which may change an invoice, and records the events of the invoice and of its subscription.
 pub(crate) fn with_events<T>(
     ctx: &mut Ctx<'_>,
     id: &Id,

@@ -1,4 +1,4 @@
-//! Tries changes out on a copy of a customer's data.
+//! Copies of a customer's data, on which changes are tried out.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// A copy of an account with one customer. It borrows the account's products, prices, meters, clocks and payment
-/// methods, which no change of a subscription touches, and returns them when it is dropped.
+/// A copy of an account with one customer. To stay cheap, it takes the account's products, prices, meters, clocks and
+/// payment methods, which no change of a subscription touches, and gives them back when it is dropped.
 struct CustomerCopy<'a> {
     from: &'a mut Account,
     copy: Account,
@@ -94,7 +94,7 @@ pub(crate) fn on_copy<T>(
     })
 }
 
-/// A [`Ctx`] for reading requests that try changes out: it can read the account and change only copies.
+/// A [`Ctx`] for requests that only try changes out: it can read the account, and change copies of it.
 pub(crate) struct DryRun<'c, 'a>(&'c mut Ctx<'a>);
 
 impl<'c, 'a> DryRun<'c, 'a> {

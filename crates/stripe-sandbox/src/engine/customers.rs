@@ -1,4 +1,4 @@
-//! Deletion of customers with everything that belongs to them, and their creation by checkout.
+//! Deletion of customers with everything that belongs to them, and creation of customers by checkout.
 
 use super::cancellation::{self, Cancellation};
 use super::{balance, finalization, payment, phases, sessions};
@@ -11,7 +11,7 @@ use crate::store::context::Ctx;
 use crate::store::due_queue::Due;
 use crate::store::ids::Id;
 
-/// Creates the customer when a checkout session without one is paid. It is not on a test clock.
+/// Creates a customer for a checkout session that was paid without one. The customer is not on a test clock.
 pub(crate) fn insert_for_checkout(ctx: &mut Ctx<'_>, email: Option<String>) -> Id {
     let mut customer = Customer::new(ctx.now);
     let id = ctx.account.ids.next("cus", 14);
@@ -24,14 +24,15 @@ pub(crate) fn insert_for_checkout(ctx: &mut Ctx<'_>, email: Option<String>) -> I
     id
 }
 
-/// Tells the search index, which finds the change after its lag.
+/// Schedules an update of the search index, which finds the change only after its lag.
 pub(crate) fn schedule_reindex(ctx: &mut Ctx<'_>, position: u32) {
     let due = ctx.now_millis + ctx.settings.search_lag;
     ctx.account.customers.index.mark_changed(position, due);
     ctx.account.customers.update_index(ctx.now_millis);
 }
 
-/// Fills in an address. A checkout with automatic taxes asks for one, but the sandbox's page does not.
+/// Gives the customer an address, if there is no usable one. Stripe's checkout page asks for it when automatic taxes
+/// are on; the sandbox's page does not.
 pub(crate) fn fill_in_address(ctx: &mut Ctx<'_>, customer: &Id) {
     let now = ctx.time_of(customer);
     let Some(holder) = ctx.account.customers.get_mut(customer) else {
@@ -142,7 +143,7 @@ pub(crate) fn erase(account: &mut Account, id: &Id) {
     account.customers.table.remove(id);
 }
 
-/// Detaches the customer's payment methods and removes it from its clock.
+/// Detaches the customer's payment methods and removes the customer from the test clock.
 pub(crate) fn erase_links(account: &mut Account, id: &Id) {
     let Some(customer) = account.customers.get_mut(id) else {
         return;

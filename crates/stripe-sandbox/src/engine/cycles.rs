@@ -4,11 +4,11 @@ use crate::money::period::BillingInterval;
 use crate::resource::subscription::Subscription;
 use crate::resource::subscription::cycle::{Cycle, intervals};
 
-/// The cycle of items that recur this often after a change at `at`: the running one, or one that begins.
+/// The cycle of items with this interval after a change at `at`: the running cycle, or a new one.
 ///
-/// The period of a new cycle is counted from the anchor, as if the cycle had run all along, and its items are charged
-/// for the rest. In a trial, the period is the trial. If a period is over, the new cycle begins with the renewal that
-/// follows (our choice).
+/// The period of a new cycle is counted from the anchor, as if the cycle had always run, and its items are charged for
+/// the rest of it. In a trial, the period is the trial. If the running period is over, the new cycle begins with the
+/// renewal that follows (our choice).
 pub(crate) fn after_change(
     subscription: &Subscription,
     interval: BillingInterval,
@@ -39,8 +39,8 @@ pub(crate) fn after_change(
     }
 }
 
-/// Gives a subscription whose items have changed at `at` the cycles that these need. In classic billing, the one cycle
-/// goes on, and a change of its interval restarts it.
+/// Updates a subscription's cycles after its items have changed at `at`. In classic billing, the single cycle goes on;
+/// if the interval changes, the caller restarts the cycle.
 pub(crate) fn follow_items(subscription: &mut Subscription, at: i64) {
     let intervals = intervals(subscription.items.iter().map(|item| item.interval));
     if !subscription.billing_mode.is_flexible() {

@@ -24,7 +24,7 @@ pub(crate) fn record_change(
 }
 
 impl Discount {
-    /// Creates a discount from `start` on. This takes an id and counts a redemption.
+    /// Creates a discount that begins at `start`. This uses an id and counts as a redemption.
     pub(crate) fn new(
         ctx: &mut Ctx<'_>,
         applied: AppliedCoupon,

@@ -1,4 +1,5 @@
-//! Invoice items on drafts. Requests can add, change and remove them until the invoice is final.
+//! Invoice items on draft invoices. Requests can add, change and remove them until the invoice is finalized. (Lines
+//! that are not on an invoice yet are in [`unbilled_lines`](super::unbilled_lines).)
 
 use super::sums::recompute;
 use crate::error::{Error, Result};
@@ -7,7 +8,7 @@ use crate::resource::invoice_item::InvoiceItem;
 use crate::store::account::Account;
 use crate::store::ids::Id;
 
-/// Stripe's limit.
+/// Stripe's limit of lines on an invoice.
 pub(crate) const MAX_LINES: usize = 250;
 
 /// The line for an invoice item, without an id.

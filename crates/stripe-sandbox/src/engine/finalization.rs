@@ -1,4 +1,4 @@
-//! Drafts, and how they become final.
+//! Draft invoices and their finalization.
 
 use super::sums::recompute;
 use super::{balance, catalog, collection, finalization, unbilled_lines};
@@ -14,10 +14,11 @@ use crate::store::context::Ctx;
 use crate::store::due_queue::Due;
 use crate::store::ids::Id;
 
-/// How long a draft with `auto_advance` lasts with Stripe: an hour.
+/// How long Stripe leaves a draft with `auto_advance` a draft, in seconds: an hour.
 const STRIPES_DRAFT: i64 = 3600;
 
-/// After how many seconds a last credit that is lost is marked as uncollectible. Stripe was recorded to take some.
+/// How many seconds a lost last credit stays a draft before it is marked as uncollectible. Stripe was recorded to take
+/// a few seconds.
 const UNTIL_LOST: i64 = 3;
 
 /// Stores a new invoice and records its event. Renewals and the first invoices of schedules stay drafts for the
@@ -46,7 +47,7 @@ pub(crate) fn add_invoice(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
     }
 }
 
-/// Stores an invoice that is a draft for seconds, and then uncollectible.
+/// Stores an invoice for a credit that is lost: a draft for a few seconds, then uncollectible.
 pub(crate) fn add_lost_credit(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
     let id = invoice.id.clone();
     ctx.account.insert_invoice(Invoice {
@@ -58,7 +59,7 @@ pub(crate) fn add_lost_credit(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
     finalize_at(ctx, &id, at.saturating_add(UNTIL_LOST));
 }
 
-/// How a pause of the subscription's collection treats the invoice.
+/// The treatment of the invoice by a pause of the subscription's collection, if there is one.
 fn paused(account: &Account, invoice: &Invoice) -> Option<Behavior> {
     let subscription = account
         .billing
@@ -90,17 +91,17 @@ fn may_wait(account: &Account, invoice: &Invoice) -> bool {
     }
 }
 
-/// Finalizes a draft whose time has come.
+/// Finalizes a draft that is due.
 pub(crate) fn fall_due(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let invoice = ctx.account.billing.invoices.at(position);
     let id = invoice
-        .expect("a draft that goes leaves the timeline")
+        .expect("a removed draft leaves the due queue")
         .id
         .clone();
     collection::with_events(ctx, &id, at, |ctx| finalize(ctx, &id, at));
 }
 
-/// Removes a draft from the timeline.
+/// Removes a draft from the due queue.
 pub(crate) fn unschedule(account: &mut Account, id: &Id) {
     let billing = &mut account.billing;
     let Some(position) = billing.invoices.position(id) else {
@@ -115,8 +116,8 @@ pub(crate) fn unschedule(account: &mut Account, id: &Id) {
     }
 }
 
-/// Sets `auto_advance`. A draft is then scheduled for finalization or not. A final invoice without a payment attempt is
-/// collected at once (our choice; Stripe takes an hour).
+/// Sets `auto_advance`, and schedules or unschedules the finalization of a draft. A final invoice without a payment
+/// attempt is collected at once (our choice; Stripe takes an hour).
 pub(crate) fn advance(ctx: &mut Ctx<'_>, id: &Id, advances: bool, at: i64) {
     let invoice = ctx.account.invoice_mut(id);
     invoice.advances = advances;
@@ -130,8 +131,8 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, id: &Id, advances: bool, at: i64) {
     }
 }
 
-/// Schedules the finalization of a draft after the configured time, which may be 0. A draft made by a request then
-/// lasts as long as with Stripe, because otherwise nothing could be added to it.
+/// Schedules the finalization of a draft after the configured time. If that is 0, a draft made by a request still lasts
+/// as long as at Stripe, because otherwise nothing could be added to it.
 pub(crate) fn schedule(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     unschedule(ctx.account, id);
     let invoice = ctx.account.invoice_mut(id);
@@ -169,7 +170,7 @@ fn finalize(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     }
 }
 
-/// The draft for a period that is over, if `timestamp` is in that period.
+/// The draft invoice that bills an item's usage at `timestamp`, if the period is over and its invoice is still a draft.
 pub(crate) fn draft_of_usage<'a>(
     account: &'a Account,
     subscription: &Subscription,
@@ -194,7 +195,7 @@ fn is_for(line: &InvoiceLine, item: &Item) -> bool {
         && line.invoice_item.is_none()
 }
 
-/// Puts the item's current usage on the draft for its period.
+/// Updates the lines of an item's usage on a draft.
 pub(crate) fn update_usage_lines(
     account: &mut Account,
     draft: &Id,
@@ -209,7 +210,7 @@ pub(crate) fn update_usage_lines(
     replace_usage_lines(account, draft, &item.id, &item.price, lines);
 }
 
-/// Puts these lines for the usage of an item on a draft, in place of the former ones.
+/// Replaces the lines of an item's usage on a draft.
 pub(crate) fn replace_usage_lines(
     account: &mut Account,
     draft: &Id,
@@ -240,7 +241,7 @@ pub(crate) fn replace_usage_lines(
     *account.invoice_mut(draft) = invoice;
 }
 
-/// Makes a draft final: it gets its number and applies the customer's balance.
+/// Makes a draft final: gives it a number and applies the customer's balance.
 pub(crate) fn mark_final(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     finalization::unschedule(ctx.account, id);
     let invoice = ctx.account.invoice(id).clone();

@@ -1,9 +1,9 @@
-//! The first periods of a new subscription, and what it charges for the time before its creation if it is backdated.
+//! The first periods of a new subscription, and if it is backdated, the charges for the time before its creation.
 //!
-//! In flexible billing, the periods since the start date follow each other as in regular billing, and the first invoice
-//! has all of them. In classic billing, the first period begins with the creation. Its invoice has one line for the
-//! elapsed time, up to the billing cycle anchor if that is given: Stripe's guide has the line on the invoice that the
-//! creation makes, and its comparison of the modes on that of the next cycle, which begins then.
+//! In flexible billing, periods are counted from the start date as usual, and the first invoice has all of them. In
+//! classic billing, the first period begins with the creation, and the first invoice has one line for the elapsed time,
+//! up to the billing cycle anchor if one is set. (Stripe's guide shows that line on the first invoice; its comparison
+//! of the billing modes shows it on the invoice of the next cycle.)
 
 use super::catalog;
 use super::new_subscription::NewSubscription;
@@ -16,7 +16,7 @@ use crate::resource::subscription_item::Item;
 use crate::store::account::Account;
 
 impl NewSubscription {
-    /// The end of the trial that begins at `at`, if one does.
+    /// The end of the trial that begins at `at`, if any.
     pub(super) fn trial(&self, at: i64) -> Option<i64> {
         self.trial_end.filter(|end| *end > at)
     }
@@ -31,7 +31,7 @@ impl NewSubscription {
         self.prorates && self.start_date < at
     }
 
-    /// From when the usage of its items counts. In classic billing it is the creation (our choice).
+    /// The time from which the usage of its items counts. In classic billing it is the creation (our choice).
     pub(super) fn counts_from(&self, at: i64) -> i64 {
         if self.billing_mode.is_flexible() && self.charges_elapsed(at) {
             self.start_date
@@ -40,15 +40,15 @@ impl NewSubscription {
         }
     }
 
-    /// What a licensed price charges for one of the first periods. In classic billing, a period that is cut short is
+    /// How a licensed price charges for one of the first periods. In classic billing, a period that is cut short is
     /// charged in part even if nothing is prorated.
     fn charge(&self, period: &Period, at: i64) -> Charge {
         let is_cut_by_start = period.start != period.full_period.0;
         match (self.billing_mode.is_flexible(), self.prorates) {
-            // The line for the elapsed time includes it.
+            // The line for the elapsed time already includes this period.
             (false, _) if self.charges_elapsed(at) && self.anchor.is_some() => Charge::Nothing,
-            // The anchor is the start date, and the time until the next period is free like that before an anchor that
-            // is given (our choice).
+            // The anchor is the start date. The time until the next period is free, like the time before an explicit
+            // anchor (our choice).
             (true, false) if self.start_date < at && is_cut_by_start => Charge::Nothing,
             (true, false) => Charge::Full,
             (true, true) | (false, _) => Charge::Part,
@@ -76,7 +76,7 @@ pub(super) fn first_periods(
     periods
 }
 
-/// Those of the first periods that run at `at`.
+/// The first periods that run at `at`.
 pub(super) fn running(periods: &[Period], at: i64) -> impl Iterator<Item = &Period> {
     periods.iter().filter(move |period| at < period.end)
 }
@@ -102,7 +102,7 @@ pub(super) fn elapsed(
     lines.collect()
 }
 
-/// The line of a licensed item for a span of time, computed on intervals that begin with it.
+/// The line of a licensed item for a span of time, whose intervals are counted from the start of the span.
 fn in_one_line(account: &Account, item: &Item, span: (i64, i64)) -> Vec<Line> {
     let Some(quantity) = item.quantity else {
         return Vec::new();

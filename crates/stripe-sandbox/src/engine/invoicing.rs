@@ -1,4 +1,4 @@
-//! Making invoices of draft lines, and the effects on the subscription.
+//! Making invoices from unbilled lines, and what that changes in the subscription.
 
 use super::discounts::record_change;
 use super::finalization;
@@ -12,7 +12,7 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 
 /// Makes an invoice for the subscription, which is finalized now or later. `period` is the period that it closes.
-/// Pending items on it are no longer pending. Without lines there is no invoice.
+/// Pending items on it stop being pending. Without lines, no invoice is made.
 pub(crate) fn issue(
     ctx: &mut Ctx<'_>,
     position: u32,
@@ -28,7 +28,7 @@ pub(crate) fn issue(
     finalization::add_invoice(ctx, invoice, at);
 }
 
-/// The same for a credit that the customer's balance does not get.
+/// Like [`issue`], for a credit that is lost: it is not added to the customer's balance.
 pub(crate) fn issue_lost_credit(
     ctx: &mut Ctx<'_>,
     position: u32,
@@ -43,7 +43,7 @@ pub(crate) fn issue_lost_credit(
     finalization::add_lost_credit(ctx, invoice, at);
 }
 
-/// Makes an invoice that is the subscription's latest, and takes its items out of the pending ones.
+/// Creates the subscription's latest invoice, without storing it. Its items stop being pending.
 fn create_invoice(
     ctx: &mut Ctx<'_>,
     position: u32,
@@ -91,7 +91,7 @@ fn create_invoice(
     invoice
 }
 
-/// Notes what an invoice charges for each licensed item in advance.
+/// Records the invoice's charge for each licensed item, which flexible billing credits later.
 fn record_debits(subscription: &mut Subscription, invoice: &Invoice) {
     for item in subscription
         .items
@@ -113,10 +113,10 @@ fn record_debits(subscription: &mut Subscription, invoice: &Invoice) {
     }
 }
 
-/// Notes what the running period was charged with, for a subscription that was classic until now.
+/// Records the charges of the running period, for a subscription that migrates from classic billing.
 pub(crate) fn record_billed_debits(account: &mut Account, position: u32) {
     let subscription = account.subscription(position);
-    // Classic billing has only one.
+    // Classic billing has only one period.
     let period = subscription.first_period();
     let customer = account.customers.get(&subscription.customer);
     let positions = customer.map_or(&[][..], |customer| &customer.invoices);

@@ -1,4 +1,4 @@
-//! Replacing the items of a subscription, whose cycles follow.
+//! Replacement of a subscription's items, and with them its cycles.
 
 use super::{catalog, change_lines, cycles};
 use crate::money::usage::Records;
@@ -7,7 +7,8 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// Finds the item that each spec keeps: the one it names, else the first with the same price that is not taken.
+/// For each spec, the index of the item that it keeps: the item that the spec names, else the first free item with the
+/// same price.
 pub(crate) fn match_items(items: &[Item], specs: &[ItemSpec]) -> Vec<Option<usize>> {
     let named = |spec: &ItemSpec| {
         spec.item
@@ -33,7 +34,8 @@ pub(crate) fn match_items(items: &[Item], specs: &[ItemSpec]) -> Vec<Option<usiz
         .collect()
 }
 
-/// Makes the specs the subscription's items. `matches` tells which item each of them keeps.
+/// Replaces the subscription's items by those of the specs. `matches` has, for each spec, the index of the item that it
+/// keeps.
 pub(crate) fn replace_items(
     ctx: &mut Ctx<'_>,
     position: u32,
@@ -71,7 +73,7 @@ pub(crate) fn replace_items(
     cycles::follow_items(subscription, at);
 }
 
-/// Notes until when the items that end now have counted.
+/// Records the time up to which the items that end now have counted.
 fn record_counted_until(
     ctx: &mut Ctx<'_>,
     position: u32,
@@ -99,7 +101,7 @@ fn record_counted_until(
     ctx.account.subscription_mut(position).counted = all;
 }
 
-/// From when an item counts that gets its price now.
+/// The time from which an item counts usage if it gets its price now.
 fn since(account: &Account, spec: &ItemSpec, counted: &[(Id, i64)], at: i64) -> i64 {
     let meter = catalog::meter(account, &spec.price);
     let counted = counted.iter().filter(|(of, _)| Some(of) == meter);
@@ -107,8 +109,8 @@ fn since(account: &Account, spec: &ItemSpec, counted: &[(Id, i64)], at: i64) -> 
 }
 
 /// The item as the spec describes it. Usage records belong to the item and move with it to another metered price. Meter
-/// events belong to the customer, and another price counts them from now on. What was debited for another interval is
-/// not for the item's period (our choice).
+/// events belong to the customer, and another price counts them from now on. Debits for another interval are dropped,
+/// because they are not for the item's period (our choice).
 fn keep(account: &Account, item: Item, spec: &ItemSpec, counted: &[(Id, i64)], at: i64) -> Item {
     let metered = item.quantity.is_none() && spec.quantity.is_none();
     let by_meter = |price: &str| catalog::meter(account, price).is_some();

@@ -1,4 +1,4 @@
-//! Meter events at work: they count for a customer's metered items, and on drafts for a period that is over.
+//! Counting of meter events, for a customer's metered items and on draft invoices of past periods.
 
 use rust_decimal::Decimal;
 
@@ -12,8 +12,8 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// What a customer used by a meter from the first time to the second (exclusive). Less than nothing is billed as
-/// nothing. A preview knows only what has been processed.
+/// A customer's usage of a meter in a span of time (end exclusive). A negative total counts as 0. In a preview, only
+/// processed events count.
 pub(crate) fn used(account: &Account, meter: &Id, customer: &str, span: (i64, i64)) -> Decimal {
     let meter = account.meters.get(meter).expect("meters are never deleted");
     let events = &account.meter_events;
@@ -21,7 +21,7 @@ pub(crate) fn used(account: &Account, meter: &Id, customer: &str, span: (i64, i6
     total.max(Decimal::ZERO)
 }
 
-/// Until when an item counts that ends at `at`: it has all events that there are, which may be minutes ahead.
+/// The time up to which an item that ends at `at` counts: past the latest event, which may be minutes ahead.
 pub(crate) fn after_latest(account: &Account, meter: &Id, customer: &str, at: i64) -> i64 {
     let latest = account.meter_events.latest(meter, customer);
     latest.map_or(at, |latest| at.max(latest.saturating_add(1)))
@@ -45,7 +45,7 @@ pub(crate) fn record(
     counted
 }
 
-/// Takes an event back.
+/// Cancels an event.
 pub(crate) fn cancel(ctx: &mut Ctx<'_>, identifier: &str) {
     if let Some(counted) = ctx.account.meter_events.cancel(identifier) {
         update_drafts(ctx, &counted);
@@ -66,7 +66,7 @@ pub(crate) fn drop_unprocessed(ctx: &mut Ctx<'_>, meter: &Id) {
     }
 }
 
-/// Reports that an event will be dropped when it is processed, in the report of the meter and that time.
+/// Adds an event that will be dropped to the meter's error report for the time at which the event is processed.
 pub(crate) fn report_dropped(
     ctx: &mut Ctx<'_>,
     meter: &Id,
@@ -87,7 +87,7 @@ pub(crate) fn report_dropped(
     ctx.thin_event(event, to);
 }
 
-/// Puts the usage on the drafts of periods that are over.
+/// Updates the usage on draft invoices of past periods.
 fn update_drafts(ctx: &mut Ctx<'_>, counted: &Counted) {
     for (draft, item, price, period) in usage_on_drafts(ctx.account, counted) {
         let invoice = ctx.account.invoice(&draft);

@@ -53,7 +53,8 @@ use crate::store::context::Ctx;
 use crate::store::due_queue::Due;
 use crate::store::ids::Id;
 
-/// Does what is due at or before `until`, in order of time: on the test clock, or for the customers that are on none.
+/// Does everything that is due at or before `until`, in order of time: on the test clock, or without `clock`, for the
+/// customers that are on no clock.
 ///
 /// It is called before every request for the customers without a clock, so it has to be fast when nothing is due. The
 /// clock's `frozen_time` is still the old one during the call.
@@ -68,8 +69,8 @@ pub(crate) fn run_until(ctx: &mut Ctx<'_>, clock: Option<&Id>, until: i64) {
     }
 }
 
-/// As far as a clock at `from` may be advanced: two of the shortest intervals of its subscriptions. `None` without
-/// subscriptions.
+/// The latest time to which a clock at `from` may be advanced: two of the shortest intervals of its subscriptions.
+/// `None` without subscriptions.
 pub(crate) fn two_intervals(ctx: &Ctx<'_>, clock: &Id, from: i64) -> Option<i64> {
     let end =
         |interval: BillingInterval| interval.next_after(from, interval.next_after(from, from));
@@ -87,8 +88,8 @@ pub(crate) fn two_intervals(ctx: &Ctx<'_>, clock: &Id, from: i64) -> Option<i64>
         .min()
 }
 
-/// Does one thing that is due for a subscription; what follows at the same time is due again. A phase ends before the
-/// period that ends with it, so that the renewal charges the new items in advance.
+/// Does one thing that is due for a subscription. If more is due at the same time, the next call does it. A phase ends
+/// before a period that ends at the same time, so that the renewal charges the new items in advance.
 fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let subscription = ctx.account.subscription(position);
     let phase_over = subscription
@@ -132,7 +133,8 @@ fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     subscription::events::changed(ctx, position, &before, at);
 }
 
-/// Ends a trial without a payment method, if it is set to cancel or pause then. Returns whether it did.
+/// Cancels or pauses the subscription if its trial ends without a payment method and `trial_settings` say so. Returns
+/// whether it did.
 fn ends_without_method(ctx: &mut Ctx<'_>, position: u32, at: i64) -> bool {
     let subscription = ctx.account.subscription(position);
     let preferred = subscription.default_payment_method.as_ref();

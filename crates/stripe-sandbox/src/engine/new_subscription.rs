@@ -27,13 +27,13 @@ pub(crate) struct NewSubscription {
     pub(crate) clock: Option<Id>,
     pub(crate) currency: Currency,
     pub(crate) billing_mode: BillingMode,
-    /// Whether a first period that is cut short is charged in part, and the time since a start date in the past at all.
+    /// Whether a shortened first period is charged in part, and the time since a past start date is charged.
     pub(crate) prorates: bool,
     pub(crate) specs: Vec<ItemSpec>,
     pub(crate) added: Vec<AddedItem>,
     /// If it is in the past, the subscription is backdated; see [`first_periods`](super::first_periods).
     pub(crate) start_date: i64,
-    /// When the first whole period begins, if neither at once nor at the end of the trial.
+    /// When the first full period begins, if not at once or at the end of the trial.
     pub(crate) anchor: Option<FirstAnchor>,
     pub(crate) trial_end: Option<i64>,
     pub(crate) metadata: Metadata,
@@ -52,15 +52,15 @@ pub(crate) struct NewSubscription {
 /// What happens if the first payment is not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FirstPayment {
-    /// The subscription begins all the same and is `past_due`.
+    /// The subscription begins anyway and is `past_due`.
     Owed,
     /// The subscription is `incomplete`.
     Needed,
-    /// Likewise, and nothing is charged until the customer confirms the payment.
+    /// The subscription is `incomplete`, and nothing is charged until the customer confirms the payment.
     AwaitsConfirmation,
 }
 
-/// When the first whole period begins, if a request sets it.
+/// When the first full period begins, if a request sets it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FirstAnchor {
     pub(crate) at: i64,
@@ -124,7 +124,7 @@ fn collect_later(ctx: &mut Ctx<'_>, position: u32, at: i64) {
 pub(crate) fn first_amount_due(account: &Account, new: &NewSubscription, at: i64) -> i64 {
     let (subscription, unbilled) = first_invoice(account, new, at);
     if unbilled.is_empty() {
-        // There is no invoice, and the customer's balance waits.
+        // There is no invoice, so the customer's balance is not applied.
         return 0;
     }
     compose(account, &subscription, unbilled, Reason::Create, at).amount_due
@@ -135,7 +135,7 @@ pub(crate) fn first_lines(account: &Account, new: &NewSubscription, at: i64) -> 
     first_invoice(account, new, at).1.len()
 }
 
-/// The subscription before its first invoice, and the lines of that.
+/// The subscription before its first invoice, and the lines of that invoice.
 fn first_invoice(
     account: &Account,
     new: &NewSubscription,
@@ -166,20 +166,20 @@ fn first_invoice(
     (subscription, unbilled)
 }
 
-/// Lets the usage of the items count from the time that the new subscription says.
+/// Sets the time from which the usage of the items counts.
 fn count_usage(subscription: &mut Subscription, new: &NewSubscription, at: i64) {
     for item in &mut subscription.items {
         item.since = new.counts_from(at);
     }
 }
 
-/// The time that is in all of the periods that run, which invoice items are for.
+/// The time that all running periods share. Invoice items are for it.
 fn common_period(periods: &[Period], at: i64) -> (i64, i64) {
     let end = running(periods, at).map(|period| period.end).min();
     (at, end.unwrap_or(at))
 }
 
-/// The subscription before its first periods, with empty periods in their place.
+/// The subscription before its first periods: they are empty.
 fn before_first_period(id: Id, new: &NewSubscription, at: i64) -> Subscription {
     let cycles = intervals(new.specs.iter().map(|spec| spec.interval)).into_iter();
     let cycles = cycles.map(|interval| Cycle::about_to_begin(interval, at));
@@ -225,7 +225,7 @@ fn before_first_period(id: Id, new: &NewSubscription, at: i64) -> Subscription {
         latest_invoice: None,
         due: None,
     };
-    // The end of a period is that of the periods without an end.
+    // `cancel_at` may name the end of a period, so the periods are computed without it first.
     let periods = first_periods(&subscription, new, at);
     let ends = running(&periods, at).map(|period| period.end);
     subscription.cancel_at = new.cancel_at.and_then(|end| end.among(ends));

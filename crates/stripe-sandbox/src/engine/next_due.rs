@@ -1,10 +1,10 @@
-//! When a subscription is due next.
+//! When a subscription is due next: its entry in the [due queue](crate::store::due_queue).
 
 use crate::resource::subscription::Status;
 use crate::store::account::Account;
 use crate::store::due_queue::Due;
 
-/// Updates the subscription's entry in the timeline. Call it after any change to the subscription or its schedule.
+/// Updates the subscription's entry in the due queue. Call it after any change to the subscription or its schedule.
 pub(crate) fn reindex(account: &mut Account, position: u32) {
     let subscription = account.subscription(position);
     let phase_end = subscription

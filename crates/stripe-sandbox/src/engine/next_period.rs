@@ -5,7 +5,7 @@ use crate::money::period::BillingInterval;
 use crate::resource::subscription::Subscription;
 use crate::resource::subscription::cycle::Cycle;
 
-/// Stripe's `billing_cycle_anchor`: from when the next period and those after it are counted.
+/// Stripe's `billing_cycle_anchor`: the time from which the next periods are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Anchor {
     Unchanged,
@@ -14,25 +14,26 @@ pub(crate) enum Anchor {
     TrialEnd(i64),
 }
 
-/// A period that is about to begin, of the items that recur this often.
+/// A period that is about to begin, for the items with this interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Period {
     pub(crate) interval: BillingInterval,
     pub(crate) start: i64,
     pub(crate) end: i64,
-    /// The period that a full price is for; see [`Cycle::full_period`](crate::resource::subscription::cycle::Cycle::full_period).
+    /// The period for which a full price is charged; see
+    /// [`Cycle::full_period`](crate::resource::subscription::cycle::Cycle::full_period).
     pub(crate) full_period: (i64, i64),
     pub(crate) is_trial: bool,
     pub(crate) anchor: i64,
     pub(crate) charge: Charge,
 }
 
-/// What a licensed price charges for a period.
+/// How much of a licensed price is charged for a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Charge {
-    /// Its share of the whole period.
+    /// The share of the full period.
     Part,
-    /// The full price, also if it is cut short.
+    /// The full price, even if the period is cut short.
     Full,
     Nothing,
 }
@@ -95,7 +96,7 @@ pub(crate) fn of_due(subscription: &Subscription, at: i64) -> Vec<Period> {
     next.collect()
 }
 
-/// The most periods before the running one that are of use: an invoice cannot have more lines.
+/// The maximum number of past periods to compute: more would not fit on an invoice.
 const MAX_PERIODS: usize = MAX_LINES + 1;
 
 /// The periods of all cycles since `start`, up to the one that runs at `at`.

@@ -1,4 +1,4 @@
-//! One currency per customer. Stripe allows another only when nothing is open in the former: no subscription or
+//! One currency per customer. Stripe allows another one only if nothing is left in the previous one: no subscription or
 //! schedule, no amount discount, no balance and no unpaid invoice.
 
 use crate::error::{Error, Result};

@@ -1,6 +1,7 @@
-//! Payments: an intent is confirmed, authenticated, charged, captured or canceled.
+//! Payments: how payment intents are confirmed, authenticated, charged, captured and canceled, and how charges are
+//! refunded.
 //!
-//! A failed payment is no error here. It leaves a failed charge, and the intent waits for another payment method.
+//! A failed payment is not an error here: it leaves a failed charge, and the intent waits for another payment method.
 
 use super::{payment, payment_methods};
 use crate::error::Error;
@@ -94,8 +95,8 @@ fn pay(ctx: &mut Ctx<'_>, id: &Id, method: &Id, at: i64) {
     }
 }
 
-/// Attaches a payment method that will be used again; it may then be charged without the customer. An unattached
-/// payment method is good for one payment.
+/// Attaches a payment method that will be used again, and allows charging it off-session. An unattached payment method
+/// can be used for one payment only.
 fn attach_for_reuse(ctx: &mut Ctx<'_>, id: &Id, method: &Id) {
     let intent = get(ctx.account, id);
     let customer = intent.customer.clone();
@@ -248,7 +249,7 @@ pub(crate) fn get_mut<'a>(account: &'a mut Account, id: &Id) -> &'a mut Intent {
 
 fn charge_mut<'a>(account: &'a mut Account, id: &Id) -> &'a mut Charge {
     let charge = account.payments.charges.get_mut(id);
-    charge.expect("charges go with their intents only")
+    charge.expect("a charge is deleted only with its intent")
 }
 
 /// Refunds `amount` of a charge, which must have that much left.

@@ -19,7 +19,7 @@ impl MethodRef {
     }
 }
 
-/// The outcome of charging a payment method. People can have the next charge of a customer declined.
+/// The outcome of charging a payment method. The viewer can make a customer's next charge fail.
 pub(crate) fn outcome(
     account: &Account,
     method: &PaymentMethod,
@@ -33,8 +33,8 @@ pub(crate) fn outcome(
     method.charge(presence)
 }
 
-/// Attaches the payment method, after creating it if it is a test token, and returns its id. The customer must exist,
-/// and nobody else may hold the payment method.
+/// Attaches the payment method and returns its id; a test token is turned into a payment method first. The customer
+/// must exist, and the payment method must not be attached to another one.
 pub(crate) fn attach_to(ctx: &mut Ctx<'_>, named: MethodRef, customer: &Id) -> Id {
     let now = ctx.time_of(customer);
     let id = match named {

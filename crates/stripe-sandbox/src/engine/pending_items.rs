@@ -1,4 +1,4 @@
-//! Pending invoice items, which wait for an invoice.
+//! Pending invoice items: those that no invoice includes yet.
 
 use crate::money::lines::Line;
 use crate::params::metadata::Metadata;

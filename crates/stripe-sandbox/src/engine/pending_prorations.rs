@@ -11,8 +11,8 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// Adds pending prorations for the next invoice. That shows pending items newest first, so the last one is added first.
-/// The items of the change must exist. Returns the ids of the prorations.
+/// Adds prorations as pending invoice items and returns their ids. Invoices show pending items newest first, so the
+/// last proration is added first. The subscription must already have the items of the change.
 pub(crate) fn add(
     ctx: &mut Ctx<'_>,
     position: u32,
@@ -58,7 +58,7 @@ pub(crate) fn add(
     prorations.into_iter().rev().map(add).collect()
 }
 
-/// Forgets the debits that these prorations credit.
+/// Removes the debits that these prorations credit.
 fn settle_debits(subscription: &mut Subscription, prorations: &[Proration]) {
     for item in &mut subscription.items {
         let credits = |proration: &Proration| {
@@ -70,7 +70,7 @@ fn settle_debits(subscription: &mut Subscription, prorations: &[Proration]) {
     }
 }
 
-/// Notes what a proration charges.
+/// Records a proration's charge as a debit of its item.
 fn debit(subscription: &mut Subscription, item: &Id, line: &Line) {
     if !subscription.billing_mode.is_flexible() {
         return;

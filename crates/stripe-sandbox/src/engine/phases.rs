@@ -1,4 +1,4 @@
-//! Schedules at work: they start a subscription, move it from phase to phase, and end.
+//! What schedules do: start a subscription, move it from phase to phase, and end.
 
 use std::sync::Arc;
 
@@ -96,13 +96,13 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
     };
     if index + 1 < schedule.phases.len() {
         schedule.current = Some(index + 1);
-        let over = schedule.phases[index].coupon.clone();
+        let previous_coupon = schedule.phases[index].coupon.clone();
         follow_end(ctx.account, subscription, at);
         apply_running_phase(
             ctx,
             subscription,
             position,
-            over.as_ref(),
+            previous_coupon.as_ref(),
             Cause::Transition,
             at,
         );
@@ -140,8 +140,9 @@ pub(crate) fn release(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     record_event(ctx, position, "subscription_schedule.released", at);
 }
 
-/// Sets the subscription's end to the schedule's, if the schedule cancels it, and removes it otherwise. Stripe shows it
-/// as `cancel_at` from the last phase on. A release removes it (`preserve_cancel_date` is false by default).
+/// Sets the subscription's `cancel_at` to the end of the schedule, if the schedule cancels it, and removes it
+/// otherwise. Stripe sets it when the last phase begins. A release removes it (`preserve_cancel_date` is false by
+/// default).
 pub(crate) fn follow_end(account: &mut Account, subscription: u32, now: i64) {
     let schedule = schedule_of(account, subscription);
     let end = schedule.and_then(|position| account.schedule(position).ends_at());
@@ -172,7 +173,7 @@ pub(crate) fn cancel_schedule(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     record_event(ctx, position, "subscription_schedule.canceled", at);
 }
 
-/// Removes a schedule that has not started from the timeline.
+/// Removes a schedule that has not started from the due queue.
 pub(crate) fn unschedule_start(account: &mut Account, position: u32) {
     let schedule = account.schedule(position);
     let clock = schedule.clock.clone();
@@ -192,13 +193,13 @@ pub(crate) enum Cause {
     Request(Prorate),
 }
 
-/// Changes the subscription to match the running phase. `over` is the coupon of the phase before; if it is the same,
-/// the discount stays, even when it is used up.
+/// Changes the subscription to match the running phase. `previous_coupon` is the coupon of the phase before; if the new
+/// phase has the same one, the discount stays, even when it is used up.
 pub(crate) fn apply_running_phase(
     ctx: &mut Ctx<'_>,
     subscription: u32,
     schedule: u32,
-    over: Option<&Arc<Coupon>>,
+    previous_coupon: Option<&Arc<Coupon>>,
     cause: Cause,
     at: i64,
 ) {
@@ -213,7 +214,8 @@ pub(crate) fn apply_running_phase(
     let tax = phase
         .automatic_tax
         .unwrap_or(directing.defaults.automatic_tax);
-    let same = over.map(|coupon| &coupon.id) == phase.coupon.as_ref().map(|coupon| &coupon.id);
+    let same =
+        previous_coupon.map(|coupon| &coupon.id) == phase.coupon.as_ref().map(|coupon| &coupon.id);
     let is_flexible = ctx
         .account
         .subscription(subscription)
@@ -266,16 +268,16 @@ pub(crate) fn apply_running_phase(
     change::apply(ctx, subscription, &change, at);
 }
 
-/// Keeps the discount of a phase that ends with its period, for the usage on the invoice of the renewal.
+/// If the phase ends with its period, keeps the phase's discount for the usage on the renewal's invoice.
 fn keep_for_usage(account: &mut Account, subscription: u32, at: i64) {
     let changed = account.subscription(subscription);
     if changed.first_end() <= at {
-        let over = applicable(account, changed, at);
-        account.subscription_mut(subscription).ended_discount = Some((at, over));
+        let discount = applicable(account, changed, at);
+        account.subscription_mut(subscription).ended_discount = Some((at, discount));
     }
 }
 
-/// Replaces the subscription's discount by one of `coupon`, or removes it.
+/// Replaces the subscription's discount by one from `coupon`, or removes it.
 pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<AppliedCoupon>, at: i64) {
     let subscription = ctx.account.subscription(position);
     let (id, customer) = (subscription.id.clone(), subscription.customer.clone());

@@ -1,7 +1,8 @@
-//! The upcoming invoice: the lines at the end of the running period that ends first, with the usage so far.
+//! Upcoming invoices: the next invoice of a subscription, as of the end of the running period that ends first, with the
+//! usage so far.
 //!
-//! It shows the current items of the subscription and ignores later phases of its schedule (our choice). For a
-//! subscription that ends with the period, it shows the last invoice.
+//! A preview shows the current items and ignores later phases of a schedule (our choice). If the subscription ends with
+//! the period, it shows the last invoice.
 
 use super::draft_lines;
 use super::next_period;
@@ -29,7 +30,7 @@ pub(crate) fn of_subscription(account: &Account, subscription: &Subscription) ->
     };
     let closing = unbilled_lines::closing(account, subscription, at, next, None);
     let credits = match end {
-        // What the end of a schedule credits depends on its phase, and is not shown (our choice).
+        // The credits at the end of a schedule depend on its last phase and are not shown (our choice).
         Some(_) if subscription.schedule.is_none() && !subscription.in_trial() => {
             ProrationContext::new(account, subscription, at, at).credits_at_end()
         }
@@ -46,7 +47,7 @@ pub(crate) fn of_subscription(account: &Account, subscription: &Subscription) ->
     Some(invoice)
 }
 
-/// The invoice of the pending items of a customer that belong to no subscription, if there are any.
+/// The invoice of a customer's pending items without a subscription, if there are any.
 pub(crate) fn of_pending(account: &Account, customer: &Id, at: i64) -> Option<Invoice> {
     let waiting = account.billing.invoice_items.pending(customer).rev();
     let waiting: Vec<_> = waiting.filter(|item| item.subscription.is_none()).collect();
@@ -66,14 +67,14 @@ pub(crate) fn of_pending(account: &Account, customer: &Id, at: i64) -> Option<In
     Some(invoice)
 }
 
-/// Gives the lines of an upcoming invoice ids.
+/// Gives temporary ids to the lines of an upcoming invoice.
 pub(crate) fn assign_line_ids(invoice: &mut Invoice) {
     for (index, line) in invoice.lines.iter_mut().enumerate() {
         line.id = temporary(line.item.as_deref(), index);
     }
 }
 
-/// The next invoice of a customer: that of the subscription that is billed first.
+/// The next invoice of a customer: the upcoming invoice of the subscription that is billed first.
 pub(crate) fn of_customer(account: &Account, customer: &str) -> Option<Invoice> {
     let customer = account.customers.get(customer)?;
     let invoices = customer

@@ -1,9 +1,9 @@
-//! Stripe's prorations by the rules of classic and flexible billing: the credits and charges of a change within a
-//! period, each for the period of its item.
+//! Prorations by the rules of classic and flexible billing: the credits and charges of a change within a period, each
+//! for the period of its item.
 //!
-//! A credit is for the item's current price and quantity, whether or not that was ever billed. Flexible billing credits
-//! what was debited instead, and each debit once. Credits and charges include the subscription's discount. A
-//! change of the discount in the same request comes first.
+//! Classic billing credits the item's current price and quantity, whether or not they were billed. Flexible billing
+//! credits what was actually billed (the item's debits), each debit once. Credits and charges include the
+//! subscription's discount. A change of the discount in the same request comes first.
 
 use super::sums::applicable;
 use super::unbilled_lines::UnbilledLine;
@@ -21,7 +21,7 @@ use crate::store::ids::Id;
 /// The credit or charge for an item.
 #[derive(Debug)]
 pub(crate) struct Proration {
-    /// `None` if the item for the price does not exist yet.
+    /// `None` if the item does not exist yet.
     pub(super) item: Option<Id>,
     pub(super) price: Id,
     pub(super) kind: ProrationKind,
@@ -39,7 +39,7 @@ impl From<Proration> for UnbilledLine {
     }
 }
 
-/// The proration of a subscription at a time: the discounts, and from when on.
+/// The context of a subscription's prorations: the time, the time from which they are computed, and the discounts.
 pub(crate) struct ProrationContext<'a> {
     account: &'a Account,
     subscription: &'a Subscription,
@@ -49,7 +49,7 @@ pub(crate) struct ProrationContext<'a> {
     at: i64,
 }
 
-/// The remaining part of a running period, and the period that a full price is for.
+/// The remaining part of a running period, and the period for which a full price is charged.
 #[derive(Clone, Copy, Debug)]
 struct Remainder {
     span: (i64, i64),
@@ -57,7 +57,7 @@ struct Remainder {
 }
 
 impl<'a> ProrationContext<'a> {
-    /// Prorates the rest of the periods that run at `at`, from `from` on and with the discounts at `at`.
+    /// Prorates the periods that run at `at` from `from` to their ends, with the discounts at `at`.
     pub(crate) fn new(
         account: &'a Account,
         subscription: &'a Subscription,
@@ -75,8 +75,8 @@ impl<'a> ProrationContext<'a> {
         }
     }
 
-    /// The rest of the running period of items that recur this often. There is none if the period is over: the renewal
-    /// charges what follows.
+    /// The rest of the running period of items with this interval. `None` if the period is over, because the renewal
+    /// charges the next one.
     fn remainder(&self, interval: BillingInterval) -> Option<Remainder> {
         let cycle = cycles::after_change(self.subscription, interval, self.at);
         let (start, end) = cycle.period;
@@ -140,8 +140,8 @@ impl<'a> ProrationContext<'a> {
         })
     }
 
-    /// The discount of each item's charge. Flexible billing distributes an amount in proportion to what the licensed
-    /// items cost; in classic billing each item has the whole.
+    /// The discount of each item's charge. Flexible billing spreads an amount over the licensed items in proportion to
+    /// their cost; in classic billing each item gets the full amount.
     fn charges_off(&self, specs: &[ItemSpec]) -> Vec<Option<Off>> {
         let is_flexible = self.subscription.billing_mode.is_flexible();
         let Some(off @ Off::Amount(_)) = self.charges.filter(|_| is_flexible) else {
@@ -160,7 +160,7 @@ impl<'a> ProrationContext<'a> {
         parts.map(|part| Some(Off::Amount(part))).collect()
     }
 
-    /// The credits for an item: in flexible billing one for each debit, of what was debited.
+    /// The credits for an item. Flexible billing has one for each debit.
     fn credits(&self, item: &Item) -> Vec<Proration> {
         let Some(remainder) = self.remainder(item.interval) else {
             return Vec::new();
@@ -223,8 +223,8 @@ fn discount_of_prices(account: &Account, subscription: &Subscription, at: i64) -
         .filter(|discount| discount.coupon.duration != Duration::Once)
 }
 
-/// The discount of the running period's charges. It counts until the discounts are changed, even if it has been used up
-/// or has ended meanwhile. Without one, it is the current discount.
+/// The discount with which the running period was charged. It applies until the discounts are changed, even if it has
+/// been used up or has ended since. Without it, the current discount.
 fn last_discount(account: &Account, subscription: &Subscription, at: i64) -> Option<Discount> {
     let over = |discount: &&Discount| {
         discount.coupon.duration == Duration::Once || discount.end.is_some_and(|end| end <= at)

@@ -18,8 +18,8 @@ pub(crate) fn renew(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     roll(ctx, position, &next, at, unbilled, Reason::Cycle, closed);
 }
 
-/// Closes the running periods at `at` because of a change, and begins others. The invoice's period is the time of the
-/// change. `only` limits the pending items that it includes.
+/// Closes the running periods at `at` because of a change, and begins new ones. The invoice's period is empty, at the
+/// time of the change. `only` limits the pending items that the invoice includes.
 pub(crate) fn restart(
     ctx: &mut Ctx<'_>,
     position: u32,
@@ -32,7 +32,7 @@ pub(crate) fn restart(
     roll(ctx, position, &next, at, unbilled, Reason::Update, (at, at));
 }
 
-/// Begins the first periods and invoices them, after the lines for the time before.
+/// Begins the first periods and invoices them. `lines` are for the time before and come first.
 pub(crate) fn begin(
     ctx: &mut Ctx<'_>,
     position: u32,
@@ -79,7 +79,7 @@ fn roll(
     next_due::reindex(ctx.account, position);
 }
 
-/// Begins these periods, which are all a trial, or none of them is.
+/// Begins these periods. Either all of them are a trial or none is.
 fn begin_periods(subscription: &mut Subscription, periods: &[Period]) {
     let Some(first) = periods.first() else {
         return;

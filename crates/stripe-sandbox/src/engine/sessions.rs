@@ -1,4 +1,4 @@
-//! The end of checkout sessions, and of those of the customer portal.
+//! Expiry and deletion of checkout sessions and portal sessions.
 
 use crate::resource::checkout_session::Status;
 use crate::resource::checkout_session::view::to_json;

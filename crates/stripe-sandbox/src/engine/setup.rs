@@ -1,4 +1,4 @@
-//! Set-up intents: they are confirmed, authenticated, and keep their payment method.
+//! Set-up intents: how they are confirmed and authenticated, and what a failure leaves.
 
 use super::payment_methods;
 use crate::error::{Error, Result};
@@ -86,7 +86,7 @@ pub(crate) fn authenticate(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Option<
     back
 }
 
-/// The bank has declined the card, or the customer has refused to authenticate. The intent waits for another card.
+/// Records that the bank declined the card or the customer refused to authenticate. The intent waits for another card.
 pub(crate) fn fail(ctx: &mut Ctx<'_>, id: &Id, method: MethodRef, error: &Error) {
     choose(ctx, id, method);
     let Some(intent) = ctx.account.setup_intents.get_mut(id) else {

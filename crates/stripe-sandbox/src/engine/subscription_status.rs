@@ -1,4 +1,4 @@
-//! The status of a subscription, which follows its invoices.
+//! The status of a subscription, which depends on its invoices.
 
 use super::collection::{self, Outcome};
 use super::{pending_items, phases};
@@ -26,7 +26,7 @@ pub(crate) fn payment_failed(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome) {
     }
 }
 
-/// Restores the subscription of a settled invoice, if it was waiting for it. A past due subscription depends on its
+/// Restores the subscription of an invoice that no longer needs to be paid. A past due subscription depends on its
 /// latest invoice that is not void.
 pub(crate) fn restore(account: &mut Account, id: &Id) {
     let Some(position) = subscription_of(account, id) else {
@@ -34,7 +34,7 @@ pub(crate) fn restore(account: &mut Account, id: &Id) {
     };
     let subscription = account.subscription(position);
     let recovers = match subscription.status {
-        // Only a payment starts it.
+        // Only a payment makes it active.
         Status::Incomplete => {
             subscription.latest_invoice.as_ref() == Some(id)
                 && account.invoice(id).status == InvoiceStatus::Paid
@@ -74,12 +74,12 @@ fn latest(account: &Account, position: u32) -> Option<&Invoice> {
         })
 }
 
-/// Gives up a subscription whose first payment did not come in time, or that is canceled before it. The first invoice
-/// is voided.
+/// Ends a subscription whose first payment did not come in time, or that is canceled before it. The first invoice is
+/// voided.
 pub(crate) fn give_up(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     pending_items::remove_prorations(ctx, position, at);
     let first = ctx.account.subscription(position).latest_invoice.clone();
-    // The copies on which changes are tried out have no invoices.
+    // Copies for trying changes out have no invoices.
     let open = |id: &Id| {
         let invoice = ctx.account.billing.invoices.get(id);
         invoice.is_some_and(|invoice| invoice.status == InvoiceStatus::Open)

@@ -89,7 +89,7 @@ fn set_end(
     let at = match at {
         FieldUpdate::Keep => FieldUpdate::Keep,
         FieldUpdate::Set(CancelAt::Time(at)) => FieldUpdate::Set(*at),
-        // The end of a period is set when the periods have changed.
+        // The end of a period is resolved after the periods have changed.
         FieldUpdate::Set(CancelAt::FirstEnd | CancelAt::LastEnd) | FieldUpdate::Unset => {
             FieldUpdate::Unset
         }
@@ -112,7 +112,7 @@ fn set_end(
     subscription.cancellation_reason = ending.then_some("cancellation_requested");
 }
 
-/// Sets the end of a subscription to the end of one of its periods as they are now, and cuts the others short.
+/// Sets `cancel_at` to the end of one of the current periods, and cuts the other periods short.
 fn end_with_period(ctx: &mut Ctx<'_>, position: u32, end: CancelAt, prorate: Prorate, now: i64) {
     let subscription = ctx.account.subscription_mut(position);
     let ends = subscription.cycles.iter().map(|cycle| cycle.period.1);
@@ -211,7 +211,7 @@ impl Update {
         }
     }
 
-    /// The same update for trying out: its coupon does not count as redeemed.
+    /// The same update for a try on a copy: it does not count as a redemption of the coupon.
     pub(crate) fn without_redemption(&self) -> Self {
         Self {
             coupon: self.coupon.clone().map(AppliedCoupon::without_redemption),
@@ -223,7 +223,7 @@ impl Update {
 /// Stripe's `payment_behavior`: what happens if an amount due at once is not paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behavior {
-    /// The subscription is created or changed all the same.
+    /// The subscription is created or changed anyway.
     Allow,
     /// The payment is not tried until the customer confirms it.
     Default,

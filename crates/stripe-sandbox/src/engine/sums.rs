@@ -10,8 +10,8 @@ use crate::resource::subscription::Subscription;
 use crate::store::account::Account;
 use crate::store::ids::Id;
 
-/// The unpaid invoice of these draft lines, with sums, discount and balance. It changes nothing. The ids of the invoice
-/// and its lines are empty.
+/// The unpaid invoice of these lines, with its sums, discount and balance. It is not stored, and it and its lines have
+/// no ids.
 pub(crate) fn compose(
     account: &Account,
     subscription: &Subscription,
@@ -59,7 +59,7 @@ pub(crate) fn recompute(account: &Account, invoice: &mut Invoice) {
                 usage.discount.as_ref(),
                 &discountable_if(&amounts, is_usage),
             );
-            // What is left after that discount.
+            // The amounts after that discount.
             let left = amounts.iter().zip(&of_usage);
             let left: Vec<_> = left
                 .map(|((amount, discountable), part)| (amount - part, *discountable))
@@ -76,7 +76,7 @@ pub(crate) fn recompute(account: &Account, invoice: &mut Invoice) {
     sum_up(account, invoice);
 }
 
-/// The amounts, of which only some are discountable.
+/// The amounts with only `some` of them discountable, by their index.
 fn discountable_if(amounts: &[(i64, bool)], some: impl Fn(usize) -> bool) -> Vec<(i64, bool)> {
     let amounts = amounts.iter().enumerate();
     let discountable =
@@ -107,7 +107,7 @@ fn taken_off(discount: Option<&Discount>, amounts: &[(i64, bool)]) -> Vec<i64> {
     off.map_or_else(|| vec![0; amounts.len()], |off| spread(off, amounts))
 }
 
-/// The discount of usage on an invoice at `at`, if a phase that begins then has another discount.
+/// The discount of the usage on an invoice at `at`, if a phase with another discount begins then.
 fn usage_discount(
     account: &Account,
     subscription: &Subscription,
@@ -118,7 +118,7 @@ fn usage_discount(
     let (_, discount) = ended.filter(|(end, _)| *end == at)?;
     let id = |discount: &Discount| discount.id.clone();
     if discount.as_ref().map(id) == applicable(account, subscription, at).as_ref().map(id) {
-        // It is taken off the whole invoice.
+        // The discount applies to the whole invoice.
         return None;
     }
     let prices = lines.iter().filter_map(|line| line.price.as_ref());

@@ -1,4 +1,4 @@
-//! The lines of an invoice: one generator for creation, renewal, changes, cancellation and previews.
+//! Lines that are to be on an invoice. Creation, renewal, changes, cancellation and previews all compute them here.
 
 use rust_decimal::Decimal;
 
@@ -27,13 +27,13 @@ pub(crate) fn only_credit(unbilled: &[UnbilledLine]) -> bool {
     amounts.all(|amount| amount <= 0) && unbilled.iter().any(|draft| draft.line.amount < 0)
 }
 
-/// What follows the periods that an invoice closes.
+/// The periods after those that an invoice closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next<'a> {
-    /// Other periods. Their licensed items are charged in advance, unless it is a trial. Items of other cycles are not
-    /// on the invoice.
+    /// The next periods of some cycles. Licensed items are charged in advance for them, except in a trial. Items of
+    /// other cycles are not on the invoice.
     Periods(&'a [Period]),
-    /// Nothing: the invoice has only what is owed so far.
+    /// None: the invoice has only the amounts owed so far.
     End,
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn closing(
         .collect()
 }
 
-/// The lines for an item whose running period is followed by another, which may be over already.
+/// The lines for an item whose running period is followed by the period `next`, which may already be over.
 fn renewed(
     account: &Account,
     subscription: &Subscription,
@@ -132,7 +132,7 @@ fn used_in(
     (start, until): (i64, i64),
 ) -> Vec<Line> {
     let (quantity, period) = if let Some(meter) = catalog::meter(account, &item.price) {
-        // A meter counts for an item from when it was added.
+        // A meter counts for an item only since the item was added.
         let period = (start.max(item.since), until);
         let quantity = metering::used(account, meter, &subscription.customer, period);
         (quantity, period)
@@ -164,7 +164,7 @@ pub(crate) fn usage_lines(
     }
 }
 
-/// Links lines to the item that they are for.
+/// Links lines to their subscription item.
 pub(crate) fn attach(item: &Item, lines: Vec<Line>) -> Vec<UnbilledLine> {
     lines
         .into_iter()

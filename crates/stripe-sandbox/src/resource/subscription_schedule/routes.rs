@@ -212,7 +212,7 @@ fn replace(
 ) {
     phases::unschedule_start(ctx.account, position);
     let old = ctx.account.schedule_mut(position);
-    let over = old.running().and_then(|phase| phase.coupon.clone());
+    let previous_coupon = old.running().and_then(|phase| phase.coupon.clone());
     let (waits, clock) = (changed.status == Status::NotStarted, changed.clock.clone());
     let start = changed.phases[0].start;
     let subscription = changed.subscription.clone();
@@ -234,7 +234,14 @@ fn replace(
         let goes_on = goes_on.is_some_and(|phase| now < phase.end);
         if let Some(prorate) = prorate.filter(|_| goes_on) {
             let cause = Cause::Request(prorate);
-            phases::apply_running_phase(ctx, subscription, position, over.as_ref(), cause, now);
+            phases::apply_running_phase(
+                ctx,
+                subscription,
+                position,
+                previous_coupon.as_ref(),
+                cause,
+                now,
+            );
         }
         next_due::reindex(ctx.account, subscription);
         subscription::events::changed(ctx, subscription, &was, now);
