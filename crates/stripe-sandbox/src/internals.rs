@@ -1,4 +1,4 @@
-//! Access for fuzz targets and benchmarks to parts that are not public.
+//! Access to private parts for fuzz targets and benchmarks.
 
 use rust_decimal::Decimal;
 

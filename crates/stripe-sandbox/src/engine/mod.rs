@@ -1,12 +1,12 @@
 //! The rules of billing and payment: everything that happens to resources and between them. The engine names the state
 //! of resources and their views (in events). It reads no parameters and knows no HTTP.
 //!
-//! [`run_until`] does whatever is due. A subscription [begins](new_subscription) with its [first periods](first_periods),
-//! is [changed](change) or [updated](subscription_update), is [renewed](renewal), follows the [phases] of a schedule, and
-//! ends by a [cancellation]. Its [status](subscription_status) follows its invoices, and its [cycles] follow its items.
-//! Invoices are made of [draft lines](drafts): [`sums`] computes their totals, [invoicing] stores them, [finalization] and
-//! [collection] do the rest by a [payment]. [`catalog`] converts prices to the terms of the [arithmetic](crate::money),
-//! which knows nothing of all this.
+//! [`run_until`] does everything that is due. A subscription [begins](new_subscription) with its [first
+//! periods](first_periods), is [changed](change) or [updated](subscription_update), is [renewed](renewal), follows the
+//! [phases] of a schedule, and ends by a [cancellation]. Its [status](subscription_status) depends on its invoices, and
+//! its [cycles] on its items. Invoices are made of [unbilled lines](unbilled_lines): [`sums`] computes the totals,
+//! [invoicing] creates the invoice, [finalization] makes it final, and [collection] collects it by a [payment].
+//! [`catalog`] converts prices to the types of the [arithmetic](crate::money).
 
 pub(crate) mod added_items;
 pub(crate) mod authentication;

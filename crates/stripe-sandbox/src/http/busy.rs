@@ -25,7 +25,7 @@ struct Client {
 
 impl Client {
     fn new(running: &Running, key: &'static str) -> Self {
-        // This fails if another test has already installed one.
+        // This fails if another test has already installed a provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             http: reqwest::Client::builder()
@@ -91,7 +91,7 @@ async fn a_long_advance_does_not_block_other_accounts() {
 
     let sandbox = running.sandbox();
     let of_a = sandbox.0.accounts.existing(&sandbox.account_id(a.key));
-    let of_a = of_a.expect("it was made by its first call");
+    let of_a = of_a.expect("its first call created it");
     let release = hold(&of_a);
     let path = format!(
         "/v1/test_helpers/test_clocks/{}/advance",
@@ -101,7 +101,7 @@ async fn a_long_advance_does_not_block_other_accounts() {
     let mut calls = JoinSet::new();
     let advancing = a.clone();
     calls.spawn(async move { advancing.send("POST", &path, &form).await });
-    until("the advance has its turn", async || {
+    until("the advance has the turn", async || {
         of_a.free_turn().is_none().then_some(())
     })
     .await;
@@ -119,7 +119,7 @@ async fn a_long_advance_does_not_block_other_accounts() {
     let overview = b.http.get(format!("{}/", b.url)).send().await;
     let overview = overview.expect("an answer").text().await.expect("a page");
     let of_b = sandbox.account_id(b.key);
-    assert!(overview.contains(&of_b) && overview.contains("A long call is at work"));
+    assert!(overview.contains(&of_b) && overview.contains("A long call is running"));
     assert!(calls.try_join_next().is_none(), "the account was not busy");
 
     drop(release);

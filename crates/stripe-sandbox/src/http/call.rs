@@ -1,4 +1,4 @@
-//! Handling of a call to the API, from the key to the answer.
+//! Handling of an API call: authentication, routing, limits, faults, idempotency, and the route's handler.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -98,7 +98,7 @@ pub(crate) async fn run(
     Ok(answer)
 }
 
-/// An error as a version shows it: it may contain an object.
+/// Converts the objects in an error to the version of the call.
 fn error_in_version(version: ApiVersion, mut error: Error) -> Error {
     let fields = error.extra.iter_mut().flat_map(|extra| extra.values_mut());
     fields.for_each(|field| version.convert(field));
@@ -130,7 +130,7 @@ fn fingerprint(method: &str, path: &str, form: &Form) -> u64 {
 }
 
 impl Sandbox {
-    /// The origin of a request that was sent with these headers.
+    /// The settings of a call with these headers, without a request id and an idempotency key.
     pub(crate) fn call_settings(&self, headers: &HeaderMap) -> CallSettings {
         let options = &self.0.options;
         let host = headers
@@ -318,7 +318,7 @@ fn masked(key: &str) -> String {
     format!("{prefix}****{end}")
 }
 
-/// A key as the pages show it. What may be a key of Stripe, whose keys have at least 24 letters and digits, is cut off.
+/// A key as the pages show it. A key that may be a real one of Stripe (at least 24 letters and digits) is cut off.
 fn display_key(key: &str) -> String {
     let secret = key.get("sk_test_".len()..).unwrap_or_default();
     let is_made_up = secret.len() < 24 || !secret.bytes().all(|byte| byte.is_ascii_alphanumeric());

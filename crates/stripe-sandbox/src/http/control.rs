@@ -1,4 +1,4 @@
-//! The controls under `/_sandbox/`, for tests in any language and for people.
+//! The controls under `/_sandbox/`: reset, recorded requests, endpoints, faults and webhook counts.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ pub(crate) fn answer(
             Ok(json!({"webhooks": sandbox.deliveries()}))
         }
         _ => Err(Error::invalid(format!(
-            "Unrecognized control ({method}: {path}). There are: POST /_sandbox/reset, /_sandbox/advance and /_sandbox/next_payment, GET and DELETE /_sandbox/requests, GET /_sandbox/endpoints, GET, POST and DELETE /_sandbox/faults, GET /_sandbox/webhooks."
+            "Unrecognized control ({method}: {path}). The controls are: POST /_sandbox/reset, /_sandbox/advance and /_sandbox/next_payment, GET and DELETE /_sandbox/requests, GET /_sandbox/endpoints, GET, POST and DELETE /_sandbox/faults, GET /_sandbox/webhooks."
         ))
         .status(404)),
     }
@@ -102,8 +102,8 @@ fn rule(params: &Params<'_>) -> Result<Rule> {
     Ok(rule)
 }
 
-/// Reads what happens to a call: `delay` (by `delay_ms`), a status (429 with a `reason`), `drop`, `cut_body`, `garbage`
-/// or `html`.
+/// Reads the action of a rule for calls: `delay` (by `delay_ms`), a status (429 with a `reason`), `drop`, `cut_body`,
+/// `garbage` or `html`.
 fn call_action(params: &Params<'_>) -> Result<Action> {
     Ok(match params.required("action")? {
         "delay" => Action::Delay(time(params, "delay_ms")?.min(Duration::from_secs(600))),
@@ -125,7 +125,8 @@ fn call_action(params: &Params<'_>) -> Result<Action> {
     })
 }
 
-/// Reads what happens to a webhook: `drop`, `double`, `delay` (by `delay_ms`) or `shuffle` (within `window_ms`).
+/// Reads the action of a rule for webhooks: `drop`, `double`, `delay` (by `delay_ms`) or `shuffle` (within
+/// `window_ms`).
 fn webhook_action(params: &Params<'_>) -> Result<Action> {
     Ok(match params.required("action")? {
         "drop" => Action::Drop,

@@ -1,4 +1,5 @@
-//! The list of Stripe's endpoints, which tells endpoints that are not modelled from those that do not exist.
+//! The list of Stripe's endpoints, to distinguish endpoints that the sandbox does not model from those that do not
+//! exist.
 
 use std::sync::LazyLock;
 
@@ -15,7 +16,7 @@ static ENDPOINTS: LazyLock<Endpoints> = LazyLock::new(|| {
     lines.filter_map(endpoint).collect()
 });
 
-/// The endpoints that 2026-10-28 added, and those that were gone by then.
+/// The endpoints that 2026-10-28 has and 2022-11-15 has not, and the other way round.
 static CHANGED: LazyLock<(Endpoints, Endpoints)> = LazyLock::new(|| {
     let lines = include_str!("endpoints-2026-10-28.txt").lines();
     let (removed, added): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with("- "));
@@ -48,7 +49,7 @@ pub(crate) fn exists_at_stripe(method: &str, path: &str, version: ApiVersion) ->
     }
 }
 
-/// Whether Stripe had taken an endpoint away by this version.
+/// Whether Stripe had removed an endpoint by this version.
 pub(crate) fn is_removed(method: &str, path: &str, version: ApiVersion) -> bool {
     version >= ApiVersion::V2026_10_28 && has(&CHANGED.1, method, path)
 }

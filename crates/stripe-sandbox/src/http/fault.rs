@@ -1,4 +1,4 @@
-//! The active fault rules, and which of them apply to a call or a webhook.
+//! The active fault rules, and their matching with calls and webhooks.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(crate) struct Faults(Vec<ActiveRule>);
 struct ActiveRule {
     rule: Rule,
     random: u64,
-    /// Matches that it has let pass.
+    /// How many matches it has skipped.
     passed: u32,
     hits: u64,
     /// Cancelled when the rule is deleted.
@@ -61,8 +61,7 @@ impl Faults {
         matched
     }
 
-    /// What happens to an event's webhook to one endpoint: how many milliseconds each copy waits. It is empty if the
-    /// webhook is dropped.
+    /// The delay of each copy of an event's webhook to one endpoint, in milliseconds. Empty if the webhook is dropped.
     pub(crate) fn match_webhook(&mut self, account: &str, kind: &str) -> Vec<i64> {
         let mut waits = vec![0_i64];
         for active in &mut self.0 {
@@ -107,7 +106,7 @@ impl Faults {
 /// See [`Faults::match_call`].
 #[derive(Debug, Default)]
 pub(crate) struct MatchedFaults {
-    /// Each with the token that ends it early.
+    /// Each delay with the token that ends it early.
     delays: Vec<(Duration, CancellationToken)>,
     pub(crate) fault: Option<(Action, When)>,
 }
@@ -122,7 +121,7 @@ impl MatchedFaults {
 }
 
 impl ActiveRule {
-    /// Whether a matching rule applies this time; counts it if so.
+    /// Whether a matching rule applies this time. Counts the hit.
     fn hit(&mut self) -> bool {
         if self.passed < self.rule.skip {
             self.passed += 1;

@@ -1,5 +1,6 @@
-//! Protects the controls, the viewer and the checkout pages from other web pages. They ask for no key, and browsers send requests
-//! of any page to loopback ports, so without this, every visited page could reset the sandbox or pay.
+//! Protects the controls, the viewer and the checkout pages from other web pages. They need no key, and browsers let
+//! any page send requests to loopback ports. Without this guard, any page that the user visits could reset the sandbox
+//! or pay.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
@@ -18,22 +19,28 @@ const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// Refuses requests that come from other pages or under other host names.
+/// Refuses requests from other web pages and under foreign host names.
 pub(crate) async fn guard(
     State(sandbox): State<Sandbox>,
     request: Request,
     next: Next,
 ) -> Response {
     let path = request.uri().path();
-    let shows = viewer_target(request.method(), path, request.headers()).is_some();
-    let controls = path.starts_with("/_sandbox/");
-    if !shows && !controls && !path.starts_with("/c/") {
+    let is_viewer = viewer_target(request.method(), path, request.headers()).is_some();
+    let is_control = path.starts_with("/_sandbox/");
+    if !is_viewer && !is_control && !path.starts_with("/c/") {
         return next.run(request).await;
     }
-    // A link to the viewer may come from anywhere, because the page that it is on cannot read what it leads to.
-    let changes =
-        !request.method().is_safe() || controls || (shows && !navigates(request.headers()));
-    match check(&sandbox, request.uri().host(), request.headers(), changes) {
+    // Any page may link to the viewer, because it cannot read the linked page.
+    let must_be_own = !request.method().is_safe()
+        || is_control
+        || (is_viewer && !is_navigation(request.headers()));
+    match check(
+        &sandbox,
+        request.uri().host(),
+        request.headers(),
+        must_be_own,
+    ) {
         Ok(()) => next.run(request).await,
         Err(message) => {
             let error = Error::invalid(message).status(StatusCode::FORBIDDEN.as_u16());
@@ -43,8 +50,8 @@ pub(crate) async fn guard(
     }
 }
 
-/// Whether a browser asks for a page to show as such.
-fn navigates(headers: &HeaderMap) -> bool {
+/// Whether the browser navigates to the page, rather than loading it from another page.
+fn is_navigation(headers: &HeaderMap) -> bool {
     let says = |name: HeaderName, value: &str| headers.get(name).is_some_and(|is| is == value);
     says(SEC_FETCH_MODE, "navigate") && says(SEC_FETCH_DEST, "document")
 }
@@ -53,7 +60,7 @@ fn check(
     sandbox: &Sandbox,
     authority: Option<&str>,
     headers: &HeaderMap,
-    changes: bool,
+    must_be_own: bool,
 ) -> Result<(), &'static str> {
     let options = &sandbox.0.options;
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
@@ -71,7 +78,7 @@ fn check(
     let foreign = "Other web pages may not use the sandbox's controls and pages.";
     let site = text(SEC_FETCH_SITE);
     let is_own = matches!(site, Some("same-origin"));
-    if changes && site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+    if must_be_own && site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
         return Err(foreign);
     }
     match text(header::ORIGIN) {
@@ -83,7 +90,8 @@ fn check(
     }
 }
 
-/// Whether `name` can only mean this machine. It is not looked up, because the DNS entry of a name may change.
+/// Whether `name` can only mean this machine. It is not resolved, because anybody can point their own name at this
+/// machine.
 fn is_loopback(name: &str) -> bool {
     match Host::parse(name) {
         // RFC 6761 keeps names below `localhost` out of the DNS.

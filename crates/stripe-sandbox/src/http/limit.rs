@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::error::{Error, Result};
 use crate::store::ids::Id;
 
-/// The current second of each account, in real time whatever the sandbox's clock says.
+/// The start of each account's current second, in real time, and the number of calls in it.
 #[derive(Debug, Default)]
 pub(crate) struct Limits(HashMap<Id, (Instant, u32)>);
 

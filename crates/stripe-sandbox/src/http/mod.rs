@@ -1,4 +1,4 @@
-//! Reading a call, and writing its answer with Stripe's headers, or the fault in its place.
+//! Reading calls, and writing answers with Stripe's headers, or the faults that replace them.
 
 #[cfg(test)]
 mod busy;
@@ -33,10 +33,10 @@ use crate::store::ids::Id;
 use crate::store::locked;
 use crate::version::ApiVersion;
 
-/// Stripe does not publish its own limit; no real call comes close to this.
+/// Stripe does not publish its limit; no real call comes close to this one.
 const MAX_BODY: usize = 1 << 20;
 
-/// How much of a too large body is still read, so that the client receives the answer.
+/// How much of an oversized body is read, so that the client gets the answer instead of a broken connection.
 const MAX_DRAINED: usize = 64 << 20;
 
 /// All routes of the sandbox.
@@ -53,7 +53,7 @@ pub(crate) struct Call {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
-    /// The parameters of query and body, or why they could not be read.
+    /// The parameters of the query and the body, or the error if they cannot be read.
     pub(crate) form: Result<Form>,
 }
 
@@ -88,7 +88,7 @@ impl Call {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The key that makes a call safe to repeat. An empty one counts as none.
+    /// The header `Idempotency-Key`. An empty key counts as none.
     pub(crate) fn idempotency_key(&self) -> Option<&str> {
         self.header("idempotency-key").filter(|key| !key.is_empty())
     }
@@ -144,7 +144,7 @@ pub(crate) struct Answer {
     pub(crate) body: Arc<str>,
     pub(crate) replayed: bool,
     pub(crate) limited_by: Option<String>,
-    /// The fault that breaks the answer on its way.
+    /// The fault that breaks the answer when it is sent.
     pub(crate) fault: Option<Action>,
 }
 
@@ -170,20 +170,20 @@ impl From<Error> for Answer {
     }
 }
 
-/// Who makes the call, for the answer's headers.
+/// The caller, as the answer's headers show it.
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) request_id: Id,
     /// The account that the call acts on.
     pub(crate) account: Option<Id>,
-    /// Whether the call named it in a header.
+    /// Whether a header named the account.
     pub(crate) connected: bool,
     /// The version of the answer.
     pub(crate) version: ApiVersion,
 }
 
 impl Caller {
-    /// Not known yet, or not needed.
+    /// A caller that is not known yet, or not needed.
     fn unknown(version: ApiVersion) -> Self {
         Self {
             request_id: Id::default(),
@@ -204,7 +204,7 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
     let key = call.idempotency_key().map(str::to_owned);
     if call.path.starts_with("/_sandbox/") {
         let answer = run_control(&sandbox, &call);
-        // The button of a page leads back to the pages.
+        // A button on a page returns to the pages.
         if call.path == "/_sandbox/reset" && answer.status == 200 && accepts_html(&call.headers) {
             return pages::redirect("/");
         }
@@ -215,7 +215,7 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
         request_id: sandbox.0.accounts.request_id(),
         ..Caller::unknown(default)
     };
-    let mut seen = record::Request {
+    let mut recorded = record::Request {
         method: call.method.clone(),
         path: call.path.clone(),
         endpoint: String::new(),
@@ -228,16 +228,16 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
     // Like at Stripe, the call continues if the client hangs up.
     let tasks = sandbox.0.tasks.clone();
     let work = tasks.spawn(async move {
-        let answer = call::run(&sandbox, call, &mut caller, &mut seen.endpoint).await;
+        let answer = call::run(&sandbox, call, &mut caller, &mut recorded.endpoint).await;
         let answer = answer.unwrap_or_else(Answer::from);
-        seen.status = if answer.fault == Some(Action::Drop) {
+        recorded.status = if answer.fault == Some(Action::Drop) {
             0
         } else {
             answer.status
         };
-        seen.account = caller.account.as_deref().unwrap_or_default().to_owned();
-        seen.replayed = answer.replayed;
-        locked(&sandbox.0.record).add(seen);
+        recorded.account = caller.account.as_deref().unwrap_or_default().to_owned();
+        recorded.replayed = answer.replayed;
+        locked(&sandbox.0.record).add(recorded);
         (answer, caller)
     });
     let mut response = match work.await {
@@ -261,7 +261,7 @@ fn date(unix: i64) -> Option<(HeaderName, HeaderValue)> {
     Some((header::DATE, HeaderValue::from_str(&text).ok()?))
 }
 
-/// Answers a control. It acts on the account of the key, or on all accounts without a key.
+/// Runs a control, on the account of the key, or without a key on all accounts.
 fn run_control(sandbox: &Sandbox, call: &Call) -> Answer {
     let run = || {
         let account = match call.headers.get(header::AUTHORIZATION) {
@@ -318,8 +318,8 @@ fn respond(answer: &Answer, caller: &Caller, key: Option<&str>) -> Response {
     response
 }
 
-/// The body, whole or broken. A failing stream makes the connection close. If it fails at once, no part of the answer
-/// is sent.
+/// The body, intact or broken by the fault. A failing stream closes the connection; if it fails at once, nothing of the
+/// answer is sent.
 fn body(answer: &Answer) -> Body {
     let text = || Bytes::copy_from_slice(answer.body.as_bytes());
     let broken = || {

@@ -1,11 +1,11 @@
-//! A record of calls: the last ones, and how often each endpoint was called.
+//! A record of the last calls, and of how often each endpoint was called.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 use serde_json::Value;
 
-const KEPT: usize = 1_000;
+const MAX_REQUESTS: usize = 1_000;
 
 /// One call to the API.
 #[derive(Clone, Debug, Serialize)]
@@ -40,7 +40,7 @@ impl Record {
     pub(crate) fn add(&mut self, request: Request) {
         let key = (request.account.clone(), request.endpoint.clone());
         *self.counts.entry(key).or_default() += 1;
-        if self.last.len() == KEPT {
+        if self.last.len() == MAX_REQUESTS {
             self.last.pop_front();
         }
         self.last.push_back(request);
@@ -74,8 +74,8 @@ impl Record {
     }
 
     pub(crate) fn clear(&mut self, account: Option<&str>) {
-        let stays = |of: &str| account.is_some_and(|account| of != account);
-        self.last.retain(|request| stays(&request.account));
-        self.counts.retain(|(of, _), _| stays(of));
+        let is_kept = |of: &str| account.is_some_and(|account| of != account);
+        self.last.retain(|request| is_kept(&request.account));
+        self.counts.retain(|(of, _), _| is_kept(of));
     }
 }

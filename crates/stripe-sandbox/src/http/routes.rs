@@ -11,7 +11,7 @@ pub(crate) fn find(
     path: &str,
     version: ApiVersion,
 ) -> Option<(&'static Route, Vec<String>)> {
-    // What is gone is not the id of something else.
+    // Without this, a removed path such as `/v1/invoices/upcoming` would match `:id`.
     if endpoints::is_removed(method, path, version) {
         return None;
     }
@@ -21,7 +21,7 @@ pub(crate) fn find(
         .find_map(|route| Some((route, path_params(route.path, path)?)))
 }
 
-/// The routes of a version by name, such as `GET /v1/customers/:id`. If two match a call, it is the first's.
+/// The names of a version's routes, such as `GET /v1/customers/:id`. If two match a call, the first handles it.
 pub(crate) fn names(version: ApiVersion) -> Vec<String> {
     let routes = ROUTES.iter();
     routes
@@ -42,7 +42,7 @@ pub(crate) fn path_params(pattern: &str, path: &str) -> Option<Vec<String>> {
             }
             continue;
         }
-        // `search` is no id but an endpoint of its own.
+        // `search` is an endpoint, not an id.
         if segment.is_empty() || segment == "search" {
             return None;
         }

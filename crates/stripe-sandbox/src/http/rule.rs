@@ -1,5 +1,5 @@
-//! Fault rules: what goes wrong, for which calls or webhooks, how often, and whether before or after the call takes
-//! effect.
+//! Fault rules: the fault, the calls or webhooks that it applies to, how often, and whether before or after the call
+//! takes effect.
 
 use std::time::Duration;
 
@@ -25,12 +25,12 @@ pub enum Action {
     HtmlPage,
     /// A webhook is sent twice.
     Double,
-    /// Webhooks within this time are sent in another order: each is delayed by a random part of it, which depends on
-    /// the seed.
+    /// Webhooks within this time are sent in another order: each is delayed by a random part of this time, which
+    /// depends on the seed.
     Shuffle(Duration),
 }
 
-/// What a rule applies to.
+/// The calls or webhooks that a rule applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// Calls. [`Action::Double`] and [`Action::Shuffle`] have no effect on them.
@@ -48,18 +48,18 @@ pub enum Subject {
 /// Whether the call takes effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum When {
-    /// It does not take effect: the error comes first, and the idempotency key stays unused.
+    /// The call does not take effect, and its idempotency key stays unused.
     #[default]
     Before,
-    /// It takes effect, but the client does not see the answer. An error answer is kept under the idempotency key; if
-    /// the connection breaks, the real answer is kept.
+    /// The call takes effect, but the client does not see the answer. With [`Action::Status`], the error is kept under
+    /// the idempotency key; with the other actions, the real answer.
     After,
 }
 
 /// How often a rule applies.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Frequency {
-    /// To the next matches, this many.
+    /// To this many matches, the next ones.
     Count(u32),
     /// To each match with this probability (0 to 1), which depends on the seed.
     Probability(f64),
@@ -70,11 +70,11 @@ pub enum Frequency {
 /// A fault rule. A call gets all delays that match, and the first other fault; a webhook gets all faults that match.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
-    /// What it applies to.
+    /// The calls or webhooks that it applies to.
     pub subject: Subject,
     /// What goes wrong.
     pub action: Action,
-    /// Before or after the call takes effect. It has no meaning for delays and webhooks.
+    /// Whether the fault comes before or after the call takes effect. Irrelevant for delays and webhooks.
     pub when: When,
     /// How many matches pass before it applies for the first time.
     pub skip: u32,

@@ -1,4 +1,4 @@
-//! Which amounts Stripe charges: the smallest, the largest, and the steps of currencies without decimals.
+//! The amounts that Stripe can charge: the smallest, the largest, and the steps of some currencies.
 
 use super::currency::Currency;
 use super::format::money;
@@ -29,8 +29,8 @@ fn largest(currency: Currency) -> i64 {
     }
 }
 
-/// The step of charged amounts. In currencies with three decimals, the last digit must be 0. Icelandic crowns and
-/// Ugandan shillings have no decimals, but Stripe takes them in hundredths.
+/// The step of charged amounts. In currencies with three decimals, the last digit must be 0. Icelandic krónur and
+/// Ugandan shillings have no decimals, but Stripe counts them in hundredths.
 fn step(currency: Currency) -> i64 {
     match currency.as_str() {
         "bhd" | "jod" | "kwd" | "omr" | "tnd" => 10,
@@ -39,9 +39,9 @@ fn step(currency: Currency) -> i64 {
     }
 }
 
-/// The amount that an invoice asks for. The rest goes to the customer's balance: a debt below the smallest charge, a
-/// credit, and the rounding difference (our choice: Stripe requires rounded amounts but does not say how invoices are
-/// rounded).
+/// The amount due of an invoice on which `owed` is owed. The rest goes to the customer's balance: a debt below the
+/// smallest charge, a credit, or the rounding difference (our choice: Stripe requires rounded amounts but does not say
+/// how it rounds invoices).
 pub(crate) fn due(owed: i64, currency: Currency) -> i64 {
     if owed < smallest(currency) {
         return 0;
@@ -103,7 +103,7 @@ pub(crate) fn check_step(amount: i64, currency: Currency, param: &str) -> Result
     }
     let code = currency.as_str().to_uppercase();
     let error = match step {
-        // Stripe's message for Icelandic crowns.
+        // Stripe's message for Icelandic krónur.
         100 => Error::invalid(format!(
             "Invalid amount. Currency {code} has become effectively zero-decimal and charged amounts must be evenly divisible by 100. See https://stripe.com/docs/currencies#special-cases for more information."
         ))
@@ -116,7 +116,7 @@ pub(crate) fn check_step(amount: i64, currency: Currency, param: &str) -> Result
     Err(error.param(param))
 }
 
-/// The same text with commas between thousands.
+/// The amount with commas between thousands: `$99,999.99`.
 fn grouped(amount: &str) -> String {
     let (integer, decimals) = amount.split_at(amount.find('.').unwrap_or(amount.len()));
     let digits = integer.bytes().filter(u8::is_ascii_digit).count();

@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use super::{round_half_up, times};
 
-/// What a coupon is worth.
+/// How much a coupon takes off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Off {
     /// An amount in cents, once per invoice.
@@ -15,7 +15,7 @@ pub(crate) enum Off {
 
 /// The discount of each of the `lines` (amount in cents, whether it is discountable), in their order. Prorations and
 /// credits are not discountable. A discount never makes an invoice negative, and the parts add up exactly. Fractions of
-/// a cent go to later lines: 5 off 10 and 20 is 1.66 and 3.34.
+/// a cent go to later lines: $5 off lines of $10 and $20 is $1.66 and $3.34.
 pub(crate) fn spread(off: Off, lines: &[(i64, bool)]) -> Vec<i64> {
     let base =
         |(amount, discountable): &(i64, bool)| if *discountable { (*amount).max(0) } else { 0 };
@@ -44,7 +44,7 @@ pub(crate) fn spread(off: Off, lines: &[(i64, bool)]) -> Vec<i64> {
         .collect()
 }
 
-/// `discount × seen ÷ whole`, rounded down.
+/// `discount × seen ÷ discountable`, rounded down.
 fn part_of(discount: i64, seen: i64, discountable: i64) -> i64 {
     if seen == discountable {
         return discount;
@@ -54,7 +54,7 @@ fn part_of(discount: i64, seen: i64, discountable: i64) -> i64 {
 }
 
 /// A licensed amount less its discount, for proration. Classic billing does not spread an amount over the items: each
-/// item is prorated as if it had the whole discount alone.
+/// item is prorated with the full discount.
 pub(crate) fn net(off: Option<Off>, amount: i64) -> i64 {
     let off = match off {
         None => 0,

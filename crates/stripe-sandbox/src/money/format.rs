@@ -2,21 +2,21 @@
 
 use rust_decimal::Decimal;
 
-/// Currencies without decimals. UGX and ISK are not among them, because Stripe still takes them in hundredths.
-const WHOLE: [&str; 15] = [
+/// Currencies without decimals. UGX and ISK are not among them, because Stripe still counts them in hundredths.
+const ZERO_DECIMAL: [&str; 15] = [
     "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf",
     "xof", "xpf",
 ];
 
 /// Currencies with three decimals.
-const THOUSANDTHS: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
+const THREE_DECIMAL: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
 
 /// An amount in a currency's smallest unit as text: `$10.00`, `KWD 1.250`, or `$0.036` for fractions of the unit. The
 /// currency is an ISO code in lower case.
 pub(crate) fn money(amount: Decimal, currency: &str) -> String {
-    let places = if WHOLE.contains(&currency) {
+    let places = if ZERO_DECIMAL.contains(&currency) {
         0
-    } else if THOUSANDTHS.contains(&currency) {
+    } else if THREE_DECIMAL.contains(&currency) {
         3
     } else {
         2

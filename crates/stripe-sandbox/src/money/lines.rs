@@ -1,4 +1,4 @@
-//! The lines of an invoice as plain values, with the descriptions that Stripe writes.
+//! Invoice lines as plain values, with Stripe's descriptions.
 
 use rust_decimal::Decimal;
 
@@ -8,7 +8,7 @@ use super::period::{BillingInterval, day};
 use super::proration::share;
 use super::rating::{Charge, Scheme};
 
-/// What the lines of a price show.
+/// The terms of a price, as its lines need them.
 #[derive(Clone, Debug)]
 pub(crate) struct PriceTerms {
     /// The product's name.
@@ -34,12 +34,12 @@ pub(crate) struct Line {
     pub(crate) discountable: bool,
 }
 
-/// The side of a change that a proration is for.
+/// Whether a proration credits or charges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProrationKind {
-    /// The time that is no longer used.
+    /// Credits the time that is no longer used.
     Credit,
-    /// The time that is used from now on.
+    /// Charges the time that is used from now on.
     Charge,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct ProrationParams {
     pub(crate) off: Option<Off>,
     /// The part of the period that is credited or charged.
     pub(crate) rest: (i64, i64),
-    /// The period that the price is for.
+    /// The period for which the full price is charged.
     pub(crate) full_period: (i64, i64),
 }
 
@@ -74,7 +74,8 @@ impl PriceTerms {
             .collect()
     }
 
-    /// The line of a metered price on a subscription's first invoice: nothing used, nothing owed, no tier reached.
+    /// The line of a metered price on a subscription's first invoice in classic billing: quantity and amount 0,
+    /// described with the first tier.
     pub(crate) fn first_invoice_line(&self, period: (i64, i64)) -> Line {
         let tiered = !matches!(self.scheme, Scheme::PerUnit { .. });
         let charge = Charge {
@@ -87,7 +88,7 @@ impl PriceTerms {
         free(Decimal::ZERO, period, self.describe(charge))
     }
 
-    /// The line of a licensed price in a trial: the quantity at amount 0.
+    /// The line of a licensed price in a trial of classic billing: the quantity at amount 0.
     pub(crate) fn classic_trial(&self, quantity: i64, period: (i64, i64)) -> Line {
         let name = &self.name;
         let per = self.unit_label.as_ref();
@@ -99,7 +100,7 @@ impl PriceTerms {
         )
     }
 
-    /// The line of a metered price in a trial: the usage at amount 0.
+    /// The line of a metered price in a trial of classic billing: the usage at amount 0.
     pub(crate) fn classic_trial_usage(&self, quantity: Decimal, period: (i64, i64)) -> Line {
         let units = self.units(quantity);
         let name = &self.name;

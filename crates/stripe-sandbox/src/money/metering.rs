@@ -27,8 +27,8 @@ impl Formula {
     }
 }
 
-/// Stripe's `event_time_window`: values are aggregated before they are sent, and the latest one that was received for
-/// each hour or day of UTC counts.
+/// Stripe's `event_time_window`: the client sends values that it has already aggregated, and for each hour or day (UTC)
+/// the value received last counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Window {
     Day,
@@ -68,22 +68,22 @@ pub(crate) struct Readings {
     at: BTreeMap<(i64, u64), Reading>,
 }
 
-/// Which readings are added up, and how.
+/// How readings are aggregated, and which of them count.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Aggregation {
     pub(crate) formula: Formula,
     pub(crate) window: Option<Window>,
-    /// The last time of receipt of the readings that are known, in milliseconds; `None` knows all.
+    /// Only readings received up to this time count, in milliseconds; `None` counts all.
     pub(crate) received_until: Option<i64>,
 }
 
 impl Readings {
-    /// Adds a reading. `number` counts the receipts.
+    /// Adds a reading. `number` is its place in the order of receipt.
     pub(crate) fn add(&mut self, timestamp: i64, number: u64, reading: Reading) {
         self.at.insert((timestamp, number), reading);
     }
 
-    /// Takes a reading back.
+    /// Removes a reading.
     pub(crate) fn cancel(&mut self, timestamp: i64, number: u64) {
         self.at.remove(&(timestamp, number));
     }
@@ -94,7 +94,7 @@ impl Readings {
         Some(*timestamp)
     }
 
-    /// The total of the time `start..end` (end exclusive). It may be negative. A sum saturates.
+    /// The total in `start..end`, in seconds (end exclusive). It may be negative. A sum saturates.
     pub(crate) fn total(&self, aggregation: Aggregation, start: i64, end: i64) -> Decimal {
         if start >= end {
             return Decimal::ZERO;

@@ -19,8 +19,8 @@ pub(crate) mod usage;
 use rust_decimal::prelude::ToPrimitive as _;
 use rust_decimal::{Decimal, RoundingStrategy};
 
-/// Rounds to whole cents, halves away from zero, as Stripe rounds a line. Saturates beyond `i64`: the API refuses such
-/// quantities and prices, so this only keeps the arithmetic total.
+/// Rounds to whole cents, halves away from zero, as Stripe rounds a line. Saturates beyond `i64`, though the API
+/// refuses quantities and prices that would get there.
 pub(crate) fn round_half_up(amount: Decimal) -> i64 {
     let rounded = amount.round_dp_with_strategy(0, RoundingStrategy::MidpointAwayFromZero);
     rounded.to_i64().unwrap_or(if rounded.is_sign_negative() {

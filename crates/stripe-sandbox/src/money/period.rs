@@ -1,12 +1,12 @@
-//! Billing periods. The n-th boundary is counted from the anchor, never from the previous boundary, so a day that a
-//! short month lacks (31 January → 29 February) comes back in the next long one.
+//! Billing periods. Each boundary is counted from the anchor, never from the previous boundary, so the 31st, which
+//! becomes the 29th in February, is the 31st again in March.
 
 use chrono::{DateTime, Datelike as _, Days, Months, Utc};
 
 /// The seconds of a day.
 pub(crate) const DAY: i64 = 86_400;
 
-/// The unit of a recurring price's interval.
+/// The unit of a billing interval: Stripe's `interval`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum IntervalUnit {
     Day,
@@ -29,7 +29,7 @@ impl IntervalUnit {
     }
 }
 
-/// How often a price recurs: every `count` intervals.
+/// How often a price recurs: every `count` units. Stripe's `interval` and `interval_count`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct BillingInterval {
     pub(crate) unit: IntervalUnit,
@@ -62,7 +62,7 @@ impl BillingInterval {
         self.containing(anchor, at).1
     }
 
-    /// A number of periods close to the one that contains `at`, as the start of the search.
+    /// The approximate number of the period that contains `at`, as the start of the search.
     fn estimate(self, anchor: i64, at: i64) -> i64 {
         (at - anchor).div_euclid(self.length())
     }

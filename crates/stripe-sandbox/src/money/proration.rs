@@ -20,8 +20,8 @@ pub(crate) fn share(amount: i64, part: (i64, i64), whole: (i64, i64)) -> i64 {
     })
 }
 
-/// The charge for a span of time of any length, where `amount` is for an interval: the whole intervals from its start on,
-/// and the [`share`] of the last one.
+/// The charge for a span of time of any length, where `amount` is for one interval: full intervals from the start of
+/// the span, and the [`share`] of the last one.
 pub(crate) fn share_of_intervals(amount: i64, interval: BillingInterval, span: (i64, i64)) -> i64 {
     let boundary = |n| interval.boundary(span.0, n);
     let mut whole = 0;

@@ -68,10 +68,10 @@ pub(crate) enum Scheme {
     Volume(Vec<Tier>),
 }
 
-/// One amount on an invoice.
+/// One amount of an invoice: its own line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Charge {
-    /// The units charged; 0 for a flat amount. Meters measure fractions, too.
+    /// The units charged; 0 for a flat amount. It may be a fraction, from a meter.
     pub(crate) quantity: Decimal,
     /// Cents.
     pub(crate) amount: i64,
@@ -107,7 +107,7 @@ impl Scheme {
                         .is_none_or(|last| quantity <= Decimal::from(last))
                 })
                 .or_else(|| tiers.iter().enumerate().next_back())
-                .map(|(index, tier)| reached(tier, index, quantity))
+                .map(|(index, tier)| charges_of_tier(tier, index, quantity))
                 .unwrap_or_default(),
         }
     }
@@ -140,13 +140,13 @@ fn graduated(tiers: &[Tier], quantity: Decimal) -> Vec<Charge> {
         let last = index + 1 == tiers.len();
         let top = tier.up_to.filter(|_| !last);
         let top = top.map_or(Decimal::MAX, Decimal::from);
-        charges.extend(reached(tier, index, quantity.min(top) - below));
+        charges.extend(charges_of_tier(tier, index, quantity.min(top) - below));
         below = top;
     }
     charges
 }
 
-fn reached(tier: &Tier, index: usize, quantity: Decimal) -> Vec<Charge> {
+fn charges_of_tier(tier: &Tier, index: usize, quantity: Decimal) -> Vec<Charge> {
     let units = Charge {
         quantity,
         amount: round_half_up(times(quantity, tier.unit)),

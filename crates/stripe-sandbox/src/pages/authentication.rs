@@ -42,7 +42,7 @@ pub(crate) async fn decide(
     .await
 }
 
-/// The answer of the form; without one, yes.
+/// Whether the customer agrees. A form without an answer means yes.
 fn agrees(body: &[u8]) -> Result<bool, Error> {
     let mut form = Form::default();
     form.read(body)?;

@@ -1,4 +1,4 @@
-//! An item that a customer buys or has bought.
+//! An item on the checkout page or in the portal.
 
 use maud::{Markup, html};
 
@@ -6,7 +6,7 @@ use crate::money::format::money;
 use crate::money::lines::PriceTerms;
 use crate::money::rating::{Scheme, Tier};
 
-/// An item with all its prices.
+/// The item's name, prices and billing interval.
 pub(super) fn details(terms: &PriceTerms, quantity: Option<i64>) -> Markup {
     let per = terms.per();
     let each = if per.starts_with("every") {

@@ -1,4 +1,4 @@
-//! The frame of all pages, and what they load: one style sheet, and for the viewer one script.
+//! The layout of all pages, and their assets: one style sheet, and one script for the viewer.
 
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};

@@ -1,7 +1,7 @@
 //! The sandbox's pages for people: the [checkout] page, with the basket, a choice of test cards, and buttons to pay and
-//! to go back; the customer [portal]; the page for [authentication] of a payment; `/thanks`, to which an app without a
-//! page of its own may return; and the [viewer], which shows what is in the sandbox. Beside them is a
-//! [stand-in for Stripe.js](stripe_js).
+//! to go back; the customer [portal]; the page for [authentication] of a payment; `/thanks`, a return page for apps
+//! without one; and the [viewer], which shows everything that is in the sandbox. There is also a [stand-in for
+//! Stripe.js](stripe_js).
 //!
 //! The templates escape all text.
 
@@ -51,7 +51,7 @@ pub(crate) fn router() -> Router<Sandbox> {
         )
 }
 
-/// What a `success_url` may point to when somebody tries things out.
+/// A page that a `success_url` can point to.
 async fn thanks() -> Response {
     let body = html! {
         h1 { "Thank you" }
@@ -86,7 +86,7 @@ fn unknown() -> Response {
     layout::page(StatusCode::NOT_FOUND, "No such page", &body)
 }
 
-/// Busy accounts are asked last, so that they do not block the pages of others.
+/// The account that holds an object. Busy accounts are searched last, so that they do not block the pages of others.
 async fn owner(sandbox: &Sandbox, holds: impl Fn(&Account) -> bool) -> Option<Arc<LockedAccount>> {
     let mut busy = Vec::new();
     for account in sandbox.0.accounts.newest() {

@@ -1,7 +1,9 @@
-//! `/v3/`: a stand-in for Stripe.js, which cannot be had offline. A page of an app sets up a card with it as with the original:
-//! `Stripe(key)`, `elements({clientSecret})`, `create('payment').mount(…)`, `confirmSetup(…)`. The cards are Stripe's test numbers.
+//! `/v3/`: a stand-in for Stripe.js, which is not available offline. An app's page can set up a card with it as with
+//! the original: `Stripe(key)`, `elements({clientSecret})`, `create('payment').mount(…)`, `confirmSetup(…)`. The cards
+//! are Stripe's test numbers.
 //!
-//! Pages of all origins may load it and confirm. As with Stripe, whoever has an intent's client secret may.
+//! Pages of any origin may load the script and confirm, because the intent's client secret authorizes that, as at
+//! Stripe.
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -26,14 +28,14 @@ pub(super) async fn script() -> Response {
     layout::asset("text/javascript; charset=utf-8", include_str!("stripe.js"))
 }
 
-/// What the script sends.
+/// The form that the script sends.
 struct Confirmation {
     client_secret: String,
     number: String,
     return_url: String,
 }
 
-/// Confirms a set-up intent with a card number, and says where to go next.
+/// Confirms a set-up intent with a card number, and returns the URL to go to next.
 pub(super) async fn confirm_setup(
     State(sandbox): State<Sandbox>,
     headers: HeaderMap,

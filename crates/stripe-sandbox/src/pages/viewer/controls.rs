@@ -1,4 +1,4 @@
-//! The buttons of the viewer. They are plain forms, which scripts may send, too.
+//! The actions of the viewer's buttons. They are plain forms, so scripts can send them, too.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::store::accounts::LockedAccount;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// `POST /_sandbox/advance`: lets a `day` or a `month` pass (`by`) for a `test_clock`, or for that of a `customer`.
+/// `POST /_sandbox/advance`: advances a `test_clock`, or the clock of a `customer`, `by` a `day` or a `month`.
 pub(crate) async fn advance(
     State(sandbox): State<Sandbox>,
     headers: HeaderMap,
@@ -35,9 +35,9 @@ pub(crate) async fn advance(
             "day" => IntervalUnit::Day,
             _ => IntervalUnit::Month,
         };
-        let subject = match (params.string("customer")?, params.string("test_clock")?) {
-            (Some(customer), None) => Subject::Customer(customer.to_owned()),
-            (None, Some(clock)) => Subject::Clock(clock.to_owned()),
+        let object = match (params.string("customer")?, params.string("test_clock")?) {
+            (Some(customer), None) => ActedOn::Customer(customer.to_owned()),
+            (None, Some(clock)) => ActedOn::Clock(clock.to_owned()),
             _ => {
                 return Err(Error::malformed(
                     "customer",
@@ -46,19 +46,18 @@ pub(crate) async fn advance(
             }
         };
         params.finish()?;
-        Ok((subject, BillingInterval { unit, count: 1 }))
+        Ok((object, BillingInterval { unit, count: 1 }))
     };
     match read() {
-        Ok((subject, interval)) => {
-            let work =
-                move |ctx: &mut Ctx<'_>, subject: &Subject| pass_time(ctx, subject, interval);
-            act(sandbox, &headers, subject, work).await
+        Ok((object, interval)) => {
+            let work = move |ctx: &mut Ctx<'_>, object: &ActedOn| pass_time(ctx, object, interval);
+            act(sandbox, &headers, object, work).await
         }
         Err(error) => refused(&error),
     }
 }
 
-/// `POST /_sandbox/next_payment`: whether the next payment of a `customer` `fails` or `succeeds` (`outcome`).
+/// `POST /_sandbox/next_payment`: sets the `outcome` of a `customer`'s next payment: `fails` or `succeeds`.
 pub(crate) async fn next_payment(
     State(sandbox): State<Sandbox>,
     headers: HeaderMap,
@@ -71,30 +70,30 @@ pub(crate) async fn next_payment(
         let outcome = params.one_of("outcome", &["fails", "succeeds"])?;
         let outcome = outcome.ok_or_else(|| params.missing("outcome"))?;
         params.finish()?;
-        Ok((Subject::Customer(customer), outcome == "fails"))
+        Ok((ActedOn::Customer(customer), outcome == "fails"))
     };
     match read() {
-        Ok((subject, fails)) => {
-            let work = move |ctx: &mut Ctx<'_>, subject: &Subject| {
-                if let Some(customer) = ctx.account.customers.get_mut(subject.id()) {
+        Ok((object, fails)) => {
+            let work = move |ctx: &mut Ctx<'_>, object: &ActedOn| {
+                if let Some(customer) = ctx.account.customers.get_mut(object.id()) {
                     customer.set_next_payment_fails(fails);
                 }
                 Ok(())
             };
-            act(sandbox, &headers, subject, work).await
+            act(sandbox, &headers, object, work).await
         }
         Err(error) => refused(&error),
     }
 }
 
-/// What a button is about.
+/// The object that a button acts on.
 #[derive(Debug)]
-enum Subject {
+enum ActedOn {
     Customer(String),
     Clock(String),
 }
 
-impl Subject {
+impl ActedOn {
     fn id(&self) -> &str {
         let (Self::Customer(id) | Self::Clock(id)) = self;
         id
@@ -121,30 +120,30 @@ fn form(body: &[u8]) -> Result<Form> {
     Ok(form)
 }
 
-/// Works on the account that has the subject, and leads back to its page. Like calls, the work goes on if the client
-/// hangs up.
+/// Runs `work` on the account that has the object, and redirects to the object's page. Like an API call, the work
+/// continues if the client hangs up.
 async fn act(
     sandbox: Sandbox,
     headers: &HeaderMap,
-    subject: Subject,
-    work: impl FnOnce(&mut Ctx<'_>, &Subject) -> Result<()> + Send + 'static,
+    object: ActedOn,
+    work: impl FnOnce(&mut Ctx<'_>, &ActedOn) -> Result<()> + Send + 'static,
 ) -> Response {
-    let Some(account) = owner(&sandbox, |account| subject.is_in(account)).await else {
-        let what = match subject {
-            Subject::Customer(_) => "customer",
-            Subject::Clock(_) => "test clock",
+    let Some(account) = owner(&sandbox, |account| object.is_in(account)).await else {
+        let what = match object {
+            ActedOn::Customer(_) => "customer",
+            ActedOn::Clock(_) => "test clock",
         };
-        return super::unknown(what, subject.id());
+        return super::unknown(what, object.id());
     };
     let settings = sandbox.call_settings(headers);
-    let page = subject.page(&account.id);
+    let page = object.page(&account.id);
     let tasks = sandbox.0.tasks.clone();
     let task = tasks.spawn(async move {
         let _turn = account.turn().await;
         let at_work: Arc<LockedAccount> = account.clone();
         // This thread must stay free for calls to other accounts.
         let work =
-            move || sandbox.in_turn(&at_work, Vec::new(), settings, |ctx| work(ctx, &subject));
+            move || sandbox.in_turn(&at_work, Vec::new(), settings, |ctx| work(ctx, &object));
         tokio::task::spawn_blocking(work).await
     });
     match task.await {
@@ -154,11 +153,11 @@ async fn act(
     }
 }
 
-/// Advances the clock in as many steps as Stripe's limit of two intervals asks for.
-fn pass_time(ctx: &mut Ctx<'_>, subject: &Subject, interval: BillingInterval) -> Result<()> {
-    let clock = match subject {
-        Subject::Clock(id) => Some(id.as_str()),
-        Subject::Customer(id) => {
+/// Advances the clock, in steps within Stripe's limit of two intervals.
+fn pass_time(ctx: &mut Ctx<'_>, object: &ActedOn, interval: BillingInterval) -> Result<()> {
+    let clock = match object {
+        ActedOn::Clock(id) => Some(id.as_str()),
+        ActedOn::Customer(id) => {
             let customer = ctx.account.customers.get(id);
             customer.and_then(|customer| customer.test_clock.as_deref())
         }

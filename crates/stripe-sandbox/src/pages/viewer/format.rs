@@ -12,7 +12,7 @@ use crate::resource::customer::Customer;
 use crate::resource::price::{Amount, Price, Recurring};
 use crate::store::account::Account;
 
-/// What is escaped in a segment of a path.
+/// The characters that are escaped in a path segment.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'-')
@@ -73,7 +73,7 @@ impl View<'_> {
     }
 }
 
-/// What to call a customer.
+/// A customer's display name: the name, e-mail address, description or id.
 pub(super) fn name(customer: &Customer) -> &str {
     let names = [&customer.name, &customer.email, &customer.description];
     let mut given = names
@@ -169,7 +169,7 @@ fn field(view: View<'_>, key: &str, value: &Value, currency: Option<&str>) -> Ma
             _ => html! { (number.to_string()) },
         },
         Value::String(text) if key == "id" || key.ends_with("secret") => html! { (text) },
-        // Their ids may be any text.
+        // Products and customers are linked by key, because their ids can be any text.
         Value::String(text) if key == "product" => view.link("products", text, text),
         Value::String(text) if key == "customer" => view.customer(text),
         Value::String(text) => view.id(text),

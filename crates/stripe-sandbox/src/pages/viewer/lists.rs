@@ -24,7 +24,7 @@ pub(super) const ROWS: usize = 50;
 pub(super) const OVERVIEW: [&str; 5] =
     ["customers", "products", "invoices", "test-clocks", "events"];
 
-/// Part of a list: a table, and a link to what follows.
+/// A page of a list: a table, and a link to the next page.
 pub(super) fn list(view: View<'_>, segment: &'static str, page: &Page) -> Result<Markup> {
     let account = view.account;
     let billing = &account.billing;
@@ -113,7 +113,7 @@ pub(super) fn invoices_of(view: View<'_>, positions: &[u32], only: Option<&str>)
     let Ok(rows) = page.of_positions(table, positions, "invoice", mine) else {
         return html! {};
     };
-    // The link to all is that of the account.
+    // The link to older invoices leads to the account's list.
     table_of(view, "invoices", &INVOICE, &rows, |row| invoice(view, row))
 }
 
@@ -181,7 +181,7 @@ fn customer(view: View<'_>, customer: &Customer) -> Markup {
     }
 }
 
-/// A subscription: what it is, and its line in time.
+/// A subscription: its status, id, end, and timeline.
 pub(super) fn subscription(view: View<'_>, subscription: &Subscription) -> Markup {
     html! {
         div {
@@ -195,7 +195,7 @@ pub(super) fn subscription(view: View<'_>, subscription: &Subscription) -> Marku
     }
 }
 
-/// A schedule: its state, and its phases as a line in time.
+/// A schedule: its status, and its phases as a timeline.
 pub(super) fn schedule(view: View<'_>, schedule: &Schedule) -> Markup {
     html! {
         div {
@@ -212,7 +212,7 @@ fn product(view: View<'_>, product: &Product) -> Markup {
     html! {
         td {
             (view.link("products", &product.id, &product.name))
-            // Nothing is for sale that was never given a price.
+            // A product without prices was never for sale, so it is not shown as archived.
             @if !product.active && !prices.is_empty() { " (archived)" }
         }
         td { (time(product.created)) }

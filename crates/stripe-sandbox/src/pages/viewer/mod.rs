@@ -1,7 +1,7 @@
-//! The viewer: what is in the sandbox, for people with a browser. Its paths are those of Stripe's dashboard, so that the
-//! links of tools lead somewhere.
+//! The viewer: shows everything that is in the sandbox, in a browser. Its paths are those of Stripe's dashboard, so
+//! that links from other tools work.
 //!
-//! The pages read without a script; with it, they show changes by themselves. [`controls`] are the buttons.
+//! The pages work without the script; with it, they update themselves. [`controls`] has the actions of the buttons.
 
 pub(super) mod controls;
 mod format;
@@ -34,7 +34,7 @@ use crate::store::page::Page;
 /// How long a page waits for accounts that are busy with a long call.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// How many rows each list of the overview has if there are several accounts.
+/// The rows of each list on an overview of several accounts.
 const ROWS_PER_ACCOUNT: usize = 10;
 
 /// Answers a request for a page.
@@ -64,7 +64,7 @@ pub(crate) async fn answer(
     }
 }
 
-/// The last row of the page before.
+/// The id of the last row on the previous page.
 fn after(query: Option<&str>) -> Option<String> {
     let mut form = Form::default();
     form.read(query?.as_bytes()).ok()?;
@@ -80,7 +80,7 @@ struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// Looks into an account after everything that is due; `None` if it is busy.
+    /// Runs `work` on a view of the account, after everything that is due; `None` if the account is busy.
     async fn view_account<T>(
         &self,
         account: &LockedAccount,
@@ -156,7 +156,7 @@ impl Request<'_> {
         layout::viewer(StatusCode::OK, &title, &body)
     }
 
-    /// The object in whatever account has it.
+    /// The page of an object, from the account that has it.
     async fn object(
         &self,
         accounts: &[Arc<LockedAccount>],
@@ -188,10 +188,10 @@ impl Request<'_> {
 }
 
 fn busy() -> Markup {
-    html! { p { "A long call is at work on this account. Its page comes back after that." } }
+    html! { p { "A long call is running on this account. It will be shown again after that." } }
 }
 
-/// The page for what does not exist.
+/// The page for an object that does not exist.
 fn unknown(what: &str, id: &str) -> Response {
     let title = format!("No such {what}");
     let body = html! {

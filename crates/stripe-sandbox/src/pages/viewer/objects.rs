@@ -49,7 +49,7 @@ pub(super) fn object(view: View<'_>, kind: &Kind, id: &str) -> Option<(String, M
     Some((title, body))
 }
 
-/// What comes before the fields.
+/// The sections above the fields.
 fn above_fields(view: View<'_>, kind: &Kind, id: &str) -> Markup {
     let account = view.account;
     let billing = &account.billing;
@@ -70,7 +70,7 @@ fn above_fields(view: View<'_>, kind: &Kind, id: &str) -> Markup {
     .unwrap_or_default()
 }
 
-/// What comes after the fields.
+/// The sections below the fields.
 fn below_fields(view: View<'_>, kind: &Kind, id: &str, object: &Value) -> Markup {
     let account = view.account;
     match kind.segment {
@@ -130,7 +130,7 @@ fn invoices(view: View<'_>, subscription: &str) -> Markup {
     }
 }
 
-/// What happens to a customer when a button is pressed, and what the customer has.
+/// A customer's buttons, subscriptions, schedules, cards and invoices.
 fn customer(view: View<'_>, customer: &Customer) -> Markup {
     let account = view.account;
     let methods = customer.payment_methods.iter();

@@ -1,4 +1,4 @@
-//! What an account has, and what the whole sandbox was asked.
+//! The overview: an account's newest objects, and the sandbox's last requests, fault rules and reset button.
 
 use maud::{Markup, html};
 use serde_json::Value;
@@ -37,7 +37,7 @@ pub(super) fn heading(account: &LockedAccount) -> Markup {
     }
 }
 
-/// The last calls, the rules of faults, and the button that empties everything: of one account, or of all.
+/// The last requests, the fault rules and the reset button: of one account, or of all.
 pub(super) fn sandbox(sandbox: &Sandbox, account: Option<&str>) -> Markup {
     let calls = locked(&sandbox.0.record).last(CALLS, account);
     let faults = sandbox.faults_json(None);

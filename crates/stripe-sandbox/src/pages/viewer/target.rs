@@ -10,9 +10,9 @@ pub(crate) struct Kind {
     pub(super) segment: &'static str,
     /// The `object` in its JSON.
     pub(super) object: &'static str,
-    /// What people call one of them.
+    /// Its name in prose.
     pub(super) name: &'static str,
-    /// The prefix of its ids; empty if their owners choose them.
+    /// The prefix of its ids; empty if clients choose the ids.
     prefix: &'static str,
 }
 
@@ -30,7 +30,7 @@ const fn kind(
     }
 }
 
-/// All kinds. Of two prefixes that match an id, the first is meant.
+/// All kinds. If two prefixes match an id, the first counts.
 pub(super) static KINDS: [Kind; 10] = [
     kind("customers", "customer", "customer", "cus_"),
     kind("products", "product", "product", "prod_"),
@@ -54,17 +54,17 @@ pub(super) static KINDS: [Kind; 10] = [
     ),
 ];
 
-/// The kind of the object with this id, as far as ids tell.
+/// The kind of the object with this id, if the prefix tells it.
 pub(super) fn kind_of(id: &str) -> Option<&'static Kind> {
     KINDS
         .iter()
         .find(|kind| !kind.prefix.is_empty() && id.starts_with(kind.prefix))
 }
 
-/// What a path of the viewer shows.
+/// The target of a viewer path: the page, and the account if the path names one.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// The only account to look into, if the path names one.
+    /// The account to search, if the path names one.
     pub(super) account: Option<String>,
     pub(super) page: TargetPage,
 }
@@ -76,8 +76,8 @@ pub(super) enum TargetPage {
     Object(&'static Kind, String),
 }
 
-/// What a request asks the viewer for; `None` if it is for the API. A call with a key is for the API unless it says that
-/// it wants HTML, because programs that leave out `/v1` are to be told so in JSON.
+/// The viewer page that a request asks for; `None` if it is for the API. A request with a key is for the API unless it
+/// accepts HTML, so that programs that leave out `/v1` get a JSON error.
 pub(crate) fn viewer_target(method: &Method, path: &str, headers: &HeaderMap) -> Option<Target> {
     let target = read(path).filter(|_| method.is_safe())?;
     let accepted = headers.get(header::ACCEPT);
@@ -87,7 +87,7 @@ pub(crate) fn viewer_target(method: &Method, path: &str, headers: &HeaderMap) ->
     (accepts_html(headers) || (takes_any && !has_key)).then_some(target)
 }
 
-/// Whether a request comes from a page rather than from a program.
+/// Whether a request accepts HTML, as those from browsers do.
 pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
     let accepted = headers.get(header::ACCEPT);
     accepted.is_some_and(|accepted| {
@@ -97,7 +97,7 @@ pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Stripe's own paths may begin with the account and with `/test`.
+/// Parses a path. As at Stripe, it may begin with the account and with `/test`.
 fn read(path: &str) -> Option<Target> {
     let mut segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
     let account = segments.first().filter(|first| first.starts_with("acct_"));
@@ -108,7 +108,7 @@ fn read(path: &str) -> Option<Target> {
     if segments.first() == Some(&"test") {
         segments.remove(0);
     }
-    // A slash at the end changes nothing.
+    // A trailing slash is ignored.
     if segments.last() == Some(&"") {
         segments.pop();
     }

@@ -1,4 +1,4 @@
-//! A subscription or a schedule as a line in time: its phases, its trial, the current periods, its invoices, and now.
+//! The drawing of a subscription's or schedule's timeline: phases, trial, current periods, invoices, and now.
 
 use maud::{Markup, html};
 
@@ -9,7 +9,7 @@ use crate::resource::subscription_schedule::{Phase, Schedule};
 /// The width of the drawing in its own units.
 const WIDTH: i64 = 1000;
 
-/// A part of the line.
+/// A part of the timeline.
 struct Span {
     from: i64,
     /// `None` if it has no known end.
@@ -18,7 +18,7 @@ struct Span {
     trial_end: Option<i64>,
 }
 
-/// A whole line.
+/// A timeline.
 struct Line {
     spans: Vec<Span>,
     /// The current periods.
@@ -59,7 +59,7 @@ pub(super) fn of_subscription(view: View<'_>, subscription: &Subscription) -> Ma
     line.render()
 }
 
-/// The running periods of a subscription, each once.
+/// The running periods of a subscription, without duplicates.
 fn periods(subscription: &Subscription) -> Vec<(i64, i64)> {
     let mut periods: Vec<(i64, i64)> = Vec::new();
     for cycle in &subscription.cycles {
@@ -119,7 +119,7 @@ fn spans(view: View<'_>, schedule: &Schedule) -> Vec<Span> {
     schedule.phases.iter().filter(kept).map(span).collect()
 }
 
-/// The names of what is sold, each once.
+/// The names of the prices' products, without duplicates.
 fn names<'a>(view: View<'_>, prices: impl Iterator<Item = &'a str>) -> String {
     let mut names: Vec<String> = Vec::new();
     for price in prices {
@@ -136,7 +136,7 @@ impl Span {
         self.to.is_some_and(|to| to <= now)
     }
 
-    /// Where it stands in time, as a word and as a class of the style sheet.
+    /// Whether it is past, current or coming, as a word and a CSS class.
     fn state(&self, now: i64) -> &'static str {
         if self.is_past(now) {
             "past"
@@ -149,7 +149,7 @@ impl Span {
 }
 
 impl Line {
-    /// The times that the drawing shows. A line without an end goes on a little.
+    /// The time range of the drawing. A timeline without an end gets some extra space.
     fn range(&self) -> (i64, i64) {
         let periods = self.periods.iter().flat_map(|(from, to)| [*from, *to]);
         let spans = self
