@@ -97,7 +97,7 @@ fn free_lines(
     let specs = change.specs.iter().zip(matches);
     let lines = specs.filter_map(|(spec, matched)| {
         let item = matched.map(|index| &subscription.items[index]);
-        if item.is_some_and(|item| spec.sells(item)) {
+        if item.is_some_and(|item| spec.matches_item(item)) {
             return None;
         }
         let terms = catalog::price_terms(account, &spec.price);

@@ -169,13 +169,13 @@ pub(crate) fn authenticate(
     None
 }
 
-/// Captures all or a part of the money that a charge has reserved.
+/// Captures all or a part of the amount that a charge has authorized.
 pub(crate) fn capture(ctx: &mut Ctx<'_>, id: &Id, amount: i64, at: i64) {
     let intent = get_mut(ctx.account, id);
     intent.received = amount;
     intent.status = Status::Succeeded;
     let charge = intent.latest_charge.clone();
-    let charge = charge.expect("a charge has reserved the money");
+    let charge = charge.expect("a charge has authorized the amount");
     let charge = charge_mut(ctx.account, &charge);
     charge.captured = amount;
     charge.captured_at = Some(at);
@@ -187,15 +187,15 @@ pub(crate) fn capture(ctx: &mut Ctx<'_>, id: &Id, amount: i64, at: i64) {
     record_event(ctx, id, "payment_intent.succeeded", at);
 }
 
-/// Cancels an intent that has not succeeded, and releases the money that its charge has reserved.
+/// Cancels an intent that has not succeeded, and releases the amount that its charge has authorized.
 pub(crate) fn cancel(ctx: &mut Ctx<'_>, id: &Id, reason: Option<&'static str>, at: i64) {
     let intent = get_mut(ctx.account, id);
-    let reserved = intent.status == Status::RequiresCapture;
+    let authorized = intent.status == Status::RequiresCapture;
     intent.status = Status::Canceled;
     intent.canceled_at = Some(at);
     intent.cancellation_reason = reason;
     intent.authentication_url = None;
-    if let Some(charge) = intent.latest_charge.clone().filter(|_| reserved) {
+    if let Some(charge) = intent.latest_charge.clone().filter(|_| authorized) {
         let row = charge_mut(ctx.account, &charge);
         row.refunded = row.amount;
         record_charge(ctx, &charge, "charge.refunded", at);

@@ -96,7 +96,7 @@ impl<'a> ProrationContext<'a> {
     ) -> Vec<Proration> {
         let sells = |index: usize, item: &Item| {
             let spec = matches.iter().position(|matched| *matched == Some(index));
-            spec.is_some_and(|spec| specs[spec].sells(item))
+            spec.is_some_and(|spec| specs[spec].matches_item(item))
         };
         let items = self.subscription.items.iter().enumerate();
         let changed = items.filter(|(index, item)| restart || !sells(*index, item));
@@ -122,7 +122,7 @@ impl<'a> ProrationContext<'a> {
         let specs = specs.iter().zip(matches).zip(offs);
         specs.filter_map(|((spec, matched), off)| {
             let item = matched.map(|index| &self.subscription.items[index]);
-            if item.is_some_and(|item| spec.sells(item)) {
+            if item.is_some_and(|item| spec.matches_item(item)) {
                 return None;
             }
             let remainder = self.remainder(spec.interval)?;

@@ -21,7 +21,7 @@ impl<T> FieldUpdate<T> {
         }
     }
 
-    /// The value, if one is set; for creation, where nothing else matters.
+    /// The value, if one is set. For creation, where keeping and unsetting are the same.
     pub(crate) fn value(self) -> Option<T> {
         match self {
             Self::Keep | Self::Unset => None,

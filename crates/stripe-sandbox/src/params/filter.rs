@@ -16,7 +16,7 @@ impl Created {
         Self::read_from(params, "created")
     }
 
-    /// Reads such a filter with another name.
+    /// Reads the filter from another parameter.
     pub(crate) fn read_from(params: &Params<'_>, key: &str) -> Result<Self> {
         let mut range = Self {
             from: i64::MIN,

@@ -1,5 +1,5 @@
-//! Forms as Rack and Stripe read them: `a[b]=1`, `a[]=1`, `a[0][b]=1`, and also the unbalanced `a[0][b[c]]=1`, which
-//! equals `a[0][b][c]=1`.
+//! Urlencoded forms, parsed like Rack and Stripe do: `a[b]=1`, `a[]=1`, `a[0][b]=1`, and also the unbalanced
+//! `a[0][b[c]]=1`, which equals `a[0][b][c]=1`.
 
 use std::cell::Cell;
 
@@ -74,7 +74,7 @@ impl Form {
         Ok(())
     }
 
-    /// Adds the fields of a JSON object. A null counts as not given.
+    /// Adds the fields of a JSON object. A null counts as a missing field.
     pub(crate) fn read_json(&mut self, body: &[u8]) -> Result<()> {
         if body.is_empty() {
             return Ok(());
@@ -92,7 +92,7 @@ impl Form {
         Ok(())
     }
 
-    /// The value of a parameter that is given in JSON.
+    /// Converts a JSON value to a parameter; `None` for a null.
     fn node_of(&mut self, value: Json, depth: usize) -> Result<Option<Node>> {
         self.fields += 1;
         if depth > MAX_DEPTH || self.fields > MAX_FIELDS {
@@ -144,7 +144,7 @@ impl Form {
             .map_err(|()| Error::malformed(steps[0], format!("Invalid parameters: `{key}` is given both as a value and as an object or array.")))
     }
 
-    /// Adds a parameter at the root, as if the request had it.
+    /// Adds a parameter at the root, as if the request had sent it.
     pub(crate) fn set(&mut self, key: &str, node: Node) {
         if let Value::Map(map) = &mut self.root.value {
             map.insert(key.to_owned(), node);
@@ -158,7 +158,7 @@ impl Form {
 }
 
 impl Node {
-    /// Marks all of it as read.
+    /// Marks the value and everything in it as read.
     pub(crate) fn mark_read(&self) {
         self.is_read.set(true);
         match &self.value {
@@ -215,7 +215,7 @@ fn steps(key: &str) -> Vec<&str> {
     steps
 }
 
-/// Puts a value at the end of the path. Fails if a value of another shape is in the way.
+/// Inserts a value at the end of the path. Fails if the path leads through a value of another shape.
 fn put(node: &mut Node, steps: &[&str], value: String) -> Result<(), ()> {
     let Some((step, rest)) = steps.split_first() else {
         node.value = Value::Text(value);
@@ -244,7 +244,8 @@ fn put(node: &mut Node, steps: &[&str], value: String) -> Result<(), ()> {
     put(map.entry((*step).to_owned()).or_default(), rest, value)
 }
 
-/// `a[][b]=1&a[][c]=2` is one element; a name that the last element already has begins the next one.
+/// Appends to an array. `a[][b]=1&a[][c]=2` is one element; a name that the last element already has begins a new
+/// element.
 fn append(list: &mut Vec<Node>, rest: &[&str], value: String) -> Result<(), ()> {
     if let (Some(first), Some(last)) = (rest.first(), list.last_mut())
         && let Value::Map(map) = &last.value

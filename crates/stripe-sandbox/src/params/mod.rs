@@ -1,7 +1,7 @@
 //! Typed reading of a request's parameters, with Stripe's own errors.
 //!
-//! Every parameter that is read is marked as known. A [route](crate::resource::route::Route) reads all parameters that
-//! it knows. [`Params::finish`] then refuses the others, before anything is changed.
+//! Reading a parameter marks it as read. A [route](crate::resource::route::Route) reads all parameters that it
+//! supports; [`Params::finish`] then refuses the others, before anything is changed.
 
 pub(crate) mod field_update;
 pub(crate) mod filter;
@@ -49,8 +49,8 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// A form of the parameters that have the first of these names, renamed to the second. They count as read here; the
-    /// reader of the form calls its [`finish`](Self::finish).
+    /// A form with the parameters in `names`, each renamed from the first name to the second. They count as read here;
+    /// the reader of the new form calls its [`finish`](Self::finish).
     pub(crate) fn renamed(&self, names: &[(&str, &str)]) -> Form {
         let mut form = Form::default();
         for (name, other) in names {
@@ -63,7 +63,7 @@ impl<'a> Params<'a> {
         form
     }
 
-    /// Whether the parameter is given, even empty. Does not mark it as known.
+    /// Whether the parameter was sent, even if it is empty. Does not mark it as read.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
@@ -98,7 +98,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// A text that an update can unset.
+    /// A text that an empty value unsets.
     pub(crate) fn nullable(&self, key: &str) -> Result<FieldUpdate<&'a str>> {
         Ok(match self.text(key)? {
             None => FieldUpdate::Keep,
@@ -134,7 +134,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// Whether the parameter is given empty (`key=`). Does not mark it as known.
+    /// Whether the parameter was sent empty (`key=`). Does not mark it as read.
     pub(crate) fn is_unset(&self, key: &str) -> bool {
         matches!(self.get(key).map(|node| &node.value), Some(Value::Text(text)) if text.is_empty())
     }
@@ -225,7 +225,7 @@ impl<'a> Params<'a> {
         Ok(changes)
     }
 
-    /// The names of the parameters. Does not mark them as known.
+    /// The names of the parameters. Does not mark them as read.
     pub(crate) fn keys(&self) -> Vec<&'a str> {
         match &self.node.value {
             Value::Map(map) => map.keys().map(String::as_str).collect(),

@@ -1,4 +1,4 @@
-//! Parameters with plain values: numbers, times, words.
+//! Parameters with plain values: numbers, times, enums, URLs.
 
 use std::str::FromStr;
 
@@ -103,7 +103,7 @@ impl Params<'_> {
         })
     }
 
-    /// One of the listed words. Stripe also has `others`, which the sandbox does not model.
+    /// One of the `modelled` words. `others` are valid at Stripe, but the sandbox does not model them.
     pub(crate) fn one_of_modelled(
         &self,
         key: &str,
@@ -119,7 +119,7 @@ impl Params<'_> {
         }
     }
 
-    /// One of the values that Stripe has these words for.
+    /// One of the values in `all`, by Stripe's name for it.
     pub(crate) fn variant<T: Copy>(
         &self,
         key: &str,
@@ -131,7 +131,7 @@ impl Params<'_> {
         Ok(given.and_then(|given| all.iter().copied().find(|value| word(*value) == given)))
     }
 
-    /// An address with these fields; null for a field that is not given.
+    /// The JSON of an address; missing fields are null.
     pub(crate) fn address(&self) -> Result<serde_json::Value> {
         let mut address = serde_json::Map::new();
         for key in ["city", "country", "line1", "line2", "postal_code", "state"] {

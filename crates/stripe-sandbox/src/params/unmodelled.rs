@@ -1,4 +1,5 @@
-//! Refuses by name what Stripe has and the sandbox does not model, instead of ignoring it or calling it unknown.
+//! Refusal of parameters that Stripe has and the sandbox does not model. The error says so, instead of calling them
+//! unknown.
 
 use super::Params;
 use crate::error::{Error, Result};
@@ -20,7 +21,7 @@ impl Params<'_> {
         Ok(())
     }
 
-    /// Accepts a parameter that the sandbox does not model only with the value that changes nothing.
+    /// Accepts an unmodelled parameter only with its default `value`, which changes nothing.
     pub(crate) fn only_default(&self, key: &str, value: &str) -> Result<()> {
         match self.text(key)? {
             Some(given) if given != value => Err(Error::unmodelled(&self.name(key))),
@@ -28,7 +29,7 @@ impl Params<'_> {
         }
     }
 
-    /// Accepts an object for a feature that the sandbox does not model only with `enabled=false`.
+    /// Accepts the object of an unmodelled feature only as `enabled=false`.
     pub(crate) fn disabled(&self, key: &str) -> Result<()> {
         let Some(object) = self.object(key)? else {
             return Ok(());

@@ -1,7 +1,7 @@
-//! `expand[]`: replaces ids in an answer by their objects, and adds fields that are only shown on request.
+//! `expand[]`: replaces ids in an answer by their objects, and adds fields that an answer has only on request.
 //!
-//! The expandable fields are listed by the type of their object. So a request is checked before anything happens, and
-//! other paths are refused, as Stripe does.
+//! The expandable fields are listed by the type of their object, so paths are checked before the call runs, and other
+//! paths are refused, as by Stripe.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -16,7 +16,7 @@ use crate::version::ApiVersion;
 
 const MAX_DEPTH: usize = 4;
 
-/// A type of objects, or `list:` and the type of the elements.
+/// The type of an object (its `object`), or `list:` and the type of the elements.
 pub(crate) type Kind = &'static str;
 
 /// The expandable fields of each kind of object, with the kinds of their values.
@@ -34,20 +34,20 @@ static FIELDS_2026: LazyLock<Fields> = LazyLock::new(|| {
 
 fn read_fields(text: &'static str) -> Fields {
     let mut fields = Fields::new();
-    let mut holder = "";
+    let mut parent = "";
     for line in text.lines() {
         if line.starts_with('#') {
             continue;
         }
         if !line.starts_with(' ') {
-            holder = line;
+            parent = line;
             continue;
         }
         for field in line.split_whitespace() {
             let (name, kinds) = field.split_once('=').unwrap_or((field, ""));
             let kinds = kinds.split('|').filter(|kind| !kind.is_empty());
             fields
-                .entry(holder)
+                .entry(parent)
                 .or_default()
                 .insert(name, kinds.collect());
         }
@@ -56,17 +56,17 @@ fn read_fields(text: &'static str) -> Fields {
 }
 
 /// The kinds of values of a field, if it can be expanded in an object of one of these kinds.
-fn field(version: ApiVersion, holders: &[Kind], name: &str) -> Option<Vec<Kind>> {
+fn field(version: ApiVersion, parents: &[Kind], name: &str) -> Option<Vec<Kind>> {
     let fields = match version {
         ApiVersion::V2022_11_15 => &FIELDS,
         ApiVersion::V2026_10_28 => &FIELDS_2026,
     };
     let mut found: Option<Vec<Kind>> = None;
-    for holder in holders {
-        let kinds = match holder.strip_prefix("list:") {
+    for parent in parents {
+        let kinds = match parent.strip_prefix("list:") {
             Some(element) if name == "data" => vec![element],
             Some(_) => continue,
-            None => match fields.get(holder).and_then(|fields| fields.get(name)) {
+            None => match fields.get(parent).and_then(|fields| fields.get(name)) {
                 Some(kinds) => kinds.clone(),
                 None => continue,
             },
@@ -97,10 +97,10 @@ impl Expand {
                     "You cannot expand more than {MAX_DEPTH} levels of a property. Property: {path}"
                 )));
             }
-            let mut holders = vec![object];
+            let mut parents = vec![object];
             for (index, step) in steps.iter().enumerate() {
-                let inner = field(version, &holders, step);
-                holders = inner.ok_or_else(|| no_such_field(object, &steps[..=index]))?;
+                let inner = field(version, &parents, step);
+                parents = inner.ok_or_else(|| no_such_field(object, &steps[..=index]))?;
             }
             paths.push(steps);
         }
@@ -139,7 +139,7 @@ fn refused(message: String) -> Error {
     Error::invalid(message).before_execution()
 }
 
-/// What is shown in place of ids.
+/// The account, time and version in which ids are replaced by objects.
 #[derive(Clone, Copy)]
 struct Scope<'a> {
     account: &'a Account,
@@ -148,19 +148,19 @@ struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    fn walk(self, holders: &[Kind], value: &mut Value, path: &[String]) {
+    fn walk(self, parents: &[Kind], value: &mut Value, path: &[String]) {
         if let Value::Array(elements) = value {
             for element in elements {
-                self.walk(holders, element, path);
+                self.walk(parents, element, path);
             }
             return;
         }
         let Some((step, rest)) = path.split_first() else {
             return;
         };
-        // Of the deleted objects, only discounts have expandable fields.
+        // Deleted objects have no expandable fields, except discounts.
         let empty = value["deleted"] == true && value["object"] != "discount";
-        let (Some(kinds), false) = (field(self.version, holders, step), empty) else {
+        let (Some(kinds), false) = (field(self.version, parents, step), empty) else {
             return;
         };
         if value.is_object()

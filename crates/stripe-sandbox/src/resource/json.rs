@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 use url::Url;
 
-/// How many objects a list within an object shows.
+/// The maximum number of elements of a list within an object.
 const NESTED: usize = 10;
 
 /// A list within an object: the first ten elements and the URL of the rest.
@@ -48,7 +48,7 @@ pub(crate) fn next_action(url: &str, back: Option<&str>) -> Value {
     }
 }
 
-/// The URL to return to, with what Stripe adds to its query: the intent (a `kind`), its secret, and the outcome.
+/// The return URL with the parameters that Stripe adds: the intent's id (under `kind`), its secret, and the outcome.
 pub(crate) fn with_outcome(
     back: &str,
     kind: &str,

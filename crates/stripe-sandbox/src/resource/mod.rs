@@ -1,8 +1,8 @@
 //! A folder for each resource: its state in `mod.rs`, its JSON in `view`, the reading of its parameters in `input`, and
 //! its endpoints in `routes`. Small resources have fewer files.
 //!
-//! State does not name accounts, and views change nothing. The [`engine`](crate::engine) acts on resources; it names
-//! states and views, and inputs and routes name it.
+//! State does not use accounts, and views change nothing. The [`engine`](crate::engine) acts on resources: it uses
+//! state and views, and is used by inputs and routes.
 //!
 //! This module lists all resources: their folders, their [endpoints](ROUTES), and how `expand[]` [shows](render) them.
 
@@ -96,8 +96,8 @@ pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     resources.into_iter().flatten().collect()
 });
 
-/// An object of the account by its id. A plan has its price's id; products and coupons have the ids that their owners
-/// chose.
+/// The JSON of an object by its id. A plan has its price's id; products and coupons have ids that clients chose, so
+/// `kinds` tells their type.
 pub(crate) fn render(account: &Account, now: i64, kinds: &[&str], id: &str) -> Option<Value> {
     match kinds {
         ["plan"] => return account.prices.get(id).map(plan),
@@ -154,7 +154,7 @@ pub(crate) fn render(account: &Account, now: i64, kinds: &[&str], id: &str) -> O
     }
 }
 
-/// A discount by its id: one on an invoice, or that of a customer or a subscription.
+/// A discount by its id: of an invoice, a subscription or a customer.
 fn find_discount<'a>(account: &'a Account, id: &str) -> Option<&'a Discount> {
     let billing = &account.billing;
     let is_it = |discount: &&Discount| *discount.id == *id;
@@ -169,7 +169,7 @@ fn find_discount<'a>(account: &'a Account, id: &str) -> Option<&'a Discount> {
     of_invoice.or_else(of_subscriptions).or_else(of_customers)
 }
 
-/// The value of a field that is shown only on request.
+/// The value of a field that an object has only on request.
 fn on_request(
     account: &Account,
     version: ApiVersion,

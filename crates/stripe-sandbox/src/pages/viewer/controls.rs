@@ -14,7 +14,7 @@ use crate::money::period::{BillingInterval, IntervalUnit};
 use crate::pages::{layout, owner, redirect};
 use crate::params::Params;
 use crate::params::form::Form;
-use crate::resource::test_clock::{self, MAX_ALONE};
+use crate::resource::test_clock::{self, MAX_WITHOUT_SUBSCRIPTIONS};
 use crate::sandbox::Sandbox;
 use crate::store::account::Account;
 use crate::store::accounts::LockedAccount;
@@ -171,7 +171,8 @@ fn pass_time(ctx: &mut Ctx<'_>, object: &ActedOn, interval: BillingInterval) -> 
     let (id, mut at) = (clock.id.clone(), clock.frozen_time);
     let end = interval.boundary(at, 1);
     while at < end {
-        let farthest = engine::two_intervals(ctx, &id, at).unwrap_or(at + MAX_ALONE);
+        let farthest =
+            engine::two_intervals(ctx, &id, at).unwrap_or(at + MAX_WITHOUT_SUBSCRIPTIONS);
         at = end.min(farthest);
         test_clock::routes::advance_to(ctx, &id, at)?;
     }

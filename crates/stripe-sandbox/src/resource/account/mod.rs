@@ -1,4 +1,4 @@
-//! Accounts: those of keys, and the accounts that they have connected.
+//! Accounts: those of secret keys, and the connected accounts that they have created.
 
 pub(crate) mod routes;
 
@@ -134,7 +134,7 @@ impl Profile {
     }
 }
 
-/// The error for an account that the key cannot access. `key` is the masked key, where Stripe shows it.
+/// The error for an account that the key cannot access. `key` is the masked key, if Stripe's message has it.
 pub(crate) fn no_access(key: Option<&str>, id: &str) -> Error {
     let key = key.map_or_else(String::new, |key| format!(" '{key}'"));
     Error::invalid(format!(

@@ -15,7 +15,7 @@ use crate::store::table::Row;
 /// How long it takes until the money is available.
 const PENDING: i64 = 2 * DAY;
 
-/// See the module's text.
+/// A balance transaction, derived from a charge or a refund.
 #[derive(Debug)]
 pub(crate) struct Transaction<'a> {
     pub(super) id: Id,
@@ -38,7 +38,7 @@ impl Row for Transaction<'_> {
 }
 
 impl<'a> Transaction<'a> {
-    /// The transaction of a charge, once it was captured.
+    /// The transaction of a charge; `None` until it is captured.
     pub(crate) fn of_charge(charge: &'a Charge) -> Option<Self> {
         Some(Self {
             id: id_of(&charge.id),

@@ -14,7 +14,7 @@ use crate::store::table::Row;
 
 pub(crate) const NAME: &str = "charge";
 
-/// See the module's text. Properties that it shares with its intent are copied from it.
+/// A charge. Its details are copied from the payment intent.
 #[derive(Clone, Debug)]
 pub(crate) struct Charge {
     pub(crate) id: Id,
@@ -29,7 +29,7 @@ pub(crate) struct Charge {
     pub(crate) captured: i64,
     /// When the money was captured, if it was.
     pub(crate) captured_at: Option<i64>,
-    /// Whether the money is reserved and not captured yet.
+    /// Whether the amount is authorized and not captured yet.
     pub(crate) uncaptured: bool,
     /// In cents.
     pub(crate) refunded: i64,

@@ -66,7 +66,7 @@ impl Charge {
         merged([first, second])
     }
 
-    /// The bank's decision.
+    /// Stripe's `outcome`: the bank's decision.
     fn outcome(&self) -> Value {
         match self.failure {
             None => json!({

@@ -51,7 +51,7 @@ const LOCALES: &[&str] = &[
     "pt-BR", "ro", "ru", "sk", "sl", "sv", "th", "tr", "vi", "zh", "zh-HK", "zh-TW",
 ];
 
-/// Reads the session, without its id and URL; and in `setup` mode the metadata of its intent.
+/// Reads a new session, without its id and URL, and in `setup` mode the metadata of its set-up intent.
 pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Option<Metadata>)> {
     let mode = params.one_of("mode", &["payment", "setup", "subscription"])?;
     let holder = match params.string("customer")? {
@@ -120,7 +120,7 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Optio
     Ok((session, intent))
 }
 
-/// The metadata of the intent. Nothing can be bought in this mode.
+/// Reads the parameters of `setup` mode: the metadata of the set-up intent.
 fn setup(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Metadata> {
     if let Some(key) = ["discounts", "line_items", "subscription_data"]
         .iter()
@@ -260,14 +260,14 @@ fn updates(params: &Params<'_>, holder: Option<&Customer>, tax: bool, tax_ids: b
     Ok(())
 }
 
-/// The kinds of payment methods, under the name of the version: cards only.
+/// Checks the types of payment methods, whose parameter depends on the version: cards only.
 fn card_only(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<()> {
     let name = payment_method::types_param(ctx.settings.version);
     let types = params.strings(name)?.unwrap_or_default();
     payment_method::cards_only(name, &types)
 }
 
-/// `ui_mode`, which later versions have: the page of the sandbox.
+/// `ui_mode` of later versions: only the hosted page.
 fn hosted_only(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<()> {
     if ctx.has_meters() {
         let others = ["elements", "embedded_page", "form"];
@@ -276,7 +276,7 @@ fn hosted_only(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The expiry: by default after a day; from half an hour to a day.
+/// `expires_at`: from half an hour to a day from now, by default a day.
 fn expires_at(params: &Params<'_>, now: i64) -> Result<i64> {
     match params.timestamp("expires_at")? {
         None => Ok(now + DAY),

@@ -31,10 +31,10 @@ impl Status {
     }
 }
 
-/// The effect of paying.
+/// What the customer does on the page: Stripe's `mode`.
 #[derive(Clone, Debug)]
 pub(crate) enum Mode {
-    /// A card is saved for later, on this intent.
+    /// A card is saved for later, with this set-up intent.
     Setup { intent: Id },
     /// A subscription starts.
     Subscription(Box<Purchase>),

@@ -1,4 +1,4 @@
-//! Payment of a session on its page.
+//! Payment of a session on the checkout page.
 
 use super::input::compute_due;
 use super::{Mode, NAME, Purchase, Session, Status, view};

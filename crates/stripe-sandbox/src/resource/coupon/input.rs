@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::store::context::Ctx;
 
-/// The coupon that a parameter names, if it is valid at `now`.
+/// The coupon with this id, if it is valid at `now`.
 pub(crate) fn applicable(ctx: &Ctx<'_>, id: &str, param: &str, now: i64) -> Result<Arc<Coupon>> {
     let coupon = ctx.account.coupons.get(id);
     let coupon = coupon.ok_or_else(|| Error::no_such(NAME, id, param))?;

@@ -19,7 +19,7 @@ const NAME: &str = "coupon";
 /// The account's coupons. Discounts keep their coupon when it is deleted.
 pub(crate) type Coupons = Table<Arc<Coupon>>;
 
-/// See the module's text. After creation, only its texts and its redemptions change.
+/// A coupon. After creation, only its name, metadata and number of redemptions change.
 #[derive(Debug)]
 pub(crate) struct Coupon {
     pub(crate) id: Id,
@@ -32,7 +32,7 @@ pub(crate) struct Coupon {
     times_redeemed: std::sync::atomic::AtomicI64,
 }
 
-/// The texts of a coupon, which can be changed. Discounts share their coupon and show the change.
+/// The texts of a coupon, which can be changed. Discounts share the coupon, so they show the change.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Texts {
     name: Option<String>,
@@ -69,7 +69,7 @@ impl Coupon {
             .load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// A copy whose redemptions do not count for this coupon.
+    /// A copy with its own count of redemptions.
     pub(crate) fn copy(&self) -> Self {
         Self {
             id: self.id.clone(),
@@ -122,7 +122,7 @@ impl Coupon {
     }
 }
 
-/// A percentage as a JSON number: `10`, or `12.5`. Only this representation is a float.
+/// A percentage as a JSON number: `10`, or `12.5`. This is the only use of a float.
 fn number(percent: Decimal) -> Value {
     let percent = percent.normalize();
     match percent.to_i64() {

@@ -65,8 +65,8 @@ fn custom_line(params: &Params<'_>) -> Result<Line> {
     })
 }
 
-/// A part of an invoice line: an amount before discount, or a number of units. What earlier credit notes and earlier
-/// lines of this one have credited is deducted.
+/// A part of an invoice line: an amount before discount, or a number of units. It is limited to the part that earlier
+/// credit notes and earlier lines of this note have not credited.
 fn invoice_line(
     params: &Params<'_>,
     invoice: &Invoice,
@@ -115,7 +115,7 @@ fn invoice_line(
     })
 }
 
-/// The part of a line that was credited before.
+/// The part of a line that is already credited.
 #[derive(Clone, Copy, Debug, Default)]
 struct Taken {
     amount: i64,
@@ -123,7 +123,7 @@ struct Taken {
 }
 
 impl Taken {
-    /// The part of the line's discount for another `amount`, so that all parts add up to the whole.
+    /// The share of the line's discount for another `amount`. All shares add up to the line's discount.
     fn discount_of(self, line: &InvoiceLine, amount: i64) -> i64 {
         if line.line.amount <= 0 {
             return 0;

@@ -15,7 +15,7 @@ use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::Row;
 
-/// See the module's text.
+/// A credit note.
 #[derive(Clone, Debug)]
 pub(crate) struct CreditNote {
     pub(crate) id: Id,
@@ -47,9 +47,9 @@ impl Row for CreditNote {
 /// How a credit note returns money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Payout {
-    /// Not at all: the invoice was not paid, so less is due.
+    /// It returns nothing: the invoice was not paid, so less is due.
     BeforePayment,
-    /// The sum of these, in cents.
+    /// It returns these amounts, in cents.
     AfterPayment {
         to_balance: i64,
         out_of_band: Option<i64>,
@@ -58,7 +58,7 @@ enum Payout {
     },
 }
 
-/// The credit of an invoice line, or of the whole invoice.
+/// A line: the credit of an invoice line, or a custom line.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     id: Id,
@@ -67,7 +67,7 @@ pub(crate) struct Line {
     description: Option<String>,
     /// In cents, before the discount.
     amount: i64,
-    /// The part of the invoice line's discount that goes with the amount.
+    /// The share of the invoice line's discount for the amount.
     discount: i64,
     /// For custom lines, and where units of an invoice line are credited.
     quantity: Option<i64>,

@@ -65,7 +65,7 @@ pub(crate) fn routes() -> Vec<Route> {
         ),
         Route::without_params("POST", "/v1/credit_notes/:id/void", "credit_note", void),
     ];
-    // What they look like since is not modelled.
+    // The sandbox does not model their shape in later versions.
     let routes = routes.into_iter();
     routes
         .map(|route| route.until(ApiVersion::V2022_11_15))
@@ -92,7 +92,7 @@ fn create(ctx: &mut Ctx<'_>, mut note: CreditNote) -> Result<Value> {
     Ok(view::note(ctx.account, find(ctx, &id)?))
 }
 
-/// Reduces the invoice by the total, and pays out what is to be paid out.
+/// Reduces the invoice by the total, and pays out the payout of a paid invoice.
 fn apply(ctx: &mut Ctx<'_>, mut note: CreditNote) -> CreditNote {
     let total = note.total();
     let invoice = ctx.account.invoice_mut(&note.invoice);
@@ -127,7 +127,7 @@ fn apply(ctx: &mut Ctx<'_>, mut note: CreditNote) -> CreditNote {
     note
 }
 
-/// Reads the credit note of a preview. Its ids are temporary and only distinguish its parts.
+/// Reads the credit note of a preview. Its ids are temporary.
 fn read_preview(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CreditNote> {
     let mut note = input::read(ctx, params)?;
     let name = note.invoice.trim_start_matches("in_").to_owned();

@@ -13,7 +13,7 @@ use crate::resource::test_clock;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// A customer to create. Its links to other objects are made afterwards.
+/// A customer to create, and the objects to link to it afterwards.
 pub(crate) struct New {
     pub(crate) customer: Customer,
     pub(crate) payment_method: Option<MethodRef>,
@@ -67,7 +67,7 @@ pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
     })
 }
 
-/// Reads the parameters of an update. The coupon is read separately, because a discount takes an id.
+/// Reads the parameters of an update. The coupon is returned separately, because creating a discount uses an id.
 pub(super) fn read_change(
     ctx: &Ctx<'_>,
     mut customer: Customer,
@@ -187,7 +187,7 @@ fn settings<'a>(customer: &mut Customer, params: &Params<'a>) -> Result<FieldUpd
     settings.nullable("default_payment_method")
 }
 
-/// The purchase for a promotion code of the customer: none yet.
+/// The purchase for which the customer's promotion code is checked: there is none yet.
 fn purchase(customer: Option<&Customer>, now: i64) -> Purchase<'_> {
     Purchase {
         customer,

@@ -17,7 +17,7 @@ use crate::store::table::{Row, Table};
 
 const NAME: &str = "customer";
 
-/// See the module's text. There can be very many customers, so rare properties are in [`RareFields`].
+/// A customer. There can be very many, so rare properties are in [`RareFields`].
 #[derive(Clone, Debug)]
 pub(crate) struct Customer {
     pub(crate) id: Id,
@@ -102,7 +102,7 @@ impl Customer {
         self.rare.as_ref()?.discount.as_ref()
     }
 
-    /// Whether the next charge of an attached card is declined, whatever the card.
+    /// Whether the next charge of an attached card is declined, regardless of the card.
     pub(crate) fn next_payment_fails(&self) -> bool {
         self.rare
             .as_ref()
@@ -202,7 +202,7 @@ impl Customers {
         self.table.get_mut(id).filter(|customer| !customer.deleted)
     }
 
-    /// A customer, perhaps a deleted one.
+    /// A customer, deleted or not.
     pub(crate) fn get_even_deleted(&self, id: &str) -> Option<&Customer> {
         self.table.get(id)
     }

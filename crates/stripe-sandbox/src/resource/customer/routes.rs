@@ -82,7 +82,7 @@ fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(customer.to_json(ctx.time_of(&id)))
 }
 
-/// Reads the updated customer, and the coupon to apply, which takes an id.
+/// Reads the updated customer and the coupon to apply.
 fn read_update(
     ctx: &Ctx<'_>,
     params: &Params<'_>,

@@ -1,22 +1,22 @@
-//! The index for the search of customers, which ignores case. It supports the queries of
-//! [`search_query`](super::search_query), and lags behind changes.
+//! The index for the search of customers. It ignores case, answers the queries of
+//! [`search_query`](super::search_query), and lags behind changes, as Stripe's does.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::search_query::{Clause, Query};
 use super::{Customer, Customers};
 
-/// The positions that each clause finds.
+/// The search index: the positions of the customers that match each clause.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     found: HashMap<u64, Positions>,
-    /// The clauses under which each customer is currently indexed.
+    /// The hashes of the clauses under which each customer is indexed.
     clauses: HashMap<u32, Box<[u64]>>,
     /// Changed customers, each with the time in milliseconds at which the index is updated.
     pending: VecDeque<(i64, u32)>,
 }
 
-/// Most clauses find one customer, which needs no allocation.
+/// The positions of a clause's customers. Most clauses match one customer, which needs no allocation.
 #[derive(Debug)]
 enum Positions {
     One(u32),
@@ -61,7 +61,7 @@ impl Positions {
 }
 
 impl Index {
-    /// Notes a changed customer, which is indexed at `due`.
+    /// Schedules the indexing of a changed customer for `due`, in milliseconds.
     pub(crate) fn mark_changed(&mut self, position: u32, due: i64) {
         self.pending.push_back((due, position));
     }

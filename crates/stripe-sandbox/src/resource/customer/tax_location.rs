@@ -1,11 +1,11 @@
-//! The location of a customer for automatic taxes. The sandbox computes no taxes; it only knows whether Stripe could.
+//! The location of a customer for automatic taxes. The sandbox computes no taxes; it only checks whether Stripe could.
 
 use serde_json::{Value, json};
 
 use super::Customer;
 use crate::error::{Error, Result};
 
-/// The address that Stripe uses, and its `source`: the first one that is given, precise enough or not.
+/// The address that Stripe uses, and its `source`: shipping, else billing, whether or not it is precise enough.
 fn address(customer: &Customer) -> Option<(&Value, &'static str)> {
     let rare = customer.rare.as_deref()?;
     let shipping = rare.shipping.as_ref().map(|shipping| &shipping["address"]);
@@ -19,8 +19,8 @@ fn address(customer: &Customer) -> Option<(&Value, &'static str)> {
     shipping.filter(given).or(billing.filter(given))
 }
 
-/// Whether the address is precise enough: it needs a country, in the United States also a ZIP code, and in Canada a
-/// postal code or a province.
+/// Whether the address is precise enough for taxes. It needs a country, in the United States also a ZIP code, and in
+/// Canada a postal code or a province.
 fn is_precise(address: &Value) -> bool {
     let text = |key: &str| address[key].as_str().filter(|text| !text.is_empty());
     match text("country") {

@@ -1,4 +1,4 @@
-//! Balance transactions of customers: each change of a balance with its cause.
+//! Customer balance transactions: each change of a customer's balance, with its cause.
 
 pub(crate) mod routes;
 
@@ -20,11 +20,11 @@ pub(crate) enum Cause {
     Adjustment,
     /// The customer was created with it.
     Initial,
-    /// An invoice used a part of it, or added a credit or an amount that cannot be charged.
+    /// An invoice used a part of the balance, or added a credit or an amount that cannot be charged.
     AppliedToInvoice(Id),
-    /// An invoice that is too small to be charged was added.
+    /// An invoice that is too small to be charged was added to the balance.
     InvoiceTooSmall(Id),
-    /// A voided invoice returned what it had used.
+    /// A voided invoice returned the part that it had used.
     UnappliedFromInvoice(Id),
     CreditNote {
         invoice: Id,
@@ -63,7 +63,7 @@ impl Cause {
     }
 }
 
-/// See the module's text.
+/// A customer balance transaction.
 #[derive(Clone, Debug)]
 pub(crate) struct Transaction {
     pub(crate) id: Id,

@@ -36,8 +36,8 @@ pub(crate) fn of_customer(
     by_coupon_or_code(ctx, params, purchase)
 }
 
-/// The one element of `discounts`; none of them removes the discount. The sandbox does not model several discounts at a
-/// time, nor the ids of discounts here.
+/// The element of `discounts`; an empty list removes the discount. The sandbox models neither several discounts nor
+/// existing ones (`discount`) here.
 pub(crate) fn single_discount<'a>(params: &Params<'a>) -> Result<FieldUpdate<Params<'a>>> {
     let Some(given) = params.objects("discounts")? else {
         return Ok(FieldUpdate::Keep);

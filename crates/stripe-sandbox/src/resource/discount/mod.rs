@@ -19,7 +19,7 @@ pub(crate) struct AppliedCoupon {
 }
 
 impl AppliedCoupon {
-    /// The same without counting the redemption.
+    /// The same coupon on a copy, so that its redemption does not count.
     pub(crate) fn without_redemption(self) -> Self {
         Self::from(Arc::new(self.coupon.copy()))
     }

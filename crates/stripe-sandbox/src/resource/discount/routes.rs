@@ -71,7 +71,7 @@ fn delete_of_subscription(ctx: &mut Ctx<'_>) -> Result<Value> {
     let position = subscription::input::find(ctx)?;
     let subscription = ctx.account.subscription(position);
     subscription::update_input::check_live(subscription)?;
-    subscription::update_input::may_change(subscription)?;
+    subscription::update_input::check_begun(subscription)?;
     let discount = subscription.discount.clone();
     let discount = discount.ok_or_else(|| none_for("subscription", &subscription.id))?;
     let now = ctx.time_of(&subscription.customer);

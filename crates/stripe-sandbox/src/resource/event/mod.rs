@@ -35,7 +35,7 @@ pub(crate) struct Event {
     body: Box<str>,
     /// How many webhook endpoints have yet to receive it.
     pending: Arc<AtomicUsize>,
-    /// Whether it is a thin one of `/v2`, which does not say that number.
+    /// Whether it is a thin event of `/v2`, which has no `pending_webhooks`.
     pub(crate) is_thin: bool,
 }
 
@@ -46,8 +46,8 @@ impl Row for Event {
 }
 
 impl Event {
-    /// Creates an event that `wanted` webhook endpoints want. `times` are its creation time and the account's time.
-    /// `body` is complete except for the number of endpoints.
+    /// Creates an event that is sent to `wanted` webhook endpoints. `times` are its creation time and the account's
+    /// time. `body` is complete except for `pending_webhooks`.
     pub(crate) fn new(
         id: &Id,
         kind: &'static str,
@@ -66,7 +66,7 @@ impl Event {
         }
     }
 
-    /// A thin event as it is sent.
+    /// A thin event, as sent to endpoints.
     pub(crate) fn thin(id: &Id, kind: &'static str, at: i64, body: &Value, wanted: usize) -> Self {
         Self {
             is_thin: true,
@@ -74,7 +74,7 @@ impl Event {
         }
     }
 
-    /// The same event as another version of the API shows it.
+    /// The same event with the body of another API version.
     pub(crate) fn with_body(&self, body: &Value) -> Self {
         Self {
             id: self.id.clone(),
@@ -102,7 +102,7 @@ impl Event {
         self.pending.load(Ordering::SeqCst)
     }
 
-    /// Counts that one more endpoint has received it.
+    /// Records that one more endpoint has received it.
     pub(crate) fn received(&self) {
         self.pending.fetch_sub(1, Ordering::SeqCst);
     }

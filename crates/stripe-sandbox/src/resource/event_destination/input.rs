@@ -10,7 +10,7 @@ use crate::resource::webhook_endpoint::input::{check_number, url};
 use crate::resource::webhook_endpoint::{Thin, WebhookEndpoint};
 use crate::store::ids::Id;
 
-/// Reads a new destination, without an id and a secret. `existing` is the number of existing endpoints.
+/// Reads a new destination, without an id and a secret. `existing` is the account's number of endpoints.
 pub(super) fn new(params: &Params<'_>, existing: usize, now: i64) -> Result<WebhookEndpoint> {
     let transports = ["amazon_eventbridge", "azure_event_grid"];
     params.unmodelled(&transports)?;
@@ -80,7 +80,7 @@ pub(super) fn updated(
     Ok(endpoint)
 }
 
-/// `include`, of these fields.
+/// `include`, with only these fields allowed.
 pub(super) fn include(params: &Params<'_>, fields: &[&str]) -> Result<Include> {
     let mut include = Include::default();
     for (index, field) in params.strings("include")?.iter().flatten().enumerate() {
@@ -124,7 +124,7 @@ fn enabled_events(params: &Params<'_>) -> Result<Option<Vec<String>>> {
     Ok(Some(kinds.into_iter().map(str::to_owned).collect()))
 }
 
-/// `events_from`: whether the events of connected accounts are meant, in place of the account's own.
+/// `events_from`: whether the destination gets the events of connected accounts instead of the account's own.
 fn is_of_other_accounts(params: &Params<'_>) -> Result<bool> {
     match params.strings("events_from")?.as_deref() {
         None | Some(["@self"]) => Ok(false),

@@ -1,5 +1,5 @@
-//! Event destinations of `/v2`: webhook endpoints that receive thin events. They are kept with the
-//! [webhook endpoints](super::webhook_endpoint), and each of the two APIs shows its own.
+//! Event destinations of `/v2`: webhook endpoints that receive thin events. They are stored with the [webhook
+//! endpoints](super::webhook_endpoint); each API shows only its own kind.
 
 pub(crate) mod input;
 pub(crate) mod routes;
@@ -7,7 +7,7 @@ pub(crate) mod view;
 
 pub(crate) const URL: &str = "/v2/core/event_destinations";
 
-/// The fields that are shown only on request.
+/// The fields that an answer has only on request (`include`).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Include {
     pub(crate) url: bool,

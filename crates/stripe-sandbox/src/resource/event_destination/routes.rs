@@ -15,10 +15,10 @@ use crate::version::ApiVersion;
 
 const OBJECT: &str = "v2.core.event_destination";
 
-/// The field that is shown only on request.
+/// The field that requests can `include`.
 const INCLUDABLE: [&str; 1] = ["webhook_endpoint.url"];
 
-/// Those on creation.
+/// The fields that the creation can `include`.
 const INCLUDABLE_ON_CREATE: [&str; 2] = ["webhook_endpoint.url", "webhook_endpoint.signing_secret"];
 
 pub(crate) fn routes() -> Vec<Route> {

@@ -62,14 +62,14 @@ pub(super) fn pay(ctx: &mut Ctx<'_>, payment: Payment) -> Result<Value> {
     match outcome {
         Outcome::Paid => Ok(view::invoice(ctx.account, find(ctx)?)),
         Outcome::NoMethod => Err(Error::invalid("There is no `default_payment_method` set on this Customer or Invoice. Please consider adding a default payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-setting#payment-method-priority.").code("resource_missing")),
-        Outcome::Declined(decline) => Err(shown(ctx, intent.as_ref(), decline.error())),
-        Outcome::NeedsAuthentication | Outcome::NotAuthenticated => Err(shown(ctx, intent.as_ref(), needs_action())),
+        Outcome::Declined(decline) => Err(with_intent(ctx, intent.as_ref(), decline.error())),
+        Outcome::NeedsAuthentication | Outcome::NotAuthenticated => Err(with_intent(ctx, intent.as_ref(), needs_action())),
         Outcome::TooLarge => Err(charge_amount::above_largest(currency)),
     }
 }
 
-/// Adds the failed intent to the error.
-fn shown(ctx: &Ctx<'_>, intent: Option<&Id>, error: Error) -> Error {
+/// Adds the payment intent to the error.
+fn with_intent(ctx: &Ctx<'_>, intent: Option<&Id>, error: Error) -> Error {
     match intent.and_then(|id| ctx.account.payments.intents.get(id)) {
         Some(intent) => error.field("payment_intent", intent.to_json()),
         None => error,

@@ -1,5 +1,5 @@
-//! `/v1/invoices/create_preview`: the next invoice of a subscription, or the one that a change would make, in the versions
-//! that have no upcoming invoices.
+//! `/v1/invoices/create_preview`: the next invoice of a subscription, or the invoice that a change would make. It
+//! replaces `/v1/invoices/upcoming` in later versions.
 //!
 //! A preview is kept for three days under its id, with all its lines.
 
@@ -22,7 +22,7 @@ use crate::store::page::Page;
 /// How long a preview is kept: 72 hours.
 const KEPT_FOR: i64 = 72 * 60 * 60;
 
-/// The parameters of `subscription_details` that an update or a new subscription has, too.
+/// The parameters of `subscription_details`, and their names in an update or a new subscription.
 const DETAILS: &[(&str, &str)] = &[
     ("billing_cycle_anchor", "billing_cycle_anchor"),
     ("billing_mode", "billing_mode"),
@@ -53,8 +53,8 @@ const UNMODELLED: &[&str] = &[
     "schedule_details",
 ];
 
-/// Computes the preview on a copy of the customer's data, or the reason why there is none. It knows the meter events that
-/// have been processed.
+/// Computes the preview, or the error if there is no invoice, on a copy of the customer's data. Only meter events that
+/// have been processed count.
 pub(super) fn read(ctx: &mut DryRun<'_, '_>, params: &Params<'_>) -> Result<Result<Preview>> {
     params.unmodelled(UNMODELLED)?;
     params.one_of_modelled("preview_mode", &["next"], &["recurring"])?;

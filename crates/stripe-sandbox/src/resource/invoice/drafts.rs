@@ -1,4 +1,5 @@
-//! `/v1/invoices` for drafts: create, update, finalize and delete. The texts of an invoice can also be updated later.
+//! `/v1/invoices` for drafts: create, update, finalize and delete. The texts of an invoice can also be updated when it
+//! is final.
 
 use serde_json::{Value, json};
 
@@ -98,7 +99,7 @@ pub(super) fn create(ctx: &mut Ctx<'_>, draft: Invoice) -> Result<Value> {
     Ok(view::invoice(ctx.account, ctx.account.invoice(&id)))
 }
 
-/// Stores a new draft and records its event. Items on it are no longer pending.
+/// Stores a new draft and records its event. Its items stop being pending.
 fn store(ctx: &mut Ctx<'_>, mut invoice: Invoice) -> Id {
     recompute(ctx.account, &mut invoice);
     invoice.id = ctx.account.ids.next("in", 24);

@@ -1,5 +1,5 @@
-//! Invoices. Stripe finalizes most of them about an hour after their creation. The sandbox does so at once (our
-//! choice), so that tests need not wait, unless it is configured otherwise.
+//! Invoices. Stripe finalizes most of them about an hour after their creation. By default, the sandbox does so at once
+//! (our choice), so that tests need not wait; see [`Options::invoice_draft`](crate::Options::invoice_draft).
 
 mod actions;
 mod create_preview;
@@ -23,7 +23,7 @@ pub(crate) enum Status {
     Draft,
     Open,
     Paid,
-    /// Collection was given up, but it can still be paid.
+    /// Collection has stopped, but the invoice can still be paid.
     Uncollectible,
     Void,
 }
@@ -76,7 +76,7 @@ pub(crate) struct InvoiceLine {
     pub(crate) discount: i64,
 }
 
-/// The discount of usage, if the period that is invoiced had another one than the next has.
+/// The discount of usage, if the invoiced period had another discount than the next period.
 #[derive(Clone, Debug)]
 pub(crate) struct UsageDiscount {
     pub(crate) discount: Option<Discount>,
@@ -105,8 +105,8 @@ pub(crate) struct Credited {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TaxStatus {
     Complete,
-    /// Stripe does not recognize the customer's location. Stripe would not finalize the invoice; the sandbox continues
-    /// without taxes (our choice), because a schedule may begin like this.
+    /// Stripe does not recognize the customer's location and would not finalize the invoice. The sandbox finalizes it
+    /// without taxes (our choice), because a schedule can start in this state.
     RequiresLocationInputs,
 }
 
@@ -131,7 +131,7 @@ impl TaxStatus {
 /// The payment attempts of an invoice.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Attempts {
-    /// Their number. An attempt that waits for authentication may not count yet.
+    /// The number of attempts that count. An attempt that waits for authentication may not count yet.
     pub(crate) count: u32,
     pub(crate) any: bool,
 }
@@ -156,11 +156,11 @@ pub(crate) struct Invoice {
     pub(crate) created: i64,
     pub(crate) currency: Currency,
     pub(crate) number: Option<String>,
-    /// The sandbox's page about it, once it is final.
+    /// The URL of the sandbox's page about it, once it is final.
     pub(crate) hosted_url: Option<String>,
     pub(crate) status: Status,
     pub(crate) reason: Reason,
-    /// The period that ended with the invoice; for a first invoice, both ends are its creation.
+    /// The period that the invoice closes; for a first invoice, both ends are its creation.
     pub(crate) period: (i64, i64),
     pub(crate) lines: Vec<InvoiceLine>,
     pub(crate) discount: Option<Discount>,
@@ -181,7 +181,8 @@ pub(crate) struct Invoice {
     pub(crate) details: Details,
     /// When the draft will be finalized.
     pub(crate) draft_until: Option<i64>,
-    /// Whether it becomes uncollectible instead of final, without a number, and leaves the customer's balance alone.
+    /// Whether its credit is lost: it becomes uncollectible instead of final, gets no number, and does not change the
+    /// customer's balance.
     pub(crate) loses_credit: bool,
     pub(crate) finalized_at: Option<i64>,
     pub(crate) paid_at: Option<i64>,

@@ -1,4 +1,4 @@
-//! `/v1/invoices/upcoming`: the next invoice, or the one that a change would make.
+//! `/v1/invoices/upcoming`: the next invoice, or the invoice that a change would make.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 use crate::store::page::Page;
 
-/// Computes the answer on a copy of the customer's data, or the reason why there is none.
+/// Computes the answer, or the error if there is no invoice, on a copy of the customer's data.
 pub(super) fn read_upcoming(
     ctx: &mut DryRun<'_, '_>,
     params: &Params<'_>,
@@ -49,8 +49,8 @@ pub(super) fn upcoming_lines(_: &mut Ctx<'_>, answer: Result<Value>) -> Result<V
     answer
 }
 
-/// The upcoming invoice of a request: the next one of the subscription or the customer, or the one that a change would
-/// make.
+/// The upcoming invoice of a request: the next invoice of the subscription or the customer, or the invoice that a
+/// change would make.
 fn previewed(
     ctx: &mut DryRun<'_, '_>,
     params: &Params<'_>,
@@ -188,7 +188,7 @@ fn change_subscription(
     update(ctx, &form, cancel_now, position, now).map_err(under_its_own_name)
 }
 
-/// Updates or cancels the subscription as a form says.
+/// Updates or cancels the subscription with the parameters in `form`.
 pub(super) fn update(
     ctx: &mut Ctx<'_>,
     form: &Form,
@@ -199,7 +199,7 @@ pub(super) fn update(
     let given = Params::new(form);
     let subscription = ctx.account.subscription(position);
     subscription::update_input::check_live(subscription)?;
-    subscription::update_input::check_begun(subscription, &given)?;
+    subscription::update_input::check_allowed_if_incomplete(subscription, &given)?;
     let update = subscription::update_input::read(ctx, &given, subscription, now)?;
     given.unmodelled(&["backdate_start_date"])?;
     given.finish()?;
@@ -220,7 +220,7 @@ fn create(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id) -> Result<u32> {
     create_of(ctx, form, holder).map_err(under_its_own_name)
 }
 
-/// A new subscription as a form says, without a payment check.
+/// Creates a subscription with the parameters in `form`, without a payment check.
 pub(super) fn create_of(ctx: &mut Ctx<'_>, mut form: Form, holder: &Id) -> Result<u32> {
     let text = |text: &str| Node::from(form::Value::Text(text.to_owned()));
     form.set("customer", text(holder));
@@ -273,7 +273,7 @@ fn discount_customer(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id, now: i
     Ok(())
 }
 
-/// The immediate invoice of the change, shown as a draft.
+/// The invoice that the change made at once, as an upcoming invoice.
 pub(super) fn issued(ctx: &Ctx<'_>) -> Option<Invoice> {
     let mut invoice = ctx.account.billing.invoices.iter().next_back()?.clone();
     invoice.id = Id::default();

@@ -1,4 +1,4 @@
-//! All endpoints of `/v1/invoices`, and those that only read.
+//! All endpoints of `/v1/invoices`, and the handlers of those that only read.
 
 use serde_json::Value;
 

@@ -13,7 +13,7 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::page::Page;
 
-/// An invoice. An upcoming one shows no id.
+/// The JSON of an invoice. An upcoming invoice has no id.
 pub(crate) fn invoice(account: &Account, invoice: &Invoice) -> Value {
     let upcoming = invoice.id.is_empty();
     let url = if upcoming {
@@ -228,12 +228,12 @@ pub(crate) fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> 
     object
 }
 
-/// A quantity as an integer; a fraction is only shown exactly, beside it.
+/// A quantity as an integer; `None` for a fraction, which only `quantity_decimal` shows.
 pub(crate) fn whole_quantity(quantity: Decimal) -> Option<i64> {
     quantity.is_integer().then(|| quantity.to_i64())?
 }
 
-/// The lines of an invoice in their own order, which is not by age.
+/// A page of an invoice's lines, in the invoice's order.
 pub(super) fn page_of_lines(
     ctx: &Ctx<'_>,
     page: &Page,

@@ -1,5 +1,5 @@
-//! Reading invoice items: an amount, or a quantity of a one-time price; and `add_invoice_items`, which come with a
-//! subscription, a change, or a phase.
+//! Reading invoice items: an amount, or a quantity of a one-time price. Also `add_invoice_items` of a subscription, a
+//! change, or a phase.
 
 use rust_decimal::Decimal;
 
@@ -96,7 +96,7 @@ impl Cost {
 /// Reads `amount`, or a quantity of a `price` or a `unit_amount`.
 pub(super) fn read_cost(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Cost>> {
     let whole = params.integer("amount")?;
-    let (price, unit) = if is_own(ctx, params) {
+    let (price, unit) = if has_pricing(ctx, params) {
         (pricing(params)?, None)
     } else {
         let unit = params.integer("unit_amount")?.map(Decimal::from);
@@ -141,9 +141,9 @@ pub(super) fn read_cost(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Cos
     }))
 }
 
-/// Whether it is a request about an invoice item itself in a later version, which has `pricing` and no `unit_amount`.
-/// Previews keep the older names.
-fn is_own(ctx: &Ctx<'_>, params: &Params<'_>) -> bool {
+/// Whether the parameters are those of `/v1/invoiceitems` in a later version, which have `pricing` instead of `price`
+/// and `unit_amount`. Previews keep the older names.
+fn has_pricing(ctx: &Ctx<'_>, params: &Params<'_>) -> bool {
     ctx.has_meters() && params.name("pricing") == "pricing"
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct InvoiceItem {
     pub(crate) clock: Option<Id>,
     pub(crate) created: i64,
     pub(crate) currency: Currency,
-    /// The subscription whose invoice includes it; without one, any next invoice of the customer does.
+    /// The subscription whose invoice includes it. Without one, the customer's next invoice includes it.
     pub(crate) subscription: Option<Id>,
     /// The subscription item that a proration is for.
     pub(crate) item: Option<Id>,
@@ -48,7 +48,7 @@ impl Row for InvoiceItem {
     }
 }
 
-/// All items, and the positions of each customer's pending ones, oldest first.
+/// All invoice items, and the positions of each customer's pending ones, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct InvoiceItems {
     pub(crate) table: Table<InvoiceItem>,

@@ -56,7 +56,7 @@ pub(crate) fn secret_of(account: &Account, invoice: &Invoice) -> Value {
     )
 }
 
-/// The id of the payment by an intent.
+/// The id of the invoice payment for a payment intent.
 pub(crate) fn id_of(intent: &str) -> Id {
     format!("inpay_{}", intent.trim_start_matches("pi_")).into()
 }

@@ -52,7 +52,7 @@ fn customer_key<'a>(params: &Params<'a>) -> Result<&'a str> {
     key.ok_or_else(|| mapping.missing("event_payload_key"))
 }
 
-/// The new name of an update, which can change nothing else.
+/// `display_name`, the only parameter of an update.
 pub(super) fn display_name<'a>(params: &Params<'a>) -> Result<Option<&'a str>> {
     limited(params, "display_name", MAX_DISPLAY_NAME)
 }

@@ -1,4 +1,5 @@
-//! Billing meters: what events count, and how. They have the usage of metered prices since 2025.
+//! Billing meters: they define which meter events count as usage, and how they are aggregated. Since 2025, they replace
+//! usage records.
 
 pub(crate) mod input;
 pub(crate) mod routes;
@@ -15,7 +16,7 @@ pub(crate) const NAME: &str = "meter";
 
 pub(crate) const URL: &str = "/v1/billing/meters";
 
-/// See the module's text. After creation, only the name and the status change.
+/// A meter. After creation, only its name and status change.
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
     pub(crate) id: Id,
@@ -25,9 +26,9 @@ pub(crate) struct Meter {
     pub(crate) event_name: String,
     pub(crate) formula: Formula,
     pub(crate) window: Option<Window>,
-    /// The payload's key of the customer.
+    /// The key of the customer's id in an event's payload.
     pub(crate) customer_key: String,
-    /// The payload's key of the value.
+    /// The key of the value in an event's payload.
     pub(crate) value_key: String,
     deactivated_at: Option<i64>,
 }

@@ -91,7 +91,8 @@ fn update(ctx: &mut Ctx<'_>, meter: Meter) -> Result<Value> {
     replace(ctx, meter, "billing.meter.updated")
 }
 
-/// `POST /v1/billing/meters/:id/deactivate`: it then takes no events, and drops those that it has not processed.
+/// `POST /v1/billing/meters/:id/deactivate`: the meter then takes no events, and drops those that are not processed
+/// yet.
 fn deactivate(ctx: &mut Ctx<'_>) -> Result<Value> {
     let mut meter = find(ctx)?.clone();
     if !meter.is_active() {

@@ -1,4 +1,4 @@
-//! `/v1/billing/meters/:id/event_summaries`: the total of one customer.
+//! `/v1/billing/meters/:id/event_summaries`: a customer's total usage of a meter.
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
@@ -17,10 +17,10 @@ use crate::store::table::Row;
 
 const MINUTE: i64 = 60;
 
-/// More windows than this are refused, as a guard.
+/// The maximum number of windows, so that a request cannot take long.
 const MAX_WINDOWS: i64 = 10_000;
 
-/// What is asked for.
+/// The parameters of a request.
 pub(super) struct Range {
     page: Page,
     customer: Id,
@@ -126,7 +126,7 @@ fn id(meter: &Meter, customer: &str, start: i64) -> Id {
     format!("mtrusg_test_{meter}{customer}{start}").into()
 }
 
-/// A total as a JSON number. Only this representation may be a float.
+/// A total as a JSON number. This is the only use of a float.
 fn number(total: Decimal) -> Value {
     match total.to_i64() {
         Some(integer) if total.is_integer() => json!(integer),

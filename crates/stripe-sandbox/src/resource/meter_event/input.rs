@@ -16,10 +16,11 @@ use crate::store::ids::Id;
 /// How old an event may be, in seconds: 35 days.
 const OLDEST: i64 = 35 * 24 * 60 * 60;
 
-/// How far in the future it may be, because clocks differ.
+/// How far in the future an event may be, in seconds, because clocks differ.
 const AHEAD: i64 = 300;
 
-/// The digits of a value before and after the point. Stripe limits them, too, but does not say to what.
+/// Limits of a value's digits before and after the decimal point. Stripe limits them, too, but does not document the
+/// limits.
 const MAX_WHOLE: i64 = 999_999_999_999_999;
 const MAX_PLACES: u32 = 12;
 
@@ -32,19 +33,20 @@ pub(super) enum TimeFormat {
     Text,
 }
 
-/// An event that can be accepted. Whether it counts is only known when it is processed.
+/// An accepted event. It may still be dropped when it is processed.
 pub(super) struct Report {
     pub(super) event_name: String,
     pub(super) identifier: Option<String>,
     pub(super) payload: IndexMap<String, String>,
     pub(super) timestamp: i64,
     pub(super) meter: Id,
-    /// What it counts for, or why processing will drop it. Stripe has answered 200 by then.
+    /// The customer and value to count, or the reason why processing will drop the event. Stripe answers 200 in both
+    /// cases.
     pub(super) counts: Result<Count, Invalid>,
     pub(super) time_format: TimeFormat,
 }
 
-/// What an event counts for.
+/// The customer and value of an event.
 pub(super) struct Count {
     pub(super) customer: Id,
     pub(super) value: Decimal,
@@ -186,7 +188,7 @@ pub(super) fn adjustment(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Adjustmen
         Some(cancel) => limited(cancel, "identifier", MAX_NAME)?,
         None => None,
     };
-    // In v1 it is optional, but an adjustment is of no use without it.
+    // It is optional in `/v1`, but an adjustment is useless without it.
     let Some(identifier) = identifier else {
         let missing = cancel.map_or_else(
             || params.missing("cancel"),

@@ -1,10 +1,10 @@
-//! Meter events: what was used, by whom and when; and their adjustments.
+//! Meter events, which report a customer's usage, and their adjustments.
 //!
-//! The time of an event, its default, and the limits on it go by the customer's time, which is a test clock's if the
-//! customer is on one. When it was received goes by the account's time: an event is known to summaries and previews
-//! after a lag, its identifier is unique for a day, and it can be canceled for a day. (Both are our choice: Stripe does
-//! not say how events relate to test clocks.) An event that cannot be counted is dropped when it is processed, after that
-//! lag, and a [thin event](super::thin_event) reports it. That includes the events of a meter that is deactivated before.
+//! The timestamp of an event, its default and its limits follow the customer's time, which may be that of a test clock.
+//! The time of receipt follows the account's time: summaries and previews include an event after a lag, its identifier
+//! is unique for a day, and it can be canceled for a day. (Both are our choice: Stripe does not document how events
+//! relate to test clocks.) An event that cannot be counted is dropped when it is processed, after the lag, and a [thin
+//! event](super::thin_event) reports it. So is an event whose meter is deactivated before that.
 
 mod input;
 pub(crate) mod routes;
@@ -24,12 +24,12 @@ const REMEMBERED: i64 = 24 * 60 * 60 * 1000;
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) event_name: Box<str>,
-    /// What it counts for; `None` if it was dropped or canceled.
+    /// The reading that it added; `None` if it was dropped or canceled.
     pub(crate) counted: Option<Counted>,
     pub(crate) at_millis: i64,
 }
 
-/// The reading of an event.
+/// The reading that an event added.
 #[derive(Clone, Debug)]
 pub(crate) struct Counted {
     pub(crate) meter: Id,
@@ -47,13 +47,13 @@ pub(crate) struct MeterEvents {
     /// The identifiers in the order of receipt.
     order: VecDeque<(i64, Box<str>)>,
     count: u64,
-    /// In a preview, the time of receipt up to which events are known, in milliseconds.
+    /// In a preview, only events received up to this time count, in milliseconds.
     pub(crate) received_until: Option<i64>,
 }
 
 impl MeterEvents {
-    /// The total of a customer from the first time to the second (exclusive). It may be negative. `received_until` limits it to
-    /// what was received by then.
+    /// A customer's total in a span of time (end exclusive). It may be negative. `received_until` limits it to events
+    /// received by then.
     pub(crate) fn total(
         &self,
         meter: &Meter,
@@ -124,7 +124,7 @@ impl MeterEvents {
         }
     }
 
-    /// Remembers an event by its identifier, and forgets those that are too old.
+    /// Stores an event by its identifier, and deletes those that are too old.
     pub(crate) fn remember(&mut self, identifier: &str, received: Received) {
         let now = received.at_millis;
         self.order.push_back((now, identifier.into()));
@@ -143,7 +143,7 @@ impl MeterEvents {
         }
     }
 
-    /// Takes an event back. The identifier stays taken. Returns what it counted for, if it still did.
+    /// Cancels an event and returns the reading that it had added, if it still counted. Its identifier stays in use.
     pub(crate) fn cancel(&mut self, identifier: &str) -> Option<Counted> {
         let counted = self.by_identifier.get_mut(identifier)?.counted.take()?;
         let customers = self.readings.get_mut(&counted.meter)?;

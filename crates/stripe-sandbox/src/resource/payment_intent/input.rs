@@ -87,7 +87,7 @@ pub(super) fn read_change(ctx: &Ctx<'_>, params: &Params<'_>, intent: &mut Inten
     charge_amount::check(intent.amount, intent.currency)
 }
 
-/// Reads the parameters that only a confirmation has: the return URL, and whether the customer is present.
+/// Reads the parameters of a confirmation, and returns whether the customer is present.
 pub(super) fn read_confirmation(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -189,7 +189,7 @@ pub(super) fn payment_method_param(
 }
 
 impl Intent {
-    /// `client_secret`, with which a client without a secret key proves that the intent is its own.
+    /// Checks `client_secret`, with which a client without a secret key proves its access to the intent.
     pub(crate) fn check_secret(&self, params: &Params<'_>) -> Result<()> {
         match params.string("client_secret")? {
             Some(secret) if secret != self.secret => Err(Error::invalid(

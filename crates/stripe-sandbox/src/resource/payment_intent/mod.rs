@@ -37,7 +37,7 @@ impl Status {
     }
 }
 
-/// See the module's text.
+/// A payment intent.
 #[derive(Clone, Debug)]
 pub(crate) struct Intent {
     pub(crate) id: Id,
@@ -65,7 +65,7 @@ pub(crate) struct Intent {
 /// The settings that a request chooses.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Details {
-    /// `capture_method=manual`: the money is reserved first and captured later.
+    /// `capture_method=manual`: the amount is authorized first and captured later.
     pub(crate) manual_capture: bool,
     /// The JSON of `automatic_payment_methods`.
     pub(crate) automatic_methods: Option<Value>,

@@ -57,7 +57,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// A payment intent to create, without an id, and what to do with it at once.
+/// A payment intent to create, without an id, and whether and how to confirm it at once.
 struct New {
     intent: Intent,
     method: Option<MethodRef>,
@@ -93,7 +93,7 @@ fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
     Ok(payment::get(ctx.account, &id).to_json())
 }
 
-/// Creates the payment method of a test token, and chooses it.
+/// Sets the payment method; a test token is turned into a payment method first.
 fn choose(ctx: &mut Ctx<'_>, id: &Id, method: MethodRef) {
     let method = match method {
         MethodRef::Existing(method) => method,
@@ -252,7 +252,7 @@ fn confirm(ctx: &mut Ctx<'_>, confirmation: Confirmation) -> Result<Value> {
     Ok(find(ctx)?.to_json())
 }
 
-/// `POST /v1/payment_intents/:id/capture`: captures all or a part of the reserved money.
+/// `POST /v1/payment_intents/:id/capture`: captures all or a part of the authorized amount.
 fn capture(ctx: &mut Ctx<'_>, amount: i64) -> Result<Value> {
     let intent = find(ctx)?;
     let (id, at) = (intent.id.clone(), time_of(ctx, intent));

@@ -18,7 +18,7 @@ pub(crate) fn named(ctx: &Ctx<'_>, id: &str, param: &str) -> Result<MethodRef> {
         .ok_or_else(|| missing(ctx.account, id, param))
 }
 
-/// The error for a payment method that does not exist. It reminds a platform of its connected accounts.
+/// The error for a payment method that does not exist. For a platform, it mentions the connected accounts.
 pub(crate) fn missing(account: &Account, id: &str, param: &str) -> Error {
     let mut error = Error::no_such(NAME, id, param);
     if locked(&account.connected).iter().next().is_some() {
@@ -27,8 +27,8 @@ pub(crate) fn missing(account: &Account, id: &str, param: &str) -> Error {
     error
 }
 
-/// Like [`named`], for use by `customer` (`None`: one that is about to be created, or nobody). Refuses a payment method
-/// that belongs to somebody else or was detached.
+/// Like [`named`], for use by `customer` (`None` for a customer that is about to be created, or for no customer).
+/// Refuses a payment method that is attached to another customer or was detached.
 pub(crate) fn usable(
     ctx: &Ctx<'_>,
     id: &str,
@@ -56,7 +56,7 @@ pub(crate) fn usable(
     Ok(named)
 }
 
-/// Like [`usable`], and its bank allows attaching it.
+/// Like [`usable`], but also refuses a card that its bank does not allow to attach.
 pub(crate) fn attachable(
     ctx: &Ctx<'_>,
     id: &str,

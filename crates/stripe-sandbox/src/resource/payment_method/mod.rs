@@ -18,14 +18,14 @@ use crate::store::table::Row;
 /// Stripe's name for it in messages.
 const NAME: &str = "PaymentMethod";
 
-/// See the module's text.
+/// A payment method.
 #[derive(Clone, Debug)]
 pub(crate) struct PaymentMethod {
     pub(crate) id: Id,
     pub(crate) created: i64,
     /// The customer to whom it is attached.
     pub(crate) customer: Option<Id>,
-    /// Whether it was detached, or charged without being attached. It cannot be used again then.
+    /// Whether it was detached, or charged without being attached. It can then no longer be used.
     pub(crate) used_up: bool,
     /// Whether it was set up for payments without the customer.
     pub(crate) set_up: bool,
@@ -59,7 +59,7 @@ impl Row for PaymentMethod {
 }
 
 impl PaymentMethod {
-    /// A new one that is not attached and has no id. A test card is valid for another year.
+    /// A new payment method, unattached and without an id. Its card expires in a year.
     pub(crate) fn new(card: &'static Card, now: i64) -> Self {
         use chrono::Datelike as _;
         let today = chrono::DateTime::from_timestamp(now, 0).unwrap_or_default();
@@ -89,7 +89,7 @@ impl PaymentMethod {
 /// The payment method that a parameter names.
 #[derive(Clone, Debug)]
 pub(crate) enum MethodRef {
-    /// An existing one.
+    /// An existing payment method.
     Existing(Id),
     /// A test token. A payment method is created from it when it is used.
     Token(&'static Card),

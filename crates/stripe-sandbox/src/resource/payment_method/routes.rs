@@ -156,7 +156,7 @@ fn attach(ctx: &mut Ctx<'_>, customer: Id) -> Result<Value> {
     Ok(find(ctx, &id)?.to_json())
 }
 
-/// `POST /v1/payment_methods/:id/detach`: it no longer belongs to the customer and is no default any more.
+/// `POST /v1/payment_methods/:id/detach`: it is then no customer's default any more.
 fn detach(ctx: &mut Ctx<'_>) -> Result<Value> {
     let method = find(ctx, &ctx.arg(0))?;
     let (id, before) = (method.id.clone(), method.to_json());
@@ -195,7 +195,7 @@ impl Filter {
         })
     }
 
-    /// The customer's payment methods. Nobody has any of the types that the sandbox does not model.
+    /// The customer's payment methods. All of them are cards, so other types match none.
     fn list(self, ctx: &Ctx<'_>, url: &str) -> Result<Value> {
         let customer = customer::input::find(ctx, &self.customer)?;
         let kind = self.kind.as_deref();

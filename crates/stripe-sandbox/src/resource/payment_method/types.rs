@@ -57,8 +57,8 @@ pub(crate) fn cards_only(param: &str, types: &[&str]) -> Result<()> {
     Err(Error::malformed(param, message))
 }
 
-/// The parameter that names the types of payment methods. Since Stripe chooses them itself, it only restricts the
-/// choice.
+/// The parameter with the types of payment methods. In later versions, Stripe chooses the types, and the parameter only
+/// restricts the choice.
 pub(crate) fn types_param(version: ApiVersion) -> &'static str {
     match version {
         ApiVersion::V2022_11_15 => "payment_method_types",

@@ -1,4 +1,4 @@
-//! What a customer changes in the portal.
+//! The changes that a customer can make in the portal.
 
 use crate::engine::subscription_update::{self, Update};
 use crate::error::{Error, Result};
@@ -8,11 +8,11 @@ use crate::resource::subscription::cycle::CancelAt;
 use crate::resource::subscription::{Status, Subscription};
 use crate::store::context::Ctx;
 
-/// What the customer asks for.
+/// A change of a subscription, by its id.
 pub(crate) enum Change {
-    /// It is to end when all that is paid for is used.
+    /// Cancel at the end of the paid period.
     Cancel(String),
-    /// It is to go on after all.
+    /// Undo the cancellation.
     Renew(String),
 }
 
@@ -32,9 +32,9 @@ impl Change {
     }
 }
 
-/// Whether the customer may cancel and renew a subscription. What a schedule directs is not to be changed in Stripe's
-/// portal; that the page does show it, without buttons, is our choice. So is that nothing can be canceled before its first
-/// payment, and while it is paused: its period does not end then.
+/// Whether the customer may cancel and renew a subscription. Stripe's portal does not change subscriptions with a
+/// schedule; showing them without buttons is our choice. So is refusing to cancel subscriptions before their first
+/// payment and while they are paused, because their period does not end then.
 pub(crate) fn may_change(subscription: &Subscription) -> bool {
     let runs = matches!(
         subscription.status,
@@ -46,7 +46,7 @@ pub(crate) fn may_change(subscription: &Subscription) -> bool {
 /// Makes the change.
 ///
 /// # Errors
-/// The message for the customer, if it is not possible. Nothing has changed then.
+/// The message for the customer, if the change is not possible. Nothing has changed then.
 pub(crate) fn make(ctx: &mut Ctx<'_>, session: &str, change: &Change) -> Result<()> {
     let (Change::Cancel(id) | Change::Renew(id)) = change;
     let billing = &ctx.account.billing;
@@ -70,8 +70,8 @@ pub(crate) fn make(ctx: &mut Ctx<'_>, session: &str, change: &Change) -> Result<
     Ok(())
 }
 
-/// The update by which Stripe's portal makes a change: in classic billing by the flag, in flexible billing by the end of
-/// the last running period, without the flag.
+/// The update with which Stripe's portal makes a change: in classic billing it sets `cancel_at_period_end`; in flexible
+/// billing it sets `cancel_at` to the end of the last running period.
 fn update(subscription: &Subscription, change: &Change) -> Result<Update> {
     let kept = Update::keeping(subscription);
     match (change, subscription.ends_at()) {

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use crate::store::ids::Id;
 use crate::store::table::Row;
 
-/// How long Stripe's link leads to the portal if nobody follows it.
+/// How long Stripe's link is valid before the first visit, in seconds.
 const UNVISITED: i64 = 5 * 60;
 
-/// How long Stripe's portal stays open after each visit.
+/// How long Stripe's portal stays open after each visit, in seconds.
 const AFTER_VISIT: i64 = 3600;
 
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ impl Session {
         now < self.expires_at
     }
 
-    /// Keeps the portal open, if it is.
+    /// Extends an open session after a visit.
     pub(crate) fn visited(&mut self, now: i64) {
         if self.is_open(now) {
             self.expires_at = self.expires_at.max(now + AFTER_VISIT);

@@ -19,7 +19,7 @@ const LOCALES: &[&str] = &[
 
 const UNMODELLED: &[&str] = &["flow_data", "on_behalf_of"];
 
-/// What 2026-10-28.endive has besides.
+/// Parameters that 2026-10-28.endive added.
 const UNMODELLED_2026: &[&str] = &["after_expiration", "customer_account"];
 
 pub(crate) fn routes() -> Vec<Route> {

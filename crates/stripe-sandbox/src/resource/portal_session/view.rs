@@ -1,4 +1,5 @@
-//! The configuration of the portal at 2022-11-15. An account has the default one alone, which Stripe makes by itself.
+//! The configuration of the portal at 2022-11-15. An account has only the default configuration, which Stripe creates
+//! by itself.
 
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ pub(crate) fn configuration_id(account: &Profile) -> String {
     format!("bpc_{}", account.id.trim_start_matches("acct_"))
 }
 
-/// The account's configuration, which says what the page can do.
+/// The account's configuration, with the features of the page.
 pub(crate) fn configuration(account: &Profile) -> Value {
     json!({
         "id": configuration_id(account),

@@ -21,7 +21,7 @@ const NAME: &str = "price";
 /// The largest amount. Stripe allows eight digits of cents; the sandbox allows twelve.
 pub(crate) const MAX_AMOUNT: i64 = 999_999_999_999;
 
-/// See the module's text.
+/// A price.
 #[derive(Clone, Debug)]
 pub(crate) struct Price {
     pub(crate) id: Id,
@@ -137,7 +137,7 @@ impl Prices {
         self.table.get(id)
     }
 
-    /// The price with the lookup key, active or not.
+    /// The price with this lookup key, active or not.
     pub(crate) fn holder(&self, lookup_key: &str) -> Option<&Price> {
         self.table.at(*self.by_lookup_key.get(lookup_key)?)
     }

@@ -163,7 +163,7 @@ fn usage_type(recurring: Option<&Recurring>) -> &'static str {
     }
 }
 
-/// Meters came without a new version, so every version shows one that there is.
+/// Stripe added meters to all versions, so every version shows a price's meter.
 fn show_meter(object: &mut Value, recurring: &Recurring) {
     if let Some(meter) = recurring.meter() {
         object["meter"] = json!(&**meter);

@@ -12,7 +12,7 @@ const URL: &str = "/v1/products";
 
 const NAME: &str = "product";
 
-/// See the module's text.
+/// A product.
 #[derive(Clone, Debug)]
 pub(crate) struct Product {
     pub(crate) id: Id,
@@ -55,7 +55,7 @@ impl Product {
         }
     }
 
-    /// Whether this is its default price.
+    /// Whether `price` is its default price.
     pub(crate) fn defaults_to(&self, price: &Id) -> bool {
         self.default_price.as_ref() == Some(price)
     }

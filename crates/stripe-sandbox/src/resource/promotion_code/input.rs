@@ -67,7 +67,7 @@ pub(crate) fn applicable(
     })
 }
 
-/// The promotion code that a customer has entered, in any case, if it is valid for the purchase.
+/// The promotion code that a customer has entered, ignoring case, if it is valid for the purchase.
 pub(crate) fn typed(ctx: &Ctx<'_>, text: &str, purchase: Purchase<'_>) -> Result<AppliedCoupon> {
     const PARAM: &str = "promotion_code";
     let customer = purchase.customer.map(|customer| &customer.id);
@@ -82,7 +82,7 @@ pub(crate) fn typed(ctx: &Ctx<'_>, text: &str, purchase: Purchase<'_>) -> Result
     applicable(ctx, &code.id, PARAM, purchase)
 }
 
-/// Checks that no active code for the same customers reads the same, ignoring case.
+/// Checks that no active promotion code for the same customers has the same code, ignoring case.
 pub(super) fn check_free(ctx: &Ctx<'_>, code: &str, customer: Option<&Id>) -> Result<()> {
     let mut all = ctx.account.promotion_codes.iter();
     let taken = all.any(|other| {

@@ -21,7 +21,7 @@ const OBJECT: &str = "promotion_code";
 /// The account's promotion codes.
 pub(crate) type PromotionCodes = Table<Arc<PromotionCode>>;
 
-/// See the module's text.
+/// A promotion code.
 #[derive(Debug)]
 pub(crate) struct PromotionCode {
     pub(crate) id: Id,
@@ -35,7 +35,7 @@ pub(crate) struct PromotionCode {
     max_redemptions: Option<i64>,
     metadata: Metadata,
     restrictions: Restrictions,
-    /// Shared with the copies that discounts may hold from before an update.
+    /// Shared with older copies that discounts may still hold after an update.
     times_redeemed: Arc<AtomicI64>,
 }
 

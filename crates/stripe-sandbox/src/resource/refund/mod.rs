@@ -12,7 +12,7 @@ use crate::store::table::Row;
 
 const NAME: &str = "refund";
 
-/// See the module's text.
+/// A refund.
 #[derive(Clone, Debug)]
 pub(crate) struct Refund {
     pub(crate) id: Id,

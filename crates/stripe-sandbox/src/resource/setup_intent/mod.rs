@@ -9,7 +9,7 @@ use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::Row;
 
-/// See the module's text.
+/// A set-up intent.
 #[derive(Clone, Debug)]
 pub(crate) struct SetupIntent {
     pub(crate) id: Id,

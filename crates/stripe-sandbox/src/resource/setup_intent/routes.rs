@@ -176,7 +176,7 @@ fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a SetupIntent> {
 }
 
 impl SetupIntent {
-    /// `client_secret`, with which a client without a secret key proves that the intent is its own.
+    /// Checks `client_secret`, with which a client without a secret key proves its access to the intent.
     pub(crate) fn check_secret(&self, params: &Params<'_>) -> Result<()> {
         match params.string("client_secret")? {
             Some(secret) if secret != self.secret => Err(Error::invalid(
@@ -188,7 +188,7 @@ impl SetupIntent {
         }
     }
 
-    /// Refuses to confirm it twice.
+    /// Refuses to confirm an intent that has succeeded.
     pub(crate) fn check_unconfirmed(&self) -> Result<()> {
         if self.status == "succeeded" {
             return Err(Error::invalid(

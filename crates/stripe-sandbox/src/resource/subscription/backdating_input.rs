@@ -18,7 +18,7 @@ pub(super) fn start_date(params: &Params<'_>, now: i64) -> Result<i64> {
     }
 }
 
-/// Checks that the time since the start date can be charged: Stripe documents a limit of lines.
+/// Checks that the time since the start date can be charged: Stripe limits the lines of an invoice.
 pub(super) fn check(ctx: &Ctx<'_>, new: &NewSubscription, now: i64) -> Result<()> {
     if new.start_date >= now {
         return Ok(());

@@ -7,14 +7,14 @@ use super::Subscription;
 use crate::money::period::BillingInterval;
 use crate::resource::subscription_item::Item;
 
-/// The running period of the items that recur equally often.
+/// A billing cycle: the running period of the items with one interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cycle {
     pub(crate) interval: BillingInterval,
     /// The running period, end exclusive. A trial is one period, whatever its length.
     pub(crate) period: (i64, i64),
     /// The period for which a full price is charged. The running period is shorter, and charged in part, if the
-    /// subscription begins or is to end within this one.
+    /// subscription begins or is to end within the full period.
     pub(crate) full_period: (i64, i64),
 }
 
@@ -29,7 +29,7 @@ impl Cycle {
     }
 }
 
-/// The intervals of items, each once, in their order.
+/// The intervals of items without duplicates, in their order.
 pub(crate) fn intervals(of_items: impl Iterator<Item = BillingInterval>) -> Vec<BillingInterval> {
     let mut all = Vec::new();
     for interval in of_items {
@@ -51,7 +51,7 @@ pub(crate) enum CancelAt {
 }
 
 impl CancelAt {
-    /// The time that is meant, if the running periods end at these times.
+    /// The time of the end, if the running periods end at these times.
     pub(crate) fn among(self, ends: impl Iterator<Item = i64>) -> Option<i64> {
         match self {
             Self::Time(at) => Some(at),
@@ -62,12 +62,12 @@ impl CancelAt {
 }
 
 impl Subscription {
-    /// The cycle of items that recur this often, if there is one.
+    /// The cycle of items with this interval, if there is one.
     pub(crate) fn cycle(&self, interval: BillingInterval) -> Option<&Cycle> {
         self.cycles.iter().find(|cycle| cycle.interval == interval)
     }
 
-    /// The cycle that is billed first; of several, the one with the shortest period that has begun.
+    /// The cycle that is billed first; if several are billed then, the one with the shortest period that has begun.
     fn first_cycle(&self) -> &Cycle {
         let is_empty = |cycle: &Cycle| cycle.period.0 == cycle.period.1;
         let billed_first =
@@ -82,8 +82,7 @@ impl Subscription {
         cycle.expect("every item is in a cycle").period
     }
 
-    /// The running period that ends first. Stripe shows it as the subscription's in the versions in which items have no
-    /// periods of their own.
+    /// The running period that ends first. Versions in which items have no periods show it as the subscription's.
     pub(crate) fn first_period(&self) -> (i64, i64) {
         self.first_cycle().period
     }
@@ -99,7 +98,7 @@ impl Subscription {
         ends.max().expect("a subscription has at least one cycle")
     }
 
-    /// The time that is in all running periods, which invoice items are for.
+    /// The time that all running periods share. Invoice items are for it.
     pub(crate) fn common_period(&self) -> (i64, i64) {
         let starts = self.cycles.iter().map(|cycle| cycle.period.0);
         let start = starts.max().expect("a subscription has at least one cycle");

@@ -34,7 +34,7 @@ pub(super) const UNMODELLED: &[&str] = &[
     "pending_invoice_item_interval?",
 ];
 
-/// What later versions have besides.
+/// Parameters that later versions added.
 pub(super) const UNMODELLED_2026: &[&str] = &[
     "billing_cycle_anchor_config",
     "billing_schedules",
@@ -42,7 +42,7 @@ pub(super) const UNMODELLED_2026: &[&str] = &[
     "invoice_settings",
 ];
 
-/// Reads a new subscription, and the customer's time. `presence` is the customer's.
+/// Reads a new subscription, and the customer's time. `presence` tells whether the customer is present to pay.
 pub(crate) fn read_new(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -104,7 +104,7 @@ pub(crate) fn read_new(
     Ok((new, now))
 }
 
-/// `billing_cycle_anchor`: when the first whole period begins, at most one period from now, the shortest one.
+/// `billing_cycle_anchor`: when the first full period begins, at most one period (the shortest one) from now.
 fn anchor(
     params: &Params<'_>,
     specs: &[ItemSpec],
@@ -189,7 +189,8 @@ pub(super) fn trial_end_param(params: &Params<'_>, now: i64) -> Result<Option<i6
     }
 }
 
-/// `cancel_at`. The ends of periods, which flexible billing has, are resolved after the other changes of the request.
+/// `cancel_at`. In flexible billing it may name the end of a period, which is resolved after the other changes of the
+/// request.
 pub(super) fn cancel_at(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -231,7 +232,7 @@ pub(crate) fn find(ctx: &Ctx<'_>) -> Result<u32> {
     position.ok_or_else(|| Error::not_found(NAME, &id))
 }
 
-/// Checks that a customer may have one more; a test clock limits the number.
+/// Checks that a customer may have one more subscription; a test clock limits the number.
 pub(crate) fn check_room(account: &Account, holder: &Customer) -> Result<()> {
     let positions = holder.subscriptions.iter();
     let live = positions.filter(|position| !account.subscription(**position).status.is_ended());

@@ -1,4 +1,4 @@
-//! Subscriptions: what they sell, their billing cycle, and what they will do next.
+//! Subscriptions: their items, billing cycles, trial, end, and settings.
 
 mod backdating_input;
 pub(crate) mod cycle;
@@ -23,7 +23,7 @@ use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::Row;
 
-/// How long Stripe waits for a first payment before it gives the subscription up: 23 hours.
+/// How long Stripe waits for a first payment before the subscription expires, in seconds: 23 hours.
 pub(crate) const INCOMPLETE_FOR: i64 = 23 * 3600;
 
 /// How long before the end of a trial Stripe announces it: three days.
@@ -66,7 +66,7 @@ impl Status {
 pub(crate) enum BillingMode {
     #[default]
     Classic,
-    /// With the time of the migration, if it was classic before.
+    /// `updated_at` is the time of the migration, if it was classic before.
     Flexible { updated_at: Option<i64> },
 }
 
@@ -75,7 +75,7 @@ impl BillingMode {
         matches!(self, Self::Flexible { .. })
     }
 
-    /// Classic billing shows nothing, as in the time when there was no other.
+    /// Classic billing has no field, as before Stripe had flexible billing.
     pub(crate) fn to_json(self) -> Value {
         let Self::Flexible { updated_at } = self else {
             return json!({});
@@ -163,12 +163,12 @@ pub(crate) struct Subscription {
     /// In flexible billing, the discount of a phase that ended with its period, at this time. The usage of the period
     /// still has it, but not that of a longer interval that goes on (our choice).
     pub(crate) ended_discount: Option<(i64, Option<Discount>)>,
-    /// Until when items that have ended counted by a meter, where that is later than their end. Another item counts from
-    /// then, so that no event counts twice.
+    /// For meters of ended items, the time up to which they counted, if that is later than their end. A new item of the
+    /// meter counts from then on, so that no event counts twice.
     pub(crate) counted: Vec<(Id, i64)>,
     pub(crate) automatic_tax: bool,
     pub(crate) latest_invoice: Option<Id>,
-    /// The time of its entry in the timeline.
+    /// The time of its entry in the due queue.
     pub(crate) due: Option<i64>,
 }
 
@@ -179,7 +179,7 @@ impl Row for Subscription {
 }
 
 impl Subscription {
-    /// The specs that keep its items as they are.
+    /// Specs that keep its items unchanged.
     pub(crate) fn kept_items(&self) -> Vec<ItemSpec> {
         self.items.iter().map(subscription_item::kept).collect()
     }
@@ -190,31 +190,32 @@ impl Subscription {
         self.trial_notice = Some(at.max(end - TRIAL_NOTICE));
     }
 
-    /// When the end of the trial is to be announced, if it still is.
+    /// When the end of the trial is to be announced, if it is not announced yet.
     pub(crate) fn trial_notice(&self) -> Option<i64> {
         self.trial_notice
             .filter(|_| self.status == Status::Trialing)
     }
 
-    /// Whether the running period is a trial. It is one for all items.
+    /// Whether the running period is a trial. A trial covers all items.
     pub(crate) fn in_trial(&self) -> bool {
         let start = self.common_period().0;
         self.trial.is_some_and(|(_, end)| end > start)
     }
 
-    /// When it is to end. At a period's end, that is the end of the first period, also for items of a longer interval.
+    /// When it is to end. With `cancel_at_period_end`, that is the end of the first period, even if items have a longer
+    /// interval.
     pub(crate) fn ends_at(&self) -> Option<i64> {
         let at_end = self.cancel_at_period_end.then_some(self.first_end());
         self.cancel_at.or(at_end)
     }
 
-    /// When it is to end, if that is by the end of the running period that ends first.
+    /// When it is to end, if that is at or before the end of the running period that ends first.
     pub(crate) fn ends_within_period(&self) -> Option<i64> {
         self.ends_at().filter(|at| *at <= self.first_end())
     }
 
-    /// When it is to end within a period, which is then cut short. The end of a schedule does not cut the period: the
-    /// last phase says what is credited (our choice).
+    /// When it is to end within a period, which cuts the period short. The end of a schedule does not cut it short,
+    /// because the last phase determines the credits (our choice).
     pub(crate) fn ends_between(&self, start: i64, end: i64) -> Option<i64> {
         let end_of_request = self.cancel_at.filter(|_| self.schedule.is_none());
         end_of_request.filter(|at| start < *at && *at < end)
@@ -245,10 +246,10 @@ impl Subscription {
 
 const NAME: &str = "subscription";
 
-/// Stripe's ways to collect; the sandbox does not model the second.
+/// Stripe's `collection_method`; the sandbox does not model `send_invoice`.
 pub(crate) const COLLECTION_METHODS: &[&str] = &["charge_automatically", "send_invoice"];
 
-/// How a change within a period treats the licensed items that it touches.
+/// Stripe's `proration_behavior`: how a change within a period credits and charges licensed items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Prorate {
     /// Credits and charges wait for the next invoice.

@@ -60,7 +60,8 @@ pub(super) fn trial_settings(params: &Params<'_>, before: MissingMethod) -> Resu
     missing.ok_or_else(|| behavior.missing("missing_payment_method"))
 }
 
-/// Checks that there is a payment method for an amount due at once, and with `error_if_incomplete`, that it pays.
+/// Checks that there is a payment method for an amount due at once, and with `error_if_incomplete`, that its charge
+/// succeeds.
 pub(super) fn check(
     ctx: &Ctx<'_>,
     new: &NewSubscription,
@@ -92,7 +93,7 @@ fn must_be_paid(charged: Option<ChargeOutcome>) -> Result<()> {
     }
 }
 
-/// Refuses a change that makes more due at once than can be charged, or with `error_if_incomplete`, more than would be
+/// Refuses a change whose immediate invoice is too large to be charged, or with `error_if_incomplete`, would not be
 /// paid. The change is tried out on a copy.
 pub(crate) fn check_change(
     ctx: &mut Ctx<'_>,

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::input::{self, find};
-use super::update_input::{self, check_begun};
+use super::update_input::{self, check_allowed_if_incomplete};
 use super::{
     COLLECTION_METHODS, NAME, Status, Subscription, events, migration, payment_input, shared_input,
     view,
@@ -207,7 +207,7 @@ fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
         }
         return Ok(Change::Describe(metadata));
     }
-    check_begun(subscription, params)?;
+    check_allowed_if_incomplete(subscription, params)?;
     let now = ctx.time_of(&subscription.customer);
     let update = update_input::read(ctx, params, subscription, now)?;
     Ok(Change::Update(Box::new(update), presence))

@@ -38,7 +38,7 @@ pub(crate) fn check_same(of_price: Currency, expected: Currency, param: String) 
     .param(param))
 }
 
-/// The coupon of a phase: in `discounts`, or in 2022-11-15 `coupon`. An empty one means none.
+/// The coupon of a phase: `discounts`, or in 2022-11-15 `coupon`. An empty value means none.
 pub(crate) fn coupon_of_phase<'a>(
     ctx: &Ctx<'_>,
     params: &Params<'a>,
@@ -115,7 +115,7 @@ pub(crate) fn discount(
     )
 }
 
-/// The same by `coupon` or `promotion_code` in any version: an element of `discounts`.
+/// Like [`discount`], but reads `coupon` or `promotion_code` in any version, for an element of `discounts`.
 pub(crate) fn named_discount(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -155,7 +155,7 @@ fn discount_by(
     Ok(given)
 }
 
-/// `billing_mode` of something new. Later versions have it, and flexible billing unless a request says otherwise.
+/// `billing_mode` of a new subscription, schedule or session. Only later versions have it; their default is flexible.
 pub(crate) fn billing_mode(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<BillingMode> {
     if !ctx.has_meters() {
         return Ok(BillingMode::Classic);
@@ -175,7 +175,7 @@ pub(crate) fn billing_mode(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Billing
     })
 }
 
-/// The billing mode of what a request makes without naming one.
+/// The default `billing_mode` of the call's version.
 pub(crate) fn default_mode(ctx: &Ctx<'_>) -> BillingMode {
     if ctx.has_meters() {
         BillingMode::Flexible { updated_at: None }

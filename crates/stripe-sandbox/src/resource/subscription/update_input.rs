@@ -155,7 +155,7 @@ fn pause_param(params: &Params<'_>, now: i64) -> Result<FieldUpdate<Pause>> {
 
 const PAUSE: &str = "pause_collection";
 
-/// Checks that more than the metadata of a subscription can be changed.
+/// Checks that a subscription has not ended. After that, only its metadata can be changed.
 pub(crate) fn check_live(subscription: &Subscription) -> Result<()> {
     if subscription.status.is_ended() {
         return Err(Error::invalid(
@@ -165,8 +165,8 @@ pub(crate) fn check_live(subscription: &Subscription) -> Result<()> {
     Ok(())
 }
 
-/// The parameters that may be updated before the first payment. Stripe's documentation of the status names the metadata
-/// and the source; the others are about that payment, or change nothing.
+/// The parameters that may be updated before the first payment. Stripe's documentation of the status mentions the
+/// metadata and the source; the others concern that payment, or change nothing.
 const BEFORE_PAYMENT: &[&str] = &[
     "metadata",
     "default_source",
@@ -175,17 +175,20 @@ const BEFORE_PAYMENT: &[&str] = &[
     "expand",
 ];
 
-/// Checks that a subscription has begun, if the request changes what it sells.
-pub(crate) fn check_begun(subscription: &Subscription, params: &Params<'_>) -> Result<()> {
+/// Checks that an incomplete subscription is updated only by the parameters in [`BEFORE_PAYMENT`].
+pub(crate) fn check_allowed_if_incomplete(
+    subscription: &Subscription,
+    params: &Params<'_>,
+) -> Result<()> {
     let changes = |key: &&str| !BEFORE_PAYMENT.contains(key);
     match params.keys().iter().find(|key| changes(key)) {
-        Some(key) => may_change(subscription).map_err(|error| error.param((*key).to_owned())),
+        Some(key) => check_begun(subscription).map_err(|error| error.param((*key).to_owned())),
         None => Ok(()),
     }
 }
 
-/// Checks that a subscription has begun, so that what it sells may be changed.
-pub(crate) fn may_change(subscription: &Subscription) -> Result<()> {
+/// Checks that a subscription has begun: that it does not wait for its first payment.
+pub(crate) fn check_begun(subscription: &Subscription) -> Result<()> {
     if subscription.status != Status::Incomplete {
         return Ok(());
     }

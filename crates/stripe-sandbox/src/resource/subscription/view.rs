@@ -9,7 +9,7 @@ use crate::resource::price::view::plan;
 use crate::resource::subscription_item::view::{item, quantity};
 use crate::store::account::Account;
 
-/// A subscription.
+/// The JSON of a subscription.
 pub(crate) fn subscription(account: &Account, subscription: &Subscription) -> Value {
     let (trial_start, trial_end) = subscription.trial.unzip();
     let (period_start, period_end) = subscription.first_period();

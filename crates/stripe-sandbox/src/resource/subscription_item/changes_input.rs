@@ -98,7 +98,7 @@ fn changed(
     spec(ctx, params, other.unwrap_or(current), Some(item))
 }
 
-/// A request's change to one item; the others stay.
+/// A change to one item.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ItemChange {
     Add,
@@ -106,7 +106,7 @@ pub(crate) enum ItemChange {
     Remove(usize),
 }
 
-/// The items after a request about one of them.
+/// The items after a request that adds, changes or removes one of them.
 pub(super) fn read_one(
     ctx: &Ctx<'_>,
     params: &Params<'_>,

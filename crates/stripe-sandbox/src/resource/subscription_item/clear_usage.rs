@@ -20,10 +20,10 @@ pub(super) fn of_new(params: &Params<'_>) -> Result<()> {
     }
 }
 
-/// Reads `clear_usage` of a removed item. Stripe requires it to remove a metered item, whether usage was reported or
-/// not: its error is about the item's plan. (Clients such as Laravel Cashier always send it.)
+/// Reads `clear_usage` of a removed item. Stripe requires it to remove a metered item, even if no usage was reported:
+/// its error refers only to the plan. (Clients such as Laravel Cashier always send it.)
 ///
-/// A meter's events are the customer's. `clear_usage` does not touch them, and flexible billing refuses it.
+/// Meter events belong to the customer, so `clear_usage` does not affect them, and flexible billing refuses it.
 pub(super) fn of_removed(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -62,8 +62,8 @@ pub(super) fn of_changed(params: &Params<'_>, item: &Item, spec: &ItemSpec) -> R
     Ok(clears)
 }
 
-/// Refuses to lose usage of the running period by a change to licensed prices. The error is Stripe's for deleted items
-/// (our choice: Stripe does not document this case).
+/// Refuses a change to a licensed price that would lose usage of the running period. The error is Stripe's for deleted
+/// items (our choice: Stripe does not document this case).
 pub(super) fn check_kept(subscription: &Subscription, specs: &[ItemSpec]) -> Result<()> {
     for item in &subscription.items {
         let start = subscription.period_of(item).0;

@@ -27,8 +27,8 @@ const UNMODELLED: &[&str] = &[
     "tax_rates?",
 ];
 
-/// The items under `key`, for a new subscription or a phase in this billing mode. `current_prices` are the prices that are already
-/// sold; these may be archived.
+/// The items under `key`, for a new subscription or a phase in this billing mode. `current_prices` are prices that the
+/// subscription already has; they may be archived.
 pub(crate) fn read(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -130,7 +130,7 @@ pub(crate) fn too_large(param: String) -> Error {
     .code("parameter_invalid_integer")
 }
 
-/// The recurring price of an item: one that is for sale, or one of those that are held.
+/// The recurring price of an item: an active one, or one of the current ones.
 pub(super) fn price<'a>(
     ctx: &'a Ctx<'_>,
     params: &Params<'_>,
@@ -166,7 +166,7 @@ pub(super) fn price<'a>(
     Ok(Some(price))
 }
 
-/// Refuses prices with usage records in the versions that do not have these.
+/// Refuses prices with usage records in later versions, which only have meters.
 fn check_generation(ctx: &Ctx<'_>, price: &Price) -> Result<()> {
     let recurring = price.recurring.as_ref();
     let has_records = recurring.is_some_and(|recurring| recurring.aggregate_usage().is_some());

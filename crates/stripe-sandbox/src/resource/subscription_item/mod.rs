@@ -31,12 +31,12 @@ pub(crate) struct Item {
     /// The quantity of a licensed price; `None` for a metered one.
     pub(crate) quantity: Option<i64>,
     pub(crate) created: i64,
-    /// From when usage counts: the creation or an earlier start date, when the item became metered or lost its usage, or
-    /// the end of what an item before it has counted.
+    /// The time from which usage counts: the creation or an earlier start date, the time when the item became metered
+    /// or its usage was cleared, or the time up to which a previous item has counted.
     pub(crate) since: i64,
     pub(crate) metadata: Metadata,
     pub(crate) records: Records,
-    /// What was charged for the running period and not credited. Only flexible billing needs it.
+    /// The charges for the running period that are not credited yet. Only flexible billing uses them.
     pub(crate) debits: Vec<Debit>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Item {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Debit {
     pub(crate) quantity: i64,
-    /// In cents, without what discounts took off.
+    /// In cents, after discounts.
     pub(crate) amount: i64,
     pub(crate) period: (i64, i64),
 }
@@ -67,13 +67,13 @@ pub(crate) struct ItemSpec {
 }
 
 impl ItemSpec {
-    /// Whether the item already is as the spec says.
-    pub(crate) fn sells(&self, item: &Item) -> bool {
+    /// Whether the item already has the price and quantity of the spec.
+    pub(crate) fn matches_item(&self, item: &Item) -> bool {
         item.price == self.price && item.quantity == self.quantity
     }
 }
 
-/// The spec that keeps an item as it is.
+/// A spec that keeps an item unchanged.
 pub(crate) fn kept(item: &Item) -> ItemSpec {
     ItemSpec {
         item: Some(item.id.clone()),

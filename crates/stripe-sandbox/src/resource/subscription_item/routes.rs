@@ -13,7 +13,7 @@ use crate::resource::payment_method::input::presence;
 use crate::resource::route::Route;
 use crate::resource::subscription::payment_input::check_change;
 use crate::resource::subscription::update_input::{
-    check_begun, check_live, may_change, read_for_item,
+    check_allowed_if_incomplete, check_begun, check_live, read_for_item,
 };
 use crate::store::context::Ctx;
 use crate::store::page::Page;
@@ -161,8 +161,8 @@ impl Change {
         let subscription = ctx.account.subscription(position);
         check_live(subscription)?;
         match change {
-            ItemChange::Change(_) => check_begun(subscription, params)?,
-            ItemChange::Add | ItemChange::Remove(_) => may_change(subscription)?,
+            ItemChange::Change(_) => check_allowed_if_incomplete(subscription, params)?,
+            ItemChange::Add | ItemChange::Remove(_) => check_begun(subscription)?,
         }
         let specs = read_one(ctx, params, subscription, change)?;
         Ok(Self {

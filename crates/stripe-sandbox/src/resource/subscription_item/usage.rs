@@ -18,11 +18,11 @@ use crate::store::ids::Id;
 use crate::store::page::Page;
 use crate::store::table::Row;
 
-/// How long after a period's end its usage is still accepted, because clocks differ. Its invoice is final by then, so
-/// the usage counts in the new period.
+/// How long after a period's end its usage is still accepted, in seconds, because clocks differ. The invoice is final
+/// by then, so the usage counts in the new period.
 const BEHIND: i64 = 300;
 
-/// How far in the future a record may be, because clocks differ.
+/// How far in the future a record may be, in seconds, because clocks differ.
 const AHEAD: i64 = 300;
 
 /// A usage report: how much, when, and whether it replaces the quantity at that time.
@@ -74,8 +74,8 @@ pub(super) fn report(ctx: &mut Ctx<'_>, record: Record) -> Result<Value> {
     } else {
         before.saturating_add(quantity)
     };
-    // Late usage without a draft counts in the running period. Only the difference counts, because the rest was billed;
-    // and what was billed cannot be reduced.
+    // Late usage without a draft counts in the running period: only the difference to the usage that was billed, which
+    // cannot be reduced.
     let is_late = draft.is_none() && timestamp < start;
     let carried = if is_late {
         let difference = after.saturating_sub(before);
@@ -137,7 +137,8 @@ fn check(
     Ok(())
 }
 
-/// The earliest accepted timestamp. For sums it is a little before the period, during its first minutes.
+/// The earliest accepted timestamp: the start of the period, and for sums a little before it, during the period's first
+/// minutes.
 fn earliest(account: &Account, subscription: &Subscription, item: &Item, now: i64) -> i64 {
     let start = subscription.period_of(item).0;
     let sums = catalog::aggregate(account, &item.price) == Aggregate::Sum;

@@ -9,7 +9,7 @@ use crate::resource::subscription::Subscription;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 
-/// An item outside of its subscription. Later versions show its period, which is in 2022-11-15 the subscription's.
+/// An item outside of its subscription. Later versions show its period, which in 2022-11-15 is on the subscription.
 pub(super) fn alone(ctx: &Ctx<'_>, subscription: &Subscription, item: &Item) -> Value {
     let mut object = self::item(ctx.account, subscription, item);
     if ctx.has_meters() {
@@ -24,7 +24,7 @@ fn show_period(object: &mut Value, subscription: &Subscription, item: &Item) {
     object["current_period_start"] = json!(start);
 }
 
-/// One item of a subscription. It shows its period in every version if that is not the period of all items.
+/// An item of a subscription. It shows its period in every version if the items have different periods.
 pub(crate) fn item(account: &Account, subscription: &Subscription, item: &Item) -> Value {
     let price = account.price(&item.price);
     let mut object = json!({

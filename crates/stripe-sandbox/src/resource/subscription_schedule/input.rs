@@ -12,10 +12,10 @@ use crate::resource::subscription::{self, BillingMode, Prorate, Subscription};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// Reads a new schedule, and the customer's time: with its own phases, or from an existing subscription.
+/// Reads a new schedule, with phases or from an existing subscription. Also returns the customer's time.
 pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
     match params.string("from_subscription")? {
-        Some(subscription) => over(ctx, params, subscription),
+        Some(subscription) => from_subscription(ctx, params, subscription),
         None => with_phases(ctx, params),
     }
 }
@@ -26,7 +26,7 @@ fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
     let start = params.timestamp_or_now("start_date", now)?.unwrap_or(now);
     check_start(start, now, "start_date")?;
     let billing_mode = billing_mode(ctx, params)?;
-    let setting = PhaseContext {
+    let phase_context = PhaseContext {
         customer: &holder.id,
         billing_mode,
         now,
@@ -39,7 +39,7 @@ fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
         coupon: None,
     };
     let phases =
-        phase_input::read(ctx, params, setting)?.ok_or_else(|| params.missing("phases"))?;
+        phase_input::read(ctx, params, phase_context)?.ok_or_else(|| params.missing("phases"))?;
     one_currency::check(ctx.account, holder, phases[0].currency, None)?;
     crate::resource::subscription::input::check_room(ctx.account, holder)?;
     let schedule = Schedule {
@@ -52,7 +52,7 @@ fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
     Ok((schedule, now))
 }
 
-/// Refuses a start in the past. Stripe bills the time since then; the sandbox does not model it.
+/// Refuses a start in the past. Stripe bills the time since the start; the sandbox does not model that.
 fn check_start(start: i64, now: i64, param: &str) -> Result<()> {
     if start < now {
         return Err(Error::malformed(
@@ -94,9 +94,9 @@ pub(super) fn end_behavior(params: &Params<'_>) -> Result<Option<EndBehavior>> {
     Ok(given.and_then(|word| all.find(|behavior| behavior.as_str() == word)))
 }
 
-/// `from_subscription`: a schedule with one phase, the running period. No other parameter is allowed. If the
-/// subscription is to end, the phase lasts until then, and the schedule takes over ending it.
-fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)> {
+/// `from_subscription`: a schedule with one phase, the running period. Few other parameters are allowed. If the
+/// subscription is to end, the phase lasts until then, and the schedule cancels it.
+fn from_subscription(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)> {
     let others = [
         "phases",
         "customer",
@@ -123,7 +123,7 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
         ))
         .param("from_subscription"));
     }
-    subscription::update_input::may_change(subscription)
+    subscription::update_input::check_begun(subscription)
         .map_err(|error| error.param("from_subscription"))?;
     if subscription.schedule.is_some() {
         return Err(Error::invalid(
@@ -189,7 +189,8 @@ fn current_prices(schedule: &Schedule, subscription: Option<&Subscription>) -> V
         .collect()
 }
 
-/// The phases after an update, and which of them runs. Past phases stay, whether they are given or not.
+/// The phases after an update, and the index of the running phase. Past phases stay, whether or not the request repeats
+/// them.
 pub(super) fn new_phases(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -200,7 +201,7 @@ pub(super) fn new_phases(
     let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.get(id));
     let current_prices = current_prices(schedule, subscription);
     let waits = schedule.status == Status::NotStarted;
-    let setting = PhaseContext {
+    let phase_context = PhaseContext {
         customer: &schedule.customer,
         billing_mode: schedule.billing_mode,
         now,
@@ -212,7 +213,7 @@ pub(super) fn new_phases(
         current_prices: &current_prices,
         coupon: schedule.running().and_then(|phase| phase.coupon.as_ref()),
     };
-    let Some(given) = phase_input::read(ctx, params, setting)? else {
+    let Some(given) = phase_input::read(ctx, params, phase_context)? else {
         return Ok(None);
     };
     let (Some(current), Some(running)) = (schedule.current, schedule.running()) else {

@@ -125,7 +125,7 @@ impl Schedule {
         self.phases.get(self.current?)
     }
 
-    /// When the subscription is to end, if the schedule ends it and the last phase runs or is next.
+    /// When the subscription is to end, if the schedule cancels it and its last phase is running or next.
     pub(crate) fn ends_at(&self) -> Option<i64> {
         let coming = &self.phases[self.current.unwrap_or(0)..];
         match (self.end_behavior, coming) {

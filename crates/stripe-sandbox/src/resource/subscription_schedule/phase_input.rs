@@ -20,7 +20,7 @@ use crate::store::ids::Id;
 /// Stripe's limit for current and future phases.
 const MAX_PHASES: usize = 10;
 
-/// A limit far beyond real plans, which keeps a phase cheap to read.
+/// Far more than real plans have. It keeps reading a phase cheap.
 const MAX_ITERATIONS: i64 = 1200;
 
 const PHASE_UNMODELLED: &[&str] = &[
@@ -50,7 +50,7 @@ pub(crate) struct PhaseContext<'a> {
     pub(crate) now: i64,
     /// The start of the first phase, unless it has its own.
     pub(crate) start: Option<i64>,
-    /// The start of the running phase. Phases that end by then are over and may be omitted.
+    /// The start of the running phase. Phases that end at or before it are over.
     pub(crate) running: Option<i64>,
     /// Whether phases may have a start date: in updates, not on creation.
     pub(crate) dated: bool,
@@ -58,7 +58,7 @@ pub(crate) struct PhaseContext<'a> {
     pub(crate) anchor: Option<i64>,
     /// The subscription's currency, if there is a subscription.
     pub(crate) currency: Option<Currency>,
-    /// The prices that it has, or will have by the previous phases.
+    /// The current prices of the schedule and its subscription, which may be archived.
     pub(crate) current_prices: &'a [Id],
     /// The running phase's coupon.
     pub(crate) coupon: Option<&'a Arc<Coupon>>,
@@ -68,7 +68,7 @@ pub(crate) struct PhaseContext<'a> {
 pub(super) fn read(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
-    setting: PhaseContext<'_>,
+    phase_context: PhaseContext<'_>,
 ) -> Result<Option<Vec<Phase>>> {
     let Some(given) = params.objects("phases")? else {
         return Ok(None);
@@ -84,11 +84,11 @@ pub(super) fn read(
     }
     let mut phases: Vec<Phase> = Vec::with_capacity(given.len());
     for (index, params) in given.iter().enumerate() {
-        let start_date = start_of(params, setting)?;
+        let start_date = start_of(params, phase_context)?;
         let start = match phases.last() {
             Some(before) => before.end,
             None => start_date
-                .or(setting.start)
+                .or(phase_context.start)
                 .ok_or_else(|| params.missing("start_date"))?,
         };
         if start_date.is_some_and(|start_date| start_date != start) {
@@ -96,18 +96,18 @@ pub(super) fn read(
         }
         // A phase without an end ends at the start date of the next one.
         let next = match given.get(index + 1) {
-            Some(next) => start_of(next, setting)?,
+            Some(next) => start_of(next, phase_context)?,
             None => None,
         };
         let before = phases.last();
-        phases.push(phase(ctx, params, setting, start, next, before)?);
+        phases.push(phase(ctx, params, phase_context, start, next, before)?);
     }
     Ok(Some(phases))
 }
 
-fn start_of(params: &Params<'_>, setting: PhaseContext<'_>) -> Result<Option<i64>> {
-    if setting.dated {
-        return params.timestamp_or_now("start_date", setting.now);
+fn start_of(params: &Params<'_>, phase_context: PhaseContext<'_>) -> Result<Option<i64>> {
+    if phase_context.dated {
+        return params.timestamp_or_now("start_date", phase_context.now);
     }
     Ok(None)
 }
@@ -115,38 +115,41 @@ fn start_of(params: &Params<'_>, setting: PhaseContext<'_>) -> Result<Option<i64
 fn phase(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
-    setting: PhaseContext<'_>,
+    phase_context: PhaseContext<'_>,
     start: i64,
     next: Option<i64>,
     before: Option<&Phase>,
 ) -> Result<Phase> {
-    let mode = setting.billing_mode;
-    let items = subscription_item::input::read(ctx, params, "items", setting.current_prices, mode)?;
+    let mode = phase_context.billing_mode;
+    let items =
+        subscription_item::input::read(ctx, params, "items", phase_context.current_prices, mode)?;
     let currency = subscription_item::input::currency(ctx, &items);
     same_currency(params, currency)?;
-    let expected = before.map(|before| before.currency).or(setting.currency);
+    let expected = before
+        .map(|before| before.currency)
+        .or(phase_context.currency);
     if expected.is_some_and(|expected| expected != currency) {
         return Err(subscription_item::input::other_currency(
             params.name("items"),
         ));
     }
     let resets_anchor = resets_anchor(params)?;
-    let end = end(ctx, params, &items, setting, start, next)?;
-    let trial_end = trial_end(params, setting, start, end)?;
+    let end = end(ctx, params, &items, phase_context, start, next)?;
+    let trial_end = trial_end(params, phase_context, start, end)?;
     let collection_named = collection_method(params)?.is_some();
     params.unmodelled(PHASE_UNMODELLED)?;
     Ok(Phase {
         start,
         end,
         trial_end,
-        coupon: coupon_of_phase(ctx, params, currency, setting, start, before)?,
+        coupon: coupon_of_phase(ctx, params, currency, phase_context, start, before)?,
         currency,
         metadata: params.metadata()?.deferred()?,
         description: params.nullable("description")?.value().map(str::to_owned),
         prorate: prorate(params)?.unwrap_or(Prorate::Create),
         added: invoice_item::input::read_added(ctx, params, currency)?,
         automatic_tax: automatic_tax(params)?,
-        default_payment_method: payment_method(ctx, params, setting.customer)?.value(),
+        default_payment_method: payment_method(ctx, params, phase_context.customer)?.value(),
         collection_named,
         resets_anchor,
         items,
@@ -157,11 +160,11 @@ fn end(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     specs: &[ItemSpec],
-    setting: PhaseContext<'_>,
+    phase_context: PhaseContext<'_>,
     start: i64,
     next: Option<i64>,
 ) -> Result<i64> {
-    let date = params.timestamp_or_now("end_date", setting.now)?;
+    let date = params.timestamp_or_now("end_date", phase_context.now)?;
     let interval = shortest_interval(specs);
     let (length, name) = if ctx.has_meters() {
         (duration(params)?, "duration")
@@ -177,19 +180,19 @@ fn end(
     }
     let end = match (date, length, next) {
         (Some(date), ..) => date,
-        (None, Some((interval, count)), _) => after(interval, setting, start, count),
+        (None, Some((interval, count)), _) => after(interval, phase_context, start, count),
         (None, None, Some(next)) => next,
-        (None, None, None) => after(interval, setting, start, 1),
+        (None, None, None) => after(interval, phase_context, start, 1),
     };
-    let past = setting.running.is_some_and(|running| end <= running);
-    let wrong = end <= start || (end < setting.now && !past);
+    let past = phase_context.running.is_some_and(|running| end <= running);
+    let wrong = end <= start || (end < phase_context.now && !past);
     if wrong || end > 253_402_300_799 {
         return Err(Error::invalid(format!("A phase must end after it starts, and not in the past: {end} is not a possible end of a phase that starts at {start}.")).param(params.name("end_date")));
     }
     Ok(end)
 }
 
-/// `iterations` of the interval of the prices, the shortest one (our choice), in 2022-11-15.
+/// `iterations` of 2022-11-15: a number of intervals of the prices. If these differ, the shortest counts (our choice).
 fn iterations(params: &Params<'_>) -> Result<Option<i64>> {
     let iterations = params.integer_from("iterations", 1)?;
     if iterations.is_some_and(|iterations| iterations > MAX_ITERATIONS) {
@@ -202,7 +205,7 @@ fn iterations(params: &Params<'_>) -> Result<Option<i64>> {
     Ok(iterations)
 }
 
-/// `duration`: one interval of its own, in later versions.
+/// `duration` of later versions: an interval of its own.
 fn duration(params: &Params<'_>) -> Result<Option<(BillingInterval, i64)>> {
     let Some(given) = params.object("duration")? else {
         return Ok(None);
@@ -221,10 +224,15 @@ fn duration(params: &Params<'_>) -> Result<Option<(BillingInterval, i64)>> {
     Ok(Some((BillingInterval { unit, count }, 1)))
 }
 
-/// The time `iterations` intervals after `start`. It is counted from the subscription's anchor if the phase starts with
-/// one of its periods. For a phase that has run longer, it is the first such time in the future.
-fn after(interval: BillingInterval, setting: PhaseContext<'_>, start: i64, iterations: i64) -> i64 {
-    let anchor = setting
+/// The time `iterations` intervals after `start`. If the phase starts with one of the subscription's periods, intervals
+/// are counted from the subscription's anchor. If that time has passed, the first boundary in the future.
+fn after(
+    interval: BillingInterval,
+    phase_context: PhaseContext<'_>,
+    start: i64,
+    iterations: i64,
+) -> i64 {
+    let anchor = phase_context
         .anchor
         .filter(|anchor| interval.containing(*anchor, start).0 == start)
         .unwrap_or(start);
@@ -232,20 +240,20 @@ fn after(interval: BillingInterval, setting: PhaseContext<'_>, start: i64, itera
     for _ in 0..iterations {
         end = interval.next_after(anchor, end);
     }
-    if end <= setting.now {
-        end = interval.next_after(anchor, setting.now);
+    if end <= phase_context.now {
+        end = interval.next_after(anchor, phase_context.now);
     }
     end
 }
 
 fn trial_end(
     params: &Params<'_>,
-    setting: PhaseContext<'_>,
+    phase_context: PhaseContext<'_>,
     start: i64,
     end: i64,
 ) -> Result<Option<i64>> {
     let whole = params.boolean("trial")?.unwrap_or(false);
-    let at = params.timestamp_or_now("trial_end", setting.now)?;
+    let at = params.timestamp_or_now("trial_end", phase_context.now)?;
     match (whole, at) {
         (true, Some(_)) => Err(Error::invalid(
             "You may only specify one of these parameters: trial, trial_end.",
@@ -260,18 +268,18 @@ fn trial_end(
     }
 }
 
-/// The coupon. One that the previous or the running phase already has is not redeemed again, so it may be used up or
+/// The coupon. If the previous or the running phase already has it, it is not redeemed again, so it may be used up or
 /// deleted by now.
 fn coupon_of_phase(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     currency: Currency,
-    setting: PhaseContext<'_>,
+    phase_context: PhaseContext<'_>,
     start: i64,
     before: Option<&Phase>,
 ) -> Result<Option<Arc<Coupon>>> {
     let from_before = match before {
-        _ if setting.running == Some(start) => setting.coupon,
+        _ if phase_context.running == Some(start) => phase_context.coupon,
         Some(phase) => phase.coupon.as_ref(),
         None => None,
     };
@@ -280,7 +288,7 @@ fn coupon_of_phase(
     };
     match from_before {
         Some(coupon) if id == &*coupon.id => Ok(Some(coupon.clone())),
-        _ => shared_input::coupon_named(ctx, id, &param, currency, setting.now).map(Some),
+        _ => shared_input::coupon_named(ctx, id, &param, currency, phase_context.now).map(Some),
     }
 }
 

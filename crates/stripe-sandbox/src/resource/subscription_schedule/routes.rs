@@ -68,8 +68,8 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// `POST /v1/subscription_schedules`: with its own phases, or from an existing subscription. The schedule is stored,
-/// and started if its time has come.
+/// `POST /v1/subscription_schedules`: with phases, or from an existing subscription. The schedule starts at once if its
+/// start is due.
 fn create(ctx: &mut Ctx<'_>, (mut schedule, now): (Schedule, i64)) -> Result<Value> {
     schedule.id = ctx.account.ids.next("sub_sched", 24);
     let id = schedule.id.clone();
@@ -104,7 +104,7 @@ fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(view::schedule(ctx.account.schedule(find(ctx)?)))
 }
 
-/// The filter of a list. The filters by a time of ending only match schedules that have ended.
+/// The filter of a list. The filters by an end time match only schedules that have ended in that way.
 struct Filter {
     page: Page,
     customer: Option<Id>,

@@ -1,4 +1,4 @@
-//! Test clocks: the time of a few customers, which stands still until it is advanced.
+//! Test clocks: a separate time for a few customers, which stands still until it is advanced.
 
 pub(crate) mod routes;
 
@@ -11,8 +11,8 @@ const NAME: &str = "test clock";
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// How far a clock without subscriptions may be advanced at a time: two years.
-pub(crate) const MAX_ALONE: i64 = 2 * 366 * DAY;
+/// How far a clock without subscriptions may be advanced at a time, in seconds: two years.
+pub(crate) const MAX_WITHOUT_SUBSCRIPTIONS: i64 = 2 * 366 * DAY;
 
 /// Stripe's limit of customers on a clock.
 pub(crate) const MAX_CUSTOMERS: usize = 3;
@@ -20,7 +20,7 @@ pub(crate) const MAX_CUSTOMERS: usize = 3;
 /// Stripe's limit of subscriptions for each of these customers. The sandbox does not count ended ones.
 pub(crate) const MAX_SUBSCRIPTIONS: usize = 3;
 
-/// See the module's text.
+/// A test clock.
 #[derive(Debug)]
 pub(crate) struct TestClock {
     pub(crate) id: Id,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{MAX_ALONE, NAME, TestClock};
+use super::{MAX_WITHOUT_SUBSCRIPTIONS, NAME, TestClock};
 use crate::engine;
 use crate::engine::customers;
 use crate::error::{Error, Result};
@@ -98,7 +98,7 @@ fn advance(ctx: &mut Ctx<'_>, to: i64) -> Result<Value> {
     advance_to(ctx, &ctx.arg(0), to)
 }
 
-/// Advances a clock, as far as Stripe allows it at a time.
+/// Advances a clock. Refuses more than Stripe allows at a time.
 pub(crate) fn advance_to(ctx: &mut Ctx<'_>, id: &str, to: i64) -> Result<Value> {
     let clock = find(ctx, id)?;
     let (id, from) = (clock.id.clone(), clock.frozen_time);
@@ -113,7 +113,7 @@ pub(crate) fn advance_to(ctx: &mut Ctx<'_>, id: &str, to: i64) -> Result<Value> 
                 "You can only advance a test clock by up to two intervals of the shortest subscription on it at a time.",
             ));
         }
-        None if to - from > MAX_ALONE => {
+        None if to - from > MAX_WITHOUT_SUBSCRIPTIONS => {
             return Err(refused(
                 "You can only advance a test clock without subscriptions by up to two years at a time.",
             ));

@@ -1,8 +1,8 @@
-//! Thin events: they are sent without data, which is fetched by their id.
+//! Thin events: they are sent without data, which clients fetch by the event's id.
 //!
-//! A meter reports the events that it drops when it processes them, in one thin event for each ten seconds in which it
-//! drops any, at the end of these. (It makes none without an event name that it knows: only streams and files, which are
-//! not modelled, take events of unknown meters.)
+//! A meter reports the events that it drops: one thin event for each window of ten seconds with dropped events, at the
+//! end of the window. (`v1.billing.meter.no_meter_found` is never sent: only streams and files, which are not modelled,
+//! accept events of unknown meters.)
 
 pub(crate) mod routes;
 
@@ -18,10 +18,10 @@ use crate::store::table::{Row, Table};
 /// The type of a meter's report.
 const METER_ERRORS: &str = "v1.billing.meter.error_report_triggered";
 
-/// The type of the event that tries a destination.
+/// The type of the event that tests a destination.
 const PING: &str = "v2.core.event_destination.ping";
 
-/// The types that the sandbox sends, or that its destinations can name.
+/// The types that destinations can enable.
 pub(crate) const KINDS: [&str; 3] = [METER_ERRORS, "v1.billing.meter.no_meter_found", PING];
 
 /// How long Stripe keeps events: 30 days, in milliseconds.
@@ -30,18 +30,18 @@ const KEPT_FOR: i64 = 30 * 24 * 60 * 60 * 1000;
 /// The maximum number of events per account, which bounds the memory of large tests.
 const MAX_KEPT: usize = 10_000;
 
-/// The time that a report is of, in milliseconds.
+/// The length of a report's window, in milliseconds.
 const WINDOW: i64 = 10_000;
 
-/// How many errors of a kind a report shows. Stripe does not say how many it shows.
+/// The maximum number of samples for each error code of a report. Stripe does not document its number.
 const MAX_SAMPLES: usize = 5;
 
-/// See the module's text.
+/// A thin event.
 #[derive(Debug)]
 pub(crate) struct ThinEvent {
     pub(crate) id: Id,
     pub(crate) kind: &'static str,
-    /// When it happens, in milliseconds. Before that, it cannot be fetched.
+    /// When it happens, in milliseconds. It cannot be fetched before.
     pub(crate) created: i64,
     related: Related,
     errors: Option<MeterErrors>,
@@ -62,7 +62,7 @@ pub(crate) struct Invalid {
     pub(crate) message: String,
 }
 
-/// The events that a meter has dropped in a time.
+/// The events that a meter has dropped in a window.
 #[derive(Debug)]
 pub(crate) struct MeterErrors {
     start: i64,
@@ -99,7 +99,7 @@ impl ThinEvent {
         }
     }
 
-    /// The event that tries a destination, in milliseconds.
+    /// The event that tests a destination. `created` is in milliseconds.
     pub(crate) fn ping(id: Id, destination: &Id, url: &str, created: i64) -> Self {
         Self {
             id,
@@ -114,7 +114,7 @@ impl ThinEvent {
         }
     }
 
-    /// What is sent.
+    /// The JSON that is sent.
     pub(crate) fn notification(&self) -> Value {
         json!({
             "id": &*self.id,
@@ -130,7 +130,7 @@ impl ThinEvent {
         })
     }
 
-    /// What is fetched.
+    /// The JSON that clients fetch.
     pub(crate) fn to_json(&self) -> Value {
         let mut event = self.notification();
         if let Some(errors) = &self.errors {
@@ -145,7 +145,7 @@ impl ThinEvent {
 }
 
 impl MeterErrors {
-    /// No errors yet, in the window of a time.
+    /// The window that contains a time, without errors yet.
     pub(crate) fn at(millis: i64) -> Self {
         Self {
             start: millis - millis.rem_euclid(WINDOW),

@@ -13,7 +13,7 @@ use crate::version::ApiVersion;
 /// The longest URL that Stripe accepts.
 const MAX_URL: usize = 2048;
 
-/// Reads a new endpoint, without an id and a secret. `existing` is the number of existing endpoints.
+/// Reads a new endpoint, without an id and a secret. `existing` is the account's number of endpoints.
 pub(crate) fn new(params: &Params<'_>, existing: usize, now: i64) -> Result<WebhookEndpoint> {
     let enabled_events = enabled_events(params)?.ok_or_else(|| params.missing("enabled_events"))?;
     let url = url(params)?.ok_or_else(|| params.missing("url"))?;

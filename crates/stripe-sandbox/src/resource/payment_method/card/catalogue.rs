@@ -57,7 +57,7 @@ impl Card {
     }
 }
 
-/// Where several cards have the same token at Stripe, only one has it here.
+/// If several cards have the same token at Stripe, only one of them has it here.
 pub(crate) const CARDS: &[Card] = &[
     // By brand.
     visa(&["visa", "us", "bypassPending"], "4242424242424242"),

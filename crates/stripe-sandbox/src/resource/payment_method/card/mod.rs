@@ -1,4 +1,4 @@
-//! Test cards: the card of a token such as `pm_card_visa` or of a number, and its behavior.
+//! Test cards, by token (`pm_card_visa`) or number, and how their bank behaves.
 //!
 //! The cards themselves are listed in [`catalogue`].
 
@@ -58,7 +58,7 @@ pub(crate) struct Decline {
 }
 
 impl Decline {
-    /// Without a reason.
+    /// A decline without a specific reason.
     pub(crate) const GENERIC: Self =
         Self::card_declined("generic_decline", "Your card was declined.");
 
@@ -166,7 +166,7 @@ impl Card {
 }
 
 impl Presence {
-    /// Whether no authentication is needed, if the card is `free` to pay without the customer.
+    /// Whether the charge needs no authentication. `free` tells whether the card can be charged without the customer.
     fn suffices(self, free: bool) -> bool {
         match self {
             Self::OffSession => free,
