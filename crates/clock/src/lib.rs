@@ -1,4 +1,4 @@
-//! The time. All code that needs the current time asks a [`Clock`], so that a test can set it.
+//! The current time. All code reads it from a [`Clock`], so that a test can set it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -44,7 +44,7 @@ impl Clock {
         match &self.0 {
             #[expect(
                 clippy::disallowed_methods,
-                reason = "the one place that reads the time"
+                reason = "only this type reads the system time"
             )]
             Source::System => Utc::now().timestamp(),
             Source::Manual(manual) => manual.now.load(Ordering::SeqCst),
@@ -56,14 +56,14 @@ impl Clock {
         match &self.0 {
             #[expect(
                 clippy::disallowed_methods,
-                reason = "reading the time is what this type is for"
+                reason = "only this type reads the system time"
             )]
             Source::System => Utc::now().timestamp_millis(),
             Source::Manual(manual) => manual.now.load(Ordering::SeqCst).saturating_mul(1_000),
         }
     }
 
-    /// The same time as [`unix`](Self::unix), in whole seconds.
+    /// The same time as [`unix`](Self::unix), so without fractions of a second.
     pub fn now(&self) -> DateTime<Utc> {
         DateTime::from_timestamp(self.unix(), 0)
             .expect("a clock is never set beyond chrono's range")

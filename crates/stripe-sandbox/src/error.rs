@@ -1,4 +1,4 @@
-//! Errors as Stripe words them: `{"error": {"type", "code", "param", "message", …}}` and a status.
+//! Errors in Stripe's format: `{"error": {"type", "code", "param", "message", …}}` and a status.
 
 use serde_json::{Map, Value, json};
 
@@ -13,10 +13,10 @@ pub(crate) struct Error {
     pub(crate) code: Option<&'static str>,
     pub(crate) param: Option<String>,
     pub(crate) message: String,
-    /// Fields that only errors of some kinds have, such as `decline_code`.
+    /// Fields that only some errors have, such as `decline_code`.
     pub(crate) extra: Option<Box<Map<String, Value>>>,
-    /// The parameters did not pass validation, so the endpoint never began. Such an answer is not kept under an
-    /// idempotency key.
+    /// The call was refused before its endpoint ran, for example because of invalid parameters. Such an answer is not
+    /// kept under the idempotency key.
     pub(crate) before_execution: bool,
     /// Which limiter refused the call, for the header `Stripe-Rate-Limited-Reason`.
     pub(crate) limited_by: Option<String>,
@@ -45,13 +45,13 @@ impl Error {
         Self::invalid(message).param(param).before_execution()
     }
 
-    /// 404: the object that the URL names is not there. `what` is Stripe's name for it in prose,
-    /// such as `customer` or `PaymentMethod`.
+    /// 404: the object in the URL does not exist. `what` is Stripe's name for it in prose, such as `customer` or
+    /// `PaymentMethod`.
     pub(crate) fn not_found(what: &str, id: &str) -> Self {
         Self::no_such(what, id, "id").status(404)
     }
 
-    /// 400: a parameter names an object that is not there.
+    /// 400: a parameter names an object that does not exist.
     pub(crate) fn no_such(what: &str, id: &str, param: impl Into<String>) -> Self {
         Self::invalid(format!("No such {what}: '{id}'"))
             .code("resource_missing")
@@ -83,14 +83,14 @@ impl Error {
         self
     }
 
-    /// Adds a field that only errors of some kinds have.
+    /// Adds a field that only some errors have.
     pub(crate) fn field(mut self, name: &str, value: Value) -> Self {
         let extra = self.extra.get_or_insert_default();
         extra.insert(name.to_owned(), value);
         self
     }
 
-    /// Marks the error as found before the endpoint began; see the field.
+    /// Sets [`before_execution`](Self#structfield.before_execution).
     pub(crate) fn before_execution(mut self) -> Self {
         self.before_execution = true;
         self

@@ -6,19 +6,19 @@
 //!
 //! # Map
 //!
-//! | room | what it knows |
+//! | module | contents |
 //! |---|---|
 //! | [`money`] | the arithmetic of billing |
-//! | [`params`] | forms, and the typed reading of them, with Stripe's own errors |
-//! | [`store`] | ids, tables and pages of them; an account with all its tables, and all accounts |
-//! | [`resource`] | a folder for each resource: its state, how it is shown (`view`), what is read of a request (`input`), its endpoints (`routes`) |
-//! | [`engine`] | what happens to resources, and between them: billing, payment, the passing of time |
-//! | [`http`] | how a call comes in and is answered: keys, routes, faults, limits, idempotency |
-//! | [`pages`] | what people see: the checkout pages, and the viewer of what is in the sandbox |
-//! | [`webhook`] | how events are delivered to the endpoints that want them |
-//! | [`sandbox`] | the accounts and settings together, and what tests control and inspect |
+//! | [`params`] | forms, and typed reading of their parameters, with Stripe's own errors |
+//! | [`store`] | ids, tables and pages of them; an account with all its tables; all accounts; the queue of what is due |
+//! | [`resource`] | a folder for each resource: its state, its JSON (`view`), the reading of its parameters (`input`), its endpoints (`routes`) |
+//! | [`engine`] | the rules of billing and payment, and the effects of time |
+//! | [`http`] | calls and their answers: keys, routes, faults, limits, idempotency |
+//! | [`pages`] | pages for people: checkout, portal, and the viewer, which shows everything in the sandbox |
+//! | [`webhook`] | the delivery of events to webhook endpoints |
+//! | [`sandbox`] | accounts and options together, and methods to control and inspect them |
 //! | [`server`] | a sandbox on a listener |
-//! | [`version`] | the API version of a call, and what later versions changed |
+//! | [`version`] | the API version of a call, and the differences between versions |
 //!
 //! How a call is handled: [`http`] reads it and finds the account and the [route](resource::route::Route). It applies
 //! the [fault rules](http::rule), the limits and the [`idempotency`](store::idempotency) keys. A route has two
@@ -29,7 +29,7 @@
 //! Imports go in one direction: money and params, then store, the state of resources, accounts, views, the engine,
 //! inputs and routes, webhook, http and pages. A module names only what comes before it; `tests/walls.rs` checks this.
 //!
-//! The sandbox shares no code with the clients that call it, because a shared error would be invisible.
+//! The sandbox shares no code with its clients, because a bug in shared code would cancel out and stay invisible.
 
 mod engine;
 mod error;
@@ -42,7 +42,7 @@ mod params;
 #[expect(
     clippy::needless_pass_by_value,
     clippy::unnecessary_wraps,
-    reason = "endpoints have one shape: they are given their input, and may fail"
+    reason = "all endpoints have the same signature: they own their input, and may fail"
 )]
 mod resource;
 mod sandbox;

@@ -1,4 +1,4 @@
-//! The sandbox without its server: settings, accounts, and what tests control and inspect.
+//! The sandbox without its server: options, accounts, faults, and methods to control and inspect it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -29,15 +29,16 @@ pub struct Options {
     pub api_version: ApiVersion,
     /// The seed of ids and of random faults.
     pub seed: u64,
-    /// How long it takes until the search finds a new or changed customer.
+    /// The time until the search finds a new or changed customer.
     pub search_lag: Duration,
-    /// How long it takes until summaries and previews know of a meter event. Invoices know all events.
+    /// The time until a meter event is processed: summaries and previews include it only then. Invoices include all
+    /// events.
     pub meter_lag: Duration,
     /// Whether metered prices without a meter are refused in every version.
     pub meters_only: bool,
-    /// Whether the last invoice of a canceled subscription becomes uncollectible if it only credits unused time, so that
-    /// the customer's balance stays as it is. Only where metered prices have meters: Stripe was recorded to do it there
-    /// in 2026, and does not say when.
+    /// Whether the last invoice of a canceled subscription becomes uncollectible if it only credits unused time, so
+    /// that the customer's balance does not get the credit. It applies only to versions with meters. Stripe was
+    /// recorded to do this in 2026, but does not document when.
     pub loses_last_credit: bool,
     /// How long renewals and the first invoices of schedules stay drafts before they are finalized and charged.
     /// Stripe's drafts last about an hour.
@@ -52,8 +53,8 @@ pub struct Options {
     /// The URL at which people reach the sandbox, for links to its checkout pages. By default it is the address that
     /// the call was sent to.
     pub public_url: Option<String>,
-    /// Whether only this machine can reach the sandbox. Its controls and pages then answer only to this
-    /// machine's own names, because a web page can point a name of its own at this machine's address.
+    /// Whether only this machine can reach the sandbox. The controls and pages then accept only the host names of this
+    /// machine, because an attacker's web page can point its own host name at this machine (DNS rebinding).
     pub loopback_only: bool,
 }
 
@@ -94,7 +95,7 @@ impl Default for Options {
     }
 }
 
-/// See the [crate]. Clones are the same sandbox.
+/// A sandbox; see the [crate]. Clones share the same state.
 #[derive(Clone, Debug)]
 pub struct Sandbox(pub(crate) Arc<Inner>);
 
@@ -129,8 +130,8 @@ impl Sandbox {
         self.0.accounts.id_of_key(key).to_string()
     }
 
-    /// The endpoints that the sandbox has in a version, such as `GET /v1/customers/:id`. If two match a call, it is the
-    /// first's.
+    /// The endpoints that the sandbox has in a version, such as `GET /v1/customers/:id`. If two match a call, the first
+    /// handles it.
     pub fn endpoints(&self, version: ApiVersion) -> Vec<String> {
         routes::names(version)
     }
@@ -156,7 +157,7 @@ impl Sandbox {
         locked(&self.0.record).counts(account)
     }
 
-    /// Forgets the recorded calls, and nothing else.
+    /// Deletes the recorded calls and their counts, and nothing else.
     pub fn clear_requests(&self) {
         locked(&self.0.record).clear(None);
     }
@@ -172,7 +173,7 @@ impl Sandbox {
         locked(&self.0.faults).hits()
     }
 
-    /// Deletes all faults and ends their delays. Webhooks that wait for their first try are sent.
+    /// Deletes all faults and ends their delays. Webhooks that wait for their first try are sent at once.
     pub fn clear_faults(&self) {
         self.clear_faults_of(None);
     }
@@ -211,7 +212,8 @@ impl Sandbox {
         Ok(self.0.accounts.add_permanent_endpoint(&account, endpoint))
     }
 
-    /// Likewise an event destination, for thin events of these types.
+    /// Like [`webhook_endpoint`](Self::webhook_endpoint), for an event destination, which receives thin events of these
+    /// types.
     pub fn event_destination(
         &self,
         key: &str,
@@ -225,13 +227,13 @@ impl Sandbox {
         Ok(self.0.accounts.add_permanent_endpoint(&account, endpoint))
     }
 
-    /// Waits until every webhook is settled: answered 2xx, or given up. The waits between tries go by the sandbox's
-    /// clock.
+    /// Waits until every webhook is settled: answered 2xx, or given up after the last try. The waits between tries
+    /// follow the sandbox's clock.
     pub async fn deliveries_settled(&self) {
         self.0.webhooks.settled(None).await;
     }
 
-    /// Likewise, for the webhooks of endpoints with this URL.
+    /// Like [`deliveries_settled`](Self::deliveries_settled), for the webhooks to this URL.
     pub async fn deliveries_settled_at(&self, url: &str) {
         self.0.webhooks.settled(Some(url)).await;
     }

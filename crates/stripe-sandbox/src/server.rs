@@ -1,4 +1,4 @@
-//! Serving a sandbox on a listener, or on a loopback port of its own.
+//! Serving a sandbox on a listener, or on its own loopback port.
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;

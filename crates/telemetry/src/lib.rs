@@ -93,7 +93,7 @@ pub fn call_span(method: &Method, endpoint: &'static str) -> Span {
     }
 }
 
-/// The W3C headers that continue the trace of `span` in another service. None without traces.
+/// The W3C headers that continue the trace of `span` in another service. Empty without traces.
 pub fn trace_headers(span: &Span) -> HeaderMap {
     #[cfg(feature = "otel")]
     {
@@ -106,7 +106,7 @@ pub fn trace_headers(span: &Span) -> HeaderMap {
     }
 }
 
-/// The message of a panic, if it has one.
+/// The message of a panic, or `(no message)`.
 pub fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
     payload
         .downcast_ref::<&str>()

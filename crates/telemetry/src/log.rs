@@ -15,12 +15,12 @@ use tracing_subscriber::fmt::MakeWriter;
 /// How many bytes may be queued. A busy server logs as much in half a second.
 const MAX_PENDING: usize = 8 << 20;
 
-/// The capacity that the buffer keeps after its content was written.
-const KEPT: usize = 256 << 10;
+/// The capacity that the buffer keeps after a batch was written, in bytes.
+const KEPT_CAPACITY: usize = 256 << 10;
 
 /// How long the thread waits for more lines before it writes. Readers do not notice, and a busy server logs hundreds of
 /// lines in that time.
-const GATHER: Duration = Duration::from_millis(5);
+const BATCH_WAIT: Duration = Duration::from_millis(5);
 
 /// How long the end of the process waits for the queue to be written.
 const LAST_WAIT: Duration = Duration::from_secs(2);
@@ -87,7 +87,7 @@ impl Log {
 }
 
 impl Shared {
-    /// Locks the queue. A poisoned lock is used all the same, because the bytes in it are still right.
+    /// Locks the queue. A poisoned lock is used anyway, because its bytes are still valid.
     fn lock(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -104,7 +104,7 @@ impl Shared {
             // If stderr is closed, there is nowhere left to report that.
             let _ = sink.write_all(&batch);
             batch.clear();
-            batch.shrink_to(KEPT);
+            batch.shrink_to(KEPT_CAPACITY);
         }
         self.lock().written = true;
         self.changed.notify_all();
@@ -123,7 +123,7 @@ impl Shared {
         }
         if !pending.closed {
             drop(pending);
-            std::thread::sleep(GATHER);
+            std::thread::sleep(BATCH_WAIT);
             pending = self.lock();
         }
         std::mem::swap(batch, &mut pending.bytes);

@@ -1,4 +1,4 @@
-//! Masks secrets and personal data in text from outside, such as headers and Stripe's messages, for the log.
+//! Masking of secrets and personal data in external text, such as headers and Stripe's messages, before it is logged.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;

@@ -1,5 +1,5 @@
-//! Traces over OTLP, with the feature `otel`. Each request is a span in its caller's trace. Each call to Stripe is a span
-//! in that, and carries the trace's headers.
+//! Traces over OTLP, with the feature `otel`. Each request is a span in its caller's trace. Each call to Stripe is a
+//! child span and sends the trace's headers.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};

@@ -23,7 +23,8 @@ static ANSWERS: LazyLock<Option<Mutex<File>>> = LazyLock::new(|| {
 /// The API version whose schemas the judges have.
 const JUDGED: &str = "2022-11-15";
 
-/// Whether an answer shows only what the judges' schemas know. Stripe has added meters and billing modes to every version.
+/// Whether the judges' schemas cover an answer. They do not have meters and billing modes, which Stripe has added to
+/// every version.
 fn is_of_2022(answer: &Value) -> bool {
     match answer {
         Value::Array(elements) => elements.iter().all(is_of_2022),
@@ -49,7 +50,7 @@ pub fn watch(router: Router) -> Router {
     }
 }
 
-/// Records all events of a sandbox, at its end.
+/// Records all events of a sandbox. Call it when the sandbox is no longer used.
 pub fn keep_events(sandbox: &Sandbox) {
     if ANSWERS.is_none() {
         return;

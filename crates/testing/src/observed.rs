@@ -1,4 +1,4 @@
-//! Sandboxes on loopback ports, whose answers are [recorded](crate::answers).
+//! Sandboxes on loopback ports whose answers are [recorded](crate::answers).
 
 use std::ops::Deref;
 
@@ -6,10 +6,10 @@ use stripe_sandbox::{Options, Running, Sandbox};
 
 use crate::answers;
 
-/// A sandbox on a loopback port.
+/// A sandbox on a loopback port whose answers are recorded. Dropping it also records its events.
 pub struct Observed(Running);
 
-/// Starts one.
+/// Starts a sandbox on a loopback port.
 pub async fn start(options: Options) -> Observed {
     let running = Sandbox::start_with(options, answers::watch).await;
     Observed(running.expect("a loopback port"))

@@ -1,4 +1,4 @@
-//! Schemas in a PostgreSQL server for tests. `tests/postgres/run` starts the server.
+//! PostgreSQL schemas for tests. `tests/postgres/run` starts the server.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -6,7 +6,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Row};
 
-/// A schema of its own, which is dropped with it. It can be used within tokio and without.
+/// A new schema, which is dropped together with this value. It can be used inside and outside of tokio.
 #[derive(Debug)]
 pub struct Schema {
     url: String,
@@ -15,7 +15,7 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// A new schema in the server that a `postgres://` URL without parameters names.
+    /// Creates a schema. `server` is a `postgres://` URL without parameters.
     ///
     /// # Panics
     /// If the server cannot be used.
@@ -68,15 +68,15 @@ impl Schema {
         rows.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
     }
 
-    /// The number that a query gives.
+    /// The number in the first row and column of a query.
     ///
     /// # Panics
-    /// If it fails, or gives something else.
+    /// If the query fails, or has another result.
     pub fn number(&self, sql: &str) -> i64 {
         self.query(sql, &[])[0].get(0)
     }
 
-    /// Waits for a future on a thread that tokio does not know.
+    /// Runs a future on a thread outside of tokio.
     fn run<'a, T: Send, F: Future<Output = T>>(
         &'a self,
         make: impl FnOnce(&'a Client) -> F + Send,
@@ -98,7 +98,7 @@ impl Schema {
 impl Drop for Schema {
     fn drop(&mut self) {
         let drop = format!("DROP SCHEMA {} CASCADE", self.name);
-        // A test that has failed may leave a server that is gone.
+        // A failed test may have left the server stopped.
         let _ = self.run(|client| client.batch_execute(&drop));
         self.close();
     }

@@ -1,4 +1,4 @@
-//! A server that receives webhooks, keeps them, and answers as told.
+//! A server that receives and keeps webhooks. Tests choose its answers.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,7 +46,7 @@ impl Webhook {
 }
 
 impl Receiver {
-    /// Starts one that answers 200.
+    /// Starts a receiver that answers 200.
     pub async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await;
         let listener = listener.expect("a loopback port");

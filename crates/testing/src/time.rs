@@ -1,4 +1,4 @@
-//! Time in tests: they wait for events, however long these take, or pause tokio's time.
+//! Time in tests: waiting for events without a fixed delay, and pausing tokio's time.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// Long enough for any event in a test, also on an overloaded machine.
 pub const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Polls until there is an answer.
+/// Polls `ask` until it returns a value. `what` describes the event in the panic after [`TIMEOUT`].
 pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {

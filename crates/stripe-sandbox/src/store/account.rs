@@ -1,6 +1,6 @@
-//! An account with everything in it.
+//! An account with all its tables and indexes.
 //!
-//! The types of rows and tables are in the resources; this module puts them together.
+//! The resources define the types of the rows and tables; this module puts the tables together.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -37,15 +37,16 @@ use crate::resource::test_clock::TestClock;
 use crate::resource::thin_event::ThinEvents;
 use crate::resource::webhook_endpoint::{Destination, Endpoints, Outgoing, WebhookEndpoint};
 
-/// The accounts that an account has created. They are shared, because authentication reads them while the account is
-/// busy.
+/// The connected accounts that an account has created. They are shared, because authentication reads them while the
+/// account is busy.
 pub(crate) type Connected = Arc<Mutex<Table<Profile>>>;
 
-/// An account: that of a secret key, or a connected one. The tables' types are in the resources' own files.
+/// An account: that of a secret key, or a connected account.
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) profile: Profile,
-    /// The source of ids. An id is taken only when nothing can fail any more.
+    /// The source of ids. A handler uses an id only when nothing can fail any more, so a refused call does not change
+    /// later ids.
     pub(crate) ids: Ids,
     /// The accounts that this one has created.
     pub(crate) connected: Connected,
@@ -107,7 +108,7 @@ impl Account {
         }
     }
 
-    /// The endpoints that want an event of this type.
+    /// The endpoints that are to receive an event of this type: the account's and its platform's.
     pub(crate) fn destinations(&self, kind: &str) -> Vec<Destination> {
         let account_endpoints = (&self.webhook_endpoints, false);
         let platform = self.platform_endpoints.as_ref();
@@ -126,7 +127,7 @@ impl Account {
         wanted.collect()
     }
 
-    /// The same account without data. Its ids continue from here.
+    /// The same account without data. The ids continue the sequence.
     pub(crate) fn emptied(&self) -> Self {
         Self {
             ids: self.ids.clone(),
@@ -151,7 +152,7 @@ impl Account {
     }
 }
 
-/// The tables and indexes of billing. A customer has its positions in the first three.
+/// The tables and indexes of billing. A customer stores the positions of its subscriptions, invoices and schedules.
 #[derive(Debug, Default)]
 pub(crate) struct Billing {
     pub(crate) subscriptions: Table<Subscription>,
@@ -171,7 +172,7 @@ pub(crate) struct Billing {
 }
 
 impl Account {
-    /// The subscription at a position from an index or the timeline.
+    /// The subscription at a position from an index or the due queue.
     pub(crate) fn subscription(&self, position: u32) -> &Subscription {
         let subscription = self.billing.subscriptions.at(position);
         subscription.expect("indexes drop a subscription's position together with it")
@@ -183,7 +184,7 @@ impl Account {
         subscription.expect("indexes drop a subscription's position together with it")
     }
 
-    /// The schedule at a position from an index or the timeline.
+    /// The schedule at a position from an index or the due queue.
     pub(crate) fn schedule(&self, position: u32) -> &Schedule {
         let schedule = self.billing.schedules.at(position);
         schedule.expect("indexes drop a schedule's position together with it")

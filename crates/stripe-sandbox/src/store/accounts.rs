@@ -1,7 +1,7 @@
-//! All accounts, which are found by their key, or by their platform.
+//! All accounts. They are found by secret key, or by platform and id.
 //!
-//! Each account has a lock of its own, so a long call, such as the advance of a test clock, does not block other
-//! accounts. Accounts are created and deleted under the lock of the table, which is never held for long.
+//! Each account has its own lock, so a long call, such as the advance of a test clock, does not block other accounts.
+//! Accounts are created and deleted under the table's lock, which is never held for long.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +21,7 @@ use crate::resource::webhook_endpoint::{Endpoints, WebhookEndpoint};
 #[derive(Debug)]
 pub(crate) struct LockedAccount {
     pub(crate) id: Id,
-    /// How many accounts were made before it.
+    /// The number of accounts that were created before it.
     number: u64,
     display_key: OnceLock<Box<str>>,
     turn: Turn<()>,
@@ -45,7 +45,7 @@ impl LockedAccount {
         }
     }
 
-    /// Waits for the caller's turn. Calls take turns, and waiting does not block a thread.
+    /// Waits for the caller's turn on the account. Calls take turns in order, and waiting does not block a thread.
     pub(crate) async fn turn(&self) -> TurnGuard<'_, ()> {
         self.turn.lock().await
     }
@@ -81,14 +81,14 @@ impl LockedAccount {
     }
 }
 
-/// See the module's text.
+/// All accounts of a sandbox.
 #[derive(Debug)]
 pub(crate) struct Accounts {
     seed: u64,
     table: Mutex<HashMap<Id, Arc<LockedAccount>>>,
     created_count: AtomicU64,
     requests: Mutex<Ids>,
-    /// Endpoints that accounts have from their first call on and after every reset, each with its account's id.
+    /// Endpoints that accounts have from their first call on and after every reset, each with the account's id.
     permanent_endpoints: Mutex<Vec<(Id, WebhookEndpoint)>>,
 }
 
@@ -178,8 +178,8 @@ impl Accounts {
         all
     }
 
-    /// Removes an account with those that it has created, or all accounts, and returns them. Calls in progress continue
-    /// on the removed accounts.
+    /// Removes an account and its connected accounts, or all accounts, and returns them. Calls in progress continue on
+    /// the removed accounts.
     pub(crate) fn reset(&self, only: Option<&Id>) -> Vec<Arc<LockedAccount>> {
         let mut table = locked(&self.table);
         let Some(id) = only else {

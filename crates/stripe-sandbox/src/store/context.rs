@@ -1,4 +1,4 @@
-//! The context of a handler: an account, the time, and the caller.
+//! The context of a handler: the account, the time, the call's settings, and whether the customer is present.
 
 use std::sync::Arc;
 
@@ -12,24 +12,25 @@ use crate::resource::thin_event::ThinEvent;
 use crate::resource::webhook_endpoint::{Destination, Outgoing};
 use crate::version::ApiVersion;
 
-/// See the module's text.
+/// The context of a handler.
 #[derive(Debug)]
 pub(crate) struct Ctx<'a> {
     pub(crate) account: &'a mut Account,
     /// The account's time, in seconds. A customer's time may differ, see [`time_of`](Self::time_of).
     pub(crate) now: i64,
-    /// The same in milliseconds, for the lag of the search index.
+    /// The same in milliseconds, for the lags of the search index and of meter events.
     pub(crate) now_millis: i64,
     /// The values of the path parameters, in order.
     pub(crate) args: Vec<String>,
     pub(crate) settings: CallSettings,
-    /// Whether the customer is present while the call pays. They are absent when time or a schedule pays.
+    /// Whether the customer is present for a payment of the call. Customers are absent when a renewal or a schedule
+    /// charges them.
     pub(crate) presence: Presence,
     /// `payment_behavior=default_incomplete`: amounts due wait for the customer's confirmation.
     pub(crate) awaits_confirmation: bool,
 }
 
-/// The origin of a call, and settings for its answer.
+/// The settings of a call: its request, version, and the sandbox's options that handlers need.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CallSettings {
     pub(crate) request_id: Option<Id>,
@@ -53,7 +54,7 @@ pub(crate) struct CallSettings {
 }
 
 impl CallSettings {
-    /// The origin of what time causes, without a request.
+    /// The settings for the effects of time: without a request, and in the account's version.
     pub(crate) fn without_request(&self) -> Self {
         Self {
             request_id: None,
@@ -152,7 +153,7 @@ fn record(ctx: &mut Ctx<'_>, kind: &'static str, change: (&Value, Option<&Value>
     ctx.account.events.add(event, ctx.now);
 }
 
-/// An event in a version of the API. `change` is the object, and what it was before.
+/// The JSON of an event in a version of the API. `before` is the former JSON of the object, if it was updated.
 fn body(
     ctx: &Ctx<'_>,
     (id, kind): (&Id, &str),

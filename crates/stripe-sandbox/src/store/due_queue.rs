@@ -1,5 +1,5 @@
-//! What is due when: a set ordered by time for each test clock, and one for the customers without a clock. When nothing
-//! is due, a request only looks at the first entry.
+//! The queue of everything that is due at a time: a set ordered by time for each test clock, and one for the customers
+//! without a clock. When nothing is due, a request only looks at the first entry.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -18,7 +18,7 @@ pub(crate) enum Due {
     Session(u32),
 }
 
-/// The sets, by test clock.
+/// The sets of entries, by test clock.
 #[derive(Debug, Default)]
 pub(crate) struct DueQueue(HashMap<Option<Id>, BTreeSet<(i64, Due)>>);
 

@@ -1,4 +1,4 @@
-//! Idempotency keys. The first answer is kept for a day and repeated exactly.
+//! Idempotency keys. The first answer is kept for a day and repeated unchanged.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

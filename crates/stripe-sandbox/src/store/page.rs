@@ -53,8 +53,8 @@ impl Page {
         })
     }
 
-    /// Reads the two parameters of `/v2`. `limit` is 20 if not given, and `page` is of a [URL](PageRows::to_v2_json) in
-    /// an earlier answer.
+    /// Reads the two parameters of `/v2`. `limit` is 20 if not given, and `page` comes from a
+    /// [URL](PageRows::to_v2_json) in an earlier answer.
     pub(crate) fn read_v2(params: &Params<'_>) -> Result<Self> {
         let limit = params.integer("limit")?.unwrap_or(20);
         let limit = usize::try_from(limit)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::ids::Id;
 
-/// Something that a [`Table`] holds.
+/// A row of a [`Table`].
 pub(crate) trait Row {
     fn id(&self) -> &Id;
 }
@@ -18,7 +18,7 @@ impl<T: Row> Row for Arc<T> {
     }
 }
 
-/// See the module's text.
+/// Rows of one kind, in order of creation.
 #[derive(Debug)]
 pub(crate) struct Table<T> {
     rows: Vec<Option<T>>,

@@ -1,8 +1,8 @@
 //! The API version of a call.
 //!
-//! State is kept once, and the resources show it as 2022-11-15 does. What a later version changed in answers is applied
-//! to these [afterwards](changes), as by Stripe's own version-change modules. What it changed in requests is where they
-//! are read: an endpoint says [in which versions](Availability) it exists, and inputs ask for the version of the call.
+//! There is one state, and views render it as 2022-11-15. [Version changes](changes) then convert the JSON to a later
+//! version, like Stripe's own version-change modules. Differences in requests are handled where these are read: a route
+//! has an [`Availability`], and inputs check the version of the call.
 
 mod changes;
 
@@ -36,24 +36,24 @@ impl ApiVersion {
         }
     }
 
-    /// Whether metered prices have meters, and discounts took the place of coupons.
+    /// Whether the version has meters instead of usage records, and discounts instead of coupons.
     pub(crate) fn has_meters(self) -> bool {
         self >= Self::V2026_10_28
     }
 
-    /// Whether it has a type of events. Stripe has taken one away since.
+    /// Whether the version has this type of events. Later versions removed one type.
     pub(crate) fn has_event(self, kind: &str) -> bool {
         kind != "invoiceitem.updated" || self < Self::V2026_10_28
     }
 
-    /// Shows the JSON of a resource as this version does. It is applied once to everything that is shown.
+    /// Converts JSON of 2022-11-15 to this version. Must be applied only once to a value.
     pub(crate) fn convert(self, json: &mut serde_json::Value) {
         if self >= Self::V2026_10_28 {
             changes::apply(json);
         }
     }
 
-    /// The same for JSON that is passed on.
+    /// Like [`convert`](Self::convert), for an owned value.
     pub(crate) fn converted(self, mut json: serde_json::Value) -> serde_json::Value {
         self.convert(&mut json);
         json
@@ -89,8 +89,8 @@ impl fmt::Display for UnknownVersion {
 
 impl std::error::Error for UnknownVersion {}
 
-/// The version of a call: that of its header, else `default`. Others are refused, because their clients would misread
-/// the answers.
+/// The version of a call: that of its header, else `default`. Unsupported versions are refused, because their clients
+/// would misread the answers.
 pub(crate) fn of_call(headers: &HeaderMap, default: ApiVersion) -> Result<ApiVersion> {
     let Some(header) = headers.get("stripe-version") else {
         return Ok(default);
@@ -109,9 +109,9 @@ pub(crate) fn of_call(headers: &HeaderMap, default: ApiVersion) -> Result<ApiVer
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Availability {
     All,
-    /// Stripe has taken it away since.
+    /// Later versions do not have it.
     Until(ApiVersion),
-    /// It came with this version. (Stripe has some such endpoints in older versions, too; the sandbox does not.)
+    /// Earlier versions do not have it. (At Stripe, older versions have some of these endpoints, too.)
     Since(ApiVersion),
 }
 

@@ -1,4 +1,4 @@
-//! A delivery: an event, an endpoint, and the tries so far.
+//! Delivery of an event to an endpoint.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// What Stripe calls itself.
 const USER_AGENT: &str = "Stripe/1.0 (+https://stripe.com/docs/webhooks)";
 
-/// See the module's text.
+/// A delivery: an event, an endpoint, and the number of failed tries.
 #[derive(Debug)]
 pub(super) struct Delivery {
     outgoing: Outgoing,
@@ -99,10 +99,10 @@ impl Delivery {
     }
 }
 
-/// How many deliveries are unsettled, by the URL of their endpoint. A URL without any is not in it.
+/// The number of unsettled deliveries, by the URL of their endpoint. URLs without any are not in the map.
 pub(super) type UnsettledCounts = watch::Sender<HashMap<String, usize>>;
 
-/// Counts as unsettled until it is dropped.
+/// Counts a delivery as unsettled until it is dropped.
 #[derive(Debug)]
 pub(super) struct Unsettled {
     counts: Arc<UnsettledCounts>,

@@ -1,8 +1,8 @@
 //! Delivery of events to webhook endpoints.
 //!
-//! Each endpoint has a [queue](queue::Queue). While it is not empty, a task sends its [deliveries](delivery::Delivery)
-//! one after the other. A delivery is settled when the endpoint has answered 2xx, or when it is given up. No call waits
-//! for deliveries.
+//! Each endpoint has a [queue](queue::Queue). While the queue is not empty, a task sends its
+//! [deliveries](delivery::Delivery) one after the other. A delivery is settled when the endpoint has answered 2xx, or
+//! after the last try. Calls do not wait for deliveries.
 
 mod delivery;
 mod queue;
@@ -24,7 +24,7 @@ use crate::resource::webhook_endpoint::{Endpoints, Outgoing};
 use crate::store::ids::Id;
 use crate::store::locked;
 
-/// How often Stripe tries again in test mode, within a few hours.
+/// The number of retries, as by Stripe in test mode, within a few hours.
 const RETRIES: u32 = 3;
 
 /// Counts of deliveries.
@@ -85,7 +85,7 @@ impl Webhooks {
         }
     }
 
-    /// Sends an event to an endpoint once for each of `waits`, that many milliseconds later than it would be.
+    /// Sends an event to an endpoint, once for each of `waits`: its extra delay in milliseconds.
     pub(crate) fn send(&self, outgoing: &Outgoing, waits: &[i64]) {
         if waits.is_empty() {
             locked(&self.shared.counts).dropped += 1;
@@ -99,7 +99,7 @@ impl Webhooks {
         }
     }
 
-    /// Waits until all deliveries are settled: those to endpoints with a URL, or to all.
+    /// Waits until all deliveries are settled: those to a URL, or to all.
     pub(crate) async fn settled(&self, url: Option<&str>) {
         let mut unsettled = self.shared.unsettled.subscribe();
         let is_settled = |counts: &HashMap<String, usize>| match url {
@@ -128,7 +128,7 @@ impl Webhooks {
         }
     }
 
-    /// Sends at once what waits for its first try, in its order: everything, or the events of one account.
+    /// Sends deliveries that wait for their first try at once, in order: all of them, or those of one account's events.
     pub(crate) fn release(&self, account: Option<&str>) {
         let now = self.shared.clock.millis();
         for queue in locked(&self.shared.queues).values_mut() {
@@ -153,8 +153,8 @@ enum Step {
 }
 
 impl Shared {
-    /// Adds a delivery to its endpoint's queue, and starts a task for the queue if there is none. A delivery that is
-    /// added again ends with the queue that it was in `before`.
+    /// Adds a delivery to its endpoint's queue, and starts a task for the queue if there is none. A retry is dropped if
+    /// the queue that it was in (`before`) was closed.
     fn add(
         self: &Arc<Self>,
         endpoint: &Id,
@@ -189,7 +189,7 @@ impl Shared {
         }));
     }
 
-    /// Sends what is due in a queue until nothing waits in it.
+    /// Sends a queue's deliveries when they are due, until the queue is empty.
     async fn work(self: &Arc<Self>, endpoint: &Id, changed: &Notify, closed: &CancellationToken) {
         loop {
             match self.next(endpoint, closed) {
@@ -261,7 +261,7 @@ impl Shared {
     }
 }
 
-/// The HTTP client. It does not follow redirects, because a redirect is no success.
+/// The HTTP client. It does not follow redirects, because a redirect counts as a failure.
 fn client() -> reqwest::Client {
     let roots = rustls::RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
@@ -274,7 +274,7 @@ fn client() -> reqwest::Client {
         .with_no_client_auth();
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
-        // As Stripe writes them.
+        // Stripe sends title-case header names.
         .http1_title_case_headers()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()

@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::delivery::Delivery;
 
-/// The longest queue: as many deliveries as an account keeps events. Further ones are dropped.
+/// The maximum length of a queue: the number of events that an account keeps. Further deliveries are dropped.
 pub(super) const MAX_WAITING: usize = 10_000;
 
-/// See the module's text.
+/// The queue of an endpoint.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// By due time in milliseconds, then in order of arrival.
@@ -43,7 +43,7 @@ impl Queue {
         self.waiting.len() as u64
     }
 
-    /// Whether its endpoint was deleted, as far as the waiting deliveries tell.
+    /// Whether its endpoint was deleted. An empty queue does not know.
     pub(super) fn is_of_deleted(&self) -> bool {
         let first = self.waiting.first_key_value();
         first.is_some_and(|(_, delivery)| delivery.endpoint().is_none())
@@ -77,7 +77,7 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Whether the task is running. It ends early only if its runtime does.
+    /// Whether the task is running. It stops before the queue is empty only if its runtime stops.
     pub(super) fn has_worker(&self) -> bool {
         let worker = self.worker.as_ref();
         worker.is_some_and(|worker| !worker.is_finished())

@@ -1,4 +1,4 @@
-//! Stripe's signature of webhooks: an HMAC of the time and the body with the endpoint's secret.
+//! Stripe's webhook signature: an HMAC of the time and the body with the endpoint's secret.
 
 use std::fmt::Write as _;
 

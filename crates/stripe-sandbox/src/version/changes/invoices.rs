@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Fields, automatic_tax, id_of};
 
-/// An invoice names what it is for as its parent. Its payments are objects of their own.
+/// An invoice has its subscription in `parent`. Its payments are objects of their own.
 pub(super) fn invoice(fields: &mut Fields) {
     let subscription = id_of(fields.get("subscription"));
     let parent = match subscription {
@@ -37,7 +37,7 @@ pub(super) fn invoice(fields: &mut Fields) {
     );
 }
 
-/// Discounts are credits before taxes, too.
+/// Adds the discounts to the list of pre-tax credits.
 pub(super) fn pretax_credits(fields: &mut Fields, from: &str, name: &str) {
     let amounts = fields.get(from).and_then(Value::as_array);
     let credit = |amount: &Value| json!({"amount": amount["amount"], "discount": amount["discount"], "type": "discount"});
@@ -45,8 +45,8 @@ pub(super) fn pretax_credits(fields: &mut Fields, from: &str, name: &str) {
     fields.insert(name.to_owned(), json!(credits));
 }
 
-/// Names the invoice in each line of a list, by the list's URL.
-pub(super) fn name_in_lines(fields: &mut Fields) {
+/// Adds the invoice's id to each line of a list. The id is taken from the list's URL.
+pub(super) fn add_invoice_to_lines(fields: &mut Fields) {
     let url = fields
         .get("url")
         .and_then(Value::as_str)
@@ -63,7 +63,7 @@ pub(super) fn name_in_lines(fields: &mut Fields) {
     }
 }
 
-/// A line names what it is for as its parent, and its price as its pricing.
+/// A line has its invoice item or subscription item in `parent`, and its price in `pricing`.
 pub(super) fn line(fields: &mut Fields) {
     let get = |name: &str| fields.get(name).cloned().unwrap_or_default();
     let details = json!({

@@ -1,5 +1,5 @@
-//! What 2026-10-28.endive changed in answers since 2022-11-15: fields that moved (here), and fields that went and came
-//! (`fields.txt`). It works on the JSON of 2022-11-15, which has all that it needs.
+//! The differences of answers between 2022-11-15 and 2026-10-28.endive: fields that moved (here), and fields that were
+//! removed and added (`fields.txt`). The changes are applied to the JSON of 2022-11-15, which has all the data.
 
 mod invoices;
 mod subscriptions;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 type Fields = Map<String, Value>;
 
-/// The fields that an object lost and got.
+/// The fields that were removed from an object and added to it.
 #[derive(Debug, Default)]
 struct Difference {
     removed: Vec<&'static str>,
@@ -44,7 +44,7 @@ static DIFFERENCES: LazyLock<HashMap<&'static str, Difference>> = LazyLock::new(
     all
 });
 
-/// Changes an object, and all that it contains.
+/// Converts an object and everything in it.
 pub(super) fn apply(value: &mut Value) {
     match value {
         Value::Array(elements) => elements.iter_mut().for_each(apply),
@@ -60,7 +60,7 @@ fn change(fields: &mut Fields) {
         .get("deleted")
         .is_some_and(|deleted| *deleted == true);
     if object == "event" || is_deleted && object != "discount" {
-        // An event stays as it was recorded, and there is nothing to see of a deleted object.
+        // An event keeps the version in which it was recorded, and a deleted object has no fields to convert.
         return;
     }
     match &*object {
@@ -70,7 +70,7 @@ fn change(fields: &mut Fields) {
         "discount" => source(fields),
         "promotion_code" => promotion(fields),
         "invoice" => invoices::invoice(fields),
-        "list" => invoices::name_in_lines(fields),
+        "list" => invoices::add_invoice_to_lines(fields),
         "line_item" => invoices::line(fields),
         "invoiceitem" => invoices::item(fields),
         "checkout.session" => checkout(fields),
@@ -89,7 +89,7 @@ fn change(fields: &mut Fields) {
     inner.for_each(|(_, value)| apply(value));
 }
 
-/// Adds a field, unless it is there. A path leads into an object, if that is there.
+/// Adds a field, unless the object has it. A path (`a.b`) adds it to an inner object, if that exists.
 fn add(fields: &mut Fields, path: &str, value: &Value) {
     match path.split_once('.') {
         None => {
@@ -112,7 +112,7 @@ fn id_of(value: Option<&Value>) -> Value {
     }
 }
 
-/// The price has no `aggregate_usage` any more, and names its meter.
+/// A price has `meter` instead of `aggregate_usage`.
 fn price(fields: &mut Fields) {
     if let Some(Value::Object(recurring)) = fields.get_mut("recurring") {
         recurring.shift_remove("aggregate_usage");
@@ -120,20 +120,20 @@ fn price(fields: &mut Fields) {
     }
 }
 
-/// A discount names its coupon as its source.
+/// A discount has its coupon in `source`.
 fn source(fields: &mut Fields) {
     let coupon = id_of(fields.get("coupon"));
     fields.insert("source".into(), json!({"coupon": coupon, "type": "coupon"}));
 }
 
-/// A promotion code names its coupon as its promotion.
+/// A promotion code has its coupon in `promotion`.
 fn promotion(fields: &mut Fields) {
     let coupon = id_of(fields.get("coupon"));
     let promotion = json!({"coupon": coupon, "type": "coupon"});
     fields.insert("promotion".into(), promotion);
 }
 
-/// What `automatic_tax` says besides.
+/// Adds `liability` and the null fields in `more` to `automatic_tax`.
 fn automatic_tax(fields: &mut Fields, more: &[&str]) {
     let Some(Value::Object(tax)) = fields.get_mut("automatic_tax") else {
         return;

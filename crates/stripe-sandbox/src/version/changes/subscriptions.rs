@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Fields, automatic_tax, id_of};
 
-/// Each item shows a period, that of the subscription unless it has its own, and discounts are a list of ids.
+/// Each item has a period: its own, else the subscription's. `discounts` is a list of ids.
 pub(super) fn subscription(fields: &mut Fields) {
     let start = fields.get("current_period_start").cloned();
     let end = fields.get("current_period_end").cloned();
