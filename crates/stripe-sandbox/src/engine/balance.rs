@@ -15,8 +15,8 @@ pub(crate) fn change(
     cause: Cause,
     at: i64,
 ) -> Option<Id> {
-    let holder = ctx.account.customers.get_mut(customer)?;
-    holder.balance = holder.balance.saturating_add(amount);
+    let row = ctx.account.customers.get_mut(customer)?;
+    row.balance = row.balance.saturating_add(amount);
     record(ctx, customer, amount, cause, at)
 }
 
@@ -28,11 +28,11 @@ pub(crate) fn record(
     cause: Cause,
     at: i64,
 ) -> Option<Id> {
-    let holder = ctx.account.customers.get(customer)?;
+    let row = ctx.account.customers.get(customer)?;
     if amount == 0 {
         return None;
     }
-    let (ending_balance, currency) = (holder.balance, holder.currency);
+    let (ending_balance, currency) = (row.balance, row.currency);
     let id = ctx.account.ids.next("cbtxn", 24);
     ctx.account.balance_transactions.insert(Transaction {
         id: id.clone(),

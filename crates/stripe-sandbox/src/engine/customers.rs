@@ -35,17 +35,17 @@ pub(crate) fn schedule_reindex(ctx: &mut Ctx<'_>, position: u32) {
 /// are on; the sandbox's page does not.
 pub(crate) fn fill_in_address(ctx: &mut Ctx<'_>, customer: &Id) {
     let now = ctx.time_of(customer);
-    let Some(holder) = ctx.account.customers.get_mut(customer) else {
+    let Some(row) = ctx.account.customers.get_mut(customer) else {
         return;
     };
-    if is_recognized(holder) {
+    if is_recognized(row) {
         return;
     }
-    let before = holder.to_json(now);
-    let rare = holder.rare_mut();
+    let before = row.to_json(now);
+    let rare = row.rare_mut();
     rare.shipping = None;
     rare.address = Some(checkout_address());
-    let after = holder.to_json(now);
+    let after = row.to_json(now);
     ctx.update_event("customer.updated", &before, &after, now);
 }
 

@@ -245,16 +245,16 @@ pub(crate) fn replace_usage_lines(
 pub(crate) fn mark_final(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     finalization::unschedule(ctx.account, id);
     let invoice = ctx.account.invoice(id).clone();
-    let Some(holder) = ctx.account.customers.get_mut(&invoice.customer) else {
+    let Some(customer) = ctx.account.customers.get_mut(&invoice.customer) else {
         return;
     };
-    let number = holder.next_invoice_number();
-    let tax = invoice.automatic_tax.map(|_| TaxStatus::of(holder));
-    let starting_balance = holder.balance;
+    let number = customer.next_invoice_number();
+    let tax = invoice.automatic_tax.map(|_| TaxStatus::of(customer));
+    let starting_balance = customer.balance;
     let owed = invoice.total.saturating_add(starting_balance);
     let due = charge_amount::due(owed, invoice.currency);
     let ending_balance = owed - due;
-    holder.currency = Some(invoice.currency);
+    customer.currency = Some(invoice.currency);
     let cause = match ending_balance {
         // The whole amount is too small to be charged.
         rest if rest > 0 && due == 0 && invoice.total > 0 => Cause::InvoiceTooSmall(id.clone()),

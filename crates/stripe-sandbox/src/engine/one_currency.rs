@@ -15,31 +15,31 @@ use crate::store::ids::Id;
 /// Stripe's, if the customer is bound to another currency.
 pub(crate) fn check(
     account: &Account,
-    holder: &Customer,
+    customer: &Customer,
     currency: Currency,
     except: Option<&Id>,
 ) -> Result<()> {
     let billing = &account.billing;
-    let subscriptions = holder.subscriptions.iter();
+    let subscriptions = customer.subscriptions.iter();
     let subscriptions = subscriptions
         .filter_map(|position| billing.subscriptions.at(*position))
         .filter(|subscription| !subscription.status.is_ended())
         .map(|subscription| subscription.currency);
-    let schedules = holder.schedules.iter();
+    let schedules = customer.schedules.iter();
     let schedules = schedules
         .filter_map(|position| billing.schedules.at(*position))
         .filter(|schedule| schedule.status.is_live() && Some(&schedule.id) != except)
         .filter_map(|schedule| schedule.phases.first())
         .map(|phase| phase.currency);
-    let discount = holder
+    let discount = customer
         .discount()
         .and_then(|discount| match discount.coupon.off {
             Off::Amount(_, currency) => Some(currency),
             Off::Percent(_) => None,
         });
-    let owed = holder
+    let owed = customer
         .currency
-        .filter(|bound| *bound != currency && owes(account, holder));
+        .filter(|bound| *bound != currency && owes(account, customer));
     let bound = subscriptions.chain(schedules).chain(discount).chain(owed);
     match bound.into_iter().find(|bound| *bound != currency) {
         Some(bound) => Err(Error::invalid(format!(
@@ -51,12 +51,12 @@ pub(crate) fn check(
 }
 
 /// Whether the customer has a balance or an unpaid invoice.
-fn owes(account: &Account, holder: &Customer) -> bool {
+fn owes(account: &Account, customer: &Customer) -> bool {
     let invoices = &account.billing.invoices;
     let open = |position: &u32| {
         invoices
             .at(*position)
             .is_some_and(|invoice| matches!(invoice.status, Status::Draft | Status::Open))
     };
-    holder.balance != 0 || holder.invoices.iter().any(open)
+    customer.balance != 0 || customer.invoices.iter().any(open)
 }

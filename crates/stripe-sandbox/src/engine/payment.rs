@@ -62,11 +62,11 @@ pub(crate) fn confirm(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> ChargeOutcome {
     let method = method.expect("the caller has chosen a payment method");
     let charged = ctx.account.payment_methods.get(&method);
     let charged = charged.expect("payment methods are never deleted");
-    let holder = charged.customer.clone();
+    let customer = charged.customer.clone();
     let charged = payment_methods::outcome(ctx.account, charged, ctx.presence);
-    let holder = holder.and_then(|id| ctx.account.customers.get_mut(&id));
-    if let Some(holder) = holder {
-        holder.set_next_payment_fails(false);
+    let customer = customer.and_then(|id| ctx.account.customers.get_mut(&id));
+    if let Some(customer) = customer {
+        customer.set_next_payment_fails(false);
     }
     match charged {
         ChargeOutcome::Paid => pay(ctx, id, &method, at),
@@ -120,10 +120,10 @@ fn decline_with(ctx: &mut Ctx<'_>, id: &Id, method: &Id, decline: Decline, at: i
 
 /// Marks the attempt as failed; the intent waits for another payment method.
 fn fail(ctx: &mut Ctx<'_>, id: &Id, method: &Id, error: &Error, at: i64) {
-    let shown = ctx.account.payment_methods.get(method);
-    let shown = shown.map(PaymentMethod::to_json);
+    let payment_method = ctx.account.payment_methods.get(method);
+    let payment_method = payment_method.map(PaymentMethod::to_json);
     let mut error = error.to_json()["error"].take();
-    error["payment_method"] = shown.unwrap_or_default();
+    error["payment_method"] = payment_method.unwrap_or_default();
     let intent = get_mut(ctx.account, id);
     intent.status = Status::RequiresPaymentMethod;
     intent.payment_method = None;

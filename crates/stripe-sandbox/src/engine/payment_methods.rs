@@ -25,9 +25,9 @@ pub(crate) fn outcome(
     method: &PaymentMethod,
     presence: Presence,
 ) -> ChargeOutcome {
-    let holder = method.customer.as_ref();
-    let holder = holder.and_then(|id| account.customers.get(id));
-    if holder.is_some_and(Customer::next_payment_fails) {
+    let customer = method.customer.as_ref();
+    let customer = customer.and_then(|id| account.customers.get(id));
+    if customer.is_some_and(Customer::next_payment_fails) {
         return ChargeOutcome::Declined(Decline::GENERIC);
     }
     method.charge(presence)
@@ -51,10 +51,10 @@ pub(crate) fn attach_to(ctx: &mut Ctx<'_>, named: MethodRef, customer: &Id) -> I
     }
     method.customer = Some(customer.clone());
     let rendered = method.to_json();
-    if let Some(holder) = ctx.account.customers.get_mut(customer) {
-        holder.payment_methods.push(position);
-        holder.payment_methods.sort_unstable();
-        holder.had_payment_method = true;
+    if let Some(row) = ctx.account.customers.get_mut(customer) {
+        row.payment_methods.push(position);
+        row.payment_methods.sort_unstable();
+        row.had_payment_method = true;
     }
     ctx.event("payment_method.attached", &rendered, now);
     id
@@ -67,12 +67,10 @@ pub(crate) fn detach_from(ctx: &mut Ctx<'_>, id: &Id, customer: &Id) {
         method.customer = None;
         method.used_up = true;
     }
-    if let Some(holder) = ctx.account.customers.get_mut(customer) {
-        holder
-            .payment_methods
-            .retain(|other| Some(*other) != position);
-        if holder.default_payment_method.as_ref() == Some(id) {
-            holder.default_payment_method = None;
+    if let Some(row) = ctx.account.customers.get_mut(customer) {
+        row.payment_methods.retain(|other| Some(*other) != position);
+        if row.default_payment_method.as_ref() == Some(id) {
+            row.default_payment_method = None;
         }
     }
     payment_method_detached(ctx.account, customer, id);
@@ -97,15 +95,15 @@ fn payment_method_detached(account: &mut Account, customer: &Id, method: &Id) {
             *default = None;
         }
     };
-    let Some(holder) = account.customers.get(customer) else {
+    let Some(row) = account.customers.get(customer) else {
         return;
     };
-    for position in &holder.subscriptions {
+    for position in &row.subscriptions {
         if let Some(subscription) = account.billing.subscriptions.at_mut(*position) {
             forget(&mut subscription.default_payment_method);
         }
     }
-    for position in &holder.schedules {
+    for position in &row.schedules {
         if let Some(schedule) = account.billing.schedules.at_mut(*position) {
             forget(&mut schedule.defaults.default_payment_method);
             for phase in &mut schedule.phases {

@@ -54,10 +54,10 @@ pub(crate) fn of_pending(account: &Account, customer: &Id, at: i64) -> Option<In
     let currency = waiting.first()?.currency;
     let lines = waiting.iter().filter(|item| item.currency == currency);
     let lines = lines.map(|item| draft_lines::line_of(item)).collect();
-    let holder = account.customers.get(customer)?;
+    let row = account.customers.get(customer)?;
     let mut invoice = Invoice {
-        clock: holder.test_clock.clone(),
-        discount: holder.discount().cloned(),
+        clock: row.test_clock.clone(),
+        discount: row.discount().cloned(),
         lines,
         advances: true,
         ..Invoice::new(customer.clone(), currency, Reason::Upcoming, at)

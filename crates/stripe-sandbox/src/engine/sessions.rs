@@ -23,25 +23,25 @@ pub(crate) fn expire(ctx: &mut Ctx<'_>, position: u32, at: i64) {
 /// Deletes the sessions of a customer.
 pub(crate) fn erase(account: &mut Account, customer: &Id) {
     let billing = &mut account.billing;
-    let theirs: Vec<(Id, i64)> = billing
+    let sessions: Vec<(Id, i64)> = billing
         .sessions
         .iter()
         .filter(|session| session.customer.as_ref() == Some(customer))
         .map(|session| (session.id.clone(), session.expires_at))
         .collect();
-    for (id, at) in theirs {
+    for (id, at) in sessions {
         if let Some(position) = billing.sessions.position(&id) {
             billing.due_queue.remove(None, at, Due::Session(position));
         }
         billing.sessions.remove(&id);
     }
-    let theirs: Vec<Id> = billing
+    let sessions: Vec<Id> = billing
         .portal_sessions
         .iter()
         .filter(|session| session.customer == *customer)
         .map(|session| session.id.clone())
         .collect();
-    for id in theirs {
+    for id in sessions {
         billing.portal_sessions.remove(&id);
     }
 }

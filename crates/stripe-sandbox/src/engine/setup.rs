@@ -93,9 +93,11 @@ pub(crate) fn fail(ctx: &mut Ctx<'_>, id: &Id, method: MethodRef, error: &Error)
         return;
     };
     let method = intent.payment_method.take();
-    let shown = method.and_then(|method| ctx.account.payment_methods.get(&method));
+    let payment_method = method.and_then(|method| ctx.account.payment_methods.get(&method));
     let mut error = error.to_json()["error"].take();
-    error["payment_method"] = shown.map(PaymentMethod::to_json).unwrap_or_default();
+    error["payment_method"] = payment_method
+        .map(PaymentMethod::to_json)
+        .unwrap_or_default();
     intent.status = "requires_payment_method";
     intent.authentication_url = None;
     intent.last_error = Some(error);

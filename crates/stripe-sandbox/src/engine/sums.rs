@@ -29,7 +29,7 @@ pub(crate) fn compose(
     });
     let lines: Vec<InvoiceLine> = lines.collect();
     let customer = subscription.customer.clone();
-    let holder = account.customers.get(&customer);
+    let row = account.customers.get(&customer);
     let mut invoice = Invoice {
         subscription: Some(subscription.id.clone()),
         clock: subscription.clock.clone(),
@@ -37,7 +37,7 @@ pub(crate) fn compose(
         usage_discount: usage_discount(account, subscription, &lines, at),
         lines,
         advances: true,
-        automatic_tax: holder
+        automatic_tax: row
             .filter(|_| subscription.automatic_tax)
             .map(TaxStatus::of),
         subscription_metadata: subscription.metadata.clone(),

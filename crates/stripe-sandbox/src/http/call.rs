@@ -35,8 +35,8 @@ pub(crate) async fn run(
 ) -> Result<Answer> {
     let default = sandbox.0.options.api_version;
     let version = version::of_call(&call.headers, default);
-    let shown = version.as_ref().map_or(default, |version| *version);
-    let route = routes::find(&call.method, &call.path, shown);
+    let route_version = version.as_ref().map_or(default, |version| *version);
+    let route = routes::find(&call.method, &call.path, route_version);
     if let Some((route, _)) = &route {
         *endpoint = route.endpoint();
     }
@@ -44,7 +44,7 @@ pub(crate) async fn run(
     caller.account = Some(account.clone());
     caller.connected = connected;
     let (route, args) =
-        route.ok_or_else(|| endpoints::no_route(&call.method, &call.path, shown))?;
+        route.ok_or_else(|| endpoints::no_route(&call.method, &call.path, route_version))?;
     let version = version?;
     caller.version = version;
     if let Some(limit) = sandbox.0.options.rate_limit {
@@ -313,8 +313,8 @@ fn masked(key: &str) -> String {
         .unwrap_or_default();
     let secret: Vec<char> = key[prefix.len()..].chars().collect();
     // A short secret is hidden entirely.
-    let shown = secret.len().saturating_sub(4).min(4);
-    let end: String = secret[secret.len() - shown..].iter().collect();
+    let visible = secret.len().saturating_sub(4).min(4);
+    let end: String = secret[secret.len() - visible..].iter().collect();
     format!("{prefix}****{end}")
 }
 

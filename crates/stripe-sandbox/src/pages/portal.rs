@@ -96,8 +96,8 @@ fn page(ctx: &mut Ctx<'_>, session: &str, error: Option<&Error>) -> Response {
 
 /// The customer and its subscriptions, newest first.
 fn open(account: &Account, session: &Session) -> Markup {
-    let holder = account.customers.get(&session.customer);
-    let email = holder.and_then(|holder| holder.email.as_deref());
+    let customer = account.customers.get(&session.customer);
+    let email = customer.and_then(|customer| customer.email.as_deref());
     let positions = account.subscriptions_of(&session.customer);
     let all = positions.iter().rev().map(|at| account.subscription(*at));
     let live: Vec<&Subscription> = all
@@ -107,11 +107,15 @@ fn open(account: &Account, session: &Session) -> Markup {
         h1 { "Your subscriptions" }
         @if let Some(email) = email { p class="note" { "For " (email) } }
         @if live.is_empty() { p { "There are none." } }
-        @for subscription in live { section { (shown(account, session, subscription)) } }
+        @for subscription in live { section { (subscription_section(account, session, subscription)) } }
     }
 }
 
-fn shown(account: &Account, session: &Session, subscription: &Subscription) -> Markup {
+fn subscription_section(
+    account: &Account,
+    session: &Session,
+    subscription: &Subscription,
+) -> Markup {
     let mixed = subscription.is_mixed();
     html! {
         @for item in &subscription.items {

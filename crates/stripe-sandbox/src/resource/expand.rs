@@ -165,9 +165,9 @@ impl Scope<'_> {
         };
         if value.is_object()
             && value.get(step).is_none()
-            && let Some(shown) = on_request(self.account, self.version, value, step)
+            && let Some(value_on_request) = on_request(self.account, self.version, value, step)
         {
-            value[step.as_str()] = self.version.converted(shown);
+            value[step.as_str()] = self.version.converted(value_on_request);
         }
         if let Some(inner) = value.get_mut(step) {
             self.link(&kinds, inner);

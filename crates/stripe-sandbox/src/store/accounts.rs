@@ -66,8 +66,8 @@ impl LockedAccount {
     }
 
     /// Sets what [`display_key`](Self::display_key) returns, at the first call with the key.
-    pub(crate) fn set_display_key(&self, shown: impl FnOnce() -> String) {
-        self.display_key.get_or_init(|| shown().into());
+    pub(crate) fn set_display_key(&self, key: impl FnOnce() -> String) {
+        self.display_key.get_or_init(|| key().into());
     }
 
     /// The account's webhook endpoints.

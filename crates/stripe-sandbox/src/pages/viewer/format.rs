@@ -132,15 +132,15 @@ pub(super) fn price_text(price: &Price) -> String {
 /// The fields of an object of the API that have a value, except lists; then all of it as JSON.
 pub(super) fn fields(view: View<'_>, object: &Value) -> Markup {
     let currency = object["currency"].as_str();
-    let shown = object.as_object().into_iter().flatten();
-    let shown = shown.filter(|(key, value)| {
+    let entries = object.as_object().into_iter().flatten();
+    let entries = entries.filter(|(key, value)| {
         let empty = value.as_object().is_some_and(serde_json::Map::is_empty);
         let nested = value.is_array() || (value.is_object() && *key != "metadata");
         !(value.is_null() || empty || nested || *key == "object" || *key == "livemode")
     });
     html! {
         dl {
-            @for (key, value) in shown {
+            @for (key, value) in entries {
                 dt { (key.replace('_', " ")) }
                 dd { (field(view, key, value, currency)) }
             }

@@ -106,14 +106,14 @@ impl Request<'_> {
                 None => return unknown("account", id),
             },
         };
-        let (shown, rest) = accounts[start..].split_at(ROWS.min(accounts.len() - start));
+        let (on_page, rest) = accounts[start..].split_at(ROWS.min(accounts.len() - start));
         let rows = if accounts.len() == 1 {
             ROWS
         } else {
             ROWS_PER_ACCOUNT
         };
         let mut sections = Vec::new();
-        for account in shown {
+        for account in on_page {
             let section = self.view_account(account, |view| overview::account(view, rows));
             let section = section.await.unwrap_or_else(busy);
             sections.push(html! { section { (overview::heading(account)) (section) } });
@@ -128,7 +128,7 @@ impl Request<'_> {
                 p { "There is nothing yet. Every key " code { "sk_test_…" } " is an account of its own, from its first call on." }
             }
             @for section in &sections { (section) }
-            @if let (Some(last), false) = (shown.last(), rest.is_empty()) {
+            @if let (Some(last), false) = (on_page.last(), rest.is_empty()) {
                 p { a href={ "/?starting_after=" (last.id) } { "Older accounts" } }
             }
             (overview::sandbox(self.sandbox, only))

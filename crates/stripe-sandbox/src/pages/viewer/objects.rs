@@ -54,10 +54,7 @@ fn above_fields(view: View<'_>, kind: &Kind, id: &str) -> Markup {
     let account = view.account;
     let billing = &account.billing;
     match kind.segment {
-        "customers" => account
-            .customers
-            .get(id)
-            .map(|holder| customer(view, holder)),
+        "customers" => account.customers.get(id).map(|found| customer(view, found)),
         "subscriptions" => billing
             .subscriptions
             .get(id)
@@ -222,11 +219,11 @@ fn invoice(view: View<'_>, invoice: &Invoice) -> Markup {
                 thead { tr { th scope="col" { "Line" } th scope="col" { "Period" } th scope="col" { "Quantity" } th scope="col" class="amount" { "Amount" } } }
                 tbody {
                     @for invoice_line in &invoice.lines {
-                        @let shown = line(view.account, invoice, invoice_line);
+                        @let json_line = line(view.account, invoice, invoice_line);
                         tr {
                             td {
                                 (invoice_line.line.description)
-                                @if let Some(price) = shown["price"]["id"].as_str() { br; (view.price(price)) }
+                                @if let Some(price) = json_line["price"]["id"].as_str() { br; (view.price(price)) }
                             }
                             td { (time(invoice_line.line.period.0)) " to " (time(invoice_line.line.period.1)) }
                             td { (invoice_line.line.quantity) }

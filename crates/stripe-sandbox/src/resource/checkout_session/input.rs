@@ -54,12 +54,12 @@ const LOCALES: &[&str] = &[
 /// Reads a new session, without its id and URL, and in `setup` mode the metadata of its set-up intent.
 pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Option<Metadata>)> {
     let mode = params.one_of("mode", &["payment", "setup", "subscription"])?;
-    let holder = match params.string("customer")? {
+    let customer = match params.string("customer")? {
         Some(id) => Some(customer::input::named(ctx, id, "customer")?),
         None => None,
     };
     let (mode, intent) = match mode {
-        Some("subscription") => (purchase(ctx, params, holder)?, None),
+        Some("subscription") => (purchase(ctx, params, customer)?, None),
         Some("setup") => {
             let data = setup(ctx, params)?;
             (Mode::Setup { intent: "".into() }, Some(data))
@@ -73,7 +73,7 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Optio
         None => return Err(params.missing("mode")),
     };
     let email = params.string("customer_email")?.map(str::to_owned);
-    if email.is_some() && holder.is_some() {
+    if email.is_some() && customer.is_some() {
         return Err(Error::invalid(
             "You may only specify one of these parameters: customer, customer_email.",
         )
@@ -81,7 +81,7 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Optio
     }
     let tax = automatic_tax(params)?.unwrap_or(false);
     let tax_ids = tax_ids(params)?;
-    updates(params, holder, tax && intent.is_none(), tax_ids)?;
+    updates(params, customer, tax && intent.is_none(), tax_ids)?;
     card_only(ctx, params)?;
     hosted_only(ctx, params)?;
     params.disabled("invoice_creation")?;
@@ -93,7 +93,7 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Optio
         expires_at: expires_at(params, ctx.now)?,
         status: Status::Open,
         mode,
-        customer: holder.map(|holder| holder.id.clone()),
+        customer: customer.map(|customer| customer.id.clone()),
         customer_email: email,
         success_url: params
             .web_address("success_url")?
@@ -141,7 +141,7 @@ fn setup(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Metadata> {
     data.metadata()?.apply(&Metadata::default())
 }
 
-fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Result<Mode> {
+fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, customer: Option<&Customer>) -> Result<Mode> {
     if params.has("setup_intent_data") {
         return Err(
             Error::invalid("You can not pass `setup_intent_data` in `subscription` mode.")
@@ -165,11 +165,11 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
     }
     let currency = subscription_item::input::currency(ctx, &specs);
     same_currency(params, currency)?;
-    if let Some(holder) = holder {
-        crate::engine::one_currency::check(ctx.account, holder, currency, None)?;
-        crate::resource::subscription::input::check_room(ctx.account, holder)?;
+    if let Some(customer) = customer {
+        crate::engine::one_currency::check(ctx.account, customer, currency, None)?;
+        crate::resource::subscription::input::check_room(ctx.account, customer)?;
     }
-    let now = holder.map_or(ctx.now, |holder| ctx.time_of(&holder.id));
+    let now = customer.map_or(ctx.now, |customer| ctx.time_of(&customer.id));
     let mut purchase = Purchase {
         specs,
         currency,
@@ -191,7 +191,7 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
         (purchase.trial_days, purchase.trial_end) = trial(&data, now)?;
         data.unmodelled(DATA_UNMODELLED)?;
     }
-    if let Some(applied) = discounts(ctx, params, holder, &purchase.specs, now)? {
+    if let Some(applied) = discounts(ctx, params, customer, &purchase.specs, now)? {
         purchase.coupon = Some(applied);
     }
     compute_due(ctx.account, &mut purchase);
@@ -233,7 +233,12 @@ fn tax_ids(params: &Params<'_>) -> Result<bool> {
 }
 
 /// `customer_update`, and the parameters that require it.
-fn updates(params: &Params<'_>, holder: Option<&Customer>, tax: bool, tax_ids: bool) -> Result<()> {
+fn updates(
+    params: &Params<'_>,
+    customer: Option<&Customer>,
+    tax: bool,
+    tax_ids: bool,
+) -> Result<()> {
     let given = params.object("customer_update")?;
     let mut auto = [false; 3];
     if let Some(update) = &given {
@@ -242,7 +247,7 @@ fn updates(params: &Params<'_>, holder: Option<&Customer>, tax: bool, tax_ids: b
         }
     }
     let [address, name, shipping] = auto;
-    let Some(holder) = holder else {
+    let Some(customer) = customer else {
         return match given {
             Some(_) => Err(
                 Error::invalid("`customer_update` can only be used with `customer`.")
@@ -254,7 +259,7 @@ fn updates(params: &Params<'_>, holder: Option<&Customer>, tax: bool, tax_ids: b
     if tax_ids && !name {
         return Err(Error::invalid("Tax ID collection requires updating business name on the customer. To enable tax ID collection for an existing customer, please set `customer_update[name]` to `auto`.").param("customer_update[name]"));
     }
-    if tax && !address && !shipping && !customer::tax_location::is_recognized(holder) {
+    if tax && !address && !shipping && !customer::tax_location::is_recognized(customer) {
         return Err(Error::invalid("Automatic tax calculation in Checkout requires a valid address on the Customer. Add a valid address to the Customer or set either `customer_update[address]` to 'auto' or `customer_update[shipping]` to 'auto' to save the address entered in Checkout to the Customer.").code("customer_tax_location_invalid"));
     }
     Ok(())
@@ -304,7 +309,7 @@ pub(super) fn compute_due(account: &Account, purchase: &mut Purchase) {
 fn discounts(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
-    holder: Option<&Customer>,
+    customer: Option<&Customer>,
     specs: &[ItemSpec],
     now: i64,
 ) -> Result<Option<AppliedCoupon>> {
@@ -324,5 +329,5 @@ fn discounts(
         )
         .param("discounts"));
     }
-    Ok(named_discount(ctx, discount, holder, specs, now)?.value())
+    Ok(named_discount(ctx, discount, customer, specs, now)?.value())
 }

@@ -33,20 +33,20 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str, code: Option<&str>) -
             session.status.as_str()
         )));
     }
-    let holder = session.customer.clone();
-    let holder = holder.and_then(|id| ctx.account.customers.get(&id));
+    let customer = session.customer.clone();
+    let customer = customer.and_then(|id| ctx.account.customers.get(&id));
     if let Some(code) = code {
-        redeem(ctx, &mut session, holder, code)?;
+        redeem(ctx, &mut session, customer, code)?;
     }
-    if let (Mode::Subscription(purchase), Some(holder)) = (&session.mode, holder) {
-        one_currency::check(ctx.account, holder, purchase.currency, None)?;
+    if let (Mode::Subscription(purchase), Some(customer)) = (&session.mode, customer) {
+        one_currency::check(ctx.account, customer, purchase.currency, None)?;
     }
     let method = payment_method::input::named(ctx, card, "card")?;
     let due = match &session.mode {
         Mode::Subscription(purchase) => purchase.due(),
         Mode::Setup { .. } => 0,
     };
-    let fails = due > 0 && holder.is_some_and(Customer::next_payment_fails);
+    let fails = due > 0 && customer.is_some_and(Customer::next_payment_fails);
     ctx.presence = Presence::Authenticated;
     let bank = method.card(ctx);
     let declined = match bank.charge(ctx.presence, false) {
@@ -54,9 +54,9 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str, code: Option<&str>) -
         _ => bank.check_attachable().is_err(),
     };
     if declined || fails {
-        let holder = session.customer.as_ref().filter(|_| fails);
-        if let Some(holder) = holder.and_then(|id| ctx.account.customers.get_mut(id)) {
-            holder.set_next_payment_fails(false);
+        let customer = session.customer.as_ref().filter(|_| fails);
+        if let Some(customer) = customer.and_then(|id| ctx.account.customers.get_mut(id)) {
+            customer.set_next_payment_fails(false);
         }
         return Err(Error::invalid(
             "Your card was declined. Choose another one.",
@@ -87,24 +87,24 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str, code: Option<&str>) -
 
 /// Starts the subscription, for a new customer if the session has none.
 fn subscribe(ctx: &mut Ctx<'_>, session: &mut Session, purchase: Purchase, method: MethodRef) {
-    let holder = match &session.customer {
+    let customer_id = match &session.customer {
         Some(id) => id.clone(),
         None => customers::insert_for_checkout(ctx, session.customer_email.clone()),
     };
-    session.customer = Some(holder.clone());
+    session.customer = Some(customer_id.clone());
     if session.automatic_tax {
-        customers::fill_in_address(ctx, &holder);
+        customers::fill_in_address(ctx, &customer_id);
     }
-    let now = ctx.time_of(&holder);
-    let method = payment_methods::attach_to(ctx, method, &holder);
+    let now = ctx.time_of(&customer_id);
+    let method = payment_methods::attach_to(ctx, method, &customer_id);
     let clock = ctx
         .account
         .customers
-        .get(&holder)
+        .get(&customer_id)
         .and_then(|customer| customer.test_clock.clone());
     let from_days = purchase.trial_days.map(|days| now + days * DAY);
     let new = NewSubscription {
-        customer: holder,
+        customer: customer_id,
         clock,
         currency: purchase.currency,
         billing_mode: purchase.billing_mode,
@@ -146,7 +146,7 @@ fn details(account: &Account, customer: &str) -> Option<[Option<String>; 3]> {
 fn redeem(
     ctx: &Ctx<'_>,
     session: &mut Session,
-    holder: Option<&Customer>,
+    customer: Option<&Customer>,
     code: &str,
 ) -> Result<()> {
     let takes = session.promotion_codes == Some(true);
@@ -157,12 +157,12 @@ fn redeem(
         return Err(no_codes());
     }
     let bought = promotion_code::input::Purchase {
-        customer: holder,
+        customer,
         amount: Some((
             catalog::in_advance(ctx.account, &purchase.specs),
             purchase.currency,
         )),
-        now: holder.map_or(ctx.now, |holder| ctx.time_of(&holder.id)),
+        now: customer.map_or(ctx.now, |customer| ctx.time_of(&customer.id)),
     };
     let applied = promotion_code::input::typed(ctx, code, bought)?;
     check_currency(&applied.coupon, purchase.currency, "promotion_code")?;

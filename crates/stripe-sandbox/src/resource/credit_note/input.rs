@@ -144,11 +144,11 @@ fn payout(
         .fold(0_i64, |sum, part| sum.saturating_add(*part));
     let total = note.total();
     if sum != total {
-        let shown = |amount: i64| money(amount.into(), invoice.currency.as_str());
+        let formatted = |amount: i64| money(amount.into(), invoice.currency.as_str());
         return Err(Error::invalid(format!(
             "The sum of `credit_amount`, `out_of_band_amount` and `refund_amount` ({}) must equal the total of the credit note ({}).",
-            shown(sum),
-            shown(total)
+            formatted(sum),
+            formatted(total)
         )));
     }
     Ok(Payout::AfterPayment {
@@ -172,11 +172,11 @@ fn check_amount(invoice: &Invoice, note: &CreditNote) -> Result<()> {
         }
     };
     if note.total() > most {
-        let shown = |amount: i64| money(amount.into(), invoice.currency.as_str());
+        let formatted = |amount: i64| money(amount.into(), invoice.currency.as_str());
         return Err(Error::invalid(format!(
             "The total of the credit note ({}) cannot be more than what can be credited of the invoice ({}).",
-            shown(note.total()),
-            shown(most.max(0))
+            formatted(note.total()),
+            formatted(most.max(0))
         )));
     }
     if note.total() <= 0 {

@@ -161,7 +161,7 @@ struct Filter {
 
 fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
     let page = Page::read(params)?;
-    let customer = customer::input::customer_param(ctx, params)?.map(|holder| holder.id.clone());
+    let customer = customer::input::customer_param(ctx, params)?.map(|found| found.id.clone());
     let invoice = match params.string("invoice")? {
         Some(id) => {
             let found = ctx.account.billing.invoices.get(id);

@@ -44,10 +44,10 @@ struct New {
 }
 
 fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
-    let holder = customer::input::find(ctx, &ctx.arg(0))?;
+    let customer = customer::input::find(ctx, &ctx.arg(0))?;
     let amount = params.integer("amount")?;
     let amount = amount.ok_or_else(|| params.missing("amount"))?;
-    if holder.balance.saturating_add(amount).abs() > MAX_AMOUNT {
+    if customer.balance.saturating_add(amount).abs() > MAX_AMOUNT {
         return Err(Error::malformed(
             "amount",
             "Invalid integer: the balance would be too large.",
@@ -55,14 +55,14 @@ fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
     }
     let currency = params.currency("currency")?;
     let currency = currency.ok_or_else(|| params.missing("currency"))?;
-    one_currency::check(ctx.account, holder, currency, None)?;
+    one_currency::check(ctx.account, customer, currency, None)?;
     let description = params.nullable("description")?.value().map(str::to_owned);
     let metadata = params.metadata()?.apply(&Metadata::default())?;
     if amount == 0 {
         return Err(Error::invalid("The `amount` must not be 0.").param("amount"));
     }
     Ok(New {
-        customer: holder.id.clone(),
+        customer: customer.id.clone(),
         amount,
         currency,
         description,
@@ -75,8 +75,8 @@ fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
     let id = new.customer;
     let at = ctx.time_of(&id);
     let before = customer::input::find(ctx, &id)?.to_json(at);
-    if let Some(holder) = ctx.account.customers.get_mut(&id) {
-        holder.currency = Some(new.currency);
+    if let Some(customer) = ctx.account.customers.get_mut(&id) {
+        customer.currency = Some(new.currency);
     }
     let transaction =
         balance::change(ctx, &id, new.amount, Cause::Adjustment, at).expect("a change");
@@ -133,10 +133,10 @@ fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Transaction> {
 
 /// The transaction in the URL, which must belong to the customer in the URL.
 fn of_customer<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Transaction> {
-    let holder = customer::input::find(ctx, &ctx.arg(0))?;
+    let customer = customer::input::find(ctx, &ctx.arg(0))?;
     let id = ctx.arg(1);
     let found = find(ctx, &id)?;
-    if found.customer != holder.id {
+    if found.customer != customer.id {
         return Err(Error::not_found(NAME, &id));
     }
     Ok(found)

@@ -44,21 +44,21 @@ fn deleted(discount: &Discount, now: i64) -> Value {
 
 /// `GET /v1/customers/:id/discount`
 fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
-    let holder = customer::input::find(ctx, &ctx.arg(0))?;
-    let discount = holder.discount();
-    let discount = discount.ok_or_else(|| none_for("customer", &holder.id))?;
-    Ok(discount.to_json(ctx.time_of(&holder.id)))
+    let customer = customer::input::find(ctx, &ctx.arg(0))?;
+    let discount = customer.discount();
+    let discount = discount.ok_or_else(|| none_for("customer", &customer.id))?;
+    Ok(discount.to_json(ctx.time_of(&customer.id)))
 }
 
 /// `DELETE /v1/customers/:id/discount`
 fn delete_of_customer(ctx: &mut Ctx<'_>) -> Result<Value> {
-    let holder = customer::input::find(ctx, &ctx.arg(0))?;
-    let discount = holder.discount().cloned();
-    let discount = discount.ok_or_else(|| none_for("customer", &holder.id))?;
-    let (id, now) = (holder.id.clone(), ctx.time_of(&holder.id));
-    let before = holder.to_json(now);
-    if let Some(holder) = ctx.account.customers.get_mut(&id) {
-        holder.rare_mut().discount = None;
+    let customer = customer::input::find(ctx, &ctx.arg(0))?;
+    let discount = customer.discount().cloned();
+    let discount = discount.ok_or_else(|| none_for("customer", &customer.id))?;
+    let (id, now) = (customer.id.clone(), ctx.time_of(&customer.id));
+    let before = customer.to_json(now);
+    if let Some(customer) = ctx.account.customers.get_mut(&id) {
+        customer.rare_mut().discount = None;
     }
     record_change(ctx, Some(&discount), None, now);
     let after = customer::input::find(ctx, &id)?.to_json(now);

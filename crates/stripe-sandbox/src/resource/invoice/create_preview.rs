@@ -63,12 +63,12 @@ pub(super) fn read(ctx: &mut DryRun<'_, '_>, params: &Params<'_>) -> Result<Resu
     ctx.on_copy(&customer, |ctx| {
         ctx.account.meter_events.received_until = Some(received_until);
         let invoice = invoice(ctx, params, &customer, subscription.as_ref());
-        let shown = invoice.map(|invoice| match invoice {
-            Some(invoice) => Ok(shown(ctx, &invoice)),
+        let preview = invoice.map(|invoice| match invoice {
+            Some(invoice) => Ok(preview_of(ctx, &invoice)),
             None => Err(nothing(&customer)),
         });
         ctx.account.meter_events.received_until = None;
-        shown
+        preview
     })
 }
 
@@ -80,7 +80,7 @@ fn nothing(customer: &str) -> Error {
 
 /// The customer of the preview, and its subscription if one is named.
 fn customer_and_subscription(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, Option<Id>)> {
-    let holder = match params.string("customer")? {
+    let customer = match params.string("customer")? {
         Some(id) => Some(customer::input::named(ctx, id, "customer")?.id.clone()),
         None => None,
     };
@@ -92,7 +92,7 @@ fn customer_and_subscription(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, 
             .param(*other));
         }
         let found = ctx.account.billing.subscriptions.get(id);
-        let is_theirs = |id: &Id| holder.as_ref().is_none_or(|holder| holder == id);
+        let is_theirs = |id: &Id| customer.as_ref().is_none_or(|customer| customer == id);
         let found = found.filter(|found| is_theirs(&found.customer));
         let found = found.ok_or_else(|| Error::no_such("subscription", id, "subscription"))?;
         return Ok((found.customer.clone(), Some(found.id.clone())));
@@ -105,8 +105,8 @@ fn customer_and_subscription(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, 
     let sells = params
         .object("subscription_details")?
         .is_some_and(|details| details.has("items"));
-    match holder {
-        Some(holder) if sells || params.has("invoice_items") => Ok((holder, None)),
+    match customer {
+        Some(customer) if sells || params.has("invoice_items") => Ok((customer, None)),
         Some(_) => Err(Error::invalid("You must provide one of these parameters: invoice_items, schedule, subscription, subscription_details[items].").code("parameter_missing")),
         None => Err(Error::invalid("You must provide one of these parameters: customer, schedule, subscription.").code("parameter_missing")),
     }
@@ -116,10 +116,10 @@ fn customer_and_subscription(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, 
 fn invoice(
     ctx: &mut Ctx<'_>,
     params: &Params<'_>,
-    holder: &Id,
+    customer: &Id,
     subscription: Option<&Id>,
 ) -> Result<Option<Invoice>> {
-    add_items(ctx, params, holder)?;
+    add_items(ctx, params, customer)?;
     if params.has("schedule") {
         return of_schedule(ctx, params, false);
     }
@@ -133,20 +133,20 @@ fn invoice(
     };
     let (form, changes) = form(params, details.as_ref());
     let position = subscription.and_then(|id| ctx.account.billing.subscriptions.position(id));
-    let shown = match position {
+    let previewed = match position {
         Some(position) if changes || cancels => {
-            let now = ctx.time_of(holder);
+            let now = ctx.time_of(customer);
             let updated = preview::update(ctx, &form, cancels, position, now);
             updated.map_err(under_its_own_name)?;
             position
         }
         Some(position) => position,
         None if form_sells(&form) => {
-            preview::create_of(ctx, form, holder).map_err(under_its_own_name)?
+            preview::create_of(ctx, form, customer).map_err(under_its_own_name)?
         }
-        None => return Ok(only_items(ctx, holder)),
+        None => return Ok(only_items(ctx, customer)),
     };
-    Ok(issued(ctx).or_else(|| of_subscription(ctx.account, ctx.account.subscription(shown))))
+    Ok(issued(ctx).or_else(|| of_subscription(ctx.account, ctx.account.subscription(previewed))))
 }
 
 /// The changes as an update would have them, and whether there are any.
@@ -165,8 +165,8 @@ fn form_sells(form: &Form) -> bool {
 }
 
 /// The invoice of pending items without a subscription.
-fn only_items(ctx: &mut Ctx<'_>, holder: &Id) -> Option<Invoice> {
-    crate::engine::preview::of_pending(ctx.account, holder, ctx.time_of(holder))
+fn only_items(ctx: &mut Ctx<'_>, customer: &Id) -> Option<Invoice> {
+    crate::engine::preview::of_pending(ctx.account, customer, ctx.time_of(customer))
 }
 
 /// Restores the parameter's original name in an error.
@@ -186,10 +186,10 @@ fn under_its_own_name(mut error: Error) -> Error {
 }
 
 /// The preview of an invoice, without an id.
-fn shown(ctx: &Ctx<'_>, invoice: &Invoice) -> Preview {
+fn preview_of(ctx: &Ctx<'_>, invoice: &Invoice) -> Preview {
     let lines = invoice.lines.iter().map(|each| PreviewLine {
         id: each.id.clone(),
-        shown: line(ctx.account, invoice, each),
+        json: line(ctx.account, invoice, each),
     });
     Preview {
         id: Id::default(),
@@ -237,5 +237,5 @@ pub(super) fn page_of_lines(ctx: &Ctx<'_>, page: &Page, id: &str) -> Option<Resu
     let rows: Vec<&PreviewLine> = preview.lines.iter().collect();
     let url = format!("{URL}/{id}/lines");
     let rows = page.of_rows(&rows, "line item");
-    Some(rows.map(|rows| rows.to_json(&url, |line| line.shown.clone())))
+    Some(rows.map(|rows| rows.to_json(&url, |line| line.json.clone())))
 }

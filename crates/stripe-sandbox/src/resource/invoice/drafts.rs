@@ -37,12 +37,12 @@ const UNMODELLED: &[&str] = &[
 
 /// Reads a new draft, without an id.
 pub(super) fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Invoice> {
-    let (holder, subscription) = customer_and_subscription(ctx, params)?;
+    let (customer, subscription) = customer_and_subscription(ctx, params)?;
     let given = params.currency("currency")?;
     let currency = subscription
         .map(|subscription| subscription.currency)
         .or(given)
-        .or(holder.currency)
+        .or(customer.currency)
         .unwrap_or_else(currency::usd);
     if given.is_some_and(|given| given != currency) {
         return Err(Error::invalid(format!(
@@ -51,22 +51,24 @@ pub(super) fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Invoice>
         ))
         .param("currency"));
     }
-    one_currency::check(ctx.account, holder, currency, None)?;
+    one_currency::check(ctx.account, customer, currency, None)?;
     let includes = params.one_of(
         "pending_invoice_items_behavior",
         &["exclude", "include", "include_and_require"],
     )?;
-    let details = details(ctx, params, &holder.id, Details::default())?;
+    let details = details(ctx, params, &customer.id, Details::default())?;
     params.unmodelled(&["automatic_tax?", "from_invoice"])?;
     let advances = params.boolean("auto_advance")?.unwrap_or(false);
-    let at = ctx.time_of(&holder.id);
+    let at = ctx.time_of(&customer.id);
     let start = subscription.map_or(at, |subscription| subscription.first_period().0);
     let discount = match subscription {
         Some(subscription) => applicable(ctx.account, subscription, at),
-        None => holder.discount().cloned(),
+        None => customer.discount().cloned(),
     };
     let taken = match includes {
-        Some("include" | "include_and_require") => pending(ctx, &holder.id, subscription, currency),
+        Some("include" | "include_and_require") => {
+            pending(ctx, &customer.id, subscription, currency)
+        }
         _ => Vec::new(),
     };
     if taken.is_empty() && includes == Some("include_and_require") {
@@ -76,7 +78,7 @@ pub(super) fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Invoice>
     let lines = taken.into_iter().map(draft_lines::line_of).collect();
     Ok(Invoice {
         subscription: subscription.map(|subscription| subscription.id.clone()),
-        clock: holder.test_clock.clone(),
+        clock: customer.test_clock.clone(),
         period: (start.min(at), at),
         discount,
         lines,
@@ -85,7 +87,7 @@ pub(super) fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Invoice>
         subscription_metadata: subscription
             .map(|subscription| subscription.metadata.clone())
             .unwrap_or_default(),
-        ..Invoice::new(holder.id.clone(), currency, Reason::Manual, at)
+        ..Invoice::new(customer.id.clone(), currency, Reason::Manual, at)
     })
 }
 
@@ -133,7 +135,7 @@ fn customer_and_subscription<'a>(
         }
         None => None,
     };
-    let holder = match (params.string("customer")?, subscription) {
+    let customer = match (params.string("customer")?, subscription) {
         (Some(id), _) => customer::input::named(ctx, id, "customer")?,
         (None, Some(subscription)) => {
             customer::input::named(ctx, &subscription.customer, "customer")?
@@ -141,7 +143,7 @@ fn customer_and_subscription<'a>(
         (None, None) => return Err(params.missing("customer")),
     };
     if let Some(subscription) = subscription
-        && subscription.customer != holder.id
+        && subscription.customer != customer.id
     {
         return Err(Error::no_such(
             "subscription",
@@ -149,7 +151,7 @@ fn customer_and_subscription<'a>(
             "subscription",
         ));
     }
-    Ok((holder, subscription))
+    Ok((customer, subscription))
 }
 
 /// The pending items of the customer, or of one subscription, newest first.
@@ -254,8 +256,8 @@ pub(super) fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     let position = ctx.account.billing.invoices.position(&id);
     ctx.account.billing.invoices.remove(&id);
     ctx.account.billing.invoice_items.released(&id);
-    if let Some(holder) = ctx.account.customers.get_mut(&customer) {
-        holder.invoices.retain(|other| Some(*other) != position);
+    if let Some(row) = ctx.account.customers.get_mut(&customer) {
+        row.invoices.retain(|other| Some(*other) != position);
     }
     ctx.event("invoice.deleted", &before, at);
     Ok(json!({"id": &*id, "object": "invoice", "deleted": true}))

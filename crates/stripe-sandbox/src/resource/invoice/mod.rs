@@ -119,8 +119,8 @@ impl TaxStatus {
     }
 
     /// The status for a customer.
-    pub(crate) fn of(holder: &Customer) -> Self {
-        if customer::tax_location::is_recognized(holder) {
+    pub(crate) fn of(customer: &Customer) -> Self {
+        if customer::tax_location::is_recognized(customer) {
             Self::Complete
         } else {
             Self::RequiresLocationInputs

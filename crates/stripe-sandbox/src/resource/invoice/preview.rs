@@ -83,14 +83,15 @@ fn previewed(
 
 /// The customer of the invoice, and its subscription if one is named.
 fn customer_and_subscription(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, Option<Id>)> {
-    let holder = match params.string("customer")? {
+    let customer = match params.string("customer")? {
         Some(id) => Some(customer::input::named(ctx, id, "customer")?),
         None => None,
     };
     if let Some(id) = params.string("subscription")? {
         let found = ctx.account.billing.subscriptions.get(id);
-        let theirs = found.filter(|found| holder.is_none_or(|holder| holder.id == found.customer));
-        let found = theirs.ok_or_else(|| Error::no_such("subscription", id, "subscription"))?;
+        let found =
+            found.filter(|found| customer.is_none_or(|customer| customer.id == found.customer));
+        let found = found.ok_or_else(|| Error::no_such("subscription", id, "subscription"))?;
         return Ok((found.customer.clone(), Some(found.id.clone())));
     }
     let scheduled = || {
@@ -98,7 +99,7 @@ fn customer_and_subscription(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, 
         let schedule = ctx.account.billing.schedules.get(id)?;
         Some((schedule.customer.clone(), None))
     };
-    let named = holder.map(|holder| (holder.id.clone(), None));
+    let named = customer.map(|customer| (customer.id.clone(), None));
     named.or_else(scheduled).ok_or_else(|| {
         Error::invalid("You must either provide a `customer` or a `subscription` to the upcoming invoice endpoint.")
     })
@@ -139,39 +140,39 @@ fn changes(params: &Params<'_>) -> Result<bool> {
 fn after_change(
     ctx: &mut Ctx<'_>,
     params: &Params<'_>,
-    holder: &Id,
+    customer: &Id,
     subscription: Option<&Id>,
 ) -> Result<Option<Invoice>> {
-    add_items(ctx, params, holder)?;
+    add_items(ctx, params, customer)?;
     let position = subscription.and_then(|id| ctx.account.billing.subscriptions.position(id));
     if params.has("schedule") {
         return of_schedule(ctx, params, subscription.is_some());
     }
-    let now = ctx.time_of(holder);
-    let shown = match position {
+    let now = ctx.time_of(customer);
+    let previewed = match position {
         Some(position) => {
             change_subscription(ctx, params, position, now)?;
             Some(position)
         }
-        None if params.has("subscription_items") => Some(create(ctx, params, holder)?),
+        None if params.has("subscription_items") => Some(create(ctx, params, customer)?),
         None => {
-            discount_customer(ctx, params, holder, now)?;
+            discount_customer(ctx, params, customer, now)?;
             None
         }
     };
-    Ok(match shown {
+    Ok(match previewed {
         Some(position) => issued(ctx)
             .or_else(|| preview::of_subscription(ctx.account, ctx.account.subscription(position))),
-        None => preview::of_customer(ctx.account, holder),
+        None => preview::of_customer(ctx.account, customer),
     })
 }
 
 /// `invoice_items`: added as pending items.
-pub(super) fn add_items(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id) -> Result<()> {
+pub(super) fn add_items(ctx: &mut Ctx<'_>, params: &Params<'_>, customer: &Id) -> Result<()> {
     for given in params.objects("invoice_items")?.unwrap_or_default() {
         given.unmodelled(&["invoiceitem"])?;
-        let holder = customer::input::named(ctx, holder, "customer")?;
-        let item = invoice_item::input::read_new(ctx, &given, holder)?;
+        let customer = customer::input::named(ctx, customer, "customer")?;
+        let item = invoice_item::input::read_new(ctx, &given, customer)?;
         pending_items::add(ctx, item);
     }
     Ok(())
@@ -215,15 +216,15 @@ pub(super) fn update(
     Ok(())
 }
 
-fn create(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id) -> Result<u32> {
+fn create(ctx: &mut Ctx<'_>, params: &Params<'_>, customer: &Id) -> Result<u32> {
     let form: Form = params.renamed(RENAMED);
-    create_of(ctx, form, holder).map_err(under_its_own_name)
+    create_of(ctx, form, customer).map_err(under_its_own_name)
 }
 
 /// Creates a subscription with the parameters in `form`, without a payment check.
-pub(super) fn create_of(ctx: &mut Ctx<'_>, mut form: Form, holder: &Id) -> Result<u32> {
+pub(super) fn create_of(ctx: &mut Ctx<'_>, mut form: Form, customer: &Id) -> Result<u32> {
     let text = |text: &str| Node::from(form::Value::Text(text.to_owned()));
-    form.set("customer", text(holder));
+    form.set("customer", text(customer));
     form.set("payment_behavior", text("default_incomplete"));
     let given = Params::new(&form);
     let (new, now) = subscription::input::read_new(ctx, &given, ctx.presence)?;
@@ -257,7 +258,12 @@ pub(super) fn of_schedule(
 }
 
 /// `coupon` without a subscription: it applies to the customer.
-fn discount_customer(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id, now: i64) -> Result<()> {
+fn discount_customer(
+    ctx: &mut Ctx<'_>,
+    params: &Params<'_>,
+    customer_id: &Id,
+    now: i64,
+) -> Result<()> {
     if !params.has("coupon") {
         return Ok(());
     }
@@ -266,8 +272,8 @@ fn discount_customer(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id, now: i
         None => None,
     };
     let discount =
-        coupon.map(|coupon| Discount::new(ctx, coupon.into(), holder.clone(), None, now));
-    if let Some(customer) = ctx.account.customers.get_mut(holder) {
+        coupon.map(|coupon| Discount::new(ctx, coupon.into(), customer_id.clone(), None, now));
+    if let Some(customer) = ctx.account.customers.get_mut(customer_id) {
         customer.rare_mut().discount = discount;
     }
     Ok(())

@@ -22,7 +22,7 @@ pub(crate) struct Preview {
 #[derive(Debug)]
 pub(super) struct PreviewLine {
     pub(super) id: Id,
-    pub(super) shown: Value,
+    pub(super) json: Value,
 }
 
 impl Row for PreviewLine {

@@ -103,7 +103,7 @@ struct Filter {
 fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
     let filter = Filter {
         page: Page::read(params)?,
-        customer: customer::input::customer_param(ctx, params)?.map(|holder| holder.id.clone()),
+        customer: customer::input::customer_param(ctx, params)?.map(|customer| customer.id.clone()),
         subscription: params.string("subscription")?.map(str::to_owned),
         status: params.one_of(
             "status",
@@ -133,10 +133,10 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let keep = |invoice: &Invoice| filter.accepts(invoice);
     let rows = match &filter.customer {
         Some(id) => {
-            let holder = customer::input::named(ctx, id, "customer")?;
+            let customer = customer::input::named(ctx, id, "customer")?;
             filter
                 .page
-                .of_positions(table, &holder.invoices, NAME, keep)?
+                .of_positions(table, &customer.invoices, NAME, keep)?
         }
         None => filter.page.of_table(table, NAME, keep)?,
     };

@@ -31,9 +31,9 @@ pub(super) const UNMODELLED: &[&str] = &[
 pub(crate) fn read_new(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
-    holder: &Customer,
+    customer: &Customer,
 ) -> Result<InvoiceItem> {
-    let now = ctx.time_of(&holder.id);
+    let now = ctx.time_of(&customer.id);
     let cost = read_cost(ctx, params)?.ok_or_else(|| {
         Error::invalid(
             "You must specify one of these parameters: amount, price, price_data, unit_amount.",
@@ -47,17 +47,17 @@ pub(crate) fn read_new(
     }
     let currency = cost.currency.or(given);
     let currency = currency.ok_or_else(|| params.missing("currency"))?;
-    currencies::check(ctx.account, holder, currency, None)?;
+    currencies::check(ctx.account, customer, currency, None)?;
     let description = params.nullable("description")?.value().map(str::to_owned);
     let amount = cost.amount();
     params.unmodelled(UNMODELLED)?;
     Ok(InvoiceItem {
         id: Id::default(),
-        customer: holder.id.clone(),
-        clock: holder.test_clock.clone(),
+        customer: customer.id.clone(),
+        clock: customer.test_clock.clone(),
         created: now,
         currency,
-        subscription: subscription(ctx, params, &holder.id)?,
+        subscription: subscription(ctx, params, &customer.id)?,
         item: None,
         credited: None,
         line: Line {
@@ -208,8 +208,8 @@ fn subscription(ctx: &Ctx<'_>, params: &Params<'_>, customer: &Id) -> Result<Opt
         return Ok(None);
     };
     let found = ctx.account.billing.subscriptions.get(id);
-    let theirs = found.filter(|found| found.customer == *customer && !found.status.is_ended());
-    match theirs {
+    let live = found.filter(|found| found.customer == *customer && !found.status.is_ended());
+    match live {
         Some(subscription) => Ok(Some(subscription.id.clone())),
         None => Err(Error::no_such(
             "subscription",

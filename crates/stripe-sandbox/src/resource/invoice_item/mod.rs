@@ -122,8 +122,8 @@ impl InvoiceItems {
     pub(crate) fn erase(&mut self, customer: &Id) {
         self.waiting.remove(customer);
         let items = self.table.iter();
-        let theirs = items.filter(|item| item.customer == *customer);
-        for id in theirs.map(|item| item.id.clone()).collect::<Vec<_>>() {
+        let of_customer = items.filter(|item| item.customer == *customer);
+        for id in of_customer.map(|item| item.id.clone()).collect::<Vec<_>>() {
             self.table.remove(&id);
         }
     }

@@ -52,8 +52,8 @@ pub(crate) fn routes() -> Vec<Route> {
 
 /// Reads a new item, without an id.
 fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<InvoiceItem> {
-    let holder = customer::input::named(ctx, params.required("customer")?, "customer")?;
-    let mut item = read_new(ctx, params, holder)?;
+    let customer = customer::input::named(ctx, params.required("customer")?, "customer")?;
+    let mut item = read_new(ctx, params, customer)?;
     if let Some(id) = params.string("invoice")? {
         let invoice = ctx.account.billing.invoices.get(id);
         let invoice = invoice.ok_or_else(|| Error::no_such("invoice", id, "invoice"))?;
@@ -108,7 +108,7 @@ struct Filter {
 fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
     Ok(Filter {
         page: Page::read(params)?,
-        customer: customer::input::customer_param(ctx, params)?.map(|holder| holder.id.clone()),
+        customer: customer::input::customer_param(ctx, params)?.map(|customer| customer.id.clone()),
         invoice: params.string("invoice")?.map(str::to_owned),
         pending: params.boolean("pending")?,
         created: Created::read(params)?,

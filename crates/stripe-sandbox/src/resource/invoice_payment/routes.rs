@@ -59,7 +59,7 @@ fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
 /// A payment, by its id.
 struct Payment {
     id: Id,
-    shown: Value,
+    json: Value,
 }
 
 impl Row for Payment {
@@ -77,15 +77,15 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     };
     let invoices = ctx.account.billing.invoices.iter().rev().filter(accepts);
     let payments = invoices.filter_map(|invoice| {
-        let shown = view::of_invoice(ctx.account, invoice)?;
-        let is_wanted = filter.status.is_none_or(|status| shown["status"] == status);
+        let json = view::of_invoice(ctx.account, invoice)?;
+        let is_wanted = filter.status.is_none_or(|status| json["status"] == status);
         let id = id_of(invoice.payment_intent.as_deref()?);
-        is_wanted.then_some(Payment { id, shown })
+        is_wanted.then_some(Payment { id, json })
     });
     let payments: Vec<Payment> = payments.collect();
     let rows: Vec<&Payment> = payments.iter().collect();
     let rows = filter.page.of_rows(&rows, NAME)?;
-    Ok(rows.to_json(URL, |payment| payment.shown.clone()))
+    Ok(rows.to_json(URL, |payment| payment.json.clone()))
 }
 
 /// `GET /v1/invoice_payments/:id`

@@ -31,7 +31,7 @@ pub(super) struct Range {
 
 pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Range> {
     find(ctx)?;
-    let holder = customer::input::named(ctx, params.required("customer")?, "customer")?;
+    let customer = customer::input::named(ctx, params.required("customer")?, "customer")?;
     let window = params.variant("value_grouping_window", &Window::ALL, Window::as_str)?;
     let start = aligned(params, "start_time", window)?;
     let end = aligned(params, "end_time", window)?;
@@ -47,7 +47,7 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Range> {
     }
     Ok(Range {
         page: Page::read(params)?,
-        customer: holder.id.clone(),
+        customer: customer.id.clone(),
         start,
         end,
         window,

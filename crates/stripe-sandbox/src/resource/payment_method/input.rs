@@ -44,8 +44,8 @@ pub(crate) fn usable(
                 "This PaymentMethod was previously used without being attached to a Customer or was detached from a Customer, and may not be used again.",
             ));
         }
-        let holder = found.customer.as_deref();
-        if holder.is_some() && holder != customer {
+        let attached_to = found.customer.as_deref();
+        if attached_to.is_some() && attached_to != customer {
             return Err(Error::invalid(
                 "The payment method you provided has already been attached to a customer.",
             )

@@ -95,9 +95,9 @@ fn retrieve_of_customer(ctx: &mut Ctx<'_>) -> Result<Value> {
     let customer = crate::resource::customer::input::find(ctx, &ctx.arg(0))?;
     let id = ctx.arg(1);
     let method = ctx.account.payment_methods.get(&id);
-    let theirs = method.filter(|method| method.customer.as_ref() == Some(&customer.id));
-    let theirs = theirs.ok_or_else(|| missing(ctx.account, &id, "payment_method").status(404))?;
-    Ok(theirs.to_json())
+    let method = method.filter(|method| method.customer.as_ref() == Some(&customer.id));
+    let method = method.ok_or_else(|| missing(ctx.account, &id, "payment_method").status(404))?;
+    Ok(method.to_json())
 }
 
 /// Reads the updated payment method, and its customer.

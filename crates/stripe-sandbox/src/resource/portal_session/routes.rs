@@ -38,14 +38,14 @@ fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Session> {
     if ctx.has_meters() {
         params.unmodelled(UNMODELLED_2026)?;
     }
-    let holder = customer::input::named(ctx, params.required("customer")?, "customer")?;
+    let customer = customer::input::named(ctx, params.required("customer")?, "customer")?;
     let configuration = view::configuration_id(&ctx.account.profile);
     params.only_default("configuration", &configuration)?;
     Ok(Session {
         id: "".into(),
         created: ctx.now,
         expires_at: ctx.now + UNVISITED,
-        customer: holder.id.clone(),
+        customer: customer.id.clone(),
         configuration,
         locale: params.one_of("locale", LOCALES)?,
         return_url: params.web_address("return_url")?,

@@ -138,7 +138,7 @@ impl Prices {
     }
 
     /// The price with this lookup key, active or not.
-    pub(crate) fn holder(&self, lookup_key: &str) -> Option<&Price> {
+    pub(crate) fn with_lookup_key(&self, lookup_key: &str) -> Option<&Price> {
         self.table.at(*self.by_lookup_key.get(lookup_key)?)
     }
 
@@ -151,8 +151,8 @@ impl Prices {
             self.by_lookup_key.remove(&key);
         }
         let key = price.lookup_key.clone();
-        if let Some(holder) = key.as_ref().and_then(|key| self.by_lookup_key.get(key))
-            && let Some(other) = self.table.at_mut(*holder)
+        if let Some(previous) = key.as_ref().and_then(|key| self.by_lookup_key.get(key))
+            && let Some(other) = self.table.at_mut(*previous)
         {
             other.lookup_key = None;
         }

@@ -58,12 +58,11 @@ fn check_lookup_key(
     except: Option<&str>,
 ) -> Result<()> {
     let transfer = params.boolean("transfer_lookup_key")?.unwrap_or(false);
-    let holder = key.and_then(|key| ctx.account.prices.holder(key));
-    match holder {
-        Some(holder) if !transfer && except != Some(&holder.id) => Err(Error::invalid(format!(
-            "A price (`{}`) already uses that lookup key.",
-            holder.id
-        ))
+    let existing = key.and_then(|key| ctx.account.prices.with_lookup_key(key));
+    match existing {
+        Some(existing) if !transfer && except != Some(&existing.id) => Err(Error::invalid(
+            format!("A price (`{}`) already uses that lookup key.", existing.id),
+        )
         .param("lookup_key")),
         _ => Ok(()),
     }
@@ -129,7 +128,7 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
         }
         Some(keys) => {
             let found = keys.iter().collect::<BTreeSet<_>>().into_iter();
-            let found = found.filter_map(|key| prices.holder(key));
+            let found = found.filter_map(|key| prices.with_lookup_key(key));
             let rows: Vec<&Price> = found.filter(|price| filter.accepts(price)).collect();
             page.of_rows(&rows, NAME)?
         }

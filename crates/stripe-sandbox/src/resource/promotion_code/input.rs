@@ -38,8 +38,8 @@ pub(crate) fn applicable(
         return refused("it is expired, inactive, or has been redeemed as often as it can be");
     }
     let customer = purchase.customer;
-    let theirs = |id: &Id| customer.is_some_and(|customer| customer.id == *id);
-    if code.customer.as_ref().is_some_and(|only| !theirs(only)) {
+    let is_theirs = |id: &Id| customer.is_some_and(|customer| customer.id == *id);
+    if code.customer.as_ref().is_some_and(|only| !is_theirs(only)) {
         return refused("it is for another customer");
     }
     let Restrictions {
@@ -71,13 +71,13 @@ pub(crate) fn applicable(
 pub(crate) fn typed(ctx: &Ctx<'_>, text: &str, purchase: Purchase<'_>) -> Result<AppliedCoupon> {
     const PARAM: &str = "promotion_code";
     let customer = purchase.customer.map(|customer| &customer.id);
-    let theirs = |code: &&Arc<PromotionCode>| {
+    let is_theirs = |code: &&Arc<PromotionCode>| {
         code.is_usable(purchase.now)
             && code.code.eq_ignore_ascii_case(text)
             && (code.customer.is_none() || code.customer.as_ref() == customer)
     };
     let mut codes = ctx.account.promotion_codes.iter();
-    let code = codes.find(theirs);
+    let code = codes.find(is_theirs);
     let code = code.ok_or_else(|| Error::invalid("This code is invalid.").param(PARAM))?;
     applicable(ctx, &code.id, PARAM, purchase)
 }
@@ -86,9 +86,9 @@ pub(crate) fn typed(ctx: &Ctx<'_>, text: &str, purchase: Purchase<'_>) -> Result
 pub(super) fn check_free(ctx: &Ctx<'_>, code: &str, customer: Option<&Id>) -> Result<()> {
     let mut all = ctx.account.promotion_codes.iter();
     let taken = all.any(|other| {
-        let apart =
+        let for_other_customers =
             other.customer.is_some() && customer.is_some() && other.customer.as_ref() != customer;
-        other.active && !apart && other.code.eq_ignore_ascii_case(code)
+        other.active && !for_other_customers && other.code.eq_ignore_ascii_case(code)
     });
     if taken {
         let message = format!("An active promotion code with `code: {code}` already exists.");

@@ -77,7 +77,7 @@ fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
 
 /// Checks that a refund is not more than the rest of the charge.
 pub(crate) fn check(charge: &Charge, amount: i64) -> Result<()> {
-    let shown = |amount: i64| money(amount.into(), charge.currency.as_str());
+    let formatted = |amount: i64| money(amount.into(), charge.currency.as_str());
     let left = charge.refundable();
     if charge.failure.is_some() || charge.uncaptured {
         return Err(Error::invalid(format!(
@@ -103,8 +103,8 @@ pub(crate) fn check(charge: &Charge, amount: i64) -> Result<()> {
         };
         return Err(Error::invalid(format!(
             "Refund amount ({}) is greater than {what} ({})",
-            shown(amount),
-            shown(of)
+            formatted(amount),
+            formatted(of)
         ))
         .param("amount"));
     }

@@ -48,8 +48,8 @@ pub(crate) fn read_new(
     params: &Params<'_>,
     presence: Presence,
 ) -> Result<(NewSubscription, i64)> {
-    let holder = customer::input::named(ctx, params.required("customer")?, "customer")?;
-    let now = ctx.time_of(&holder.id);
+    let customer = customer::input::named(ctx, params.required("customer")?, "customer")?;
+    let now = ctx.time_of(&customer.id);
     let billing_mode = billing_mode(ctx, params)?;
     let specs = subscription_item::input::read(ctx, params, "items", &[], billing_mode)?;
     if ctx.has_meters() {
@@ -57,10 +57,10 @@ pub(crate) fn read_new(
     }
     let currency = subscription_item::input::currency(ctx, &specs);
     same_currency(params, currency)?;
-    crate::engine::one_currency::check(ctx.account, holder, currency, None)?;
-    check_room(ctx.account, holder)?;
+    crate::engine::one_currency::check(ctx.account, customer, currency, None)?;
+    check_room(ctx.account, customer)?;
     let trial_end = trial_end(ctx, params, &specs, now)?;
-    let method = payment_method(ctx, params, &holder.id)?.value();
+    let method = payment_method(ctx, params, &customer.id)?.value();
     let behavior = payment_input::behavior(params)?;
     let anchor = anchor(params, &specs, trial_end, now)?;
     let prorates = prorate(params)? != Some(Prorate::Never);
@@ -68,8 +68,8 @@ pub(crate) fn read_new(
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(&["default_source", "transfer_data"])?;
     let new = NewSubscription {
-        customer: holder.id.clone(),
-        clock: holder.test_clock.clone(),
+        customer: customer.id.clone(),
+        clock: customer.test_clock.clone(),
         currency,
         billing_mode,
         start_date: backdating_input::start_date(params, now)?,
@@ -82,8 +82,8 @@ pub(crate) fn read_new(
         metadata: params.metadata()?.apply(&Metadata::default())?,
         description: params.nullable("description")?.value().map(str::to_owned),
         default_payment_method: method,
-        coupon: discount(ctx, params, Some(holder), &specs, now)?.value(),
-        automatic_tax: located_tax(params, holder)?.unwrap_or(false),
+        coupon: discount(ctx, params, Some(customer), &specs, now)?.value(),
+        automatic_tax: located_tax(params, customer)?.unwrap_or(false),
         schedule: None,
         cancel_at: cancel_at(ctx, params, billing_mode, now)?.value(),
         cancel_at_period_end: params.boolean("cancel_at_period_end")?.unwrap_or(false),
@@ -233,10 +233,10 @@ pub(crate) fn find(ctx: &Ctx<'_>) -> Result<u32> {
 }
 
 /// Checks that a customer may have one more subscription; a test clock limits the number.
-pub(crate) fn check_room(account: &Account, holder: &Customer) -> Result<()> {
-    let positions = holder.subscriptions.iter();
+pub(crate) fn check_room(account: &Account, customer: &Customer) -> Result<()> {
+    let positions = customer.subscriptions.iter();
     let live = positions.filter(|position| !account.subscription(**position).status.is_ended());
-    if holder.test_clock.is_some() && live.count() >= MAX_SUBSCRIPTIONS {
+    if customer.test_clock.is_some() && live.count() >= MAX_SUBSCRIPTIONS {
         return Err(Error::invalid(format!(
             "A customer on a test clock can have at most {MAX_SUBSCRIPTIONS} subscriptions."
         ))

@@ -135,7 +135,7 @@ struct Filter {
 fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
     let filter = Filter {
         page: Page::read(params)?,
-        customer: customer::input::customer_param(ctx, params)?.map(|holder| holder.id.clone()),
+        customer: customer::input::customer_param(ctx, params)?.map(|customer| customer.id.clone()),
         clock: params.string("test_clock")?.map(str::to_owned),
         status: params.one_of("status", STATUSES)?,
         price: params.string("price")?.map(str::to_owned),

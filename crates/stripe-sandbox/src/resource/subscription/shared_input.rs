@@ -43,7 +43,7 @@ pub(crate) fn coupon_of_phase<'a>(
     ctx: &Ctx<'_>,
     params: &Params<'a>,
 ) -> Result<Option<(&'a str, String)>> {
-    let holder = if ctx.has_meters() {
+    let container = if ctx.has_meters() {
         match discount::input::single_discount(params)?.value() {
             Some(discount) => discount,
             None => return Ok(None),
@@ -52,10 +52,10 @@ pub(crate) fn coupon_of_phase<'a>(
         params.clone()
     };
     if ctx.has_meters() {
-        holder.unmodelled(&["promotion_code"])?;
+        container.unmodelled(&["promotion_code"])?;
     }
-    let id = holder.nullable("coupon")?.value();
-    Ok(id.map(|id| (id, holder.name("coupon"))))
+    let id = container.nullable("coupon")?.value();
+    Ok(id.map(|id| (id, container.name("coupon"))))
 }
 
 /// A coupon, which must exist, be valid, and match the currency.
@@ -206,10 +206,10 @@ pub(crate) fn automatic_tax(params: &Params<'_>) -> Result<Option<bool>> {
 }
 
 /// `automatic_tax[enabled]` of a subscription, which Stripe refuses if it does not know the customer's location.
-pub(super) fn located_tax(params: &Params<'_>, holder: &Customer) -> Result<Option<bool>> {
+pub(super) fn located_tax(params: &Params<'_>, customer: &Customer) -> Result<Option<bool>> {
     let enabled = automatic_tax(params)?;
     if enabled == Some(true) {
-        customer::tax_location::check(holder)
+        customer::tax_location::check(customer)
             .map_err(|error| error.param(params.name("automatic_tax")))?;
     }
     Ok(enabled)

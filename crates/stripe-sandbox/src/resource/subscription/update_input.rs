@@ -31,9 +31,9 @@ pub(crate) fn read(
             params.name("items"),
         ));
     }
-    let holder = customer::input::named(ctx, &subscription.customer, "customer")?;
+    let customer = customer::input::named(ctx, &subscription.customer, "customer")?;
     let sold = specs.clone().unwrap_or_else(|| subscription.kept_items());
-    let coupon = discount(ctx, params, Some(holder), &sold, now)?;
+    let coupon = discount(ctx, params, Some(customer), &sold, now)?;
     let behavior = payment_input::behavior(params)?;
     collection_method(params)?;
     params.unmodelled(UNMODELLED)?;
@@ -49,7 +49,7 @@ pub(crate) fn read(
         default_payment_method: payment_method(ctx, params, &subscription.customer)?,
         description: params.nullable("description")?.map(str::to_owned),
         metadata: params.metadata()?.apply(&subscription.metadata)?,
-        automatic_tax: located_tax(params, holder)?,
+        automatic_tax: located_tax(params, customer)?,
         prorate: prorate(params)?.unwrap_or(Prorate::Create),
         behavior,
         pause: pause_param(params, now)?,

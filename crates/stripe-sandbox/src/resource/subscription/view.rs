@@ -125,6 +125,6 @@ pub(crate) fn of_customer(account: &Account, id: &str) -> Value {
         .collect();
     live.reverse();
     let url = format!("/v1/customers/{id}/subscriptions");
-    let shown = live.iter().map(|each| view::subscription(account, each));
-    json::nested(&url, live.len(), shown)
+    let elements = live.iter().map(|each| view::subscription(account, each));
+    json::nested(&url, live.len(), elements)
 }

@@ -21,13 +21,13 @@ pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, 
 }
 
 fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
-    let holder = customer::input::named(ctx, params.required("customer")?, "customer")?;
-    let now = ctx.time_of(&holder.id);
+    let customer = customer::input::named(ctx, params.required("customer")?, "customer")?;
+    let now = ctx.time_of(&customer.id);
     let start = params.timestamp_or_now("start_date", now)?.unwrap_or(now);
     check_start(start, now, "start_date")?;
     let billing_mode = billing_mode(ctx, params)?;
     let phase_context = PhaseContext {
-        customer: &holder.id,
+        customer: &customer.id,
         billing_mode,
         now,
         start: Some(start),
@@ -40,14 +40,14 @@ fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
     };
     let phases =
         phase_input::read(ctx, params, phase_context)?.ok_or_else(|| params.missing("phases"))?;
-    one_currency::check(ctx.account, holder, phases[0].currency, None)?;
-    crate::resource::subscription::input::check_room(ctx.account, holder)?;
+    one_currency::check(ctx.account, customer, phases[0].currency, None)?;
+    crate::resource::subscription::input::check_room(ctx.account, customer)?;
     let schedule = Schedule {
         end_behavior: end_behavior(params)?.unwrap_or(EndBehavior::Release),
         billing_mode,
-        defaults: phase_input::defaults(ctx, params, &holder.id, &Defaults::default())?,
+        defaults: phase_input::defaults(ctx, params, &customer.id, &Defaults::default())?,
         metadata: params.metadata()?.apply(&Metadata::default())?,
-        ..blank(holder, phases, now)
+        ..blank(customer, phases, now)
     };
     Ok((schedule, now))
 }
@@ -65,11 +65,11 @@ fn check_start(start: i64, now: i64, param: &str) -> Result<()> {
     Ok(())
 }
 
-fn blank(holder: &Customer, phases: Vec<Phase>, now: i64) -> Schedule {
+fn blank(customer: &Customer, phases: Vec<Phase>, now: i64) -> Schedule {
     Schedule {
         id: "".into(),
-        customer: holder.id.clone(),
-        clock: holder.test_clock.clone(),
+        customer: customer.id.clone(),
+        clock: customer.test_clock.clone(),
         created: now,
         status: Status::NotStarted,
         phases,
@@ -131,8 +131,8 @@ fn from_subscription(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Sc
         )
         .param("from_subscription"));
     }
-    let holder = customer::input::named(ctx, &subscription.customer, "from_subscription")?;
-    let now = ctx.time_of(&holder.id);
+    let customer = customer::input::named(ctx, &subscription.customer, "from_subscription")?;
+    let now = ctx.time_of(&customer.id);
     let (start, period_end) = subscription.first_period();
     let end = subscription.ends_at().unwrap_or(period_end);
     let trial_end = subscription.in_trial().then_some(period_end.min(end));
@@ -171,7 +171,7 @@ fn from_subscription(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Sc
             description: subscription.description.clone(),
             resets_anchor: false,
         },
-        ..blank(holder, vec![phase], now)
+        ..blank(customer, vec![phase], now)
     };
     Ok((schedule, now))
 }
@@ -217,9 +217,9 @@ pub(super) fn new_phases(
         return Ok(None);
     };
     let (Some(current), Some(running)) = (schedule.current, schedule.running()) else {
-        let holder = customer::input::named(ctx, &schedule.customer, "customer")?;
+        let customer = customer::input::named(ctx, &schedule.customer, "customer")?;
         check_start(given[0].start, now, "phases[0][start_date]")?;
-        one_currency::check(ctx.account, holder, given[0].currency, Some(&schedule.id))?;
+        one_currency::check(ctx.account, customer, given[0].currency, Some(&schedule.id))?;
         return Ok(Some((given, None)));
     };
     let index = given.iter().position(|phase| phase.start == running.start);

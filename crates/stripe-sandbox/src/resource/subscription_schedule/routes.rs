@@ -119,7 +119,7 @@ fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
     let ended = |key| Ok::<_, Error>((params.has(key), Created::read_from(params, key)?));
     Ok(Filter {
         page: Page::read(params)?,
-        customer: customer::input::customer_param(ctx, params)?.map(|holder| holder.id.clone()),
+        customer: customer::input::customer_param(ctx, params)?.map(|customer| customer.id.clone()),
         created: Created::read(params)?,
         canceled: ended("canceled_at")?,
         completed: ended("completed_at")?,
@@ -148,10 +148,10 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let keep = |schedule: &Schedule| filter.accepts(schedule);
     let rows = match &filter.customer {
         Some(id) => {
-            let holder = customer::input::named(ctx, id, "customer")?;
+            let customer = customer::input::named(ctx, id, "customer")?;
             filter
                 .page
-                .of_positions(table, &holder.schedules, NAME, keep)?
+                .of_positions(table, &customer.schedules, NAME, keep)?
         }
         None => filter.page.of_table(table, NAME, keep)?,
     };
