@@ -48,7 +48,7 @@ struct Shop {
 
 impl Shop {
     fn new(stripe: &str) -> Self {
-        // This fails if another test has already installed one.
+        // This fails if another test has already installed a provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             client: Client::builder().no_proxy().build().expect("a client"),

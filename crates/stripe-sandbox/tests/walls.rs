@@ -1,11 +1,11 @@
-//! The dependency rules of this crate: which file may name which. They are checked by reading the sources.
+//! The dependency rules of this crate: which module may use which. They are checked by parsing the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The layers, from the bottom. A file may name its own layer and those below. A noun of `resource` has files in
-/// several.
+/// The layers, from the bottom. A module may use its own layer and those below. The files of a resource belong to
+/// several layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Layer {
     /// Errors, the API version, and JSON helpers.
@@ -51,7 +51,7 @@ fn layer(module: &[String]) -> Layer {
         },
         ["webhook", ..] => Layer::Webhook,
         [] | ["http" | "internals" | "pages" | "sandbox" | "server", ..] => Layer::Outside,
-        other => panic!("{other:?} is in no layer: say in which"),
+        other => panic!("{other:?} is in no layer: add it to one"),
     }
 }
 
@@ -167,8 +167,8 @@ fn paths(code: &str) -> impl Iterator<Item = &str> {
         .filter(|word| word.contains("::"))
 }
 
-/// The modules that a source names.
-fn named(
+/// The modules that a source uses.
+fn used_modules(
     module: &[String],
     source: &Source,
     all: &BTreeMap<Vec<String>, Source>,
@@ -227,15 +227,15 @@ fn named(
 }
 
 #[test]
-fn every_file_names_only_what_is_below_it() {
+fn every_module_uses_only_its_own_layer_and_those_below() {
     let all = sources();
     assert!(all.len() > 100, "the sources are read");
     let mut offences = Vec::new();
     for (module, source) in &all {
-        for other in named(module, source, &all) {
+        for other in used_modules(module, source, &all) {
             if layer(&other) > layer(module) {
                 let file = source.file.display();
-                offences.push(format!("{file}: names {}", other.join("::")));
+                offences.push(format!("{file}: uses {}", other.join("::")));
             }
         }
     }
@@ -246,13 +246,13 @@ fn every_file_names_only_what_is_below_it() {
     );
 }
 
-/// No two rooms depend on each other, directly or indirectly.
+/// No two modules depend on each other, directly or indirectly.
 #[test]
-fn rooms_do_not_depend_on_each_other_in_circles() {
+fn modules_do_not_depend_on_each_other_in_circles() {
     let all = sources();
     let edges: BTreeMap<&Vec<String>, BTreeSet<Vec<String>>> = all
         .iter()
-        .map(|(module, source)| (module, named(module, source, &all)))
+        .map(|(module, source)| (module, used_modules(module, source, &all)))
         .collect();
     let reach = |start: &Vec<String>| {
         let mut seen: BTreeSet<Vec<String>> = BTreeSet::new();
@@ -268,22 +268,22 @@ fn rooms_do_not_depend_on_each_other_in_circles() {
     };
     let reached: BTreeMap<&Vec<String>, BTreeSet<Vec<String>>> =
         all.keys().map(|module| (module, reach(module))).collect();
-    let room = |module: &[String]| match module {
+    let top_module = |module: &[String]| match module {
         [] => String::new(),
-        [room, noun, ..] if room == "resource" => noun.clone(),
-        [room, ..] => room.clone(),
+        [top_module, resource, ..] if top_module == "resource" => resource.clone(),
+        [top_module, ..] => top_module.clone(),
     };
     let mut circles = Vec::new();
     for (module, below) in &reached {
         for other in below {
-            if reached[other].contains(*module) && room(module) != room(other) {
+            if reached[other].contains(*module) && top_module(module) != top_module(other) {
                 circles.push(format!("{} and {}", module.join("::"), other.join("::")));
             }
         }
     }
     assert!(
         circles.is_empty(),
-        "these name each other, though not all directly:\n{}",
+        "these depend on each other, not all directly:\n{}",
         circles.join("\n")
     );
 }
@@ -293,7 +293,7 @@ fn the_arithmetic_and_the_engine_know_no_json() {
     for (module, source) in sources() {
         if matches!(layer(&module), Layer::Money | Layer::Engine) {
             let file = source.file.display();
-            assert!(!source.code.contains("serde_json"), "{file} names JSON");
+            assert!(!source.code.contains("serde_json"), "{file} uses JSON");
             assert!(!source.code.contains("json!"), "{file} makes JSON");
         }
     }
@@ -308,7 +308,7 @@ fn the_reader_finds_every_form_of_import() {
         let code = code.to_owned();
         let source = Source { file, code };
         all.remove(&module);
-        let found = named(&module, &source, &all);
+        let found = used_modules(&module, &source, &all);
         found.iter().map(|path| path.join("::")).collect::<Vec<_>>()
     };
     for code in [

@@ -77,8 +77,8 @@ fn page(ctx: &mut Ctx<'_>, intent: &str, error: Option<&Error>) -> Response {
         @if let Some(error) = error { p class="error" role="alert" { (error.message) } }
         @if request.is_pending {
             @match &sum {
-                Some(sum) => p { "Do you pay " (sum) "?" },
-                None => p { "May your card be charged later?" },
+                Some(sum) => p { "Do you want to pay " (sum) "?" },
+                None => p { "May your card be charged for later payments?" },
             }
             form method="post" {
                 div class="buttons" {

@@ -55,7 +55,7 @@ pub(crate) fn router() -> Router<Sandbox> {
 async fn thanks() -> Response {
     let body = html! {
         h1 { "Thank you" }
-        p { "That is done. You may close this page." }
+        p { "You may close this page." }
     };
     layout::page(StatusCode::OK, "Thank you", &body)
 }
@@ -81,7 +81,7 @@ async fn with_account(
 fn unknown() -> Response {
     let body = html! {
         h1 { "No such page" }
-        p { "The link is wrong, or the sandbox was restarted after the link was made." }
+        p { "The link is wrong, or the sandbox was restarted after the link was created." }
     };
     layout::page(StatusCode::NOT_FOUND, "No such page", &body)
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::billing::{World, number};
 
 /// A customer's transactions, oldest first: amount, balance after it, and type.
-async fn told(world: &World, customer: &str) -> Vec<(i64, i64, String)> {
+async fn lines_by_time(world: &World, customer: &str) -> Vec<(i64, i64, String)> {
     let path = format!("/v1/customers/{customer}/balance_transactions?limit=100");
     let list = world.api.get(&path).await.ok();
     let all = list["data"].as_array().expect("a list").iter().rev();
@@ -52,7 +52,7 @@ async fn a_transaction_changes_the_balance() {
         (-500, -700, "adjustment"),
         (800, 100, "adjustment"),
     ];
-    assert_eq!(told(&world, &customer).await, expected(&all));
+    assert_eq!(lines_by_time(&world, &customer).await, expected(&all));
     let id = made["id"].as_str().expect("an id");
     let one = format!("{path}/{id}");
     let changed = api.post(&one, "description=Well").await.ok();
@@ -113,7 +113,7 @@ async fn invoices_and_credit_notes_make_transactions() {
         (130, 30, "invoice_too_small"),
         (-40, -10, "applied_to_invoice"),
     ];
-    assert_eq!(told(&world, &customer).await, expected(&all));
+    assert_eq!(lines_by_time(&world, &customer).await, expected(&all));
     let id = note["customer_balance_transaction"].as_str();
     let of_note = api
         .get(&format!("{path}/{}", id.expect("an id")))

@@ -332,7 +332,7 @@ async fn search_results_come_in_pages() {
     assert_eq!(seen, made);
 }
 
-/// Recorded: Stripe reminds a platform that the payment method may belong to a connected account.
+/// Stripe was recorded to hint to a platform that the payment method may belong to a connected account.
 #[tokio::test]
 async fn a_platform_is_reminded_of_its_connected_accounts() {
     let api = Api::start().await;

@@ -57,9 +57,9 @@ async fn a_changed_coupon_changes_its_discounts() {
     assert_eq!(holder["discount"]["coupon"]["name"], "Spring");
     assert_eq!(number(&holder["discount"]["coupon"], "times_redeemed"), 1);
     let events = api.get("/v1/events?type=coupon.updated").await.ok();
-    let told = &events["data"][0]["data"];
-    assert!(told["previous_attributes"]["name"].is_null());
-    assert_eq!(told["object"]["name"], "Spring");
+    let lines_by_time = &events["data"][0]["data"];
+    assert!(lines_by_time["previous_attributes"]["name"].is_null());
+    assert_eq!(lines_by_time["object"]["name"], "Spring");
     // Its discount cannot be changed.
     let (_, code, param) = api.post(&path, "percent_off=10").await.refused(400);
     assert_eq!((&*code, &*param), ("parameter_unknown", "percent_off"));

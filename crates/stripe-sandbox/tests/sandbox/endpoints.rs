@@ -1,5 +1,5 @@
-//! Endpoints: which there are, and that those that the sandbox does not model have another error than those that Stripe
-//! does not have.
+//! The list of endpoints, and the different errors for endpoints that the sandbox does not model and that Stripe does
+//! not have.
 
 use stripe_sandbox::ApiVersion;
 
@@ -44,7 +44,7 @@ async fn unknown_endpoints_are_unrecognized() {
         let start = format!("Unrecognized request URL ({method}: {path})");
         assert!(message.starts_with(&start), "{message}");
     }
-    // Without a key, the answer does not tell which.
+    // Without a key, the answer is the same for both.
     let reply = api.key("").send("POST", "/v1/quotes", "").await;
     assert_eq!(reply.status, 401);
 }

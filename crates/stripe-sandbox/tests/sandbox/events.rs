@@ -119,7 +119,7 @@ async fn events_are_kept_for_thirty_days() {
     );
 }
 
-/// The request of an event: the one that caused it, or none.
+/// The request that caused an event, or null.
 #[tokio::test]
 async fn an_event_names_the_request_that_caused_it() {
     let world = World::new().await;
@@ -157,7 +157,7 @@ async fn an_event_names_the_request_that_caused_it() {
     assert!(list["data"][0]["request"]["id"].is_string());
 }
 
-/// The same without a test clock: the call that finds something due did not cause it.
+/// Without a test clock, a call first does everything that is due. It did not cause those events.
 #[tokio::test]
 async fn a_call_did_not_cause_what_was_due_before_it() {
     let options = held();
@@ -241,7 +241,7 @@ async fn the_end_of_a_trial_is_announced_three_days_ahead() {
         (14, None, vec![START + 11 * DAY]),
         (3, None, vec![START]),
         (1, None, vec![START]),
-        // Moved on day 5, before the announcement; the second time to a near time.
+        // Moved on day 5, before the announcement; in the second case to a time less than three days ahead.
         (14, Some(20), vec![START + 17 * DAY]),
         (14, Some(6), vec![START + 5 * DAY]),
         // Moved after the announcement.
@@ -283,10 +283,10 @@ async fn a_trial_that_is_ended_at_once_is_announced_then() {
     let (subscription, _) = world.subscribe(&customer, &form).await;
     let before = types(&world, 0).await.len();
     world.update(&subscription, "trial_end=now").await;
-    let told = types(&world, before).await;
-    assert_eq!(told[0], "customer.subscription.trial_will_end");
+    let lines_by_time = types(&world, before).await;
+    assert_eq!(lines_by_time[0], "customer.subscription.trial_will_end");
     assert_eq!(
-        told.last().map(String::as_str),
+        lines_by_time.last().map(String::as_str),
         Some("customer.subscription.updated")
     );
     world.advance_to(START + 20 * DAY).await;

@@ -1,4 +1,4 @@
-//! `expand[]`.
+//! Expansion of ids and fields with `expand[]`.
 
 use serde_json::{Value, json};
 

@@ -76,7 +76,7 @@ async fn three_at_once_make_one_customer() {
         .filter(|reply| reply.status == 200 && reply.header("idempotent-replayed").is_empty());
     assert_eq!(fresh.count(), 1);
     assert_eq!(api.ids("/v1/customers").await.len(), 1);
-    // A refused request may be repeated, and then gets the answer.
+    // A request that was refused with 409 may be repeated, and then gets the answer.
     assert_eq!(call().await.ok()["id"], made[0].body["id"]);
 }
 

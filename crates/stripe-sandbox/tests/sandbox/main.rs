@@ -95,7 +95,7 @@ impl Api {
     }
 
     pub(crate) async fn with(options: Options) -> Self {
-        // This fails if another test has already installed one.
+        // This fails if another test has already installed a provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let running = observed::start(options).await;
         Self {

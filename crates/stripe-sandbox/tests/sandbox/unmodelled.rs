@@ -1,10 +1,10 @@
-//! What the sandbox does not model is refused by name; values that change nothing are accepted.
+//! Parameters and values that the sandbox does not model are refused by name, except values that change nothing.
 
 use super::Api;
 use super::billing::World;
 
 /// A sandbox with one object of each kind that these calls need.
-struct Subject {
+struct Fixture {
     world: World,
     customer: String,
     price: String,
@@ -12,7 +12,7 @@ struct Subject {
     schedule: String,
 }
 
-impl Subject {
+impl Fixture {
     async fn new() -> Self {
         let world = World::new().await;
         let customer = world.customer().await;
@@ -71,7 +71,7 @@ impl Subject {
 
 #[tokio::test]
 async fn parameters_that_are_not_modelled_are_refused_by_name() {
-    let subject = Subject::new().await;
+    let subject = Fixture::new().await;
     for (endpoint, form, param) in [
         ("/v1/accounts", "bank_account[country]=US", "bank_account"),
         (
@@ -134,7 +134,7 @@ async fn parameters_that_are_not_modelled_are_refused_by_name() {
 
 #[tokio::test]
 async fn values_that_are_not_modelled_are_refused_by_name() {
-    let subject = Subject::new().await;
+    let subject = Fixture::new().await;
     for (endpoint, param, word) in [
         ("subscribe", "collection_method", "send_invoice"),
         ("subscription", "collection_method", "send_invoice"),
@@ -167,7 +167,7 @@ async fn values_that_are_not_modelled_are_refused_by_name() {
 
 #[tokio::test]
 async fn values_that_change_nothing_are_accepted() {
-    let subject = Subject::new().await;
+    let subject = Fixture::new().await;
     let unset = [
         "billing_thresholds",
         "default_source",
@@ -207,7 +207,7 @@ async fn values_that_change_nothing_are_accepted() {
 
 #[tokio::test]
 async fn lists_of_objects_that_are_not_modelled_are_empty() {
-    let subject = Subject::new().await;
+    let subject = Fixture::new().await;
     let customer = &subject.customer;
     for path in ["/v1/invoices", "/v1/subscriptions"] {
         let listed = async |method: &str| {

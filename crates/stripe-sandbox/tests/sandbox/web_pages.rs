@@ -67,7 +67,7 @@ async fn only_the_portal_can_cancel() {
     ] {
         assert_eq!(status(&api, "POST", &page, &[foreign]).await, 403);
     }
-    // It chooses no subscription.
+    // The form names no subscription.
     let own = ("sec-fetch-site", "same-origin");
     assert_eq!(status(&api, "POST", &page, &[own]).await, 409);
 }

@@ -172,5 +172,5 @@ fn redeem(
 }
 
 fn no_codes() -> Error {
-    Error::invalid("This checkout takes no promotion codes.").param("promotion_code")
+    Error::invalid("This checkout does not accept promotion codes.").param("promotion_code")
 }

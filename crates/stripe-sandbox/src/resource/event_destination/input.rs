@@ -118,7 +118,7 @@ fn enabled_events(params: &Params<'_>) -> Result<Option<Vec<String>>> {
         if kind.starts_with("v1.") || kind.starts_with("v2.") {
             return Err(Error::unmodelled_value(&name(), kind));
         }
-        let message = format!("Invalid {}: {kind} is no type of a thin event", name());
+        let message = format!("Invalid {}: {kind} is not a type of thin events", name());
         return Err(Error::malformed(name(), message));
     }
     Ok(Some(kinds.into_iter().map(str::to_owned).collect()))

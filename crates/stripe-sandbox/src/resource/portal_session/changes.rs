@@ -75,8 +75,10 @@ pub(crate) fn make(ctx: &mut Ctx<'_>, session: &str, change: &Change) -> Result<
 fn update(subscription: &Subscription, change: &Change) -> Result<Update> {
     let kept = Update::keeping(subscription);
     match (change, subscription.ends_at()) {
-        (Change::Cancel(_), Some(_)) => Err(Error::invalid("This subscription is to end already.")),
-        (Change::Renew(_), None) => Err(Error::invalid("This subscription is not to end.")),
+        (Change::Cancel(_), Some(_)) => {
+            Err(Error::invalid("This subscription is already set to end."))
+        }
+        (Change::Renew(_), None) => Err(Error::invalid("This subscription is not set to end.")),
         (Change::Cancel(_), None) if subscription.billing_mode.is_flexible() => Ok(Update {
             cancel_at: FieldUpdate::Set(CancelAt::LastEnd),
             ..kept

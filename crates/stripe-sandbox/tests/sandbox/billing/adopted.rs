@@ -1,4 +1,4 @@
-//! Schedules made from subscriptions that are to end. The schedule takes over ending them.
+//! Schedules from subscriptions that are to end. The schedule then cancels them.
 
 use super::{DAY, START, World, number};
 

@@ -1,4 +1,4 @@
-//! `billing_cycle_anchor`: when whole periods begin.
+//! `billing_cycle_anchor`: when full periods begin.
 
 use super::{DAY, World, lines, number};
 
@@ -60,7 +60,7 @@ async fn a_trial_before_the_anchor_is_followed_by_a_part_of_a_period() {
     let world = World::at(APRIL).await;
     let customer = world.customer().await;
     let price = world.price("unit_amount=3000").await;
-    // A month from the end of the trial would be 8 May; whole months begin on the 20th.
+    // A month from the end of the trial would be 8 May; full months begin on the 20th.
     let (trial_end, anchor) = (APRIL + 7 * DAY, APRIL + 19 * DAY);
     let form =
         format!("items[0][price]={price}&trial_end={trial_end}&billing_cycle_anchor={anchor}");

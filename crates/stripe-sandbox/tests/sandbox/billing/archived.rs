@@ -1,4 +1,4 @@
-//! Archived prices cannot be sold anew, but go on where they were sold before.
+//! Archived prices cannot be used for new items, but existing items keep them.
 
 use super::{START, World};
 
@@ -14,7 +14,7 @@ async fn price(world: &World, form: &str) -> (String, String, String) {
     (price, path, product)
 }
 
-/// All calls that sell a price: path, form, and the parameter of the price.
+/// All calls that use a price for an item: path, form, and the parameter of the price.
 async fn sales(world: &World, price: &str) -> Vec<(String, String, &'static str)> {
     let customer = world.customer().await;
     let other = world.price("unit_amount=100").await;
@@ -97,7 +97,7 @@ async fn an_archived_price_renews_and_may_be_resent() {
     let first = format!("phases[0][items][0][price]={price}");
     let id = world.schedule(&customer, &first).await;
     let path = world.schedule_of(&id).await;
-    // A later phase of a schedule that has not begun sells it, too.
+    // A later phase of a schedule that has not begun keeps it, too.
     let later = START + 40 * super::DAY;
     let waiting = format!("customer={customer}&start_date={later}&{first}");
     let waiting = world

@@ -1,4 +1,4 @@
-//! Updates that end the running phase now, so that the next one begins: what is invoiced, and what stays pending.
+//! Updates that end the running phase now, so that the next one begins: invoiced and pending items.
 
 use serde_json::Value;
 
@@ -70,7 +70,7 @@ async fn usage_is_invoiced_at_the_old_price_and_licensed_items_are_prorated() {
     world.report(&id, 3).await;
     world.advance_to(START + 31 * DAY).await;
     let mut renewal = world.billed(&customer).await[0].clone();
-    // The two prorations for 21 of 31 days, the new items, and the usage since then.
+    // The two prorations for 21 of 31 days, the new items, and the usage since the change.
     renewal[..2].sort_unstable();
     assert_eq!(renewal, [(1, -2100), (1, 4200), (3, 60), (1, 6200), (0, 0)]);
 }

@@ -41,7 +41,7 @@ async fn a_renewal_is_finalized_and_charged_an_hour_later() {
     let price = world.price("unit_amount=1000").await;
     let form = format!("customer={customer}&items[0][price]={price}");
     world.api.create("/v1/subscriptions", &form).await;
-    // An invoice that a call charges is final at once.
+    // The invoice of a change by request is final at once.
     let first = world.invoices(&customer).await.remove(0);
     assert_eq!(state(&first), ("paid", &json!(START), &json!(START)));
 
@@ -256,7 +256,7 @@ async fn auto_advance_says_whether_an_invoice_goes_on_by_itself() {
     assert_eq!(state(&world.api.get(&path).await.ok()).0, "draft");
     let going = world.api.post(&path, "auto_advance=true").await.ok();
     assert_eq!(number(&going, "next_payment_attempt"), RENEWAL + 3 * HOUR);
-    // After a finalization by request, it waits for `auto_advance`.
+    // After a finalization by request, collection waits for `auto_advance`.
     let open = world
         .api
         .post(&format!("{path}/finalize"), "auto_advance=false")

@@ -1,4 +1,4 @@
-//! Invoice items: those of clients for a customer's next invoice, and pending prorations.
+//! Invoice items: items that clients add to a customer's next invoice, and pending prorations.
 
 use serde_json::{Value, json};
 
@@ -226,7 +226,8 @@ async fn pending_prorations_begin_with_the_credit() {
 
 #[tokio::test]
 async fn a_credit_remains_after_its_subscription() {
-    // How it ends, and the invoice of the customer's next subscription: with and without earlier pending items.
+    // The way of canceling, and the invoice of the customer's next subscription: with and without earlier pending
+    // items.
     for (end, next) in [
         (
             "prorate=true",

@@ -1,4 +1,4 @@
-//! Items that get another price or quantity, or are removed: effects on quantity, usage and money.
+//! Items that get another price or quantity, or are removed: effects on quantity, usage and amounts.
 
 use super::{DAY, START, World, descriptions, lines, number};
 

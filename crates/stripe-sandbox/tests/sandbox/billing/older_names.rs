@@ -1,5 +1,5 @@
-//! `plan` and `quantity` of a subscription itself, and `plan` instead of an item's price: older names that this version
-//! still accepts and shows.
+//! Older names that 2022-11-15 still accepts and shows: `plan` and `quantity` of a subscription, and `plan` for an
+//! item's price.
 
 use serde_json::{Value, json};
 

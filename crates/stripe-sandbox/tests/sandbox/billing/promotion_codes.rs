@@ -1,4 +1,4 @@
-//! Promotion codes: their discounts, and who may use them how often.
+//! Promotion codes: their discounts, and restrictions on their use.
 
 use serde_json::{Value, json};
 

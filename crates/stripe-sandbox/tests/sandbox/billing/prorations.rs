@@ -61,7 +61,7 @@ async fn an_upgrade_is_charged_less_the_coupon() {
             -1050,
             6200,
         ),
-        // The first invoice used it up.
+        // The first invoice has used up the coupon.
         ("percent_off=50&duration=once", 4200, -1050, 6200),
     ] {
         let world = World::new().await;

@@ -1,4 +1,4 @@
-//! Updates that send the running phase again, although some of its parts can no longer be chosen.
+//! Updates that send the running phase again, although its coupon or price is no longer available.
 
 use super::{DAY, START, World, number};
 
@@ -21,7 +21,7 @@ async fn a_coupon_in_force_may_be_used_up_or_deleted() {
         let end = START + 20 * DAY;
         let kept = format!("{form}&phases[0][start_date]={START}&phases[0][end_date]={end}");
         let next = format!("phases[1][items][0][price]={price}&phases[1][iterations]=1");
-        // It continues through the following phases and is not redeemed again.
+        // The coupon continues through the following phases and is not redeemed again.
         let through = format!("{kept}&{next}&phases[1][coupon]=one");
         let updated = world.api.post(&path, &through).await.ok();
         assert_eq!(updated["phases"][1]["coupon"], "one");

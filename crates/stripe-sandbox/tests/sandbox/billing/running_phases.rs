@@ -84,7 +84,7 @@ async fn later_phases_are_replaced_and_past_ones_stay() {
     let path = path(&made);
     world.advance_to(START + 31 * DAY).await;
     let second = START + 31 * DAY;
-    // With and without the past phase.
+    // The update is sent with and without the past phase.
     for form in [
         format!(
             "{}&phases[0][start_date]={START}&phases[0][end_date]={second}&{}&phases[1][end_date]={}",

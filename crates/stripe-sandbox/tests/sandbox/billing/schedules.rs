@@ -257,7 +257,7 @@ async fn cancelling_a_schedule_ends_the_subscription() {
 #[tokio::test]
 async fn phases_follow_the_schedules_billing_cycle_anchor() {
     let end = START + 10 * DAY;
-    // The schedule's setting, the second phase's own, and whether a period begins with that phase.
+    // The default setting, that of the second phase, and whether a period begins with that phase.
     for (schedule, own, anchored) in [
         ("phase_start", None, true),
         ("phase_start", Some("automatic"), false),
@@ -377,9 +377,9 @@ async fn a_phase_shows_its_collection_method_if_given() {
     );
     let made = created(&world, &customer, &form).await;
     let phases = made["phases"].as_array().expect("phases");
-    let told = phases.iter().map(|phase| &phase["collection_method"]);
+    let lines_by_time = phases.iter().map(|phase| &phase["collection_method"]);
     assert_eq!(
-        told.collect::<Vec<_>>(),
+        lines_by_time.collect::<Vec<_>>(),
         [&"charge_automatically".into(), &Value::Null]
     );
 }

@@ -102,7 +102,7 @@ async fn a_total_at_one_time_is_replaced_up_and_down() {
 async fn usage_at_other_times_is_not_replaced() {
     let (at, others) = (START + DAY, START + 2 * DAY);
     for (aggregate, ours, both, lowered) in [
-        // The sum of both; the greater one; the later one.
+        // The sum of both; the greater of both; the later of both.
         ("sum", 50, 54, 14),
         ("max", 50, 50, 10),
         ("last_during_period", 50, 4, 4),
@@ -149,8 +149,8 @@ async fn a_total_belongs_to_the_running_period() {
     }
 }
 
-/// A sum's total for the previous period may still come in the first minutes of a period. What was billed is not billed
-/// again.
+/// For sums, the total of the previous period may still be set in the first minutes of a period. Usage that was billed
+/// is not billed again.
 #[tokio::test]
 async fn a_late_total_adds_only_the_difference() {
     let metered = Metered::new("sum").await;

@@ -1,4 +1,4 @@
-//! What meters bill, apart from what the billing modes do differently.
+//! The billing of meters that is the same in both billing modes.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn usage_is_billed_at_the_end_of_its_period() {
         metered.world.advance_to(MAY + 31 * DAY).await;
         let billed = metered.billed().await;
         assert_eq!(billed[0], [(8, 40)], "{mode}");
-        // Without usage there is a line of 0, and an invoice.
+        // Without usage, there is still an invoice with a line of 0.
         metered.world.advance_to(MAY + 61 * DAY).await;
         let billed = metered.billed().await;
         assert_eq!(billed[0], [(0, 0)], "{mode}");
@@ -239,7 +239,7 @@ async fn late_usage_counts_while_the_invoice_is_a_draft() {
             (&json!("paid"), 0),
             "{mode}: below the smallest charge"
         );
-        // What is later than that is never billed.
+        // Later usage is never billed.
         metered.report_at("9", MAY - 60).await;
         assert_eq!(metered.billed().await[0], [(7, 35)], "{mode}");
         metered.world.advance_to(MAY + 31 * DAY).await;
@@ -247,7 +247,7 @@ async fn late_usage_counts_while_the_invoice_is_a_draft() {
     }
 }
 
-/// The order of one step or many does not matter.
+/// The number of steps in which time passes does not matter.
 #[tokio::test]
 async fn one_step_or_many_give_the_same_invoices() {
     let mut seen = Vec::new();

@@ -1,4 +1,4 @@
-//! Meter events: what is accepted, what is known when, and what is taken back.
+//! Meter events: acceptance, processing lag, and cancellation.
 
 use serde_json::json;
 
@@ -59,7 +59,7 @@ async fn an_identifier_is_unique_for_a_day() {
             String::new()
         )
     );
-    // The same request is answered again, whatever the identifier.
+    // The idempotency key repeats the answer, regardless of the identifier.
     let (once, second) = (api.once("key"), form.replace("one", "two"));
     let first = once.post("/v1/billing/meter_events", &second).await.ok();
     let replayed = once.post("/v1/billing/meter_events", &second).await.ok();
@@ -71,7 +71,7 @@ async fn an_identifier_is_unique_for_a_day() {
     api.post("/v1/billing/meter_events", &form).await.ok();
     metered.process();
     assert_eq!(metered.summary(APRIL, APRIL + DAY).await, json!(3));
-    // Events without one get one each.
+    // Events without an identifier get one each.
     metered.report("1").await;
     metered.report("1").await;
     metered.process();
@@ -130,7 +130,7 @@ async fn bad_events_are_refused_at_once() {
     );
 }
 
-/// Stripe answers 200 to what it drops later.
+/// Stripe answers 200 even to events that it drops later.
 #[tokio::test]
 async fn what_cannot_be_counted_is_dropped_silently() {
     let metered = Metered::new().await;
@@ -179,7 +179,7 @@ async fn an_event_is_canceled_within_a_day() {
     );
     metered.process();
     assert_eq!(metered.summary(APRIL, APRIL + DAY).await, json!(3));
-    // It counts once, and its identifier stays taken.
+    // It is canceled only once, and its identifier stays in use.
     api.post(path, cancel).await.ok();
     assert_eq!(metered.summary(APRIL, APRIL + DAY).await, json!(3));
     api.post("/v1/billing/meter_events", &event("one"))

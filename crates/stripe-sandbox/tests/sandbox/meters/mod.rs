@@ -1,4 +1,4 @@
-//! Billing meters in 2026-10-28.endive: their events, and what they bill in both billing modes.
+//! Billing meters in 2026-10-28.endive: their events, and their billing in both billing modes.
 
 mod billing;
 mod catalogue;
@@ -27,7 +27,7 @@ pub(crate) struct Metered {
 }
 
 impl Metered {
-    /// The clock stands at the beginning of April, and the meter `calls` sums up.
+    /// The clock is at the beginning of April, and the meter `calls` sums values.
     pub(crate) async fn new() -> Self {
         Self::with("sum").await
     }
@@ -101,7 +101,7 @@ impl Metered {
         invoices.iter().map(lines).collect()
     }
 
-    /// The total of the customer by the meter, as far as it is known.
+    /// The customer's total of the meter, of the events that are processed.
     pub(crate) async fn summary(&self, start: i64, end: i64) -> Value {
         let path = format!(
             "/v1/billing/meters/{}/event_summaries?customer={}&start_time={start}&end_time={end}",

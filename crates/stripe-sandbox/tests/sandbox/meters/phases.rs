@@ -12,7 +12,7 @@ const FLEXIBLE: &str = "billing_mode[type]=flexible";
 /// The middle of April.
 const MIDDLE: i64 = APRIL + 15 * DAY;
 
-/// A schedule that drops the metered item at a time, and the invoices then, newest first.
+/// A schedule that drops the metered item at a time, and the invoices at that time, newest first.
 async fn dropped_by_a_phase(
     mode: &str,
     behavior: &str,
@@ -81,7 +81,7 @@ async fn at_a_periods_end_flexible_has_one_invoice() {
 
 #[tokio::test]
 async fn usage_has_the_discount_of_its_phase_on_the_one_invoice_of_flexible() {
-    // The usage of an item that stays, and of one that goes, is 50 each.
+    // The usage of the item that stays and of the one that is removed is 50 each.
     for (coupons, expected) in [
         (["50", ""], [25, 25, 0]),
         (["", "50"], [0, 0, 500]),
@@ -200,7 +200,8 @@ async fn a_credit_note_names_the_discount_of_each_line() {
     assert_eq!(note["discount_amounts"], invoice["total_discount_amounts"]);
 }
 
-/// A month that ends with its items has no renewal: the year's comes much later.
+/// If all monthly items are removed at the period's end, there is no monthly renewal, and the yearly one comes much
+/// later.
 #[tokio::test]
 async fn an_interval_that_a_phase_drops_at_its_end_is_invoiced_then() {
     for behavior in ["create_prorations", "always_invoice", "none"] {
@@ -222,7 +223,7 @@ async fn an_interval_that_a_phase_drops_at_its_end_is_invoiced_then() {
     }
 }
 
-/// The phase ends its own coupon, which was for one invoice: both phases have the customer's.
+/// The first phase's coupon was for one invoice, so both phases end up with the customer's coupon.
 #[tokio::test]
 async fn a_coupon_of_the_customer_is_taken_off_once() {
     let metered = Metered::new().await;

@@ -1,4 +1,4 @@
-//! Previews of invoices, which took the place of upcoming ones.
+//! Previews of invoices, which replaced upcoming invoices.
 
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ async fn a_preview_shows_the_next_invoice_with_the_usage_that_is_known() {
     assert_eq!(number(&shown, "period_end"), MAY);
     let id = shown["id"].as_str().expect("an id");
     assert!(id.starts_with("upcoming_in_"), "{id}");
-    // It is kept for a while, as it was.
+    // The preview is kept unchanged for a while.
     let path = format!("/v1/invoices/{id}");
     assert_eq!(metered.world.api.get(&path).await.ok(), shown);
     let kept = metered.world.api.get(&format!("{path}/lines")).await.ok();
@@ -37,7 +37,7 @@ async fn a_preview_shows_the_next_invoice_with_the_usage_that_is_known() {
     let clock = metered.world.api.sandbox().clock();
     clock.set(clock.unix() + 3 * DAY);
     metered.world.api.get(&path).await.error(404);
-    // Nothing has changed by it.
+    // The preview has changed nothing.
     metered.world.advance_to(MAY).await;
     assert_eq!(metered.billed().await[0], [(1, 1000), (3, 15)]);
     assert_eq!(metered.billed().await.len(), 2);

@@ -1,4 +1,4 @@
-//! The credits of flexible billing: what was debited, and each debit once.
+//! The credits of flexible billing: each debit is credited once.
 
 use super::super::billing::DAY;
 use super::{APRIL, MAY, Metered, pending};
@@ -57,7 +57,7 @@ async fn each_debit_is_credited_once() {
     assert_eq!(amounts(&metered).await, [1000, -500]);
     metered.world.advance_to(APRIL + 24 * DAY).await;
     metered.world.update(&subscription, &quantity(3)).await;
-    // 6 of the 15 days that the second debit was for, and 6 of 30 days of three.
+    // 6 of the 15 days of the second debit, and 6 of 30 days for three units.
     assert_eq!(amounts(&metered).await, [1000, -500, 600, -400]);
     metered.world.advance_to(APRIL + 27 * DAY).await;
     metered.cancel(&subscription).await;
@@ -82,7 +82,7 @@ async fn a_credit_is_of_what_was_paid_after_discounts() {
 
 #[tokio::test]
 async fn an_amount_off_is_distributed_over_the_items_in_flexible() {
-    // 1500 of 10 and 20 before, and of 20 and 20 after: a third, and a half.
+    // The amount of 1500 is spread over 10 and 20 before, and over 20 and 20 after: a third, and a half.
     for (mode, credit, charge) in [(CLASSIC, 0, 250), (FLEXIBLE, -250, 625)] {
         let metered = Metered::new().await;
         let ten = metered.world.price("unit_amount=1000").await;

@@ -71,8 +71,8 @@ async fn an_incomplete_subscription_begins_once_the_customer_agrees() {
     // The customer is absent at the renewal.
     world.advance_to(START + 31 * DAY).await;
     assert_eq!(world.subscription(id).await["status"], "past_due");
-    let told = kinds(&world, "invoice.payment_action_required").await;
-    assert_eq!(told.len(), 2);
+    let lines_by_time = kinds(&world, "invoice.payment_action_required").await;
+    assert_eq!(lines_by_time.len(), 2);
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn a_refused_authentication_is_no_payment() {
             "payment_intent.payment_failed"
         ]
     );
-    // Without the customer it fails at once.
+    // Off-session, it fails at once.
     let away = format!("{form}&off_session=true");
     let error = world
         .api
@@ -240,7 +240,7 @@ async fn a_first_payment_that_waits_for_its_customer_is_no_attempt_yet() {
     let path = format!("/v1/invoices/{}", invoice["id"].as_str().expect("an id"));
     let refused = world.api.get(&path).await.ok();
     assert_eq!(state(&refused), serde_json::json!(["open", true, 1, true]));
-    // It was asked for once, and failed when the customer refused.
+    // Authentication was required once, and the payment failed when the customer refused.
     let count = async |kind| kinds(&world, kind).await.len();
     assert_eq!(count("invoice.payment_action_required").await, 1);
     assert_eq!(count("payment_intent.requires_action").await, 1);

@@ -44,7 +44,7 @@ async fn a_paid_invoice_names_its_charge_and_intent() {
     let shown = world.api.get(&path).await.ok();
     assert_eq!(shown["invoice"]["subscription"]["status"], "active");
     assert_eq!(shown["refunds"]["data"], Value::Array(Vec::new()));
-    // Nothing is charged where nothing is due.
+    // If nothing is due, there is no charge.
     let free = world.price("unit_amount=0").await;
     let form = format!("customer={customer}&items[0][price]={free}&expand[]=latest_invoice");
     let made = world.api.post("/v1/subscriptions", &form).await.ok();

@@ -105,13 +105,13 @@ async fn a_voided_credit_note_is_due_again() {
     let note = world.api.create("/v1/credit_notes", &form).await;
     world.api.post("/v1/credit_notes", &form).await.error(400);
     let path = format!("/v1/credit_notes/{note}");
-    let told = world
+    let lines_by_time = world
         .api
         .post(&path, "memo=a mistake&metadata[a]=b")
         .await
         .ok();
     assert_eq!(
-        (&told["memo"], &told["metadata"]["a"]),
+        (&lines_by_time["memo"], &lines_by_time["metadata"]["a"]),
         (&"a mistake".into(), &"b".into())
     );
     let void = world.api.post(&format!("{path}/void"), "").await.ok();

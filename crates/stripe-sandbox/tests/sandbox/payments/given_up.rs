@@ -1,4 +1,4 @@
-//! Ends before payment: of incomplete subscriptions, and of canceled ones with open invoices.
+//! Subscriptions that end before they are paid: incomplete ones, and canceled ones with open invoices.
 
 use super::super::START;
 use super::super::billing::{DAY, World, number};

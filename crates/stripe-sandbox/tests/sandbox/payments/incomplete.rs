@@ -305,7 +305,8 @@ async fn a_change_that_is_paid_is_carried_out_once() {
     assert_eq!(number(&world.subscription(&id).await, "quantity"), 3);
 }
 
-/// The prorations of a subscription that never began would be billed with the customer's next one.
+/// Without this, the prorations of a subscription that never began would be billed with the customer's next
+/// subscription.
 #[tokio::test]
 async fn what_it_sells_cannot_be_changed_before_it_is_paid() {
     let world = World::new().await;

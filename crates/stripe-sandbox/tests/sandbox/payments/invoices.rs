@@ -1,4 +1,4 @@
-//! Paying, voiding and giving up invoices, and the effects on the subscription.
+//! Paying and voiding invoices, marking them as uncollectible, and the effects on the subscription.
 
 use super::super::START;
 use super::super::billing::{DAY, World, number};

@@ -153,7 +153,7 @@ async fn an_invoice_asks_for_a_chargeable_amount() {
         assert_eq!(shown, [amount, due, amount - due], "{currency}");
         let holder = world.api.get(&format!("/v1/customers/{customer}")).await;
         assert_eq!(number(&holder.ok(), "balance"), amount - due);
-        // Nothing is lost over time.
+        // Rounding differences do not add up over time: they stay in the balance.
         world.advance_to(START + 31 * DAY).await;
         let all = world.invoices(&customer).await;
         let paid: i64 = all.iter().map(|one| number(one, "amount_paid")).sum();

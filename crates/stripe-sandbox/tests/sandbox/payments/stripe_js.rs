@@ -1,4 +1,4 @@
-//! The stand-in for Stripe.js: a page of an app sets up a card with it.
+//! The stand-in for Stripe.js, with which an app's page sets up a card.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use super::{authentication, customer};
 
 const BACK: &str = "http://app.test/account?tab=card";
 
-/// A set-up intent, and what the browser of its page is answered when it confirms with a card number.
+/// A set-up intent, and the answer to the page's confirmation with a card number.
 async fn confirm(world: &World, number: &str) -> (Value, u16, Value) {
     let customer = customer(world, "").await;
     let form = format!("customer={customer}&payment_method_types[]=card");

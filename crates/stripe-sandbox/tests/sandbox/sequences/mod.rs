@@ -123,7 +123,7 @@ fn check(state: &Dump) {
     }
 }
 
-/// So that most calls find their objects.
+/// Setup calls, so that most random calls find their objects.
 const BEGINNING: &[(&str, &str)] = &[
     ("/v1/coupons", "id=c1&percent_off=50&duration=forever"),
     (

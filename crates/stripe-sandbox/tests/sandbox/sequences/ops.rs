@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::super::START;
 use super::{CLOCKS, DAY, Dump};
 
-/// The number that chooses nothing.
+/// The number that chooses no object.
 const NONE: usize = 11;
 
 /// A call. The numbers choose from the existing objects, or name none.
@@ -116,7 +116,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// The row that a number chooses; one number in twelve chooses none.
+/// The row that a number chooses; one in twelve numbers chooses none.
 fn nth<'a>(rows: &[&'a Value], n: usize) -> Option<&'a Value> {
     (n != NONE && !rows.is_empty()).then(|| rows[n % rows.len()])
 }
@@ -180,7 +180,7 @@ impl Op {
         }
     }
 
-    /// The calls about subscriptions and schedules.
+    /// The calls on subscriptions and schedules.
     fn billing(&self, state: &Dump) -> (&'static str, String, String) {
         let customer = |n: &usize| pick(state, "/v1/customers", *n);
         let price = |n: &usize| pick(state, "/v1/prices", *n);

@@ -1,4 +1,4 @@
-//! What 2026-10-28.endive moved in answers.
+//! Fields of answers that 2026-10-28.endive moved.
 
 use serde_json::json;
 

@@ -104,7 +104,7 @@ async fn an_endpoint_gets_events_of_its_own_version() {
         let previous = &updated["data"]["previous_attributes"];
         assert_eq!(*previous, serde_json::json!({"nickname": null}));
     }
-    // It is one event.
+    // Both are the same event.
     let events = api.ids("/v1/events?type=price.created").await;
     assert_eq!(events.len(), 1);
     let event = newer.webhooks()[0].event();

@@ -1,4 +1,5 @@
-//! What Stripe took away is refused in 2026-10-28.endive, and what it added since is unknown in 2022-11-15.
+//! Parameters and endpoints that Stripe removed are refused in 2026-10-28.endive, and those that it added are unknown
+//! in 2022-11-15.
 
 use super::super::START;
 use super::super::billing::World;
@@ -78,7 +79,7 @@ async fn metered_prices_need_meters() {
         later.post("/v1/prices", metered).await.refused(400),
         expected
     );
-    // A price that an older version has made can still be read, but not sold.
+    // A price that was created in an older version can still be read, but not used in subscriptions.
     let price = world.api.create("/v1/prices", metered).await;
     let shown = later.get(&format!("/v1/prices/{price}")).await.ok();
     assert!(shown["recurring"]["meter"].is_null());
@@ -125,7 +126,7 @@ async fn endpoints_came_and_went() {
         .await
         .refused(404);
     assert_eq!(refused.0, "No such invoice: 'create_preview'");
-    // What Stripe has and the sandbox does not.
+    // Parameters that Stripe has and the sandbox does not model.
     let refused = later.get("/v1/billing/alerts").await.refused(400);
     assert!(
         refused

@@ -1,4 +1,4 @@
-//! What the buttons on the pages do.
+//! The effects of the buttons on the pages.
 
 use super::*;
 
@@ -31,7 +31,7 @@ async fn time_passes_at_the_press_of_a_button() {
         START + 32 * DAY
     );
 
-    // A month is more than Stripe allows at a time for a subscription of a day.
+    // A month is more than Stripe allows at a time for a daily subscription.
     let daily = "product=plan&currency=eur&unit_amount=100&recurring[interval]=day";
     let daily = api.create("/v1/prices", daily).await;
     let form = format!("customer={customer}&items[0][price]={daily}");
@@ -82,7 +82,7 @@ async fn the_next_payment_fails_at_the_press_of_a_button() {
     press(&api, "/_sandbox/advance", &month).await;
     let unpaid = api.get(&subscription).await.ok();
     assert_eq!(unpaid["status"], "past_due");
-    // It was the next payment alone.
+    // Only that payment failed.
     assert!(!shown(&api, &page).await.contains("will be declined"));
     let invoice = unpaid["latest_invoice"].as_str().expect("an invoice");
     let paid = api
@@ -96,7 +96,7 @@ async fn the_next_payment_fails_at_the_press_of_a_button() {
     assert_eq!(back.0, StatusCode::SEE_OTHER);
     press(&api, "/_sandbox/advance", &month).await;
     assert_eq!(api.get(&subscription).await.ok()["status"], "active");
-    // At checkout, too.
+    // The button also affects checkout.
     let session = format!(
         "mode=subscription&customer={customer}&line_items[0][price]={price}&line_items[0][quantity]=1&success_url=https://app.test/thanks"
     );
@@ -127,7 +127,7 @@ async fn reset_empties_one_account_or_all() {
     assert_eq!(other.ids("/v1/customers").await, [kept]);
     press(&api, "/_sandbox/reset", "").await;
     assert_eq!(other.ids("/v1/customers").await.len(), 0);
-    // Programs get the JSON of before.
+    // Programs still get JSON.
     let reset = api.without_key().post("/_sandbox/reset", "").await;
     assert_eq!(reset.ok(), serde_json::json!({}));
     let unknown = api

@@ -26,7 +26,7 @@ async fn page(api: &Api, path: &str) -> (StatusCode, String) {
     (answer.status(), answer.text().await.expect("a page"))
 }
 
-/// A page that exists.
+/// A page that must exist.
 async fn shown(api: &Api, path: &str) -> String {
     let (status, page) = page(api, path).await;
     assert_eq!(status, 200, "{path}: {page}");
@@ -85,7 +85,7 @@ async fn an_empty_sandbox_says_how_to_begin() {
     }
 }
 
-/// An account with every kind of object, in every state that the pages tell apart.
+/// An account with every kind of object, in every state that the pages distinguish.
 struct Everything {
     customer: String,
     clock: String,

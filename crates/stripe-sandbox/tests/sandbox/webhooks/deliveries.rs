@@ -46,7 +46,7 @@ async fn an_event_is_delivered_and_signed() {
     assert_eq!((counts.delivered, counts.failed_tries), (1, 0));
 }
 
-/// Some receivers read the names of headers letter by letter.
+/// Some receivers compare header names case-sensitively.
 #[tokio::test]
 async fn headers_are_written_as_stripe_writes_them() {
     let (api, _) = sandbox().await;
@@ -94,7 +94,7 @@ async fn an_endpoint_gets_what_it_wants() {
     );
     assert_eq!(some.types(), ["product.created", "customer.deleted"]);
     assert_eq!(off.types(), Vec::<String>::new());
-    // Two endpoints wanted it.
+    // Two endpoints were subscribed to it.
     assert_eq!(some.webhooks()[0].event()["data"]["object"]["name"], "A");
 
     api.post(&path, "disabled=false&enabled_events[]=product.created")
@@ -122,7 +122,7 @@ async fn a_failed_delivery_is_tried_again_three_times() {
     for (tries, wait) in [(1, BACKOFF), (2, 2 * BACKOFF), (3, 4 * BACKOFF)] {
         let failed = async || (api.sandbox().deliveries().failed_tries == tries).then_some(());
         until("a try has failed", failed).await;
-        // There is no other try before its time.
+        // There is no retry before it is due.
         clock.set(at + wait - 1);
         api.get("/v1/customers").await.ok();
         assert_eq!(receiver.webhooks().len() as u64, tries);
@@ -143,7 +143,7 @@ async fn a_failed_delivery_is_tried_again_three_times() {
     assert_eq!((counts.delivered, counts.given_up), (0, 1));
     let after = api.get(&format!("/v1/events/{event}")).await.ok();
     assert_eq!(after["pending_webhooks"], 1);
-    // No endpoint wanted the product's event.
+    // No endpoint was subscribed to the product's event.
     api.post("/v1/products", "name=A").await.ok();
     assert_eq!(api.ids("/v1/events?delivery_success=false").await, [event]);
     assert_eq!(api.ids("/v1/events?delivery_success=true").await.len(), 1);
@@ -320,7 +320,7 @@ async fn events_of_connected_accounts_go_to_endpoints_for_them() {
     }
     let event = &connected.get("/v1/events").await.ok()["data"][0];
     assert_eq!(event["pending_webhooks"], 0);
-    // Both the platform's endpoint and its own wanted it.
+    // Both the platform's endpoint and the account's own were subscribed to it.
     let first = platforms.webhooks()[0].event()["pending_webhooks"].as_u64();
     let second = connecteds.webhooks()[0].event()["pending_webhooks"].as_u64();
     assert!(first.max(second) == Some(2), "{first:?} {second:?}");
@@ -351,7 +351,7 @@ async fn a_full_queue_drops_and_counts() {
     endpoint(&api, receiver.url(), &["product.*", "product.updated"][1..]).await;
     let product = api.create("/v1/products", "name=0").await;
     let held = stripe_sandbox::Action::Delay(std::time::Duration::from_secs(1));
-    // Fourteen rules that double: 2^14 copies of each event.
+    // Fourteen doubling rules make 2^14 copies of each event.
     for _ in 0..14 {
         let double = stripe_sandbox::Rule::webhook("*", stripe_sandbox::Action::Double);
         api.sandbox().add_fault(double);

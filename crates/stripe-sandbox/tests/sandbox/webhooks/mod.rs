@@ -1,4 +1,4 @@
-//! Webhooks: endpoints, and what is delivered to them.
+//! Webhooks: endpoints, and the delivery of events to them.
 
 mod deliveries;
 mod endpoints;

@@ -1,4 +1,4 @@
-//! Event destinations, and the thin events of meters that drop what they were sent.
+//! Event destinations, and the thin events by which meters report dropped events.
 
 use clock::Clock;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ async fn post(api: &Api, path: &str, body: Value) -> Reply {
     answer.expect("an answer")
 }
 
-/// A sandbox of the version with meters, the clock of which the test sets.
+/// A sandbox in the version with meters, whose clock the test sets.
 async fn world() -> (Api, Clock) {
     let (api, clock) = sandbox().await;
     (api.header("stripe-version", "2026-10-28.endive"), clock)
@@ -168,7 +168,7 @@ async fn what_a_destination_cannot_be_is_refused() {
         let refused = post(&api, DESTINATIONS, body).await.refused(400);
         assert_eq!(refused.2, param, "{refused:?}");
     }
-    // Older versions have neither.
+    // Older versions have neither destinations nor thin events.
     let older = api.header("stripe-version", "2022-11-15");
     older.get(DESTINATIONS).await.error(404);
 }
@@ -193,7 +193,7 @@ async fn a_meter_reports_what_it_drops_in_ten_seconds() {
         let form = format!("event_name=calls&{payload}");
         api.post("/v1/billing/meter_events", &form).await.ok();
     }
-    // The report is of ten seconds, and comes at their end.
+    // The report covers ten seconds, and is sent at their end.
     let list = "/v2/core/events?object_id=";
     let listed = api.get(&format!("{list}{meter}")).await.ok();
     assert_eq!(listed["data"], json!([]));
@@ -328,7 +328,7 @@ async fn thin_events_are_tried_again_and_follow_rules() {
     assert_eq!(receiver.webhooks().len(), 2);
 }
 
-/// A destination that a program has made is there after a reset, too.
+/// A destination that the embedding program has created survives a reset.
 #[tokio::test]
 async fn a_program_makes_a_destination() {
     let (api, clock) = world().await;

@@ -1,4 +1,4 @@
-//! How subscriptions end that are canceled in the portal.
+//! The end of subscriptions that are canceled in the portal.
 
 use serde_json::json;
 
@@ -64,13 +64,13 @@ async fn a_classic_subscription_gets_the_flag() {
     assert!(page.body.contains("Don't cancel") && !page.body.contains("Cancel subscription"));
     let again = press(&url, "cancel", &subscription).await;
     assert_eq!(again.status, 409);
-    assert!(again.body.contains("is to end already") && again.body.contains("Don't cancel"));
+    assert!(again.body.contains("is already set to end") && again.body.contains("Don't cancel"));
 
     assert_eq!(press(&url, "renew", &subscription).await.status, 303);
     assert_eq!(end(&world.subscription(&subscription).await), no_end());
     let again = press(&url, "renew", &subscription).await;
     assert_eq!(again.status, 409);
-    assert!(again.body.contains("is not to end"));
+    assert!(again.body.contains("is not set to end"));
 
     press(&url, "cancel", &subscription).await;
     world.advance_to(MAY + DAY).await;
@@ -133,7 +133,7 @@ async fn a_flexible_subscription_gets_the_time_of_its_last_periods_end() {
     world.advance_to(MAY + DAY).await;
     let ended = world.subscription(&one).await;
     assert_eq!(number(&ended, "ended_at"), MAY);
-    // The other one has used a month of a year, and its months go on.
+    // The other subscription has used a month of a year, and its monthly item goes on.
     let shown = world.subscription(&mixed).await;
     let canceled = json!([NEXT_APRIL, false, APRIL, "cancellation_requested"]);
     assert_eq!(
@@ -152,7 +152,7 @@ async fn a_flexible_subscription_gets_the_time_of_its_last_periods_end() {
     }
     let ended = world.subscription(&mixed).await;
     assert_eq!(number(&ended, "ended_at"), NEXT_APRIL);
-    // Twelve months and a year, and the other one's month: nothing is credited.
+    // Twelve months and a year, and a month of the other subscription: nothing is credited.
     let invoices = world.invoices(&customer).await;
     let total: i64 = invoices.iter().map(|one| number(one, "total")).sum();
     assert_eq!(total, 13 * 1000 + 9125);

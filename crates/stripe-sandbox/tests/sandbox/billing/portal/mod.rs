@@ -21,7 +21,7 @@ async fn press(url: &str, button: &str, subscription: &str) -> Page {
     browse(url, Some(&format!("{button}={subscription}"))).await
 }
 
-/// When a subscription is to end and since when, by the flag or not, and why.
+/// The fields about a subscription's end: `cancel_at`, `canceled_at`, `cancel_at_period_end`, and the reason.
 fn end(subscription: &Value) -> Value {
     json!([
         subscription["cancel_at"],
@@ -31,7 +31,7 @@ fn end(subscription: &Value) -> Value {
     ])
 }
 
-/// A subscription that goes on.
+/// The same fields of a subscription that is not to end.
 fn no_end() -> Value {
     json!([null, false, null, null])
 }
@@ -156,7 +156,7 @@ async fn the_link_expires() {
         let pressed = browse(&format!("{root}{path}"), Some("cancel=x")).await;
         assert_eq!(pressed.status, 404);
     }
-    // With its test clock, all that is a customer's goes.
+    // Deleting the test clock deletes everything of the customer.
     let url = portal(&world, &customer).await;
     let path = format!("/v1/test_helpers/test_clocks/{}", world.clock);
     world.api.delete(&path).await.ok();

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 
 use super::super::DAY;
 use super::check;
-use super::mixed_story::{Act, Story, Told, item};
+use super::mixed_story::{Act, Story, StoryLine, item};
 use crate::meters::APRIL;
 
-/// Meter events can be 35 days old, but those that were sent in time count however old they are.
+/// Meter events can be at most 35 days old when they are sent, but older ones that were sent in time still count.
 #[test]
 fn a_backdated_subscription_charges_what_an_older_one_has_charged() {
     let items = prop::collection::vec(item(), 1..4);
@@ -20,7 +20,7 @@ fn a_backdated_subscription_charges_what_an_older_one_has_charged() {
             usage.retain(|(day, _)| *day < age);
             let begin = APRIL + start * DAY;
             let now = begin + age * DAY;
-            let mut told: Vec<Vec<Told>> = Vec::new();
+            let mut lines_by_time: Vec<Vec<StoryLine>> = Vec::new();
             for backdated in [false, true] {
                 let mut story = Story::new(begin, &items, 1).await;
                 if !backdated {
@@ -34,16 +34,21 @@ fn a_backdated_subscription_charges_what_an_older_one_has_charged() {
                 if backdated {
                     let form = format!("backdate_start_date={begin}");
                     story.subscribe(&form).await;
-                    let billed: Vec<i64> = story.told().await.into_keys().collect();
+                    let billed: Vec<i64> = story.lines_by_time().await.into_keys().collect();
                     assert!(billed.is_empty() || billed == [now], "{billed:?}");
                 }
                 story.perform(&Act::Report(7)).await;
                 story.advance_to(now + 95 * DAY).await;
-                let mut lines: Vec<Told> = story.told().await.into_values().flatten().collect();
+                let mut lines: Vec<StoryLine> = story
+                    .lines_by_time()
+                    .await
+                    .into_values()
+                    .flatten()
+                    .collect();
                 lines.sort();
-                told.push(lines);
+                lines_by_time.push(lines);
             }
-            assert_eq!(told[0], told[1]);
+            assert_eq!(lines_by_time[0], lines_by_time[1]);
         },
     );
 }

@@ -1,4 +1,4 @@
-//! However items and coupons are changed, every line of every invoice agrees with a naive model of classic billing.
+//! For any changes of items and coupons, every line of every invoice agrees with a naive model of classic billing.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -124,19 +124,19 @@ fn ids(subscription: &Value, items: &mut [Item]) {
     }
 }
 
-async fn told(world: &World, customer: &str) -> Vec<(Vec<i64>, i64)> {
+async fn lines_by_time(world: &World, customer: &str) -> Vec<(Vec<i64>, i64)> {
     let mut invoices = world.invoices(customer).await;
     invoices.reverse();
-    let mut told = Vec::new();
+    let mut lines_by_time = Vec::new();
     for invoice in invoices {
         let id = invoice["id"].as_str().expect("an id");
         let path = format!("/v1/invoices/{id}/lines?limit=100");
         let lines = world.api.get(&path).await.ok();
         let lines = lines["data"].as_array().expect("lines");
         let amounts = lines.iter().map(|line| number(line, "amount")).collect();
-        told.push((amounts, number(&invoice, "total")));
+        lines_by_time.push((amounts, number(&invoice, "total")));
     }
-    told
+    lines_by_time
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn every_line_agrees_with_classic_billing() {
                 .await
                 .ok();
             model.cancel();
-            assert_eq!(told(&world, &customer).await, model.invoices);
+            assert_eq!(lines_by_time(&world, &customer).await, model.invoices);
         },
     );
 }

@@ -1,5 +1,5 @@
-//! Changes of licensed items of different intervals in flexible billing: a naive model keeps what was debited for each
-//! item, day by day.
+//! Changes of licensed items of different intervals in flexible billing, compared with a naive model that keeps each
+//! item's debits day by day.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +14,14 @@ use crate::meters::APRIL;
 /// A charge for an item: its amount, and the days that it is for.
 type Debit = (i64, i64, i64);
 
-struct Held {
+struct ModelItem {
     interval: Interval,
     price: i64,
     quantity: i64,
     debits: Vec<Debit>,
 }
 
-impl Held {
+impl ModelItem {
     fn new(item: &Item, quantity: i64) -> Self {
         Self {
             interval: item.interval,
@@ -53,7 +53,7 @@ impl Held {
         amount
     }
 
-    /// Credits what was charged for the time from a day on.
+    /// Credits the charges for the time from a day on.
     fn credit(&mut self, day: i64) -> i64 {
         let debits = std::mem::take(&mut self.debits).into_iter();
         let left = debits.filter(|(.., end)| day < *end);
@@ -64,8 +64,8 @@ impl Held {
 
 /// The amounts of the invoices by day.
 fn naive(start: i64, items: &[Item], acts: &[(i64, Act)]) -> BTreeMap<i64, i64> {
-    let held = |item: &Item| Held::new(item, item.quantity.expect("licensed"));
-    let mut items: Vec<Held> = items.iter().map(held).collect();
+    let held = |item: &Item| ModelItem::new(item, item.quantity.expect("licensed"));
+    let mut items: Vec<ModelItem> = items.iter().map(held).collect();
     let mut billed: BTreeMap<i64, i64> = BTreeMap::new();
     let mut pending = 0;
     for day in start..=start + LENGTH {
@@ -85,7 +85,7 @@ fn naive(start: i64, items: &[Item], acts: &[(i64, Act)]) -> BTreeMap<i64, i64> 
                 Act::Swap(other, behavior) => {
                     let first = &mut items[0];
                     // A new price begins with a quantity of 1.
-                    let mut swapped = Held::new(other, 1);
+                    let mut swapped = ModelItem::new(other, 1);
                     if *behavior != "none" {
                         pending += first.credit(day) + swapped.charge(start, day);
                     } else if first.interval == swapped.interval {
@@ -97,7 +97,7 @@ fn naive(start: i64, items: &[Item], acts: &[(i64, Act)]) -> BTreeMap<i64, i64> 
                     }
                 }
                 Act::Add(other) => {
-                    let mut added = Held::new(other, 1);
+                    let mut added = ModelItem::new(other, 1);
                     pending += added.charge(start, day);
                     items.push(added);
                 }
@@ -150,12 +150,12 @@ fn changes_credit_what_was_debited_and_charge_the_rest_of_each_period() {
                 story.perform(act).await;
             }
             story.advance_to(APRIL + (start + LENGTH) * DAY).await;
-            let told = story.told().await.into_iter().map(|(at, lines)| {
+            let lines_by_time = story.lines_by_time().await.into_iter().map(|(at, lines)| {
                 let amounts = lines.iter().map(|(_, _, amount, _)| amount);
                 ((at - APRIL) / DAY, amounts.sum())
             });
-            let told: BTreeMap<i64, i64> = told.collect();
-            assert_eq!(told, naive(start, &items, &acts));
+            let lines_by_time: BTreeMap<i64, i64> = lines_by_time.collect();
+            assert_eq!(lines_by_time, naive(start, &items, &acts));
         },
     );
 }

@@ -1,4 +1,5 @@
-//! Items of different intervals on one subscription: a naive sum for each item and period, and steps of the clock.
+//! Items of different intervals on one subscription: compared with a naive sum for each item and period, and in
+//! different steps of the clock.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,7 +21,7 @@ fn days_in(month: i64) -> i64 {
     }
 }
 
-/// The day, counted from the first of April 2020, of the n-th period's begin.
+/// The day on which the n-th period begins, counted from 1 April 2020.
 pub(super) fn boundary(start: i64, (interval, count): Interval, n: i64) -> i64 {
     let n = n * i64::from(count);
     let months = match interval {
@@ -38,7 +39,7 @@ pub(super) fn boundary(start: i64, (interval, count): Interval, n: i64) -> i64 {
     whole + day.min(days_in(month + months) - 1)
 }
 
-/// The amounts that are due on each day: what each item charges in advance, and its usage in arrears.
+/// The amounts due on each day: each item's charge in advance, or its usage in arrears.
 fn naive(start: i64, items: &[Item], usage: &[(i64, i64)]) -> BTreeMap<i64, i64> {
     let mut due: BTreeMap<i64, i64> = BTreeMap::new();
     let used = |days: Range<i64>| {
@@ -83,13 +84,13 @@ fn invoices_are_the_sum_of_what_each_item_charges_for_its_own_periods() {
             }
             story.steps = steps;
             story.advance_to(APRIL + (start + LENGTH) * DAY).await;
-            let told = story.told().await;
-            let told = told.into_iter().map(|(at, lines)| {
+            let lines_by_time = story.lines_by_time().await;
+            let lines_by_time = lines_by_time.into_iter().map(|(at, lines)| {
                 let amount = lines.iter().map(|(_, _, amount, _)| amount).sum::<i64>();
                 ((at - APRIL) / DAY, amount)
             });
-            let told: BTreeMap<i64, i64> = told.collect();
-            assert_eq!(told, naive(start, &items, &usage));
+            let lines_by_time: BTreeMap<i64, i64> = lines_by_time.collect();
+            assert_eq!(lines_by_time, naive(start, &items, &usage));
         },
     );
 }
@@ -102,7 +103,7 @@ fn one_step_or_many_give_the_same_invoices_of_mixed_intervals() {
         12,
         &(0_i64..60, items, acts, 2_i64..9),
         async |(start, items, acts, steps)| {
-            let mut told = Vec::new();
+            let mut lines_by_time = Vec::new();
             for steps in [1, steps] {
                 let mut story = Story::new(APRIL + start * DAY, &items, steps).await;
                 story.subscribe("").await;
@@ -111,9 +112,9 @@ fn one_step_or_many_give_the_same_invoices_of_mixed_intervals() {
                     story.perform(act).await;
                 }
                 story.advance_to(story.now + 200 * DAY).await;
-                told.push(story.told().await);
+                lines_by_time.push(story.lines_by_time().await);
             }
-            assert_eq!(told[0], told[1]);
+            assert_eq!(lines_by_time[0], lines_by_time[1]);
         },
     );
 }

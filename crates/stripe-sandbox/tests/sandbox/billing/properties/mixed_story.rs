@@ -1,4 +1,4 @@
-//! Stories of subscriptions with items of different intervals.
+//! Random histories of subscriptions with items of different intervals.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::{DAY, number};
 use crate::meters::{APRIL, Metered};
 
-/// The interval and its count, as a form says them.
+/// The interval and its count, as form values.
 pub(super) type Interval = (&'static str, u32);
 
 const INTERVALS: [Interval; 6] = [
@@ -78,7 +78,7 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
 }
 
 /// A line: its period, its amount, and its description.
-pub(super) type Told = (i64, i64, i64, String);
+pub(super) type StoryLine = (i64, i64, i64, String);
 
 /// A customer with a subscription, and its clock.
 pub(super) struct Story {
@@ -88,7 +88,7 @@ pub(super) struct Story {
     quantities: String,
     subscription: String,
     pub(super) now: i64,
-    /// In how many steps the clock is advanced, at least.
+    /// The minimum number of steps in which the clock is advanced.
     pub(super) steps: i64,
 }
 
@@ -128,7 +128,7 @@ impl Story {
         self.now = to;
     }
 
-    /// Performs an act, if the subscription allows it. What is refused is refused in every run.
+    /// Performs an act. A refusal is fine, because every run refuses the same acts.
     pub(super) async fn perform(&self, act: &Act) {
         let form = match act {
             Act::Report(value) => return self.metered.report(&value.to_string()).await,
@@ -165,8 +165,8 @@ impl Story {
     }
 
     /// The lines of the invoices by their time, without an order.
-    pub(super) async fn told(&self) -> BTreeMap<i64, Vec<Told>> {
-        let mut told: BTreeMap<i64, Vec<_>> = BTreeMap::new();
+    pub(super) async fn lines_by_time(&self) -> BTreeMap<i64, Vec<StoryLine>> {
+        let mut lines_by_time: BTreeMap<i64, Vec<_>> = BTreeMap::new();
         for invoice in self.metered.world.invoices(&self.metered.customer).await {
             let lines = self.lines(&invoice).await.into_iter().map(|line| {
                 let text = line["description"].as_str().expect("a text").to_owned();
@@ -178,14 +178,15 @@ impl Story {
                     text,
                 )
             });
-            told.entry(number(&invoice, "created"))
+            lines_by_time
+                .entry(number(&invoice, "created"))
                 .or_default()
                 .extend(lines);
         }
-        for lines in told.values_mut() {
+        for lines in lines_by_time.values_mut() {
             lines.sort();
         }
-        told
+        lines_by_time
     }
 
     /// All lines of an invoice.
@@ -206,7 +207,7 @@ impl Story {
 }
 
 impl Metered {
-    /// Advances the clock in at least so many steps, each of which is shorter than two weeks.
+    /// Advances the clock in at least `steps` steps, each shorter than two weeks.
     async fn advance_in(&self, from: i64, to: i64, steps: i64) {
         let parts = steps.max((to - from) / (13 * DAY) + 1);
         for part in 1..=parts {

@@ -94,7 +94,7 @@ impl Change {
     }
 }
 
-fn told(invoice: &Value) -> (Vec<(i64, i64)>, Vec<String>, i64) {
+fn lines_by_time(invoice: &Value) -> (Vec<(i64, i64)>, Vec<String>, i64) {
     (
         lines(invoice),
         descriptions(invoice),
@@ -150,6 +150,10 @@ fn a_preview_agrees_with_the_change() {
         }
         // A period that ends at once is followed by the next one.
         let next = invoices.len() - 2;
-        assert_eq!(told(&preview.ok()), told(&invoices.remove(next)), "{query}");
+        assert_eq!(
+            lines_by_time(&preview.ok()),
+            lines_by_time(&invoices.remove(next)),
+            "{query}"
+        );
     });
 }

@@ -7,7 +7,7 @@ use super::check;
 
 /// A price in thousandths of a cent.
 #[derive(Clone, Debug)]
-enum Sold {
+enum RandomPrice {
     Packs {
         unit: i64,
         by: i64,
@@ -19,7 +19,7 @@ enum Sold {
     },
 }
 
-impl Sold {
+impl RandomPrice {
     fn form(&self) -> String {
         match self {
             Self::Packs { unit, by, up } => {
@@ -97,16 +97,16 @@ fn cents(milli: i64) -> i64 {
     (milli + 500).div_euclid(1000)
 }
 
-fn sold() -> impl Strategy<Value = Sold> {
+fn sold() -> impl Strategy<Value = RandomPrice> {
     let tier = (1_i64..40, 0_i64..9000, prop::option::of(0_i64..2000));
     prop_oneof![
-        (0_i64..9000, 1_i64..9, any::<bool>()).prop_map(|(unit, by, up)| Sold::Packs {
+        (0_i64..9000, 1_i64..9, any::<bool>()).prop_map(|(unit, by, up)| RandomPrice::Packs {
             unit,
             by,
             up
         }),
         (any::<bool>(), prop::collection::vec(tier, 1..5))
-            .prop_map(|(volume, tiers)| Sold::Tiers { volume, tiers }),
+            .prop_map(|(volume, tiers)| RandomPrice::Tiers { volume, tiers }),
     ]
 }
 

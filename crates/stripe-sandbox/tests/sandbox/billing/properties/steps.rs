@@ -49,7 +49,12 @@ async fn story(phases: &[(i64, bool)], acts: &[(i64, Act)], steps: i64) -> Vec<V
         perform(&world, &id, &metered, &licensed, act).await;
     }
     advance(&world, now, now + 100 * DAY, steps).await;
-    world.invoices(&customer).await.iter().map(told).collect()
+    world
+        .invoices(&customer)
+        .await
+        .iter()
+        .map(lines_by_time)
+        .collect()
 }
 
 async fn advance(world: &World, from: i64, to: i64, steps: i64) -> i64 {
@@ -63,7 +68,7 @@ async fn advance(world: &World, from: i64, to: i64, steps: i64) -> i64 {
     to
 }
 
-/// Performs an action, if the subscription allows it. What is refused is refused in every run.
+/// Performs an action. A refusal is fine, because every run refuses the same actions.
 async fn perform(world: &World, id: &str, metered: &str, licensed: &[String; 2], act: &Act) {
     let subscription = world.subscription(id).await;
     let items = subscription["items"]["data"].as_array().expect("items");
@@ -109,7 +114,7 @@ async fn perform(world: &World, id: &str, metered: &str, licensed: &[String; 2],
 }
 
 /// An invoice without the fields that always differ.
-fn told(invoice: &Value) -> Value {
+fn lines_by_time(invoice: &Value) -> Value {
     let lines = invoice["lines"]["data"].as_array().expect("lines");
     let lines: Vec<Value> = lines
         .iter()

@@ -109,7 +109,7 @@ async fn the_older_version_has_the_line_too() {
 #[tokio::test]
 async fn the_elapsed_time_ends_with_the_anchor() {
     for (mode, expected) in [
-        // A month and 14 of the 30 days after.
+        // A month, and 14 of the 30 days after it.
         (CLASSIC, vec![(MARCH, APRIL_15, 1466)]),
         // 14 of the 29 days before the middle of March, and a month.
         (
@@ -298,7 +298,7 @@ async fn some_starts_in_the_past_are_refused() {
     metered.subscribe(&[&daily], &longest).await;
     let first = &metered.world.invoices(&metered.customer).await[0];
     assert_eq!(number(&first["lines"], "total_count"), 250);
-    // In a trial, nothing but the start date is of the past.
+    // In a trial, only the start date is in the past.
     let trial = format!("backdate_start_date={MARCH}&trial_end={MIDDLE}&proration_behavior=none");
     let (subscription, _) = metered.subscribe(&[&base], &trial).await;
     let shown = metered.world.subscription(&subscription).await;

@@ -22,7 +22,7 @@ async fn the_end_of_the_period_is_the_first_one() {
     metered.world.advance_to(MAY).await;
     let ended = metered.world.subscription(&subscription).await;
     assert_eq!(ended["status"], "canceled");
-    // What is left of the year is credited.
+    // The rest of the year is credited.
     assert_eq!(metered.billed().await[0], [(1, -8375), (3, 15)]);
 }
 

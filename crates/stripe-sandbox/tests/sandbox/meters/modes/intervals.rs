@@ -17,7 +17,7 @@ pub(super) const JULY: i64 = JUNE + 30 * DAY;
 pub(super) const NEXT_APRIL: i64 = APRIL + 365 * DAY;
 
 impl Metered {
-    /// A price in dollars for every so many months.
+    /// A price in dollars that recurs every `months` months.
     pub(super) async fn every(&self, months: u32, form: &str) -> String {
         let form = format!(
             "currency=usd&product_data[name]=Name&recurring[interval]=month\
@@ -79,7 +79,7 @@ async fn each_item_is_billed_when_its_own_period_ends() {
             number(invoice, "period_end"),
         )
     };
-    // One that closes several periods names the shortest.
+    // An invoice that closes several periods shows the shortest one.
     assert_eq!(closed(&invoices[0]), (JUNE, JULY));
     assert_eq!(closed(&invoices[1]), (MAY, JUNE));
     assert_eq!(

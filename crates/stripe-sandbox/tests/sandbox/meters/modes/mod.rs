@@ -1,4 +1,4 @@
-//! What classic and flexible billing do differently, row by row of Stripe's comparison of both.
+//! The differences between classic and flexible billing, row by row of Stripe's comparison.
 
 mod backdating;
 mod ends;
@@ -63,7 +63,7 @@ async fn a_subscription_is_migrated_for_good() {
     assert_eq!(migrated["billing_mode"]["type"], "flexible");
     assert_eq!(number(&migrated["billing_mode"], "updated_at"), APRIL);
     api.post(&path, FLEXIBLE).await.error(400);
-    // What was charged before counts as a debit.
+    // Charges from before the migration count as debits.
     metered.world.advance_to(MIDDLE).await;
     metered.cancel(&subscription).await;
     assert_eq!(

@@ -18,7 +18,7 @@ async fn a_metered_item_that_is_added_has_a_line_only_in_classic() {
             assert_eq!(billed[0], [(0, 0)]);
         }
         metered.world.advance_to(MAY).await;
-        // Both list it at the end of the period.
+        // Both modes list it at the end of the period.
         assert_eq!(metered.billed().await[0], [(1, 1000), (0, 0)], "{mode}");
     }
 }

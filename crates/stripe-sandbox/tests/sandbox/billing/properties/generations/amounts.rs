@@ -3,7 +3,7 @@
 use super::case::{Coupon, Formula, METERED, METERS, Mode, SEAT, costs};
 use super::model::{Item, Model, PhaseCoupon};
 
-/// An amount on an invoice, or one that waits for the next.
+/// An amount on an invoice, or pending for the next one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line {
     pub(super) amount: i64,
@@ -14,7 +14,7 @@ pub(super) struct Line {
 pub(super) enum Kind {
     Seats,
     Usage,
-    /// It has its discount in its amount, so the invoice's does not apply.
+    /// Whether the amount already includes its discount, so that the invoice's does not apply.
     Proration,
 }
 
@@ -22,7 +22,7 @@ pub(super) fn line(kind: Kind, amount: i64) -> Line {
     Line { amount, kind }
 }
 
-/// The amounts of lines in order, because the order of lines is not money.
+/// The sorted amounts of lines, because their order does not matter.
 pub(super) fn sorted(lines: &[Line]) -> Vec<i64> {
     let mut amounts: Vec<i64> = lines.iter().map(|line| line.amount).collect();
     amounts.sort_unstable();
@@ -62,7 +62,7 @@ impl Model {
             (on_usage + on_seats, on_seats)
         } else {
             let discount = off(self.coupon, usage + seats, subtotal);
-            // It is distributed in proportion, and fractions of a cent go to later lines.
+            // It is spread in proportion, and fractions of a cent go to later lines.
             let until = |sum: i64| discount * sum / (usage + seats).max(1);
             let mut kinds = lines.iter().map(|line| line.kind);
             let place = kinds.position(|kind| kind == Kind::Seats);
@@ -74,7 +74,7 @@ impl Model {
         on_seats
     }
 
-    /// The lines for what an item has counted in the running period until now. In a trial it is free.
+    /// The lines for an item's usage in the running period until now. In a trial it is free.
     pub(super) fn usage(&self, item: &Item) -> Vec<Line> {
         let costs = if self.in_trial() {
             vec![0]
@@ -90,12 +90,12 @@ impl Model {
     pub(super) fn counted(&self, item: &Item) -> i64 {
         let meter = METERED[item.price].meter;
         let values: Vec<i64> = if self.mode == Mode::Records {
-            // Usage records are the item's, and stay with it when its price changes.
+            // Usage records belong to the item, and stay with it when its price changes.
             let records = item.records.iter();
             let within = records.filter(|(at, _)| *at >= self.period.0);
             within.map(|(_, value)| *value).collect()
         } else {
-            // Events are the customer's. An item counts them from when it was added or got its price.
+            // Events belong to the customer. An item counts them from when it was added or got its price.
             let start = self.period.0.max(item.since);
             let events = self.events.iter();
             let within = events.filter(|(of, at, _)| *of == meter && *at >= start);
@@ -105,7 +105,7 @@ impl Model {
             Formula::Sum => values.iter().sum(),
             Formula::Last => values.last().copied().unwrap_or(0),
         };
-        // Less than nothing is billed as nothing. Whether that goes for each part of a period is not found.
+        // A negative total is billed as 0. Stripe does not document whether that applies to each part of a period.
         total.max(0)
     }
 
@@ -114,15 +114,15 @@ impl Model {
         (amount * (to - self.now)).div_euclid(to - from)
     }
 
-    /// What some seats cost now. That an amount off is the whole coupon's is so in classic billing for every licensed
-    /// item, and in flexible billing for the only one.
+    /// The current cost of some seats. The coupon's full amount is taken off: in classic billing from every licensed
+    /// item, and in flexible billing because there is only one.
     fn net(&self, seats: i64) -> i64 {
         let cost = SEAT * seats;
         cost - self.coupon.map_or(0, |coupon| coupon.off(cost))
     }
 
-    /// In classic billing, a credit is of the current quantity with the current discount; in flexible billing, of what
-    /// was charged, and each charge is credited once.
+    /// In classic billing, a credit is for the current quantity with the current discount; in flexible billing, for the
+    /// charges, each of which is credited once.
     pub(super) fn credit_seats(&mut self) {
         let (start, end) = self.period;
         let charged = if self.is_flexible() {

@@ -1,4 +1,4 @@
-//! Random subscriptions: what they sell, and what happens to them.
+//! Random subscriptions: their items, and the acts that change them.
 
 use proptest::prelude::*;
 
@@ -33,8 +33,8 @@ pub(super) struct Metered {
 
 pub(super) const METERS: [(&str, Formula); 2] = [("calls", Formula::Sum), ("users", Formula::Last)];
 
-/// Two prices of each meter. What a tier without usage costs is not found in Stripe's documentation, so the first tiers
-/// have no flat amount.
+/// Two prices of each meter. Stripe does not document the cost of a tier without usage, so the first tiers have no flat
+/// amount.
 pub(super) const METERED: [Metered; 4] = [
     Metered {
         meter: 0,
@@ -56,7 +56,7 @@ pub(super) const METERED: [Metered; 4] = [
     },
 ];
 
-/// What the usage of one of the [`METERED`] prices costs in cents, line by line.
+/// The cost of usage by one of the [`METERED`] prices in cents, line by line.
 pub(super) fn costs(price: usize, usage: i64) -> Vec<i64> {
     match (price, usage) {
         (0, _) => vec![usage * 3],
@@ -102,8 +102,8 @@ impl Behavior {
     }
 }
 
-/// The change of one metered item. The first number chooses one of the items that there are; prices are indices in
-/// [`METERED`]. Nothing happens without an item, or if the price is already sold.
+/// The change of one metered item. The first number chooses one of the existing items; prices are indices in
+/// [`METERED`]. Nothing happens if there is no item, or if another item already has the price.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Change {
     Add(usize),
@@ -136,7 +136,7 @@ pub(super) struct Phase {
     pub(super) behavior: Behavior,
 }
 
-/// What one case of the property is about.
+/// One case of the property.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
     pub(super) mode: Mode,
@@ -147,8 +147,8 @@ pub(super) struct Case {
     pub(super) trial: i64,
     /// Another phase, if the subscription is made by a schedule.
     pub(super) next: Option<Phase>,
-    /// What happens, each with the hours since the one before. There is at least one, because it is not found to which
-    /// price an event belongs that has the time of a change.
+    /// The acts, each with the hours since the act before. At least one hour, because Stripe does not document to which
+    /// price an event at the time of a change belongs.
     pub(super) acts: Vec<(i64, Act)>,
 }
 

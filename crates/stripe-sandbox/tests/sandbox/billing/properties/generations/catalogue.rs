@@ -1,4 +1,4 @@
-//! What the sandbox sells in a case, and the parameters for it.
+//! The products and prices of a case, and the form parameters for them.
 
 use super::super::super::World;
 use super::case::{Coupon, Formula, METERED, METERS, Mode, SEAT};
@@ -39,7 +39,7 @@ impl Catalogue {
         }
     }
 
-    /// The items of a new subscription or of a phase, which is named by `within`.
+    /// The items of a new subscription, or of the phase that `within` names.
     pub(super) fn items(&self, within: &str, seats: i64, metered: &[usize]) -> String {
         let key = |index: usize, field: &str| nested(within, &format!("items[{index}][{field}]"));
         let metered = metered.iter().enumerate();
@@ -95,7 +95,7 @@ async fn usage_form(world: &World, mode: Mode, name: &str, formula: Formula) -> 
     }
 }
 
-/// The name of a parameter, which may be one of a phase.
+/// The name of a parameter, of a subscription or within a phase.
 fn nested(within: &str, key: &str) -> String {
     match (within, key.split_once('[')) {
         ("", _) => key.to_owned(),

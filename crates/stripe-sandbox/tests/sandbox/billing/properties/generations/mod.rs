@@ -1,6 +1,6 @@
-//! The money of random subscriptions in both generations: usage records with classic billing in 2022-11-15, and meters
-//! with classic and flexible billing in 2026-10-28.endive. The sandbox bills what a naive [model] does, in one step or
-//! in many.
+//! The billing of random subscriptions in both generations: usage records with classic billing in 2022-11-15, and
+//! meters with classic and flexible billing in 2026-10-28.endive. The sandbox bills the same as a naive [model],
+//! whether the clock is advanced in one step or in many.
 
 mod amounts;
 mod case;

@@ -1,6 +1,6 @@
-//! A naive model of money: what Stripe's documentation says about the three modes. It shares no code with the sandbox.
+//! A naive model of billing by Stripe's documentation of the three modes. It shares no code with the sandbox.
 //!
-//! An invoice is its time, the amounts of its lines in any order, and its total.
+//! An invoice is modelled as its time, the amounts of its lines in any order, and its total.
 
 use super::super::super::DAY;
 use super::amounts::{Kind, Line, line, sorted};
@@ -12,16 +12,16 @@ pub(super) type Invoice = (i64, Vec<i64>, i64);
 #[derive(Clone, Debug)]
 pub(super) struct Item {
     pub(super) price: usize,
-    /// From when a meter's events count for it.
+    /// The time from which a meter's events count for it.
     pub(super) since: i64,
     /// Its usage records.
     pub(super) records: Vec<(i64, i64)>,
 }
 
-/// What a metered item is to be after a change.
+/// The state of a metered item after a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Spec {
-    /// Which item it was before.
+    /// The index of the item before the change.
     was: Option<usize>,
     price: usize,
 }
@@ -40,14 +40,14 @@ pub(super) struct Model {
     trial_end: i64,
     next: Option<(i64, Phase)>,
     pub(super) seats: i64,
-    /// The charges for seats that were not credited, less their discounts, each for a span of time. Only flexible billing
-    /// needs them.
+    /// The charges for seats that are not credited yet, less their discounts, each with its span of time. Only flexible
+    /// billing uses them.
     pub(super) debits: Vec<(i64, i64, i64)>,
     metered: Vec<Item>,
     /// Meter, time and value.
     pub(super) events: Vec<(usize, i64, i64)>,
     pub(super) coupon: Option<Coupon>,
-    /// What usage has instead on the next invoice.
+    /// The discount of usage on the next invoice, if it differs.
     pub(super) usage_coupon: Option<PhaseCoupon>,
     cancels_at_period_end: bool,
     ended: bool,
@@ -119,7 +119,7 @@ impl Model {
         }
     }
 
-    /// Does what is due until a time. A phase begins before the period that begins with it.
+    /// Does everything that is due until a time. A phase begins before a period that begins at the same time.
     pub(super) fn advance(&mut self, to: i64) {
         while !self.ended {
             let phase = self.next.as_ref().map_or(i64::MAX, |(at, _)| *at);
@@ -140,7 +140,8 @@ impl Model {
         self.now = to;
     }
 
-    /// Bills the period that is over, and begins another. The creation of a subscription is the same without a past.
+    /// Bills the period that is over, and begins another. The creation of a subscription does the same without a past
+    /// period.
     fn renew(&mut self) {
         let mut lines = std::mem::take(&mut self.pending);
         let begins_trial = self.now < self.trial_end;
@@ -150,7 +151,7 @@ impl Model {
             if item.since < self.now {
                 lines.extend(self.usage(item));
             } else if !self.is_flexible() {
-                // In classic billing, an item that is new has a line of 0.
+                // In classic billing, a new item has a line of 0.
                 lines.push(line(Kind::Usage, 0));
             }
         }
@@ -196,7 +197,7 @@ impl Model {
         }
     }
 
-    /// The metered items as they are.
+    /// The metered items without a change.
     fn kept(&self) -> Vec<Spec> {
         let items = self.metered.iter().enumerate();
         let kept = items.map(|(index, item)| Spec {
@@ -215,7 +216,7 @@ impl Model {
         }
     }
 
-    /// Ends the subscription. The last invoice has what waits and all usage.
+    /// Ends the subscription. The last invoice has the pending amounts and all usage.
     fn end(&mut self, has_invoice: bool) {
         self.ended = true;
         if has_invoice {
@@ -236,29 +237,30 @@ impl Model {
         });
         let specs: Vec<Spec> = specs.collect();
         if !self.is_flexible() {
-            // The usage of items that the phase does not have is billed by itself. What there is without usage is not
-            // found: an invoice of 0.
+            // The usage of items that the phase does not have is invoiced separately. Stripe does not document the case
+            // without usage: assumed to be an invoice of 0.
             let lines: Vec<Line> = self
                 .ended(&specs)
                 .flat_map(|item| self.usage(item))
                 .collect();
             self.invoice(&lines);
         } else if self.now == self.period.1 {
-            // The one invoice of the renewal has the discount of the phase before on usage.
+            // The single invoice of the renewal applies the discount of the previous phase to usage.
             self.usage_coupon = Some(PhaseCoupon(self.coupon));
         }
-        // Which discount usage has that a phase ends within a period is not found: that of its invoice, as all usage.
+        // Stripe does not document the discount of usage if a phase ends within a period: assumed to be that of the
+        // invoice.
         self.coupon = phase.coupon;
         self.change(phase.seats, &specs, phase.behavior);
     }
 
     fn change(&mut self, seats: i64, specs: &[Spec], behavior: Behavior) {
-        // At a period's end nothing is prorated, and all goes on the invoice of the renewal.
+        // At a period's end nothing is prorated, and everything goes on the renewal's invoice.
         let at_end = self.now == self.period.1;
         let prorates = behavior != Behavior::None;
         if self.is_flexible() && (prorates || at_end) {
-            // Usage until now becomes an invoice item when its price ends. What there is without usage is not found:
-            // nothing.
+            // Usage until now becomes an invoice item when its price ends. Stripe does not document the case without
+            // usage: assumed to be nothing.
             let used = self.ended(specs).filter(|item| self.counted(item) > 0);
             let lines: Vec<Line> = used.flat_map(|item| self.usage(item)).collect();
             self.pending.extend(lines);
@@ -288,7 +290,7 @@ impl Model {
         }
     }
 
-    /// The item as a change makes it.
+    /// The item after a change.
     fn after(&self, spec: Spec) -> Item {
         let new = self.item(spec.price);
         let Some(was) = spec.was.map(|index| &self.metered[index]) else {
@@ -302,7 +304,7 @@ impl Model {
         }
     }
 
-    /// The items whose price is no longer sold.
+    /// The items whose price ends.
     fn ended(&self, specs: &[Spec]) -> impl Iterator<Item = &Item> {
         let stays = |index: usize, item: &Item| {
             let mut specs = specs.iter();
@@ -314,7 +316,7 @@ impl Model {
             .map(|(_, item)| item)
     }
 
-    /// The amounts that no invoice has taken.
+    /// The amounts that are on no invoice yet.
     pub(super) fn waiting(&self) -> Vec<i64> {
         sorted(&self.pending)
     }

@@ -1,4 +1,4 @@
-//! What the sandbox bills in a case.
+//! Running a case in the sandbox.
 
 use serde_json::Value;
 
@@ -18,8 +18,8 @@ struct Subscription {
     path: String,
 }
 
-/// The invoices of a case, oldest first, and the amounts that no invoice has taken. The clock is advanced in `steps`
-/// between the acts, and at last to `end`.
+/// The invoices of a case, oldest first, and the amounts that are on no invoice yet. The clock is advanced in `steps`
+/// between the acts, and finally to `end`.
 pub(super) async fn billed(case: &Case, steps: i64, end: i64) -> (Vec<Invoice>, Vec<i64>) {
     let subscription = Subscription::create(case).await;
     let mut now = APRIL;
