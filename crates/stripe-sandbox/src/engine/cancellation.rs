@@ -38,7 +38,7 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, options: Cancellation, at
         let credits = ProrationContext::new(ctx.account, subscription, at, at).credits_at_end();
         let proration_items = pending_prorations::add(ctx, position, credits, at);
         if !options.invoice_now {
-            pending_prorations::leave_to_customer(ctx.account, &proration_items);
+            pending_prorations::unlink_from_subscription(ctx.account, &proration_items);
         }
     } else if !options.prorate && !options.invoice_now {
         pending_items::remove_prorations(ctx, position, at);
@@ -47,7 +47,7 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, options: Cancellation, at
         let subscription = ctx.account.subscription(position);
         let unbilled = unbilled_lines::closing(ctx.account, subscription, at, Next::End, None);
         let loses_credit = ctx.settings.loses_last_credit && ctx.has_meters();
-        if loses_credit && unbilled_lines::only_credit(&unbilled) {
+        if loses_credit && unbilled_lines::is_only_credit(&unbilled) {
             issue_lost_credit(ctx, position, unbilled, closed, at);
         } else {
             issue(ctx, position, unbilled, Reason::Update, closed, at);

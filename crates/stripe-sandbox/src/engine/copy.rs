@@ -17,7 +17,7 @@ struct CustomerCopy<'a> {
 
 impl<'a> CustomerCopy<'a> {
     fn new(from: &'a mut Account, customer: &Id) -> Self {
-        let mut copy = from.emptied();
+        let mut copy = from.without_data();
         for coupon in from.coupons.iter() {
             copy.coupons.insert(Arc::new(coupon.copy()));
         }

@@ -31,13 +31,13 @@ pub(crate) fn add_invoice(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
             .discounts
             .insert(discount.id.clone(), discount.clone());
     }
-    let pause = paused(ctx.account, &invoice);
+    let pause = pause_behavior(ctx.account, &invoice);
     ctx.account.insert_invoice(invoice);
     if pause == Some(Behavior::KeepAsDraft) {
         ctx.account.invoice_mut(&id).advances = false;
     }
     let invoice = ctx.account.invoice(&id);
-    let waits = may_wait(ctx.account, invoice);
+    let waits = stays_draft(ctx.account, invoice);
     let object = invoice::view::invoice(ctx.account, invoice);
     ctx.event("invoice.created", &object, at);
     match pause {
@@ -60,7 +60,7 @@ pub(crate) fn add_lost_credit(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
 }
 
 /// The treatment of the invoice by a pause of the subscription's collection, if there is one.
-fn paused(account: &Account, invoice: &Invoice) -> Option<Behavior> {
+fn pause_behavior(account: &Account, invoice: &Invoice) -> Option<Behavior> {
     let subscription = account
         .billing
         .subscriptions
@@ -81,7 +81,7 @@ fn apply_pause(ctx: &mut Ctx<'_>, id: &Id, behavior: Behavior, at: i64) {
     }
 }
 
-fn may_wait(account: &Account, invoice: &Invoice) -> bool {
+fn stays_draft(account: &Account, invoice: &Invoice) -> bool {
     let subscription = invoice.subscription.as_ref();
     let subscription = subscription.and_then(|id| account.billing.subscriptions.get(id));
     match invoice.reason {
@@ -92,7 +92,7 @@ fn may_wait(account: &Account, invoice: &Invoice) -> bool {
 }
 
 /// Finalizes a draft that is due.
-pub(crate) fn fall_due(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+pub(crate) fn finalize_due(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let invoice = ctx.account.billing.invoices.at(position);
     let id = invoice
         .expect("a removed draft leaves the due queue")

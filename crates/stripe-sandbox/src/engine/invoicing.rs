@@ -64,10 +64,10 @@ fn create_invoice(
     ctx.account
         .billing
         .invoice_items
-        .invoiced(taken, &invoice.id);
+        .mark_invoiced(taken, &invoice.id);
     let subscription = ctx.account.subscription(position);
     let discount = subscription.discount.as_ref();
-    let discounted = discount.is_some_and(|discount| invoice.taken_by(discount) > 0);
+    let discounted = discount.is_some_and(|discount| invoice.total_of_discount(discount) > 0);
     let subscription = ctx.account.subscription_mut(position);
     subscription.latest_invoice = Some(invoice.id.clone());
     let in_advance = |line: &InvoiceLine| {

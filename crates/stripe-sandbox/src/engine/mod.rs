@@ -62,7 +62,7 @@ pub(crate) fn run_until(ctx: &mut Ctx<'_>, clock: Option<&Id>, until: i64) {
     while let Some((at, due)) = ctx.account.billing.due_queue.first(clock, until) {
         match due {
             Due::Schedule(position) => phases::start(ctx, position, at),
-            Due::Invoice(position) => finalization::fall_due(ctx, position, at),
+            Due::Invoice(position) => finalization::finalize_due(ctx, position, at),
             Due::Subscription(position) => step(ctx, position, at),
             Due::Session(position) => sessions::expire(ctx, position, at),
         }

@@ -228,6 +228,6 @@ fn before_first_period(id: Id, new: &NewSubscription, at: i64) -> Subscription {
     // `cancel_at` may name the end of a period, so the periods are computed without it first.
     let periods = first_periods(&subscription, new, at);
     let ends = running(&periods, at).map(|period| period.end);
-    subscription.cancel_at = new.cancel_at.and_then(|end| end.among(ends));
+    subscription.cancel_at = new.cancel_at.and_then(|end| end.resolve(ends));
     subscription
 }

@@ -39,7 +39,7 @@ pub(crate) fn check(
         });
     let owed = customer
         .currency
-        .filter(|bound| *bound != currency && owes(account, customer));
+        .filter(|bound| *bound != currency && has_open_amounts(account, customer));
     let bound = subscriptions.chain(schedules).chain(discount).chain(owed);
     match bound.into_iter().find(|bound| *bound != currency) {
         Some(bound) => Err(Error::invalid(format!(
@@ -51,7 +51,7 @@ pub(crate) fn check(
 }
 
 /// Whether the customer has a balance or an unpaid invoice.
-fn owes(account: &Account, customer: &Customer) -> bool {
+fn has_open_amounts(account: &Account, customer: &Customer) -> bool {
     let invoices = &account.billing.invoices;
     let open = |position: &u32| {
         invoices

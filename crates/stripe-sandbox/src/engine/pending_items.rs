@@ -11,7 +11,7 @@ use crate::store::ids::Id;
 impl InvoiceItem {
     /// Whether an invoice of this subscription includes the item. An item of another subscription is included only when
     /// that one has ended.
-    fn goes_to(&self, account: &Account, subscription: &Subscription) -> bool {
+    fn is_billed_to(&self, account: &Account, subscription: &Subscription) -> bool {
         let live = |id: &Id| {
             let other = account.billing.subscriptions.get(id);
             other.is_some_and(|other| !other.status.is_ended())
@@ -31,7 +31,7 @@ pub(crate) fn pending<'a>(
 ) -> impl Iterator<Item = &'a InvoiceItem> {
     let items = &account.billing.invoice_items;
     let waiting = items.pending(&subscription.customer).rev();
-    waiting.filter(|item| item.goes_to(account, subscription))
+    waiting.filter(|item| item.is_billed_to(account, subscription))
 }
 
 /// An item for a subscription's next invoice, without an id and a price.

@@ -116,7 +116,7 @@ fn credited(
 }
 
 /// Unlinks prorations from their ended subscription, so that the customer's next invoice includes them.
-pub(crate) fn leave_to_customer(account: &mut Account, ids: &[Id]) {
+pub(crate) fn unlink_from_subscription(account: &mut Account, ids: &[Id]) {
     for id in ids {
         if let Some(waiting) = account.billing.invoice_items.table.get_mut(id) {
             waiting.subscription = None;

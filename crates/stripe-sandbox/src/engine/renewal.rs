@@ -15,7 +15,7 @@ pub(crate) fn renew(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let closed = (subscription.first_period().0, at);
     let next = next_period::of_due(subscription, at);
     let unbilled = closing(ctx, position, &next, at, None);
-    roll(ctx, position, &next, at, unbilled, Reason::Cycle, closed);
+    begin_and_invoice(ctx, position, &next, at, unbilled, Reason::Cycle, closed);
 }
 
 /// Closes the running periods at `at` because of a change, and begins new ones. The invoice's period is empty, at the
@@ -29,7 +29,7 @@ pub(crate) fn restart(
 ) {
     let next = next_period::of_all(ctx.account.subscription(position), at, anchoring);
     let unbilled = closing(ctx, position, &next, at, only);
-    roll(ctx, position, &next, at, unbilled, Reason::Update, (at, at));
+    begin_and_invoice(ctx, position, &next, at, unbilled, Reason::Update, (at, at));
 }
 
 /// Begins the first periods and invoices them. `lines` are for the time before and come first.
@@ -41,7 +41,7 @@ pub(crate) fn begin(
     mut lines: Vec<UnbilledLine>,
 ) {
     lines.extend(closing(ctx, position, next, at, None));
-    roll(ctx, position, next, at, lines, Reason::Create, (at, at));
+    begin_and_invoice(ctx, position, next, at, lines, Reason::Create, (at, at));
 }
 
 /// Begins the first periods without an invoice, because they are free.
@@ -64,7 +64,7 @@ fn closing(
     unbilled_lines::closing(ctx.account, subscription, at, Next::Periods(next), only)
 }
 
-fn roll(
+fn begin_and_invoice(
     ctx: &mut Ctx<'_>,
     position: u32,
     next: &[Period],

@@ -58,7 +58,9 @@ fn apply_fields(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
         return;
     }
     let running = subscription.in_trial().then_some(subscription.first_end());
-    let specs = update.specs.unwrap_or_else(|| subscription.kept_items());
+    let specs = update
+        .specs
+        .unwrap_or_else(|| subscription.unchanged_specs());
     let change = Change {
         specs: &specs,
         added: &added,
@@ -116,7 +118,7 @@ fn set_end(
 fn end_with_period(ctx: &mut Ctx<'_>, position: u32, end: CancelAt, prorate: Prorate, now: i64) {
     let subscription = ctx.account.subscription_mut(position);
     let ends = subscription.cycles.iter().map(|cycle| cycle.period.1);
-    let Some(end) = end.among(ends) else {
+    let Some(end) = end.resolve(ends) else {
         return;
     };
     set_end(
@@ -131,7 +133,7 @@ fn end_with_period(ctx: &mut Ctx<'_>, position: u32, end: CancelAt, prorate: Pro
     {
         return;
     }
-    let specs = subscription.kept_items();
+    let specs = subscription.unchanged_specs();
     let change = Change {
         specs: &specs,
         added: &[],
@@ -146,7 +148,7 @@ fn end_with_period(ctx: &mut Ctx<'_>, position: u32, end: CancelAt, prorate: Pro
 /// Copies a direct update of the subscription to the running phase of its schedule.
 fn copy_to_phase(ctx: &mut Ctx<'_>, position: u32) {
     let subscription = ctx.account.subscription(position);
-    let specs = subscription.kept_items();
+    let specs = subscription.unchanged_specs();
     let trial_end = subscription.in_trial().then_some(subscription.first_end());
     if let Some(phase) = running_phase(ctx, position) {
         phase.items = specs;
@@ -189,7 +191,7 @@ pub(crate) struct Update {
 
 impl Update {
     /// An update that changes nothing.
-    pub(crate) fn keeping(subscription: &Subscription) -> Self {
+    pub(crate) fn unchanged(subscription: &Subscription) -> Self {
         Self {
             specs: None,
             added: Vec::new(),

@@ -52,10 +52,10 @@ pub(crate) fn recompute(account: &Account, invoice: &mut Invoice) {
     let amount = |line: &InvoiceLine| (line.line.amount, line.line.discountable);
     let amounts: Vec<(i64, bool)> = invoice.lines.iter().map(amount).collect();
     let parts = match &invoice.usage_discount {
-        None => taken_off(invoice.discount.as_ref(), &amounts),
+        None => discount_parts(invoice.discount.as_ref(), &amounts),
         Some(usage) => {
             let is_usage = |index: usize| usage.applies_to(&invoice.lines[index]);
-            let of_usage = taken_off(
+            let of_usage = discount_parts(
                 usage.discount.as_ref(),
                 &discountable_if(&amounts, is_usage),
             );
@@ -65,7 +65,7 @@ pub(crate) fn recompute(account: &Account, invoice: &mut Invoice) {
                 .map(|((amount, discountable), part)| (amount - part, *discountable))
                 .collect();
             let others = discountable_if(&left, |index| !is_usage(index));
-            let of_others = taken_off(invoice.discount.as_ref(), &others);
+            let of_others = discount_parts(invoice.discount.as_ref(), &others);
             let both = of_usage.into_iter().zip(of_others);
             both.map(|(usage, other)| usage + other).collect()
         }
@@ -102,7 +102,7 @@ fn sum_up(account: &Account, invoice: &mut Invoice) {
 }
 
 /// The discount on each of these amounts; see [`spread`].
-fn taken_off(discount: Option<&Discount>, amounts: &[(i64, bool)]) -> Vec<i64> {
+fn discount_parts(discount: Option<&Discount>, amounts: &[(i64, bool)]) -> Vec<i64> {
     let off = discount.map(|discount| catalog::off(&discount.coupon));
     off.map_or_else(|| vec![0; amounts.len()], |off| spread(off, amounts))
 }

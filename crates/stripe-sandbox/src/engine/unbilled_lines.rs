@@ -22,7 +22,7 @@ pub(crate) struct UnbilledLine {
 }
 
 /// Whether nothing is charged, and something is credited.
-pub(crate) fn only_credit(unbilled: &[UnbilledLine]) -> bool {
+pub(crate) fn is_only_credit(unbilled: &[UnbilledLine]) -> bool {
     let mut amounts = unbilled.iter().map(|draft| draft.line.amount);
     amounts.all(|amount| amount <= 0) && unbilled.iter().any(|draft| draft.line.amount < 0)
 }

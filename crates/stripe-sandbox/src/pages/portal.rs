@@ -37,7 +37,7 @@ pub(crate) async fn change(
     body: Bytes,
 ) -> Response {
     with_session(&sandbox, &headers, &session, |ctx| {
-        let changed = read_change(&body).and_then(|change| changes::make(ctx, &session, &change));
+        let changed = read_change(&body).and_then(|change| changes::apply(ctx, &session, &change));
         match changed {
             Ok(()) => redirect(&path(&session)),
             Err(error) => page(ctx, &session, Some(&error)),
@@ -73,7 +73,7 @@ fn page(ctx: &mut Ctx<'_>, session: &str, error: Option<&Error>) -> Response {
     let Some(session) = ctx.account.billing.portal_sessions.get_mut(session) else {
         return unknown();
     };
-    session.visited(now);
+    session.extend(now);
     let session = session.clone();
     let status = match error {
         Some(_) => StatusCode::CONFLICT,
@@ -130,7 +130,7 @@ fn subscription_section(
         @if subscription.schedule.is_some() {
             p class="note" { "Later changes are scheduled, so it cannot be canceled here." }
         }
-        @if changes::may_change(subscription) { (button(session, subscription)) }
+        @if changes::is_changeable(subscription) { (button(session, subscription)) }
     }
 }
 

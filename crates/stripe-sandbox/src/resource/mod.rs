@@ -137,7 +137,7 @@ pub(crate) fn render(account: &Account, now: i64, kinds: &[&str], id: &str) -> O
             let discount = find_discount(account, id)?;
             Some(discount.to_json(account.time_of(&discount.customer, now)))
         }
-        "si" => subscription_item::view::rendered(account, id),
+        "si" => subscription_item::view::render(account, id),
         "bpc" => {
             let configuration = portal_session::view::configuration(&account.profile);
             (configuration["id"] == id).then_some(configuration)

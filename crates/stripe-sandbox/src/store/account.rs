@@ -118,7 +118,7 @@ impl Account {
             let table = locked(endpoints);
             let wanted = table
                 .iter()
-                .filter(|endpoint| endpoint.connect == is_platforms && endpoint.wants(kind));
+                .filter(|endpoint| endpoint.connect == is_platforms && endpoint.receives(kind));
             let account = &self.profile.id;
             let destination =
                 |endpoint: &WebhookEndpoint| endpoint.destination(endpoints, account, is_platforms);
@@ -128,7 +128,7 @@ impl Account {
     }
 
     /// The same account without data. The ids continue the sequence.
-    pub(crate) fn emptied(&self) -> Self {
+    pub(crate) fn without_data(&self) -> Self {
         Self {
             ids: self.ids.clone(),
             ..Self::new(self.profile.clone(), 0)

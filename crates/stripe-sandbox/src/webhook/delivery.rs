@@ -65,7 +65,7 @@ impl Delivery {
         match request.send().await {
             Ok(answer) if answer.status().is_success() => {
                 if !self.is_copy {
-                    self.outgoing.event.received();
+                    self.outgoing.event.mark_received();
                 }
                 Outcome::Delivered
             }

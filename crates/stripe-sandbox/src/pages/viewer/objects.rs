@@ -231,7 +231,7 @@ fn invoice(view: View<'_>, invoice: &Invoice) -> Markup {
                         }
                     }
                     (total("Subtotal", invoice.subtotal))
-                    @if invoice.discounted() != 0 { (total("Discount", -invoice.discounted())) }
+                    @if invoice.total_discount() != 0 { (total("Discount", -invoice.total_discount())) }
                     (total("Total", invoice.total))
                     (total("Amount due", invoice.amount_due))
                     (total("Amount paid", invoice.amount_paid()))

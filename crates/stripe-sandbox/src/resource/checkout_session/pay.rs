@@ -164,7 +164,7 @@ fn redeem(
         )),
         now: customer.map_or(ctx.now, |customer| ctx.time_of(&customer.id)),
     };
-    let applied = promotion_code::input::typed(ctx, code, bought)?;
+    let applied = promotion_code::input::entered(ctx, code, bought)?;
     check_currency(&applied.coupon, purchase.currency, "promotion_code")?;
     purchase.coupon = Some(applied);
     compute_due(ctx.account, purchase);

@@ -83,10 +83,10 @@ impl Row for Line {
 impl CreditNote {
     /// The credited total, in cents.
     fn total(&self) -> i64 {
-        self.subtotal - self.discounted()
+        self.subtotal - self.total_discount()
     }
 
-    fn discounted(&self) -> i64 {
+    fn total_discount(&self) -> i64 {
         self.lines.iter().map(|line| line.discount).sum()
     }
 

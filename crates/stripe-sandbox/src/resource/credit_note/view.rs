@@ -34,7 +34,7 @@ pub(crate) fn note(account: &Account, note: &CreditNote) -> Value {
         "currency": note.currency.as_str(),
         "customer": &*note.customer,
         "customer_balance_transaction": note.balance_transaction.as_deref(),
-        "discount_amount": note.discounted(),
+        "discount_amount": note.total_discount(),
         "discount_amounts": discounts(account, note, &note.lines),
         "invoice": &*note.invoice,
         "lines": lines,

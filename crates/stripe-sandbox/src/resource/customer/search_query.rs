@@ -37,28 +37,30 @@ impl Clause {
 pub(super) fn parse(text: &str) -> Result<Query> {
     let mut rest = text.trim();
     let mut clauses = Vec::new();
-    let mut joint: Option<bool> = None;
+    let mut matches_all: Option<bool> = None;
     loop {
         let (clause, after) = clause(rest)?;
         clauses.push(clause);
         rest = after.trim_start();
         if rest.is_empty() {
             return Ok(Query {
-                all: joint.unwrap_or(true),
+                all: matches_all.unwrap_or(true),
                 clauses,
             });
         }
-        let (all, after) = joiner(rest);
-        if joint.is_some_and(|joint| joint != all) {
-            return Err(wrong("You cannot use both AND and OR in one search query."));
+        let (all, after) = connective(rest);
+        if matches_all.is_some_and(|matches_all| matches_all != all) {
+            return Err(parse_error(
+                "You cannot use both AND and OR in one search query.",
+            ));
         }
-        joint = Some(all);
+        matches_all = Some(all);
         rest = after.trim_start();
     }
 }
 
 /// AND, OR, or nothing, which means AND.
-fn joiner(rest: &str) -> (bool, &str) {
+fn connective(rest: &str) -> (bool, &str) {
     for (word, all) in [("AND", true), ("OR", false)] {
         let found = rest
             .get(..word.len())
@@ -75,7 +77,7 @@ fn clause(text: &str) -> Result<(Clause, &str)> {
         let (key, rest) = quoted(rest)?;
         let rest = rest
             .strip_prefix(']')
-            .ok_or_else(|| wrong("Expected `]` after the metadata key."))?;
+            .ok_or_else(|| parse_error("Expected `]` after the metadata key."))?;
         let (value, rest) = value(rest)?;
         return Ok((Clause::Metadata(key, value), rest));
     }
@@ -87,10 +89,10 @@ fn clause(text: &str) -> Result<(Clause, &str)> {
             let (value, rest) = value(&text[end..])?;
             Ok((Clause::Email(value), rest))
         }
-        "" => Err(wrong(
+        "" => Err(parse_error(
             "Expected a clause such as `email:'jane@example.com'` or `metadata['key']:'value'`.",
         )),
-        field => Err(wrong(&format!(
+        field => Err(parse_error(&format!(
             "Field `{field}` cannot be searched in the sandbox, only `email` and `metadata['key']`."
         ))),
     }
@@ -99,7 +101,7 @@ fn clause(text: &str) -> Result<(Clause, &str)> {
 fn value(text: &str) -> Result<(String, &str)> {
     let rest = text.trim_start().strip_prefix(':');
     let rest = rest.ok_or_else(|| {
-        wrong("Expected `:` after the field: the sandbox only finds exact values.")
+        parse_error("Expected `:` after the field: the sandbox only finds exact values.")
     })?;
     quoted(rest.trim_start())
 }
@@ -108,7 +110,7 @@ fn value(text: &str) -> Result<(String, &str)> {
 fn quoted(text: &str) -> Result<(String, &str)> {
     let mut chars = text.char_indices();
     let Some((_, quote @ ('\'' | '"'))) = chars.next() else {
-        return Err(wrong("Values must be in quotes."));
+        return Err(parse_error("Values must be in quotes."));
     };
     let mut value = String::new();
     while let Some((at, c)) = chars.next() {
@@ -121,10 +123,10 @@ fn quoted(text: &str) -> Result<(String, &str)> {
             c => value.push(c),
         }
     }
-    Err(wrong("A quote is not closed."))
+    Err(parse_error("A quote is not closed."))
 }
 
-fn wrong(message: &str) -> Error {
+fn parse_error(message: &str) -> Error {
     Error::malformed(
         "query",
         format!("We were unable to parse your search query. {message}"),

@@ -27,7 +27,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-fn none_for(what: &str, id: &str) -> Error {
+fn no_discount(what: &str, id: &str) -> Error {
     Error::invalid(format!("No active discount for {what}: {id}"))
         .code("resource_missing")
         .status(404)
@@ -46,7 +46,7 @@ fn deleted(discount: &Discount, now: i64) -> Value {
 fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     let customer = customer::input::find(ctx, &ctx.arg(0))?;
     let discount = customer.discount();
-    let discount = discount.ok_or_else(|| none_for("customer", &customer.id))?;
+    let discount = discount.ok_or_else(|| no_discount("customer", &customer.id))?;
     Ok(discount.to_json(ctx.time_of(&customer.id)))
 }
 
@@ -54,7 +54,7 @@ fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
 fn delete_of_customer(ctx: &mut Ctx<'_>) -> Result<Value> {
     let customer = customer::input::find(ctx, &ctx.arg(0))?;
     let discount = customer.discount().cloned();
-    let discount = discount.ok_or_else(|| none_for("customer", &customer.id))?;
+    let discount = discount.ok_or_else(|| no_discount("customer", &customer.id))?;
     let (id, now) = (customer.id.clone(), ctx.time_of(&customer.id));
     let before = customer.to_json(now);
     if let Some(customer) = ctx.account.customers.get_mut(&id) {
@@ -73,7 +73,7 @@ fn delete_of_subscription(ctx: &mut Ctx<'_>) -> Result<Value> {
     subscription::update_input::check_live(subscription)?;
     subscription::update_input::check_begun(subscription)?;
     let discount = subscription.discount.clone();
-    let discount = discount.ok_or_else(|| none_for("subscription", &subscription.id))?;
+    let discount = discount.ok_or_else(|| no_discount("subscription", &subscription.id))?;
     let now = ctx.time_of(&subscription.customer);
     let before = subscription::view::subscription(ctx.account, subscription);
     subscription_update::discount(ctx, position, None, now);

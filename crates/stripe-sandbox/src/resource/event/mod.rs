@@ -103,7 +103,7 @@ impl Event {
     }
 
     /// Records that one more endpoint has received it.
-    pub(crate) fn received(&self) {
+    pub(crate) fn mark_received(&self) {
         self.pending.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -111,7 +111,7 @@ fn store(ctx: &mut Ctx<'_>, mut invoice: Invoice) -> Id {
     let taken = invoice.lines.iter();
     let taken = taken.filter_map(|line| line.invoice_item.clone());
     let billing = &mut ctx.account.billing;
-    billing.invoice_items.invoiced(taken, &invoice.id);
+    billing.invoice_items.mark_invoiced(taken, &invoice.id);
     if let Some(discount) = &invoice.discount {
         let discounts = &mut billing.discounts;
         discounts.insert(discount.id.clone(), discount.clone());
@@ -255,7 +255,7 @@ pub(super) fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     let before = view::invoice(ctx.account, invoice);
     let position = ctx.account.billing.invoices.position(&id);
     ctx.account.billing.invoices.remove(&id);
-    ctx.account.billing.invoice_items.released(&id);
+    ctx.account.billing.invoice_items.make_pending(&id);
     if let Some(row) = ctx.account.customers.get_mut(&customer) {
         row.invoices.retain(|other| Some(*other) != position);
     }

@@ -266,7 +266,7 @@ impl Invoice {
     }
 
     /// The total of a discount, in cents.
-    pub(crate) fn taken_by(&self, discount: &Discount) -> i64 {
+    pub(crate) fn total_of_discount(&self, discount: &Discount) -> i64 {
         let lines = self.lines.iter();
         let has = |line: &&InvoiceLine| {
             let line_discount = self.discount_of(line);
@@ -276,7 +276,7 @@ impl Invoice {
     }
 
     /// The total of all discounts, in cents.
-    pub(crate) fn discounted(&self) -> i64 {
+    pub(crate) fn total_discount(&self) -> i64 {
         self.lines.iter().map(|line| line.discount).sum()
     }
 

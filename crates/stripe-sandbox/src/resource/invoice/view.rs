@@ -90,7 +90,7 @@ fn details(invoice: &Invoice) -> Value {
 fn sums(invoice: &Invoice) -> Value {
     let discounted = invoice.discounts();
     let discounted = discounted
-        .map(|discount| json!({"amount": invoice.taken_by(discount), "discount": &*discount.id}));
+        .map(|discount| json!({"amount": invoice.total_of_discount(discount), "discount": &*discount.id}));
     let paid = invoice.amount_paid();
     json!({
         "amount_due": invoice.amount_due,

@@ -52,28 +52,31 @@ impl Row for InvoiceItem {
 #[derive(Debug, Default)]
 pub(crate) struct InvoiceItems {
     pub(crate) table: Table<InvoiceItem>,
-    waiting: HashMap<Id, Vec<u32>>,
+    pending_positions: HashMap<Id, Vec<u32>>,
 }
 
 impl InvoiceItems {
     /// Adds an item. It is pending unless it is on an invoice already.
     pub(crate) fn insert(&mut self, item: InvoiceItem) {
-        let waits = item.invoice.is_none();
+        let is_pending = item.invoice.is_none();
         let customer = item.customer.clone();
         let position = self.table.insert(item);
-        if waits {
-            self.waiting.entry(customer).or_default().push(position);
+        if is_pending {
+            self.pending_positions
+                .entry(customer)
+                .or_default()
+                .push(position);
         }
     }
 
     /// The pending items of a customer, oldest first.
     pub(crate) fn pending(&self, customer: &str) -> impl DoubleEndedIterator<Item = &InvoiceItem> {
-        let positions = self.waiting.get(customer).into_iter().flatten();
+        let positions = self.pending_positions.get(customer).into_iter().flatten();
         positions.filter_map(|position| self.table.at(*position))
     }
 
     /// Marks items as included in an invoice.
-    pub(crate) fn invoiced(&mut self, ids: impl Iterator<Item = Id>, invoice: &Id) {
+    pub(crate) fn mark_invoiced(&mut self, ids: impl Iterator<Item = Id>, invoice: &Id) {
         for id in ids {
             let Some(position) = self.table.position(&id) else {
                 continue;
@@ -81,22 +84,25 @@ impl InvoiceItems {
             if let Some(item) = self.table.at_mut(position) {
                 item.invoice = Some(invoice.clone());
                 let customer = item.customer.clone();
-                self.unlist(&customer, position);
+                self.remove_pending_position(&customer, position);
             }
         }
     }
 
     /// Makes the items of a deleted draft pending again.
-    pub(crate) fn released(&mut self, invoice: &Id) {
+    pub(crate) fn make_pending(&mut self, invoice: &Id) {
         for position in 0..self.table.end() {
             let item = self.table.at_mut(position);
             let Some(item) = item.filter(|item| item.invoice.as_ref() == Some(invoice)) else {
                 continue;
             };
             item.invoice = None;
-            let waiting = self.waiting.entry(item.customer.clone()).or_default();
-            waiting.push(position);
-            waiting.sort_unstable();
+            let pending_positions = self
+                .pending_positions
+                .entry(item.customer.clone())
+                .or_default();
+            pending_positions.push(position);
+            pending_positions.sort_unstable();
         }
     }
 
@@ -106,7 +112,7 @@ impl InvoiceItems {
             return;
         };
         if let Some(item) = self.table.remove(id) {
-            self.unlist(&item.customer, position);
+            self.remove_pending_position(&item.customer, position);
         }
     }
 
@@ -120,7 +126,7 @@ impl InvoiceItems {
 
     /// Deletes all items of a customer.
     pub(crate) fn erase(&mut self, customer: &Id) {
-        self.waiting.remove(customer);
+        self.pending_positions.remove(customer);
         let items = self.table.iter();
         let of_customer = items.filter(|item| item.customer == *customer);
         for id in of_customer.map(|item| item.id.clone()).collect::<Vec<_>>() {
@@ -128,11 +134,11 @@ impl InvoiceItems {
         }
     }
 
-    fn unlist(&mut self, customer: &Id, position: u32) {
-        if let Some(waiting) = self.waiting.get_mut(customer) {
-            waiting.retain(|other| *other != position);
-            if waiting.is_empty() {
-                self.waiting.remove(customer);
+    fn remove_pending_position(&mut self, customer: &Id, position: u32) {
+        if let Some(pending_positions) = self.pending_positions.get_mut(customer) {
+            pending_positions.retain(|other| *other != position);
+            if pending_positions.is_empty() {
+                self.pending_positions.remove(customer);
             }
         }
     }

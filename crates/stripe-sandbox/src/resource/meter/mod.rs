@@ -71,7 +71,7 @@ pub(crate) fn of_event<'a>(meters: &'a Table<Meter>, event_name: &str) -> Option
 }
 
 /// The error for a metered price without a meter, in the versions that need one.
-pub(crate) fn needed() -> Error {
+pub(crate) fn required() -> Error {
     Error::invalid(
         "Starting with Stripe version `2025-03-31.basil`, metered prices must be backed by meters.",
     )

@@ -214,7 +214,7 @@ pub(super) fn read_capture(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<i64> {
         "transfer_data",
     ])?;
     if intent.status != Status::RequiresCapture {
-        return Err(unexpected(
+        return Err(unexpected_state(
             intent,
             format!(
                 "This PaymentIntent could not be captured because it has a status of {}. Only a PaymentIntent with one of the following statuses may be captured: requires_capture.",
@@ -248,13 +248,13 @@ pub(super) fn read_cancel(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<&
     )?;
     let intent = find(ctx)?;
     if intent.invoice.is_some() {
-        return Err(unexpected(
+        return Err(unexpected_state(
             intent,
             "You cannot cancel this PaymentIntent because it was created by an invoice. Void the invoice instead.".to_owned(),
         ));
     }
     if !intent.is_pending() && intent.status != Status::RequiresCapture {
-        return Err(unexpected(
+        return Err(unexpected_state(
             intent,
             format!(
                 "You cannot cancel this PaymentIntent because it has a status of {}. Only a PaymentIntent with one of the following statuses may be canceled: requires_payment_method, requires_capture, requires_confirmation, requires_action, processing.",
@@ -266,7 +266,7 @@ pub(super) fn read_cancel(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<&
 }
 
 /// The error for an action that the intent's status does not allow.
-pub(super) fn unexpected(intent: &Intent, message: String) -> Error {
+pub(super) fn unexpected_state(intent: &Intent, message: String) -> Error {
     Error::invalid(message)
         .code("payment_intent_unexpected_state")
         .field("payment_intent", intent.to_json())

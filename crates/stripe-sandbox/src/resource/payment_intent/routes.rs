@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::input::{
     self, find, no_method, payment_method_param, read_cancel, read_capture, read_off_session,
-    unexpected,
+    unexpected_state,
 };
 use super::{Details, Intent, NAME, Status};
 use crate::engine::{collection, payment, payment_methods};
@@ -183,7 +183,7 @@ fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Intent, Option<Met
     input::read_change(ctx, params, &mut intent)?;
     let method = payment_method_param(ctx, params, intent.customer.as_deref())?;
     if !intent.is_pending() {
-        return Err(unexpected(
+        return Err(unexpected_state(
             &intent,
             format!(
                 "This PaymentIntent's parameters could not be updated because it has a status of {}. You may only update the parameters of a PaymentIntent with one of the following statuses: requires_payment_method, requires_confirmation, requires_action.",
@@ -220,10 +220,10 @@ fn read_confirm(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Confirmation> {
         Status::RequiresPaymentMethod if method.is_none() => return Err(no_method()),
         Status::RequiresPaymentMethod | Status::RequiresConfirmation | Status::RequiresAction => {}
         Status::Succeeded => {
-            return Err(unexpected(&intent, "You cannot confirm this PaymentIntent because it has already succeeded after being previously confirmed.".to_owned()));
+            return Err(unexpected_state(&intent, "You cannot confirm this PaymentIntent because it has already succeeded after being previously confirmed.".to_owned()));
         }
         Status::RequiresCapture | Status::Canceled => {
-            return Err(unexpected(
+            return Err(unexpected_state(
                 &intent,
                 format!(
                     "You cannot confirm this PaymentIntent because it has a status of {}. Only a PaymentIntent with one of the following statuses may be confirmed: requires_confirmation, requires_action.",

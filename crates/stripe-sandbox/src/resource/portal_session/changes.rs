@@ -35,7 +35,7 @@ impl Change {
 /// Whether the customer may cancel and renew a subscription. Stripe's portal does not change subscriptions with a
 /// schedule; showing them without buttons is our choice. So is refusing to cancel subscriptions before their first
 /// payment and while they are paused, because their period does not end then.
-pub(crate) fn may_change(subscription: &Subscription) -> bool {
+pub(crate) fn is_changeable(subscription: &Subscription) -> bool {
     let runs = matches!(
         subscription.status,
         Status::Trialing | Status::Active | Status::PastDue
@@ -47,7 +47,7 @@ pub(crate) fn may_change(subscription: &Subscription) -> bool {
 ///
 /// # Errors
 /// The message for the customer, if the change is not possible. Nothing has changed then.
-pub(crate) fn make(ctx: &mut Ctx<'_>, session: &str, change: &Change) -> Result<()> {
+pub(crate) fn apply(ctx: &mut Ctx<'_>, session: &str, change: &Change) -> Result<()> {
     let (Change::Cancel(id) | Change::Renew(id)) = change;
     let billing = &ctx.account.billing;
     let session = billing.portal_sessions.get(session);
@@ -61,7 +61,7 @@ pub(crate) fn make(ctx: &mut Ctx<'_>, session: &str, change: &Change) -> Result<
     else {
         return Err(Error::no_such("subscription", id, "subscription"));
     };
-    if !may_change(subscription) {
+    if !is_changeable(subscription) {
         return Err(Error::invalid("This subscription cannot be changed here."));
     }
     let update = update(subscription, change)?;
@@ -73,7 +73,7 @@ pub(crate) fn make(ctx: &mut Ctx<'_>, session: &str, change: &Change) -> Result<
 /// The update with which Stripe's portal makes a change: in classic billing it sets `cancel_at_period_end`; in flexible
 /// billing it sets `cancel_at` to the end of the last running period.
 fn update(subscription: &Subscription, change: &Change) -> Result<Update> {
-    let kept = Update::keeping(subscription);
+    let kept = Update::unchanged(subscription);
     match (change, subscription.ends_at()) {
         (Change::Cancel(_), Some(_)) => {
             Err(Error::invalid("This subscription is already set to end."))

@@ -40,7 +40,7 @@ impl Session {
     }
 
     /// Extends an open session after a visit.
-    pub(crate) fn visited(&mut self, now: i64) {
+    pub(crate) fn extend(&mut self, now: i64) {
         if self.is_open(now) {
             self.expires_at = self.expires_at.max(now + AFTER_VISIT);
         }

@@ -158,7 +158,7 @@ fn check_length(ctx: &Ctx<'_>, params: &Params<'_>, unit: IntervalUnit, count: i
 /// `aggregate_usage` of 2022-11-15.
 fn of_records(ctx: &Ctx<'_>, params: &Params<'_>, metered: bool) -> Result<Usage> {
     if metered && ctx.settings.meters_only {
-        return Err(meter::needed());
+        return Err(meter::required());
     }
     let aggregation = params.variant("aggregate_usage", &Aggregate::ALL, Aggregate::as_str)?;
     if aggregation.is_some() && !metered {
@@ -179,7 +179,7 @@ fn of_meter(ctx: &Ctx<'_>, params: &Params<'_>, metered: bool) -> Result<Usage> 
     let name = params.name("meter");
     match (params.string("meter")?, metered) {
         (None, false) => Ok(Usage::Licensed),
-        (None, true) => Err(meter::needed()),
+        (None, true) => Err(meter::required()),
         (Some(_), false) => Err(Error::malformed(
             name,
             "`meter` can only be given when `usage_type` is `metered`.",

@@ -68,7 +68,7 @@ pub(crate) fn applicable(
 }
 
 /// The promotion code that a customer has entered, ignoring case, if it is valid for the purchase.
-pub(crate) fn typed(ctx: &Ctx<'_>, text: &str, purchase: Purchase<'_>) -> Result<AppliedCoupon> {
+pub(crate) fn entered(ctx: &Ctx<'_>, text: &str, purchase: Purchase<'_>) -> Result<AppliedCoupon> {
     const PARAM: &str = "promotion_code";
     let customer = purchase.customer.map(|customer| &customer.id);
     let is_theirs = |code: &&Arc<PromotionCode>| {

@@ -52,7 +52,7 @@ pub(crate) enum CancelAt {
 
 impl CancelAt {
     /// The time of the end, if the running periods end at these times.
-    pub(crate) fn among(self, ends: impl Iterator<Item = i64>) -> Option<i64> {
+    pub(crate) fn resolve(self, ends: impl Iterator<Item = i64>) -> Option<i64> {
         match self {
             Self::Time(at) => Some(at),
             Self::FirstEnd => ends.min(),

@@ -2,7 +2,8 @@
 
 use super::cycle::CancelAt;
 use super::shared_input::{
-    billing_mode, collection_method, discount, located_tax, payment_method, prorate, same_currency,
+    automatic_tax_with_location, billing_mode, collection_method, discount, payment_method,
+    prorate, same_currency,
 };
 use super::{
     BillingMode, MissingMethod, NAME, PaymentSettings, Prorate, backdating_input, payment_input,
@@ -83,7 +84,7 @@ pub(crate) fn read_new(
         description: params.nullable("description")?.value().map(str::to_owned),
         default_payment_method: method,
         coupon: discount(ctx, params, Some(customer), &specs, now)?.value(),
-        automatic_tax: located_tax(params, customer)?.unwrap_or(false),
+        automatic_tax: automatic_tax_with_location(params, customer)?.unwrap_or(false),
         schedule: None,
         cancel_at: cancel_at(ctx, params, billing_mode, now)?.value(),
         cancel_at_period_end: params.boolean("cancel_at_period_end")?.unwrap_or(false),

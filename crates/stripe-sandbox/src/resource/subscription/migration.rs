@@ -32,7 +32,7 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<()> {
         recurring.is_some_and(|recurring| recurring.aggregate_usage().is_some())
     };
     if subscription.items.iter().any(aggregated) {
-        return Err(meter::needed());
+        return Err(meter::required());
     }
     Ok(())
 }

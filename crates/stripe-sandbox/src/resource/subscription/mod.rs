@@ -180,8 +180,11 @@ impl Row for Subscription {
 
 impl Subscription {
     /// Specs that keep its items unchanged.
-    pub(crate) fn kept_items(&self) -> Vec<ItemSpec> {
-        self.items.iter().map(subscription_item::kept).collect()
+    pub(crate) fn unchanged_specs(&self) -> Vec<ItemSpec> {
+        self.items
+            .iter()
+            .map(subscription_item::unchanged_spec)
+            .collect()
     }
 
     /// Schedules the announcement of a trial's end, for a trial that was started or moved at `at`: three days before,

@@ -206,7 +206,10 @@ pub(crate) fn automatic_tax(params: &Params<'_>) -> Result<Option<bool>> {
 }
 
 /// `automatic_tax[enabled]` of a subscription, which Stripe refuses if it does not know the customer's location.
-pub(super) fn located_tax(params: &Params<'_>, customer: &Customer) -> Result<Option<bool>> {
+pub(super) fn automatic_tax_with_location(
+    params: &Params<'_>,
+    customer: &Customer,
+) -> Result<Option<bool>> {
     let enabled = automatic_tax(params)?;
     if enabled == Some(true) {
         customer::tax_location::check(customer)

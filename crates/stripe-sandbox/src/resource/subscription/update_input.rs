@@ -2,7 +2,9 @@
 
 use super::input::{UNMODELLED, UNMODELLED_2026, cancel_at, one_end_only, trial_end_param};
 use super::pause::{self, Pause};
-use super::shared_input::{collection_method, discount, located_tax, payment_method, prorate};
+use super::shared_input::{
+    automatic_tax_with_location, collection_method, discount, payment_method, prorate,
+};
 use super::{Prorate, Status, Subscription, payment_input};
 use crate::engine::subscription_update::Update;
 use crate::error::{Error, Result};
@@ -32,7 +34,9 @@ pub(crate) fn read(
         ));
     }
     let customer = customer::input::named(ctx, &subscription.customer, "customer")?;
-    let sold = specs.clone().unwrap_or_else(|| subscription.kept_items());
+    let sold = specs
+        .clone()
+        .unwrap_or_else(|| subscription.unchanged_specs());
     let coupon = discount(ctx, params, Some(customer), &sold, now)?;
     let behavior = payment_input::behavior(params)?;
     collection_method(params)?;
@@ -49,7 +53,7 @@ pub(crate) fn read(
         default_payment_method: payment_method(ctx, params, &subscription.customer)?,
         description: params.nullable("description")?.map(str::to_owned),
         metadata: params.metadata()?.apply(&subscription.metadata)?,
-        automatic_tax: located_tax(params, customer)?,
+        automatic_tax: automatic_tax_with_location(params, customer)?,
         prorate: prorate(params)?.unwrap_or(Prorate::Create),
         behavior,
         pause: pause_param(params, now)?,
@@ -84,7 +88,7 @@ pub(crate) fn read_for_item(
         behavior: payment_input::behavior(params)?,
         prorate: prorate(params)?.unwrap_or(Prorate::Create),
         prorate_from: prorate_from(params, subscription)?,
-        ..Update::keeping(subscription)
+        ..Update::unchanged(subscription)
     })
 }
 

@@ -1,7 +1,7 @@
 //! Reading the changes of a request to the items of a subscription.
 
 use super::input::{PLAN_PARAM, by_plan, check, price, spec};
-use super::{Item, ItemSpec, clear_usage, kept};
+use super::{Item, ItemSpec, clear_usage, unchanged_spec};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::resource::subscription::Subscription;
@@ -39,11 +39,14 @@ fn changed_items(
         }
         return Ok(only.map(|only| vec![only]));
     };
-    let mut specs: Vec<Option<ItemSpec>> = items.iter().map(|item| Some(kept(item))).collect();
+    let mut specs: Vec<Option<ItemSpec>> = items
+        .iter()
+        .map(|item| Some(unchanged_spec(item)))
+        .collect();
     for change in &given {
         let deleted = change.boolean("deleted")?.unwrap_or(false);
         let Some(id) = change.string("id")? else {
-            clear_usage::of_new(change)?;
+            clear_usage::refuse_for_new(change)?;
             specs.push(Some(added(ctx, change, &current_prices)?));
             continue;
         };
@@ -53,9 +56,9 @@ fn changed_items(
         let item = &items[index];
         let mut changed = changed(ctx, change, item, &current_prices)?;
         if deleted {
-            clear_usage::of_removed(ctx, change, subscription, item)?;
+            clear_usage::read_of_removed(ctx, change, subscription, item)?;
         } else {
-            changed.clear_usage = clear_usage::of_changed(change, item, &changed)?;
+            changed.clear_usage = clear_usage::read_of_changed(change, item, &changed)?;
         }
         specs[index] = (!deleted).then_some(changed);
     }
@@ -114,7 +117,7 @@ pub(super) fn read_one(
     change: ItemChange,
 ) -> Result<Vec<ItemSpec>> {
     let items = &subscription.items;
-    let mut specs: Vec<ItemSpec> = items.iter().map(kept).collect();
+    let mut specs: Vec<ItemSpec> = items.iter().map(unchanged_spec).collect();
     let current_prices = current_prices(items);
     match change {
         ItemChange::Add => specs.push(added(ctx, params, &current_prices)?),
@@ -122,7 +125,7 @@ pub(super) fn read_one(
             specs[index] = changed(ctx, params, &items[index], &current_prices)?
         }
         ItemChange::Remove(index) => {
-            clear_usage::of_removed(ctx, params, subscription, &items[index])?;
+            clear_usage::read_of_removed(ctx, params, subscription, &items[index])?;
             specs.remove(index);
         }
     }

@@ -10,7 +10,7 @@ use crate::resource::subscription::Subscription;
 use crate::store::context::Ctx;
 
 /// Refuses `clear_usage` for an item that is added.
-pub(super) fn of_new(params: &Params<'_>) -> Result<()> {
+pub(super) fn refuse_for_new(params: &Params<'_>) -> Result<()> {
     match params.boolean("clear_usage")? {
         Some(true) => Err(refused(
             params,
@@ -24,7 +24,7 @@ pub(super) fn of_new(params: &Params<'_>) -> Result<()> {
 /// its error refers only to the plan. (Clients such as Laravel Cashier always send it.)
 ///
 /// Meter events belong to the customer, so `clear_usage` does not affect them, and flexible billing refuses it.
-pub(super) fn of_removed(
+pub(super) fn read_of_removed(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     subscription: &Subscription,
@@ -51,7 +51,7 @@ pub(super) fn of_removed(
 
 /// Reads `clear_usage` of an item that becomes `spec`. Stripe's reference allows it for deleted items; its guide to
 /// changing prices also for items that get another price.
-pub(super) fn of_changed(params: &Params<'_>, item: &Item, spec: &ItemSpec) -> Result<bool> {
+pub(super) fn read_of_changed(params: &Params<'_>, item: &Item, spec: &ItemSpec) -> Result<bool> {
     let clears = read(params, item)?;
     if clears && item.price == spec.price {
         return Err(refused(

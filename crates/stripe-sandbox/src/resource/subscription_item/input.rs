@@ -171,7 +171,7 @@ fn check_generation(ctx: &Ctx<'_>, price: &Price) -> Result<()> {
     let recurring = price.recurring.as_ref();
     let has_records = recurring.is_some_and(|recurring| recurring.aggregate_usage().is_some());
     if ctx.has_meters() && has_records {
-        return Err(meter::needed());
+        return Err(meter::required());
     }
     Ok(())
 }

@@ -74,7 +74,7 @@ impl ItemSpec {
 }
 
 /// A spec that keeps an item unchanged.
-pub(crate) fn kept(item: &Item) -> ItemSpec {
+pub(crate) fn unchanged_spec(item: &Item) -> ItemSpec {
     ItemSpec {
         item: Some(item.id.clone()),
         price: item.price.clone(),

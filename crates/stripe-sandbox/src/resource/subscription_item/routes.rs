@@ -93,13 +93,13 @@ fn list(ctx: &mut Ctx<'_>, (page, position): (Page, u32)) -> Result<Value> {
     let rows: Vec<&Item> = subscription.items.iter().collect();
     let rows = page.of_rows(&rows, NAME)?;
     let url = format!("/v1/subscription_items?subscription={}", subscription.id);
-    Ok(rows.to_json(&url, |item| view::alone(ctx, subscription, item)))
+    Ok(rows.to_json(&url, |item| view::standalone_item(ctx, subscription, item)))
 }
 
 /// `GET /v1/subscription_items/:id`
 fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     let (subscription, item) = find(ctx)?;
-    Ok(view::alone(ctx, subscription, item))
+    Ok(view::standalone_item(ctx, subscription, item))
 }
 
 fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
@@ -117,7 +117,7 @@ fn create(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
     change.apply(ctx)?;
     let subscription = ctx.account.subscription(position);
     let item = subscription.items.last().expect("just added");
-    Ok(view::alone(ctx, subscription, item))
+    Ok(view::standalone_item(ctx, subscription, item))
 }
 
 fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
@@ -131,7 +131,7 @@ fn update(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
     change.apply(ctx)?;
     let subscription = ctx.account.subscription(position);
     let item = &subscription.items[index];
-    Ok(view::alone(ctx, subscription, item))
+    Ok(view::standalone_item(ctx, subscription, item))
 }
 
 fn read_delete(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {

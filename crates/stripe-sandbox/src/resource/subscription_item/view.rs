@@ -10,7 +10,7 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 
 /// An item outside of its subscription. Later versions show its period, which in 2022-11-15 is on the subscription.
-pub(super) fn alone(ctx: &Ctx<'_>, subscription: &Subscription, item: &Item) -> Value {
+pub(super) fn standalone_item(ctx: &Ctx<'_>, subscription: &Subscription, item: &Item) -> Value {
     let mut object = self::item(ctx.account, subscription, item);
     if ctx.has_meters() {
         show_period(&mut object, subscription, item);
@@ -59,7 +59,7 @@ fn of_id(account: &Account, id: &str) -> Option<(u32, usize)> {
 }
 
 /// The JSON of the item with this id.
-pub(crate) fn rendered(account: &Account, id: &str) -> Option<Value> {
+pub(crate) fn render(account: &Account, id: &str) -> Option<Value> {
     let (position, index) = of_id(account, id)?;
     let subscription = account.subscription(position);
     Some(item(account, subscription, &subscription.items[index]))

@@ -140,7 +140,7 @@ fn from_subscription(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Sc
         start,
         end,
         trial_end,
-        items: subscription.kept_items(),
+        items: subscription.unchanged_specs(),
         coupon: subscription
             .discount
             .as_ref()

@@ -87,7 +87,7 @@ impl WebhookEndpoint {
     }
 
     /// Whether it is enabled and wants events of this type. An event destination names each type.
-    pub(crate) fn wants(&self, kind: &str) -> bool {
+    pub(crate) fn receives(&self, kind: &str) -> bool {
         let mut enabled = self.enabled_events.iter();
         let has_thin_name = kind.starts_with("v1.") || kind.starts_with("v2.");
         self.thin.is_some() == has_thin_name
