@@ -10,8 +10,8 @@
 //! |---|---|
 //! | [`money`] | the arithmetic of billing |
 //! | [`params`] | forms, and typed reading of their parameters, with Stripe's own errors |
-//! | [`store`] | ids, tables and pages of them; an account with all its tables; all accounts; the queue of what is due |
-//! | [`resource`] | a folder for each resource: its state, its JSON (`view`), the reading of its parameters (`input`), its endpoints (`routes`) |
+//! | [`store`] | ids, tables and pages of them; an account with its tables; all accounts; the due queue |
+//! | [`resource`] | a folder for each resource: state, JSON (`view`), parameters (`input`), endpoints (`routes`) |
 //! | [`engine`] | the rules of billing and payment, and the effects of time |
 //! | [`http`] | calls and their answers: keys, routes, faults, limits, idempotency |
 //! | [`pages`] | pages for people: checkout, portal, and the viewer, which shows everything in the sandbox |

@@ -82,8 +82,8 @@ fn api_version(params: &Params<'_>) -> Result<Option<ApiVersion>> {
     })
 }
 
-/// Reads a rule from a form: `method` and `path` of calls, or the type of a `webhook`'s events; `action`; `skip`; `count` or
-/// `probability`, `seed`; and for calls, `when`.
+/// Reads a rule from a form: `method` and `path` of calls, or the type of a `webhook`'s events; `action`; `skip`;
+/// `count` or `probability`, `seed`; and for calls, `when`.
 fn rule(params: &Params<'_>) -> Result<Rule> {
     let mut rule = if let Some(kind) = params.string("webhook")? {
         Rule::webhook(kind, webhook_action(params)?)

@@ -1,9 +1,9 @@
 //! The arithmetic of billing, without state, HTTP, clock or JSON.
 //!
-//! Periods ([`period`]), the cost of a quantity ([`rating`]), the total of usage records ([`usage`])
-//! and of meter events ([`metering`]), invoice lines ([`lines`]), prorations ([`proration`]), discounts ([`discount`]), [currencies](currency), [chargeable
-//! amounts](charge_amount), and amounts as [text](mod@format). Amounts are whole cents and times are seconds since
-//! 1970. Anything finer is a [`Decimal`]; floats are not used.
+//! Periods ([`period`]), the cost of a quantity ([`rating`]), the total of usage records ([`usage`]) and of meter
+//! events ([`metering`]), invoice lines ([`lines`]), prorations ([`proration`]), discounts ([`discount`]),
+//! [currencies](currency), [chargeable amounts](charge_amount), and amounts as [text](mod@format). Amounts are whole
+//! cents and times are seconds since 1970. Anything finer is a [`Decimal`]; floats are not used.
 
 pub(crate) mod charge_amount;
 pub(crate) mod currency;
