@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::http::fault::Faults;
 use crate::http::limit::Limits;
-use crate::http::record::{Record, Request};
+use crate::http::record::{CallRecord, Request};
 use crate::http::routes;
 use crate::http::rule::Rule;
 use crate::resource::event::Event;
@@ -104,7 +104,7 @@ pub(crate) struct Inner {
     pub(crate) options: Options,
     pub(crate) accounts: Accounts,
     pub(crate) faults: Mutex<Faults>,
-    pub(crate) record: Mutex<Record>,
+    pub(crate) record: Mutex<CallRecord>,
     pub(crate) limits: Mutex<Limits>,
     pub(crate) webhooks: Webhooks,
     /// The calls in progress.

@@ -1,16 +1,16 @@
 //! Authentication by the customer (3D Secure), which a bank may require before a card is charged or set up. The sandbox
 //! has a page on which a person confirms or refuses.
 
-use super::collection::{self, Outcome};
+use super::collection::{self, PaymentOutcome};
 use super::{payment, setup};
 use crate::error::{Error, Result};
-use crate::resource::payment_intent::Intent;
+use crate::resource::payment_intent::PaymentIntent;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 
 /// What the authentication page shows.
 #[derive(Debug)]
-pub(crate) struct Request {
+pub(crate) struct AuthenticationRequest {
     /// The amount to pay and its currency, if there is a payment.
     pub(crate) sum: Option<(i64, String)>,
     /// Whether the customer has not answered yet.
@@ -18,15 +18,15 @@ pub(crate) struct Request {
 }
 
 /// The authentication request of a payment or set-up intent; `None` if there is no such intent.
-pub(crate) fn request(account: &Account, id: &str) -> Option<Request> {
+pub(crate) fn request(account: &Account, id: &str) -> Option<AuthenticationRequest> {
     if let Some(intent) = account.payments.intents.get(id) {
-        return Some(Request {
+        return Some(AuthenticationRequest {
             sum: Some((intent.amount, intent.currency.as_str().to_owned())),
             is_pending: intent.awaits_authentication(),
         });
     }
     let intent = account.setup_intents.get(id)?;
-    Some(Request {
+    Some(AuthenticationRequest {
         sum: None,
         is_pending: intent.awaits_authentication(),
     })
@@ -48,7 +48,7 @@ pub(crate) fn decide(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Result<Option
     match invoice {
         Some(invoice) => collection::with_events(ctx, &invoice, at, |ctx| {
             let charged = payment::authenticate(ctx, &id, agrees, at);
-            let outcome = charged.map_or(Outcome::NotAuthenticated, Outcome::from);
+            let outcome = charged.map_or(PaymentOutcome::NotAuthenticated, PaymentOutcome::from);
             collection::intent_confirmed(ctx, &invoice, outcome, at);
         }),
         None => {
@@ -56,5 +56,5 @@ pub(crate) fn decide(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Result<Option
         }
     }
     let intent = ctx.account.payments.intents.get(&id);
-    Ok(intent.and_then(Intent::url_to_return_to))
+    Ok(intent.and_then(PaymentIntent::url_to_return_to))
 }

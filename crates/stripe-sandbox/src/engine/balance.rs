@@ -2,7 +2,7 @@
 
 use crate::money::currency;
 use crate::params::metadata::Metadata;
-use crate::resource::customer_balance::{Cause, Transaction};
+use crate::resource::customer_balance::{Cause, CustomerBalanceTransaction};
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -34,26 +34,28 @@ pub(crate) fn record(
     }
     let (ending_balance, currency) = (row.balance, row.currency);
     let id = ctx.account.ids.next("cbtxn", 24);
-    ctx.account.balance_transactions.insert(Transaction {
-        id: id.clone(),
-        customer: customer.clone(),
-        created: at,
-        amount,
-        ending_balance,
-        currency: currency.unwrap_or_else(currency::usd),
-        cause,
-        description: None,
-        metadata: Metadata::default(),
-    });
+    ctx.account
+        .customer_balance_transactions
+        .insert(CustomerBalanceTransaction {
+            id: id.clone(),
+            customer: customer.clone(),
+            created: at,
+            amount,
+            ending_balance,
+            currency: currency.unwrap_or_else(currency::usd),
+            cause,
+            description: None,
+            metadata: Metadata::default(),
+        });
     Some(id)
 }
 
 /// Deletes the transactions of a customer that is being erased.
 pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
-    let all = account.balance_transactions.iter();
+    let all = account.customer_balance_transactions.iter();
     let removed = all.filter(|transaction| transaction.customer == *customer);
     let removed: Vec<Id> = removed.map(|transaction| transaction.id.clone()).collect();
     for id in removed {
-        account.balance_transactions.remove(&id);
+        account.customer_balance_transactions.remove(&id);
     }
 }

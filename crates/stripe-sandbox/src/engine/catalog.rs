@@ -2,12 +2,12 @@
 
 use rust_decimal::Decimal;
 
-use crate::money::discount::Off;
+use crate::money::discount::Reduction;
 use crate::money::lines::PriceTerms;
 use crate::money::period::BillingInterval;
 use crate::money::rating::{Scheme, Tier};
-use crate::money::usage::Aggregate;
-use crate::resource::coupon::{Coupon, Off as CouponOff};
+use crate::money::usage::AggregateUsage;
+use crate::resource::coupon::{Coupon, Off};
 use crate::resource::price::{Amount, Price, Recurring, TiersMode};
 use crate::resource::subscription_item::ItemSpec;
 use crate::store::account::Account;
@@ -52,7 +52,7 @@ pub(crate) fn meter<'a>(account: &'a Account, id: &str) -> Option<&'a Id> {
 }
 
 /// How a metered price aggregates its usage records.
-pub(crate) fn aggregate(account: &Account, id: &str) -> Aggregate {
+pub(crate) fn aggregate(account: &Account, id: &str) -> AggregateUsage {
     account
         .price(id)
         .recurring
@@ -104,9 +104,9 @@ fn scheme(price: &Price) -> Scheme {
 }
 
 /// The amount or percentage that a coupon takes off.
-pub(crate) fn off(coupon: &Coupon) -> Off {
+pub(crate) fn reduction(coupon: &Coupon) -> Reduction {
     match coupon.off {
-        CouponOff::Amount(amount, _) => Off::Amount(amount),
-        CouponOff::Percent(percent) => Off::Percent(percent),
+        Off::Amount(amount, _) => Reduction::Amount(amount),
+        Off::Percent(percent) => Reduction::Percent(percent),
     }
 }

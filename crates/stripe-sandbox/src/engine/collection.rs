@@ -15,7 +15,7 @@ use crate::store::ids::Id;
 
 /// The outcome of a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum PaymentOutcome {
     Paid,
     /// There is no payment method.
     NoMethod,
@@ -61,7 +61,7 @@ pub(crate) fn start(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
         if let Some(method) = method_for(ctx.account, id, None) {
             payment::choose(ctx.account, &intent, method);
         }
-        return payment_failed(ctx, id, Outcome::NeedsAuthentication);
+        return payment_failed(ctx, id, PaymentOutcome::NeedsAuthentication);
     }
     collect(ctx, id, None, at);
 }
@@ -86,27 +86,27 @@ pub(crate) fn create_intent(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Option<Id> {
 
 /// Tries to pay an open invoice with the `given` payment method, else with the invoice's, the subscription's or the
 /// customer's. If nothing is due, the invoice is paid without a charge.
-pub(crate) fn collect(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -> Outcome {
+pub(crate) fn collect(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -> PaymentOutcome {
     let outcome = attempt(ctx, id, given, at);
     apply_outcome(ctx, id, outcome, at);
     outcome
 }
 
 /// Charges the amount due.
-fn attempt(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -> Outcome {
+fn attempt(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -> PaymentOutcome {
     let invoice = ctx.account.invoice(id);
     if too_large(invoice.amount_due, invoice.currency) {
-        return Outcome::TooLarge;
+        return PaymentOutcome::TooLarge;
     }
     let Some(intent) = invoice
         .payment_intent
         .clone()
         .filter(|_| invoice.amount_due > 0)
     else {
-        return Outcome::Paid;
+        return PaymentOutcome::Paid;
     };
     let Some(method) = method_for(ctx.account, id, given) else {
-        return Outcome::NoMethod;
+        return PaymentOutcome::NoMethod;
     };
     payment::choose(ctx.account, &intent, method);
     let charged = payment::confirm(ctx, &intent, at);
@@ -121,7 +121,7 @@ fn attempt(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -> Outcome {
     charged.into()
 }
 
-impl From<ChargeOutcome> for Outcome {
+impl From<ChargeOutcome> for PaymentOutcome {
     fn from(charged: ChargeOutcome) -> Self {
         match charged {
             ChargeOutcome::Paid => Self::Paid,
@@ -143,7 +143,7 @@ fn method_for(account: &Account, id: &Id, given: Option<&Id>) -> Option<Id> {
 }
 
 /// Applies the outcome of a direct confirmation of the invoice's payment intent.
-pub(crate) fn intent_confirmed(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
+pub(crate) fn intent_confirmed(ctx: &mut Ctx<'_>, id: &Id, outcome: PaymentOutcome, at: i64) {
     let invoice = ctx.account.invoice_mut(id);
     invoice.attempts.any = true;
     invoice.attempts.count += 1;
@@ -151,24 +151,26 @@ pub(crate) fn intent_confirmed(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at:
 }
 
 /// Applies the outcome of a payment attempt.
-fn apply_outcome(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
-    if outcome == Outcome::Paid {
+fn apply_outcome(ctx: &mut Ctx<'_>, id: &Id, outcome: PaymentOutcome, at: i64) {
+    if outcome == PaymentOutcome::Paid {
         return mark_paid(ctx, id, at);
     }
     let customer = ctx.account.invoice(id).customer.clone();
     if let Some(customer) = ctx.account.customers.get_mut(&customer)
-        && outcome != Outcome::NoMethod
+        && outcome != PaymentOutcome::NoMethod
     {
         customer.delinquent = true;
     }
     payment_failed(ctx, id, outcome);
     let object = invoice::view::invoice(ctx.account, ctx.account.invoice(id));
     match outcome {
-        Outcome::Paid | Outcome::NoMethod => {}
-        Outcome::Declined(_) | Outcome::NotAuthenticated | Outcome::TooLarge => {
+        PaymentOutcome::Paid | PaymentOutcome::NoMethod => {}
+        PaymentOutcome::Declined(_)
+        | PaymentOutcome::NotAuthenticated
+        | PaymentOutcome::TooLarge => {
             ctx.event("invoice.payment_failed", &object, at);
         }
-        Outcome::NeedsAuthentication => {
+        PaymentOutcome::NeedsAuthentication => {
             ctx.event("invoice.payment_action_required", &object, at);
             ctx.event("invoice.payment_failed", &object, at);
         }

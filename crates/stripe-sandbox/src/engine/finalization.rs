@@ -7,7 +7,7 @@ use crate::money::lines::Line;
 use crate::resource::customer_balance::Cause;
 use crate::resource::invoice::{self, Invoice, InvoiceLine, Reason, Status, TaxStatus, view};
 use crate::resource::subscription::Subscription;
-use crate::resource::subscription::pause::Behavior;
+use crate::resource::subscription::pause::PauseBehavior;
 use crate::resource::subscription_item::Item;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
@@ -33,7 +33,7 @@ pub(crate) fn add_invoice(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
     }
     let pause = pause_behavior(ctx.account, &invoice);
     ctx.account.insert_invoice(invoice);
-    if pause == Some(Behavior::KeepAsDraft) {
+    if pause == Some(PauseBehavior::KeepAsDraft) {
         ctx.account.invoice_mut(&id).advances = false;
     }
     let invoice = ctx.account.invoice(&id);
@@ -60,7 +60,7 @@ pub(crate) fn add_lost_credit(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
 }
 
 /// The treatment of the invoice by a pause of the subscription's collection, if there is one.
-fn pause_behavior(account: &Account, invoice: &Invoice) -> Option<Behavior> {
+fn pause_behavior(account: &Account, invoice: &Invoice) -> Option<PauseBehavior> {
     let subscription = account
         .billing
         .subscriptions
@@ -69,13 +69,13 @@ fn pause_behavior(account: &Account, invoice: &Invoice) -> Option<Behavior> {
 }
 
 /// Applies a pause to an invoice. Nothing is collected; an invoice of amount 0 is paid as usual.
-fn apply_pause(ctx: &mut Ctx<'_>, id: &Id, behavior: Behavior, at: i64) {
-    if behavior == Behavior::KeepAsDraft {
+fn apply_pause(ctx: &mut Ctx<'_>, id: &Id, behavior: PauseBehavior, at: i64) {
+    if behavior == PauseBehavior::KeepAsDraft {
         return;
     }
     mark_final(ctx, id, at);
     match behavior {
-        Behavior::Void => collection::void(ctx, id, at),
+        PauseBehavior::Void => collection::void(ctx, id, at),
         _ if ctx.account.invoice(id).amount_due == 0 => collection::mark_paid(ctx, id, at),
         _ => collection::mark_uncollectible(ctx, id, at),
     }

@@ -7,7 +7,7 @@
 
 use super::catalog;
 use super::new_subscription::NewSubscription;
-use super::next_period::{self, Anchor, Charge, Period};
+use super::next_period::{self, Anchor, Period, PeriodCharge};
 use super::unbilled_lines::{UnbilledLine, attach};
 use crate::money::lines::Line;
 use crate::money::proration::share_of_intervals;
@@ -42,16 +42,18 @@ impl NewSubscription {
 
     /// How a licensed price charges for one of the first periods. In classic billing, a period that is cut short is
     /// charged in part even if nothing is prorated.
-    fn charge(&self, period: &Period, at: i64) -> Charge {
+    fn charge(&self, period: &Period, at: i64) -> PeriodCharge {
         let is_cut_by_start = period.start != period.full_period.0;
         match (self.billing_mode.is_flexible(), self.prorates) {
             // The line for the elapsed time already includes this period.
-            (false, _) if self.charges_elapsed(at) && self.anchor.is_some() => Charge::Nothing,
+            (false, _) if self.charges_elapsed(at) && self.anchor.is_some() => {
+                PeriodCharge::Nothing
+            }
             // The anchor is the start date. The time until the next period is free, like the time before an explicit
             // anchor (our choice).
-            (true, false) if self.start_date < at && is_cut_by_start => Charge::Nothing,
-            (true, false) => Charge::Full,
-            (true, true) | (false, _) => Charge::Part,
+            (true, false) if self.start_date < at && is_cut_by_start => PeriodCharge::Nothing,
+            (true, false) => PeriodCharge::Full,
+            (true, true) | (false, _) => PeriodCharge::Part,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{catalog, finalization};
 use crate::money::metering::Reading;
 use crate::resource::invoice::Status;
 use crate::resource::meter_event::Counted;
-use crate::resource::thin_event::{Invalid, MeterErrors, ThinEvent};
+use crate::resource::thin_event::{DropReason, MeterErrors, ThinEvent};
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -58,7 +58,7 @@ pub(crate) fn drop_unprocessed(ctx: &mut Ctx<'_>, meter: &Id) {
     let events = ctx.account.meter_events.received_after(meter, processed);
     for (identifier, received) in events {
         cancel(ctx, &identifier);
-        let invalid = Invalid {
+        let invalid = DropReason {
             code: "archived_meter",
             message: "The meter is archived.".to_owned(),
         };
@@ -71,7 +71,7 @@ pub(crate) fn report_dropped(
     ctx: &mut Ctx<'_>,
     meter: &Id,
     identifier: &str,
-    invalid: Invalid,
+    invalid: DropReason,
     received: i64,
 ) {
     let processed = received.saturating_add(ctx.settings.meter_lag);

@@ -25,12 +25,12 @@ pub(crate) struct Period {
     pub(crate) full_period: (i64, i64),
     pub(crate) is_trial: bool,
     pub(crate) anchor: i64,
-    pub(crate) charge: Charge,
+    pub(crate) charge: PeriodCharge,
 }
 
 /// How much of a licensed price is charged for a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Charge {
+pub(crate) enum PeriodCharge {
     /// The share of the full period.
     Part,
     /// The full price, even if the period is cut short.
@@ -64,7 +64,7 @@ impl Period {
                 full_period,
                 is_trial,
                 anchor,
-                charge: Charge::Part,
+                charge: PeriodCharge::Part,
             };
         }
         Self {
@@ -74,7 +74,7 @@ impl Period {
             full_period,
             is_trial,
             anchor: cut.unwrap_or(anchor),
-            charge: Charge::Part,
+            charge: PeriodCharge::Part,
         }
     }
 }

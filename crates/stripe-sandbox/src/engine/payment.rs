@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::money::currency::Currency;
 use crate::params::metadata::Metadata;
 use crate::resource::charge::{Charge, Failure};
-use crate::resource::payment_intent::{Details, Intent, Status};
+use crate::resource::payment_intent::{IntentDetails, PaymentIntent, Status};
 use crate::resource::payment_method::card::{ChargeOutcome, Decline, Presence};
 use crate::resource::payment_method::{self, PaymentMethod};
 use crate::resource::refund::Refund;
@@ -18,7 +18,7 @@ use crate::store::ids::Id;
 use crate::store::table::{Row, Table};
 
 /// Creates an intent and records its event.
-pub(crate) fn insert(ctx: &mut Ctx<'_>, mut intent: Intent) -> Id {
+pub(crate) fn insert(ctx: &mut Ctx<'_>, mut intent: PaymentIntent) -> Id {
     intent.id = ctx.account.ids.next("pi", 24);
     intent.secret = format!("{}_secret_{}", intent.id, ctx.account.ids.text(25));
     let (id, now, object) = (intent.id.clone(), intent.created, intent.to_json());
@@ -36,12 +36,12 @@ pub(crate) fn insert_for_invoice(
     description: &str,
     at: i64,
 ) -> Id {
-    let details = Details {
+    let details = IntentDetails {
         description: Some(description.to_owned()),
         setup_future_usage: Some("off_session"),
-        ..Details::default()
+        ..IntentDetails::default()
     };
-    let mut intent = Intent::new(amount, currency, at, details);
+    let mut intent = PaymentIntent::new(amount, currency, at, details);
     intent.customer = Some(customer.clone());
     intent.invoice = Some(invoice.clone());
     insert(ctx, intent)
@@ -236,13 +236,13 @@ fn record_event(ctx: &mut Ctx<'_>, id: &Id, kind: &'static str, at: i64) {
 }
 
 /// An intent that is known to exist.
-pub(crate) fn get<'a>(account: &'a Account, id: &Id) -> &'a Intent {
+pub(crate) fn get<'a>(account: &'a Account, id: &Id) -> &'a PaymentIntent {
     let intent = account.payments.intents.get(id);
     intent.expect("the caller has found it")
 }
 
 /// See [`get`].
-pub(crate) fn get_mut<'a>(account: &'a mut Account, id: &Id) -> &'a mut Intent {
+pub(crate) fn get_mut<'a>(account: &'a mut Account, id: &Id) -> &'a mut PaymentIntent {
     let intent = account.payments.intents.get_mut(id);
     intent.expect("the caller has found it")
 }

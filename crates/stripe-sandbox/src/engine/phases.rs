@@ -103,7 +103,7 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
             subscription,
             position,
             previous_coupon.as_ref(),
-            Cause::Transition,
+            PhaseChange::Transition,
             at,
         );
         record_event(ctx, position, "subscription_schedule.updated", at);
@@ -186,7 +186,7 @@ pub(crate) fn unschedule_start(account: &mut Account, position: u32) {
 
 /// Why the subscription is changed to match its phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
+pub(crate) enum PhaseChange {
     /// The phase begins.
     Transition,
     /// A request has changed the running phase, with this proration behavior.
@@ -200,7 +200,7 @@ pub(crate) fn apply_running_phase(
     subscription: u32,
     schedule: u32,
     previous_coupon: Option<&Arc<Coupon>>,
-    cause: Cause,
+    cause: PhaseChange,
     at: i64,
 ) {
     let directing = ctx.account.schedule(schedule);
@@ -221,12 +221,12 @@ pub(crate) fn apply_running_phase(
         .subscription(subscription)
         .billing_mode
         .is_flexible();
-    if cause == Cause::Transition && !is_flexible {
+    if cause == PhaseChange::Transition && !is_flexible {
         // The usage of the ending phase is billed with that phase's discount.
         change::bill_removed_usage(ctx, subscription, &phase.items, at);
     }
     if !same {
-        if cause == Cause::Transition && is_flexible {
+        if cause == PhaseChange::Transition && is_flexible {
             keep_for_usage(ctx.account, subscription, at);
         }
         discount(
@@ -246,24 +246,24 @@ pub(crate) fn apply_running_phase(
         changed.description.clone_from(&phase.description);
     }
     let added = match cause {
-        Cause::Transition => {
+        PhaseChange::Transition => {
             let (_, end) = ctx.account.subscription(subscription).common_period();
             let period = (at, end.max(at));
             added_items::add(ctx, subscription, &phase.added, period, at)
         }
         // These were added when the phase began.
-        Cause::Request(_) => Vec::new(),
+        PhaseChange::Request(_) => Vec::new(),
     };
     let change = Change {
         specs: &phase.items,
         added: &added,
         trial_end: phase.trial_end,
         prorate: match cause {
-            Cause::Transition => phase.prorate,
-            Cause::Request(prorate) => prorate,
+            PhaseChange::Transition => phase.prorate,
+            PhaseChange::Request(prorate) => prorate,
         },
         prorate_from: None,
-        resets_anchor: cause == Cause::Transition && resets_anchor,
+        resets_anchor: cause == PhaseChange::Transition && resets_anchor,
     };
     change::apply(ctx, subscription, &change, at);
 }

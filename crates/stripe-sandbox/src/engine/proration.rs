@@ -8,7 +8,7 @@
 use super::sums::applicable;
 use super::unbilled_lines::UnbilledLine;
 use super::{catalog, cycles};
-use crate::money::discount::{Off, spread};
+use crate::money::discount::{Reduction, spread};
 use crate::money::lines::{Line, ProrationKind, ProrationParams};
 use crate::money::period::BillingInterval;
 use crate::resource::coupon::Duration;
@@ -43,8 +43,8 @@ impl From<Proration> for UnbilledLine {
 pub(crate) struct ProrationContext<'a> {
     account: &'a Account,
     subscription: &'a Subscription,
-    credits: Option<Off>,
-    charges: Option<Off>,
+    credits: Option<Reduction>,
+    charges: Option<Reduction>,
     from: i64,
     at: i64,
 }
@@ -64,7 +64,7 @@ impl<'a> ProrationContext<'a> {
         from: i64,
         at: i64,
     ) -> Self {
-        let off = |discount: Discount| catalog::off(&discount.coupon);
+        let off = |discount: Discount| catalog::reduction(&discount.coupon);
         Self {
             account,
             subscription,
@@ -142,9 +142,9 @@ impl<'a> ProrationContext<'a> {
 
     /// The discount of each item's charge. Flexible billing spreads an amount over the licensed items in proportion to
     /// their cost; in classic billing each item gets the full amount.
-    fn charges_off(&self, specs: &[ItemSpec]) -> Vec<Option<Off>> {
+    fn charges_off(&self, specs: &[ItemSpec]) -> Vec<Option<Reduction>> {
         let is_flexible = self.subscription.billing_mode.is_flexible();
-        let Some(off @ Off::Amount(_)) = self.charges.filter(|_| is_flexible) else {
+        let Some(off @ Reduction::Amount(_)) = self.charges.filter(|_| is_flexible) else {
             return vec![self.charges; specs.len()];
         };
         let cost = |spec: &ItemSpec| {
@@ -157,7 +157,7 @@ impl<'a> ProrationContext<'a> {
         };
         let costs: Vec<(i64, bool)> = specs.iter().map(cost).collect();
         let parts = spread(off, &costs).into_iter();
-        parts.map(|part| Some(Off::Amount(part))).collect()
+        parts.map(|part| Some(Reduction::Amount(part))).collect()
     }
 
     /// The credits for an item. Flexible billing has one for each debit.
@@ -204,7 +204,7 @@ impl<'a> ProrationContext<'a> {
         price: &str,
         quantity: i64,
         kind: ProrationKind,
-        (off, Remainder { span, full_period }): (Option<Off>, Remainder),
+        (off, Remainder { span, full_period }): (Option<Reduction>, Remainder),
     ) -> Line {
         catalog::price_terms(self.account, price).prorated(&ProrationParams {
             kind,

@@ -1,6 +1,6 @@
 //! The status of a subscription, which depends on its invoices.
 
-use super::collection::{self, Outcome};
+use super::collection::{self, PaymentOutcome};
 use super::{pending_items, phases};
 use crate::resource::invoice::{Invoice, Reason, Status as InvoiceStatus};
 use crate::resource::subscription::Status;
@@ -9,7 +9,7 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
 /// Updates the subscription after a failed payment.
-pub(crate) fn payment_failed(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome) {
+pub(crate) fn payment_failed(ctx: &mut Ctx<'_>, id: &Id, outcome: PaymentOutcome) {
     let invoice = ctx.account.invoice(id);
     let customer = ctx.account.customers.get(&invoice.customer);
     let never_had_one = customer.is_some_and(|customer| !customer.had_payment_method);
@@ -18,7 +18,7 @@ pub(crate) fn payment_failed(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome) {
     };
     let subscription = ctx.account.subscription_mut(position);
     // Our choice: a subscription made by a schedule stays active if its customer never had a payment method.
-    if outcome == Outcome::NoMethod && subscription.from_schedule && never_had_one {
+    if outcome == PaymentOutcome::NoMethod && subscription.from_schedule && never_had_one {
         return;
     }
     if matches!(subscription.status, Status::Active | Status::Trialing) {

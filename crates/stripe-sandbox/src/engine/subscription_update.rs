@@ -16,7 +16,7 @@ use crate::store::ids::Id;
 
 /// Applies an update and records its events.
 pub(crate) fn apply_update(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
-    ctx.awaits_confirmation = update.behavior == Behavior::Default;
+    ctx.awaits_confirmation = update.behavior == PaymentBehavior::Default;
     let before = subscription::view::subscription(ctx.account, ctx.account.subscription(position));
     let (end, prorate) = (update.cancel_at.clone(), update.prorate);
     apply_fields(ctx, position, update, now);
@@ -180,7 +180,7 @@ pub(crate) struct Update {
     pub(crate) automatic_tax: Option<bool>,
     pub(crate) prorate: Prorate,
     /// What happens if an amount due is not paid.
-    pub(crate) behavior: Behavior,
+    pub(crate) behavior: PaymentBehavior,
     pub(crate) pause: FieldUpdate<Pause>,
     pub(crate) payment_settings: PaymentSettings,
     pub(crate) missing_method: MissingMethod,
@@ -204,7 +204,7 @@ impl Update {
             metadata: subscription.metadata.clone(),
             automatic_tax: None,
             prorate: Prorate::Create,
-            behavior: Behavior::Allow,
+            behavior: PaymentBehavior::Allow,
             pause: FieldUpdate::Keep,
             payment_settings: subscription.payment_settings,
             missing_method: subscription.missing_method,
@@ -224,7 +224,7 @@ impl Update {
 
 /// Stripe's `payment_behavior`: what happens if an amount due at once is not paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Behavior {
+pub(crate) enum PaymentBehavior {
     /// The subscription is created or changed anyway.
     Allow,
     /// The payment is not tried until the customer confirms it.
@@ -233,7 +233,7 @@ pub(crate) enum Behavior {
     Error,
 }
 
-impl Behavior {
+impl PaymentBehavior {
     pub(crate) const ALL: [Self; 3] = [Self::Allow, Self::Default, Self::Error];
 
     pub(crate) fn as_str(self) -> &'static str {

@@ -103,7 +103,7 @@ fn sum_up(account: &Account, invoice: &mut Invoice) {
 
 /// The discount on each of these amounts; see [`spread`].
 fn discount_parts(discount: Option<&Discount>, amounts: &[(i64, bool)]) -> Vec<i64> {
-    let off = discount.map(|discount| catalog::off(&discount.coupon));
+    let off = discount.map(|discount| catalog::reduction(&discount.coupon));
     off.map_or_else(|| vec![0; amounts.len()], |off| spread(off, amounts))
 }
 

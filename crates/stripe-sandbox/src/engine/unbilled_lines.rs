@@ -2,7 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use super::next_period::{Charge, Period};
+use super::next_period::{Period, PeriodCharge};
 use super::{catalog, metering, pending_items};
 use crate::money::lines::Line;
 use crate::money::proration::share;
@@ -192,11 +192,11 @@ fn in_advance(
     if next.is_trial {
         return vec![terms.classic_trial(quantity, period)];
     }
-    if next.charge == Charge::Nothing {
+    if next.charge == PeriodCharge::Nothing {
         return Vec::new();
     }
     let mut lines = terms.charged(quantity.into(), period);
-    if period != next.full_period && next.charge == Charge::Part {
+    if period != next.full_period && next.charge == PeriodCharge::Part {
         for line in &mut lines {
             line.amount = share(line.amount, period, next.full_period);
             line.proration = true;

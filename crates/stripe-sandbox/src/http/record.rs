@@ -30,13 +30,13 @@ pub struct Request {
 
 /// The recorded calls.
 #[derive(Debug, Default)]
-pub(crate) struct Record {
+pub(crate) struct CallRecord {
     last: VecDeque<Request>,
     /// By account and endpoint.
     counts: BTreeMap<(String, String), u64>,
 }
 
-impl Record {
+impl CallRecord {
     pub(crate) fn add(&mut self, request: Request) {
         let key = (request.account.clone(), request.endpoint.clone());
         *self.counts.entry(key).or_default() += 1;

@@ -2,11 +2,11 @@
 
 use rust_decimal::Decimal;
 
-use super::discount::{Off, net};
+use super::discount::{Reduction, net};
 use super::format::money;
 use super::period::{BillingInterval, day};
 use super::proration::share;
-use super::rating::{Charge, Scheme};
+use super::rating::{RatedCharge, Scheme};
 
 /// The terms of a price, as its lines need them.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ pub(crate) enum ProrationKind {
 pub(crate) struct ProrationParams {
     pub(crate) kind: ProrationKind,
     pub(crate) quantity: i64,
-    pub(crate) off: Option<Off>,
+    pub(crate) off: Option<Reduction>,
     /// The part of the period that is credited or charged.
     pub(crate) rest: (i64, i64),
     /// The period for which the full price is charged.
@@ -58,7 +58,7 @@ pub(crate) struct ProrationParams {
 impl PriceTerms {
     /// The lines for `quantity`, one per charge: in advance for a licensed price, in arrears for a metered one.
     pub(crate) fn charged(&self, quantity: Decimal, period: (i64, i64)) -> Vec<Line> {
-        let line = |charge: Charge| Line {
+        let line = |charge: RatedCharge| Line {
             quantity: charge.quantity,
             amount: charge.amount,
             rate: charge.rate,
@@ -78,7 +78,7 @@ impl PriceTerms {
     /// described with the first tier.
     pub(crate) fn first_invoice_line(&self, period: (i64, i64)) -> Line {
         let tiered = !matches!(self.scheme, Scheme::PerUnit { .. });
-        let charge = Charge {
+        let charge = RatedCharge {
             quantity: Decimal::ZERO,
             amount: 0,
             rate: self.scheme.first_rate(),
@@ -149,7 +149,7 @@ impl PriceTerms {
         what: &str,
         amount: i64,
         quantity: i64,
-        off: Option<Off>,
+        off: Option<Reduction>,
         rest: (i64, i64),
     ) -> Line {
         let times = if quantity == 1 {
@@ -158,8 +158,8 @@ impl PriceTerms {
             format!("{quantity} × ")
         };
         let with = match off {
-            Some(Off::Percent(percent)) => format!(" (with {}% off)", one_place(percent)),
-            Some(Off::Amount(_)) | None => String::new(),
+            Some(Reduction::Percent(percent)) => format!(" (with {}% off)", one_place(percent)),
+            Some(Reduction::Amount(_)) | None => String::new(),
         };
         let name = &self.name;
         Line {
@@ -182,7 +182,7 @@ impl PriceTerms {
         }
     }
 
-    fn describe(&self, charge: Charge) -> String {
+    fn describe(&self, charge: RatedCharge) -> String {
         let tier = charge
             .tier
             .map_or_else(String::new, |tier| format!("Tier {tier} "));
@@ -231,7 +231,7 @@ fn one_place(percent: Decimal) -> Decimal {
 mod tests {
     use rust_decimal::Decimal;
 
-    use super::{Off, PriceTerms, ProrationKind, ProrationParams};
+    use super::{PriceTerms, ProrationKind, ProrationParams, Reduction};
     use crate::money::period::{BillingInterval, IntervalUnit};
     use crate::money::rating::{Scheme, Tier};
 
@@ -328,7 +328,7 @@ mod tests {
             "Remaining time on 2 × Name after 11 Jan 1970"
         );
         let half = licensed.prorated(&ProrationParams {
-            off: Some(Off::Percent(Decimal::from(50))),
+            off: Some(Reduction::Percent(Decimal::from(50))),
             ..proration
         });
         assert_eq!(half.amount, -10_500);

@@ -70,7 +70,7 @@ pub(crate) enum Scheme {
 
 /// One amount of an invoice: its own line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Charge {
+pub(crate) struct RatedCharge {
     /// The units charged; 0 for a flat amount. It may be a fraction, from a meter.
     pub(crate) quantity: Decimal,
     /// Cents.
@@ -86,11 +86,11 @@ pub(crate) struct Charge {
 impl Scheme {
     /// The charges for `quantity` units (not negative), in the order of Stripe's lines. There is at least one: the
     /// first tier counts as reached when nothing was used.
-    pub(crate) fn charges(&self, quantity: Decimal) -> Vec<Charge> {
+    pub(crate) fn charges(&self, quantity: Decimal) -> Vec<RatedCharge> {
         match self {
             Self::PerUnit { unit, divide } => {
                 let sold = divide.map_or(quantity, |divide| divide.packs(quantity));
-                vec![Charge {
+                vec![RatedCharge {
                     quantity,
                     amount: round_half_up(times(sold, *unit)),
                     rate: *unit,
@@ -130,7 +130,7 @@ impl Scheme {
     }
 }
 
-fn graduated(tiers: &[Tier], quantity: Decimal) -> Vec<Charge> {
+fn graduated(tiers: &[Tier], quantity: Decimal) -> Vec<RatedCharge> {
     let mut below = Decimal::ZERO;
     let mut charges = Vec::new();
     for (index, tier) in tiers.iter().enumerate() {
@@ -146,15 +146,15 @@ fn graduated(tiers: &[Tier], quantity: Decimal) -> Vec<Charge> {
     charges
 }
 
-fn charges_of_tier(tier: &Tier, index: usize, quantity: Decimal) -> Vec<Charge> {
-    let units = Charge {
+fn charges_of_tier(tier: &Tier, index: usize, quantity: Decimal) -> Vec<RatedCharge> {
+    let units = RatedCharge {
         quantity,
         amount: round_half_up(times(quantity, tier.unit)),
         rate: tier.unit,
         tier: Some(index + 1),
         flat: false,
     };
-    let flat = tier.flat.map(|flat| Charge {
+    let flat = tier.flat.map(|flat| RatedCharge {
         quantity: Decimal::ZERO,
         amount: round_half_up(flat),
         rate: flat,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// How a metered price aggregates its records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Aggregate {
+pub(crate) enum AggregateUsage {
     /// The sum of all quantities of the period.
     #[default]
     Sum,
@@ -16,7 +16,7 @@ pub(crate) enum Aggregate {
     LastEver,
 }
 
-impl Aggregate {
+impl AggregateUsage {
     pub(crate) const ALL: [Self; 4] =
         [Self::Sum, Self::Max, Self::LastDuringPeriod, Self::LastEver];
 
@@ -76,7 +76,7 @@ impl Records {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Aggregate, Records};
+    use super::{AggregateUsage, Records};
 
     fn records(pairs: &[(i64, i64)]) -> Records {
         let mut records = Records::default();
@@ -89,34 +89,38 @@ mod tests {
     #[test]
     fn aggregates_differ_on_the_same_records() {
         let records = records(&[(5, 9), (10, 3), (10, 1), (20, 2), (30, 50)]);
-        let total = |aggregate: Aggregate| aggregate.total(&records, 10, 30);
-        assert_eq!(total(Aggregate::Sum), 6);
-        assert_eq!(total(Aggregate::Max), 4);
-        assert_eq!(total(Aggregate::LastDuringPeriod), 2);
-        assert_eq!(total(Aggregate::LastEver), 2);
+        let total = |aggregate: AggregateUsage| aggregate.total(&records, 10, 30);
+        assert_eq!(total(AggregateUsage::Sum), 6);
+        assert_eq!(total(AggregateUsage::Max), 4);
+        assert_eq!(total(AggregateUsage::LastDuringPeriod), 2);
+        assert_eq!(total(AggregateUsage::LastEver), 2);
     }
 
     #[test]
     fn only_last_ever_remembers_earlier_periods() {
         let records = records(&[(5, 9)]);
-        for aggregate in [Aggregate::Sum, Aggregate::Max, Aggregate::LastDuringPeriod] {
+        for aggregate in [
+            AggregateUsage::Sum,
+            AggregateUsage::Max,
+            AggregateUsage::LastDuringPeriod,
+        ] {
             assert_eq!(aggregate.total(&records, 10, 30), 0);
         }
-        assert_eq!(Aggregate::LastEver.total(&records, 10, 30), 9);
-        assert_eq!(Aggregate::LastEver.total(&records, 0, 5), 0);
+        assert_eq!(AggregateUsage::LastEver.total(&records, 10, 30), 9);
+        assert_eq!(AggregateUsage::LastEver.total(&records, 0, 5), 0);
     }
 
     #[test]
     fn set_overwrites_one_time_only() {
         let mut records = records(&[(10, 3), (11, 4)]);
         records.set(11, 1);
-        assert_eq!(Aggregate::Sum.total(&records, 0, 100), 4);
+        assert_eq!(AggregateUsage::Sum.total(&records, 0, 100), 4);
     }
 
     #[test]
     fn a_sum_saturates() {
         let records = records(&[(10, i64::MAX), (11, 5)]);
-        assert_eq!(Aggregate::Sum.total(&records, 0, 12), i64::MAX);
+        assert_eq!(AggregateUsage::Sum.total(&records, 0, 12), i64::MAX);
     }
 
     proptest! {
@@ -132,10 +136,10 @@ mod tests {
             let end = start + length;
             let seen: Vec<i64> = (start..end.min(40)).filter_map(|at| naive[usize::try_from(at).unwrap()]).collect();
             let ever = (0..end.min(40)).filter_map(|at| naive[usize::try_from(at).unwrap()]).next_back();
-            prop_assert_eq!(Aggregate::Sum.total(&records, start, end), seen.iter().sum::<i64>());
-            prop_assert_eq!(Aggregate::Max.total(&records, start, end), seen.iter().copied().max().unwrap_or(0));
-            prop_assert_eq!(Aggregate::LastDuringPeriod.total(&records, start, end), seen.last().copied().unwrap_or(0));
-            prop_assert_eq!(Aggregate::LastEver.total(&records, start, end), ever.unwrap_or(0));
+            prop_assert_eq!(AggregateUsage::Sum.total(&records, start, end), seen.iter().sum::<i64>());
+            prop_assert_eq!(AggregateUsage::Max.total(&records, start, end), seen.iter().copied().max().unwrap_or(0));
+            prop_assert_eq!(AggregateUsage::LastDuringPeriod.total(&records, start, end), seen.last().copied().unwrap_or(0));
+            prop_assert_eq!(AggregateUsage::LastEver.total(&records, start, end), ever.unwrap_or(0));
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::money::period::day;
 use crate::params::Params;
 use crate::params::form::Form;
 use crate::resource::checkout_session::basket;
-use crate::resource::checkout_session::{Mode, Purchase, Session, Status, pay};
+use crate::resource::checkout_session::{CheckoutSession, Mode, Purchase, Status, pay};
 use crate::sandbox::Sandbox;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
@@ -112,7 +112,7 @@ fn page(ctx: &mut Ctx<'_>, session: &str, error: Option<&Error>) -> Response {
     layout::page(status, "Checkout", &body)
 }
 
-fn open(account: &Account, session: &Session) -> Markup {
+fn open(account: &Account, session: &CheckoutSession) -> Markup {
     let customer = session.customer.as_ref();
     let customer = customer.and_then(|id| account.customers.get(id));
     let email = customer
@@ -131,7 +131,7 @@ fn open(account: &Account, session: &Session) -> Markup {
     }
 }
 
-fn purchased(account: &Account, session: &Session, purchase: &Purchase) -> Markup {
+fn purchased(account: &Account, session: &CheckoutSession, purchase: &Purchase) -> Markup {
     html! {
         h1 { "Subscribe" }
         @for item in basket::basket(account, session) { (item::details(&item.terms, item.quantity)) }
@@ -147,7 +147,7 @@ fn due(purchase: &Purchase) -> String {
     money(Decimal::from(purchase.due()), purchase.currency.as_str())
 }
 
-fn form(session: &Session) -> Markup {
+fn form(session: &CheckoutSession) -> Markup {
     let button = match &session.mode {
         Mode::Setup { .. } => "Save card".to_owned(),
         Mode::Subscription(_) if basket::in_trial(session) => "Start trial".to_owned(),

@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::money::period::day;
 use crate::params::Params;
 use crate::params::form::Form;
-use crate::resource::portal_session::Session;
-use crate::resource::portal_session::changes::{self, Change};
+use crate::resource::portal_session::PortalSession;
+use crate::resource::portal_session::changes::{self, PortalChange};
 use crate::resource::subscription::{Status, Subscription};
 use crate::sandbox::Sandbox;
 use crate::store::account::Account;
@@ -50,10 +50,10 @@ fn path(session: &str) -> String {
     format!("/c/portal/{session}")
 }
 
-fn read_change(body: &[u8]) -> Result<Change, Error> {
+fn read_change(body: &[u8]) -> Result<PortalChange, Error> {
     let mut form = Form::default();
     form.read(body)?;
-    Change::read(&Params::new(&form))
+    PortalChange::read(&Params::new(&form))
 }
 
 /// Runs `work` in the account of the session.
@@ -95,7 +95,7 @@ fn page(ctx: &mut Ctx<'_>, session: &str, error: Option<&Error>) -> Response {
 }
 
 /// The customer and its subscriptions, newest first.
-fn open(account: &Account, session: &Session) -> Markup {
+fn open(account: &Account, session: &PortalSession) -> Markup {
     let customer = account.customers.get(&session.customer);
     let email = customer.and_then(|customer| customer.email.as_deref());
     let positions = account.subscriptions_of(&session.customer);
@@ -113,7 +113,7 @@ fn open(account: &Account, session: &Session) -> Markup {
 
 fn subscription_section(
     account: &Account,
-    session: &Session,
+    session: &PortalSession,
     subscription: &Subscription,
 ) -> Markup {
     let mixed = subscription.is_mixed();
@@ -149,7 +149,7 @@ fn state(subscription: &Subscription) -> &'static str {
     }
 }
 
-fn button(session: &Session, subscription: &Subscription) -> Markup {
+fn button(session: &PortalSession, subscription: &Subscription) -> Markup {
     let (name, text) = match subscription.ends_at() {
         None => ("cancel", "Cancel subscription"),
         Some(_) => ("renew", "Don't cancel"),

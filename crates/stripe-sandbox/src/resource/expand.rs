@@ -17,10 +17,10 @@ use crate::version::ApiVersion;
 const MAX_DEPTH: usize = 4;
 
 /// The type of an object (its `object`), or `list:` and the type of the elements.
-pub(crate) type Kind = &'static str;
+pub(crate) type ObjectType = &'static str;
 
 /// The expandable fields of each kind of object, with the kinds of their values.
-type Fields = HashMap<Kind, HashMap<&'static str, Vec<Kind>>>;
+type Fields = HashMap<ObjectType, HashMap<&'static str, Vec<ObjectType>>>;
 
 /// The fields of 2022-11-15.
 static FIELDS: LazyLock<Fields> = LazyLock::new(|| read_fields(include_str!("expandable.txt")));
@@ -56,12 +56,12 @@ fn read_fields(text: &'static str) -> Fields {
 }
 
 /// The kinds of values of a field, if it can be expanded in an object of one of these kinds.
-fn field(version: ApiVersion, parents: &[Kind], name: &str) -> Option<Vec<Kind>> {
+fn field(version: ApiVersion, parents: &[ObjectType], name: &str) -> Option<Vec<ObjectType>> {
     let fields = match version {
         ApiVersion::V2022_11_15 => &FIELDS,
         ApiVersion::V2026_10_28 => &FIELDS_2026,
     };
-    let mut found: Option<Vec<Kind>> = None;
+    let mut found: Option<Vec<ObjectType>> = None;
     for parent in parents {
         let kinds = match parent.strip_prefix("list:") {
             Some(element) if name == "data" => vec![element],
@@ -80,13 +80,17 @@ fn field(version: ApiVersion, parents: &[Kind], name: &str) -> Option<Vec<Kind>>
 #[derive(Debug, Default)]
 pub(crate) struct Expand {
     paths: Vec<Vec<String>>,
-    object: Kind,
+    object: ObjectType,
     version: ApiVersion,
 }
 
 impl Expand {
     /// Reads `expand[]` for an answer of type `object`.
-    pub(crate) fn read(params: &Params<'_>, object: Kind, version: ApiVersion) -> Result<Self> {
+    pub(crate) fn read(
+        params: &Params<'_>,
+        object: ObjectType,
+        version: ApiVersion,
+    ) -> Result<Self> {
         let mut paths = Vec::new();
         for path in params.strings("expand")?.unwrap_or_default() {
             let steps: Vec<String> = path.split('.').map(str::to_owned).collect();
@@ -125,7 +129,7 @@ impl Expand {
 }
 
 /// The error for a path that cannot be expanded. Stripe names no parameter in it.
-fn no_such_field(object: Kind, path: &[String]) -> Error {
+fn no_such_field(object: ObjectType, path: &[String]) -> Error {
     let path = path.join(".");
     let mut message = format!("This property cannot be expanded ({path}).");
     if object.starts_with("list:") && !path.starts_with("data") {
@@ -148,7 +152,7 @@ struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    fn walk(self, parents: &[Kind], value: &mut Value, path: &[String]) {
+    fn walk(self, parents: &[ObjectType], value: &mut Value, path: &[String]) {
         if let Value::Array(elements) = value {
             for element in elements {
                 self.walk(parents, element, path);
@@ -176,7 +180,7 @@ impl Scope<'_> {
     }
 
     /// Replaces ids by their objects. Other values, and ids of objects that the sandbox does not have, stay.
-    fn link(self, kinds: &[Kind], value: &mut Value) {
+    fn link(self, kinds: &[ObjectType], value: &mut Value) {
         match value {
             Value::Array(elements) => {
                 for element in elements {

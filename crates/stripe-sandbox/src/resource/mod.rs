@@ -47,7 +47,7 @@ use serde_json::Value;
 use self::customer::Customer;
 use self::discount::Discount;
 use self::meter::Meter;
-use self::payment_intent::Intent;
+use self::payment_intent::PaymentIntent;
 use self::payment_method::PaymentMethod;
 use self::price::Price;
 use self::price::view::plan;
@@ -117,9 +117,9 @@ pub(crate) fn render(account: &Account, now: i64, kinds: &[&str], id: &str) -> O
         "pm" => account.payment_methods.get(id).map(PaymentMethod::to_json),
         "seti" => account.setup_intents.get(id).map(SetupIntent::to_json),
         "promo" => Some(account.promotion_codes.get(id)?.to_json(now)),
-        "cbtxn" => Some(account.balance_transactions.get(id)?.to_json()),
+        "cbtxn" => Some(account.customer_balance_transactions.get(id)?.to_json()),
         "clock" => account.clocks.get(id).map(TestClock::to_json),
-        "pi" => payments.intents.get(id).map(Intent::to_json),
+        "pi" => payments.intents.get(id).map(PaymentIntent::to_json),
         "ch" => Some(payments.charges.get(id)?.to_json(account)),
         "txn" => balance_transaction::view::render(account, now, id),
         "re" => payments.refunds.get(id).map(Refund::to_json),

@@ -11,7 +11,7 @@ use super::locked;
 use super::table::Table;
 use crate::resource::account::Profile;
 use crate::resource::charge::Charge;
-use crate::resource::checkout_session::Session;
+use crate::resource::checkout_session::CheckoutSession;
 use crate::resource::coupon::Coupons;
 use crate::resource::credit_note::CreditNote;
 use crate::resource::customer::Customers;
@@ -23,7 +23,7 @@ use crate::resource::invoice::previews::Previews;
 use crate::resource::invoice_item::InvoiceItems;
 use crate::resource::meter::Meter;
 use crate::resource::meter_event::MeterEvents;
-use crate::resource::payment_intent::Intent;
+use crate::resource::payment_intent::PaymentIntent;
 use crate::resource::payment_method::PaymentMethod;
 use crate::resource::portal_session;
 use crate::resource::price::{Price, Prices};
@@ -35,7 +35,7 @@ use crate::resource::subscription::Subscription;
 use crate::resource::subscription_schedule::Schedule;
 use crate::resource::test_clock::TestClock;
 use crate::resource::thin_event::ThinEvents;
-use crate::resource::webhook_endpoint::{Destination, Endpoints, Outgoing, WebhookEndpoint};
+use crate::resource::webhook_endpoint::{Destination, Outgoing, WebhookEndpoint, WebhookEndpoints};
 
 /// The connected accounts that an account has created. They are shared, because authentication reads them while the
 /// account is busy.
@@ -50,9 +50,9 @@ pub(crate) struct Account {
     pub(crate) ids: Ids,
     /// The accounts that this one has created.
     pub(crate) connected: Connected,
-    pub(crate) webhook_endpoints: Endpoints,
+    pub(crate) webhook_endpoints: WebhookEndpoints,
     /// The endpoints of the platform that has created this account.
-    platform_endpoints: Option<Endpoints>,
+    platform_endpoints: Option<WebhookEndpoints>,
     /// New events to send to endpoints when the current call is done.
     pub(crate) outgoing: Vec<Outgoing>,
     pub(crate) products: Table<Product>,
@@ -60,7 +60,7 @@ pub(crate) struct Account {
     pub(crate) meters: Table<Meter>,
     pub(crate) meter_events: MeterEvents,
     pub(crate) customers: Customers,
-    pub(crate) balance_transactions: Table<customer_balance::Transaction>,
+    pub(crate) customer_balance_transactions: Table<customer_balance::CustomerBalanceTransaction>,
     pub(crate) payment_methods: Table<PaymentMethod>,
     pub(crate) setup_intents: Table<SetupIntent>,
     pub(crate) payments: Payments,
@@ -79,7 +79,7 @@ impl Account {
             ids: Ids::new(seed, &profile.id),
             profile,
             connected: Connected::default(),
-            webhook_endpoints: Endpoints::default(),
+            webhook_endpoints: WebhookEndpoints::default(),
             platform_endpoints: None,
             outgoing: Vec::new(),
             products: Table::default(),
@@ -87,7 +87,7 @@ impl Account {
             meters: Table::default(),
             meter_events: MeterEvents::default(),
             customers: Customers::default(),
-            balance_transactions: Table::default(),
+            customer_balance_transactions: Table::default(),
             payment_methods: Table::default(),
             setup_intents: Table::default(),
             payments: Payments::default(),
@@ -101,7 +101,7 @@ impl Account {
     }
 
     /// The same account, with events that also go to its platform's endpoints.
-    pub(crate) fn with_platform(self, endpoints: Endpoints) -> Self {
+    pub(crate) fn with_platform(self, endpoints: WebhookEndpoints) -> Self {
         Self {
             platform_endpoints: Some(endpoints),
             ..self
@@ -162,8 +162,8 @@ pub(crate) struct Billing {
     /// Recent previews of invoices.
     pub(crate) previews: Previews,
     pub(crate) schedules: Table<Schedule>,
-    pub(crate) sessions: Table<Session>,
-    pub(crate) portal_sessions: Table<portal_session::Session>,
+    pub(crate) sessions: Table<CheckoutSession>,
+    pub(crate) portal_sessions: Table<portal_session::PortalSession>,
     /// The position of each item's subscription.
     pub(crate) items: HashMap<Id, u32>,
     /// The discounts on invoices, for `expand[]`.
@@ -260,7 +260,7 @@ impl Account {
 /// An account's payments.
 #[derive(Debug, Default)]
 pub(crate) struct Payments {
-    pub(crate) intents: Table<Intent>,
+    pub(crate) intents: Table<PaymentIntent>,
     pub(crate) charges: Table<Charge>,
     pub(crate) refunds: Table<Refund>,
 }

@@ -15,7 +15,7 @@ use super::idempotency::Keys;
 use super::ids::{Id, Ids};
 use super::locked;
 use crate::resource::account::Profile;
-use crate::resource::webhook_endpoint::{Endpoints, WebhookEndpoint};
+use crate::resource::webhook_endpoint::{WebhookEndpoint, WebhookEndpoints};
 
 /// An account under its lock.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct LockedAccount {
     account: Mutex<Account>,
     keys: Mutex<Keys>,
     connected: Connected,
-    webhook_endpoints: Endpoints,
+    webhook_endpoints: WebhookEndpoints,
 }
 
 impl LockedAccount {
@@ -71,7 +71,7 @@ impl LockedAccount {
     }
 
     /// The account's webhook endpoints.
-    pub(crate) fn webhook_endpoints(&self) -> &Endpoints {
+    pub(crate) fn webhook_endpoints(&self) -> &WebhookEndpoints {
         &self.webhook_endpoints
     }
 

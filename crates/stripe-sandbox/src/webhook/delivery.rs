@@ -30,7 +30,7 @@ pub(super) struct Delivery {
 
 /// The outcome of a try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum TryOutcome {
     Delivered,
     Failed,
     /// The endpoint is disabled or deleted, so there is no other try.
@@ -48,10 +48,10 @@ impl Delivery {
     }
 
     /// Sends the event at `unix` seconds.
-    pub(super) async fn send(&self, http: &reqwest::Client, unix: i64) -> Outcome {
+    pub(super) async fn send(&self, http: &reqwest::Client, unix: i64) -> TryOutcome {
         let endpoint = self.endpoint().filter(|endpoint| !endpoint.disabled);
         let Some(endpoint) = endpoint else {
-            return Outcome::NoEndpoint;
+            return TryOutcome::NoEndpoint;
         };
         let body = self.body();
         let signature = signature::header(&endpoint.secret, unix, &body);
@@ -67,9 +67,9 @@ impl Delivery {
                 if !self.is_copy {
                     self.outgoing.event.mark_received();
                 }
-                Outcome::Delivered
+                TryOutcome::Delivered
             }
-            _ => Outcome::Failed,
+            _ => TryOutcome::Failed,
         }
     }
 

@@ -18,9 +18,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use self::delivery::{Delivery, Outcome, Unsettled, UnsettledCounts};
+use self::delivery::{Delivery, TryOutcome, Unsettled, UnsettledCounts};
 use self::queue::Queue;
-use crate::resource::webhook_endpoint::{Endpoints, Outgoing};
+use crate::resource::webhook_endpoint::{Outgoing, WebhookEndpoints};
 use crate::store::ids::Id;
 use crate::store::locked;
 
@@ -119,7 +119,7 @@ impl Webhooks {
     }
 
     /// Ends all deliveries to these endpoints.
-    pub(crate) fn forget(&self, endpoints: &Endpoints) {
+    pub(crate) fn forget(&self, endpoints: &WebhookEndpoints) {
         let mut queues = locked(&self.shared.queues);
         for endpoint in locked(endpoints).iter() {
             if let Some(queue) = queues.remove(&endpoint.id) {
@@ -243,16 +243,16 @@ impl Shared {
         {
             let mut counts = locked(&self.counts);
             match outcome {
-                Outcome::Delivered => counts.delivered += 1,
-                Outcome::Failed => counts.failed_tries += 1,
-                Outcome::NoEndpoint => counts.given_up += 1,
+                TryOutcome::Delivered => counts.delivered += 1,
+                TryOutcome::Failed => counts.failed_tries += 1,
+                TryOutcome::NoEndpoint => counts.given_up += 1,
             }
-            if outcome == Outcome::Failed && delivery.failed >= RETRIES {
+            if outcome == TryOutcome::Failed && delivery.failed >= RETRIES {
                 counts.given_up += 1;
                 return;
             }
         }
-        if outcome == Outcome::Failed {
+        if outcome == TryOutcome::Failed {
             let wait = self.backoff.saturating_mul(1 << delivery.failed);
             let due = self.clock.millis().saturating_add(wait);
             delivery.failed += 1;

@@ -44,7 +44,7 @@ pub(crate) async fn answer(
     query: Option<&str>,
     settings: CallSettings,
 ) -> Response {
-    let request = Request {
+    let request = PageRequest {
         sandbox,
         after: after(query),
         settings,
@@ -72,14 +72,14 @@ fn after(query: Option<&str>) -> Option<String> {
     Some(after.to_owned())
 }
 
-struct Request<'a> {
+struct PageRequest<'a> {
     sandbox: &'a Sandbox,
     after: Option<String>,
     settings: CallSettings,
     deadline: Instant,
 }
 
-impl Request<'_> {
+impl PageRequest<'_> {
     /// Runs `work` on a view of the account, after everything that is due; `None` if the account is busy.
     async fn view_account<T>(
         &self,

@@ -19,7 +19,7 @@ struct Span {
 }
 
 /// A timeline.
-struct Line {
+struct Timeline {
     spans: Vec<Span>,
     /// The current periods.
     periods: Vec<(i64, i64)>,
@@ -47,7 +47,7 @@ pub(super) fn of_subscription(view: View<'_>, subscription: &Subscription) -> Ma
         .filter_map(|position| view.account.billing.invoices.at(*position))
         .filter(|invoice| invoice.subscription.as_ref() == Some(&subscription.id))
         .map(|invoice| invoice.created);
-    let line = Line {
+    let line = Timeline {
         spans,
         periods: match ended {
             Some(_) => Vec::new(),
@@ -71,7 +71,7 @@ fn periods(subscription: &Subscription) -> Vec<(i64, i64)> {
 }
 
 pub(super) fn of_schedule(view: View<'_>, schedule: &Schedule) -> Markup {
-    let line = Line {
+    let line = Timeline {
         spans: spans(view, schedule),
         periods: Vec::new(),
         invoices: Vec::new(),
@@ -148,7 +148,7 @@ impl Span {
     }
 }
 
-impl Line {
+impl Timeline {
     /// The time range of the drawing. A timeline without an end gets some extra space.
     fn range(&self) -> (i64, i64) {
         let periods = self.periods.iter().flat_map(|(from, to)| [*from, *to]);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::NAME;
-use super::view::{Transaction, render};
+use super::view::{BalanceTransaction, render};
 use crate::error::{Error, Result};
 use crate::money::currency::Currency;
 use crate::params::Params;
@@ -88,10 +88,13 @@ fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
 fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let source = filter.source.as_deref();
     let payments = &ctx.account.payments;
-    let charges = payments.charges.iter().filter_map(Transaction::of_charge);
+    let charges = payments
+        .charges
+        .iter()
+        .filter_map(BalanceTransaction::of_charge);
     let refunds = payments.refunds.iter();
-    let refunds = refunds.map(|refund| Transaction::of_refund(ctx.account, refund));
-    let mut all: Vec<Transaction<'_>> = charges
+    let refunds = refunds.map(|refund| BalanceTransaction::of_refund(ctx.account, refund));
+    let mut all: Vec<BalanceTransaction<'_>> = charges
         .chain(refunds)
         .filter(|transaction| {
             filter.created.accepts(transaction.created)
@@ -102,7 +105,7 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
         .collect();
     all.reverse();
     all.sort_by_key(|transaction| std::cmp::Reverse(transaction.created));
-    let rows: Vec<&Transaction<'_>> = all.iter().collect();
+    let rows: Vec<&BalanceTransaction<'_>> = all.iter().collect();
     let rows = filter.page.of_rows(&rows, NAME)?;
     Ok(rows.to_json(URL, |transaction| transaction.to_json(ctx.account, ctx.now)))
 }

@@ -17,7 +17,7 @@ const PENDING: i64 = 2 * DAY;
 
 /// A balance transaction, derived from a charge or a refund.
 #[derive(Debug)]
-pub(crate) struct Transaction<'a> {
+pub(crate) struct BalanceTransaction<'a> {
     pub(super) id: Id,
     /// The charge or the refund.
     pub(super) source: &'a Id,
@@ -31,13 +31,13 @@ pub(crate) struct Transaction<'a> {
     pub(crate) description: Option<String>,
 }
 
-impl Row for Transaction<'_> {
+impl Row for BalanceTransaction<'_> {
     fn id(&self) -> &Id {
         &self.id
     }
 }
 
-impl<'a> Transaction<'a> {
+impl<'a> BalanceTransaction<'a> {
     /// The transaction of a charge; `None` until it is captured.
     pub(crate) fn of_charge(charge: &'a Charge) -> Option<Self> {
         Some(Self {
@@ -122,5 +122,5 @@ impl<'a> Transaction<'a> {
 
 /// The JSON of a transaction by its id, for `expand[]`.
 pub(crate) fn render(account: &Account, now: i64, id: &str) -> Option<Value> {
-    Some(Transaction::find(account, id)?.to_json(account, now))
+    Some(BalanceTransaction::find(account, id)?.to_json(account, now))
 }

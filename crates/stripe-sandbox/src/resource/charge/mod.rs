@@ -5,7 +5,7 @@ pub(crate) mod view;
 
 use serde_json::Value;
 
-use super::payment_intent::Intent;
+use super::payment_intent::PaymentIntent;
 use super::payment_method::card::Decline;
 use crate::money::currency::Currency;
 use crate::params::metadata::Metadata;
@@ -69,7 +69,7 @@ impl Row for Charge {
 impl Charge {
     pub(crate) fn new(
         id: Id,
-        intent: &Intent,
+        intent: &PaymentIntent,
         method: &Id,
         failure: Option<Failure>,
         at: i64,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Mode, Session, URL};
+use super::{CheckoutSession, Mode, URL};
 use crate::engine::catalog;
 use crate::money::lines::PriceTerms;
 use crate::resource::json;
@@ -25,7 +25,7 @@ impl Row for LineItem {
 }
 
 /// The items in the basket.
-pub(crate) fn basket(account: &Account, session: &Session) -> Vec<LineItem> {
+pub(crate) fn basket(account: &Account, session: &CheckoutSession) -> Vec<LineItem> {
     let Mode::Subscription(purchase) = &session.mode else {
         return Vec::new();
     };
@@ -40,7 +40,7 @@ pub(crate) fn basket(account: &Account, session: &Session) -> Vec<LineItem> {
 }
 
 /// The value of `line_items` when it is expanded.
-pub(crate) fn first_line_items(account: &Account, session: &Session) -> Value {
+pub(crate) fn first_line_items(account: &Account, session: &CheckoutSession) -> Value {
     let items = basket(account, session);
     let url = format!("{URL}/{}/line_items", session.id);
     let trial = in_trial(session);
@@ -52,7 +52,7 @@ pub(crate) fn first_line_items(account: &Account, session: &Session) -> Value {
 }
 
 /// Whether a trial begins, so that nothing is charged.
-pub(crate) fn in_trial(session: &Session) -> bool {
+pub(crate) fn in_trial(session: &CheckoutSession) -> bool {
     match &session.mode {
         Mode::Subscription(purchase) => {
             purchase.trial_days.is_some() || purchase.trial_end.is_some()

@@ -1,6 +1,6 @@
 //! Reading a new checkout session.
 
-use super::{Mode, Purchase, Session, Status};
+use super::{CheckoutSession, Mode, Purchase, Status};
 use crate::engine::catalog;
 use crate::error::{Error, Result};
 use crate::money::charge_amount;
@@ -52,7 +52,10 @@ const LOCALES: &[&str] = &[
 ];
 
 /// Reads a new session, without its id and URL, and in `setup` mode the metadata of its set-up intent.
-pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Option<Metadata>)> {
+pub(super) fn read(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+) -> Result<(CheckoutSession, Option<Metadata>)> {
     let mode = params.one_of("mode", &["payment", "setup", "subscription"])?;
     let customer = match params.string("customer")? {
         Some(id) => Some(customer::input::named(ctx, id, "customer")?),
@@ -87,7 +90,7 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Optio
     params.disabled("invoice_creation")?;
     params.disabled("phone_number_collection")?;
     params.unmodelled(UNMODELLED)?;
-    let session = Session {
+    let session = CheckoutSession {
         id: "".into(),
         created: ctx.now,
         expires_at: expires_at(params, ctx.now)?,
@@ -300,7 +303,7 @@ pub(super) fn compute_due(account: &Account, purchase: &mut Purchase) {
     }
     purchase.subtotal = catalog::in_advance(account, &purchase.specs);
     let off = purchase.coupon.as_ref();
-    let off = off.map(|applied| catalog::off(&applied.coupon));
+    let off = off.map(|applied| catalog::reduction(&applied.coupon));
     let parts = off.map(|off| spread(off, &[(purchase.subtotal, true)]));
     purchase.discount = parts.into_iter().flatten().sum();
 }

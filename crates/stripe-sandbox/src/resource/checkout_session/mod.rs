@@ -65,7 +65,7 @@ impl Purchase {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Session {
+pub(crate) struct CheckoutSession {
     pub(crate) id: Id,
     pub(crate) created: i64,
     pub(crate) expires_at: i64,
@@ -92,7 +92,7 @@ pub(crate) struct Session {
     pub(crate) details: Option<[Option<String>; 3]>,
 }
 
-impl Row for Session {
+impl Row for CheckoutSession {
     fn id(&self) -> &Id {
         &self.id
     }

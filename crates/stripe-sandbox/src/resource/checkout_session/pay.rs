@@ -1,7 +1,7 @@
 //! Payment of a session on the checkout page.
 
 use super::input::compute_due;
-use super::{Mode, NAME, Purchase, Session, Status, view};
+use super::{CheckoutSession, Mode, NAME, Purchase, Status, view};
 use crate::engine::new_subscription::{self, FirstPayment, NewSubscription};
 use crate::engine::{catalog, customers, one_currency, payment_methods, setup};
 use crate::error::{Error, Result};
@@ -86,7 +86,12 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str, code: Option<&str>) -
 }
 
 /// Starts the subscription, for a new customer if the session has none.
-fn subscribe(ctx: &mut Ctx<'_>, session: &mut Session, purchase: Purchase, method: MethodRef) {
+fn subscribe(
+    ctx: &mut Ctx<'_>,
+    session: &mut CheckoutSession,
+    purchase: Purchase,
+    method: MethodRef,
+) {
     let customer_id = match &session.customer {
         Some(id) => id.clone(),
         None => customers::insert_for_checkout(ctx, session.customer_email.clone()),
@@ -145,7 +150,7 @@ fn details(account: &Account, customer: &str) -> Option<[Option<String>; 3]> {
 /// Applies the promotion code that the customer entered, if the session allows one.
 fn redeem(
     ctx: &Ctx<'_>,
-    session: &mut Session,
+    session: &mut CheckoutSession,
     customer: Option<&Customer>,
     code: &str,
 ) -> Result<()> {
@@ -156,7 +161,7 @@ fn redeem(
     if !takes {
         return Err(no_codes());
     }
-    let bought = promotion_code::input::Purchase {
+    let bought = promotion_code::input::Redemption {
         customer,
         amount: Some((
             catalog::in_advance(ctx.account, &purchase.specs),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::basket::{LineItem, basket, in_trial, line_item};
-use super::{Mode, NAME, Session, Status, URL, input, view};
+use super::{CheckoutSession, Mode, NAME, Status, URL, input, view};
 use crate::engine::{sessions, setup};
 use crate::error::{Error, Result};
 use crate::params::Params;
@@ -52,7 +52,7 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// `POST /v1/checkout/sessions`
-fn create(ctx: &mut Ctx<'_>, given: (Session, Option<Metadata>)) -> Result<Value> {
+fn create(ctx: &mut Ctx<'_>, given: (CheckoutSession, Option<Metadata>)) -> Result<Value> {
     let (mut session, intent) = given;
     session.id = ctx.account.ids.next("cs_test", 58);
     session.url = format!("{}/c/pay/{}", ctx.settings.public_url, session.id);
@@ -138,7 +138,7 @@ fn expire(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(view::to_json(find(ctx)?))
 }
 
-fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Session> {
+fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a CheckoutSession> {
     let id = ctx.arg(0);
     let session = ctx.account.billing.sessions.get(&id);
     session.ok_or_else(|| Error::not_found(NAME, &id))

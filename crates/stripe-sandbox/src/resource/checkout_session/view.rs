@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Mode, Session, Status};
+use super::{CheckoutSession, Mode, Status};
 use crate::resource::json::merged;
 
 /// The session.
-pub(crate) fn to_json(session: &Session) -> Value {
+pub(crate) fn to_json(session: &CheckoutSession) -> Value {
     let (mode, intent, purchase) = match &session.mode {
         Mode::Setup { intent } => ("setup", Some(intent), None),
         Mode::Subscription(purchase) => ("subscription", None, Some(purchase)),
@@ -79,7 +79,7 @@ pub(crate) fn to_json(session: &Session) -> Value {
     merged([first, second])
 }
 
-fn details(session: &Session) -> Value {
+fn details(session: &CheckoutSession) -> Value {
     let Some([email, name, phone]) = &session.details else {
         return session
             .customer_email

@@ -1,6 +1,6 @@
 //! Reading the parameters of credit notes, checked against the invoice.
 
-use super::{CreditNote, Line, Payout, lines};
+use super::{CreditNote, CreditNoteLine, Payout, lines};
 use crate::error::{Error, Result};
 use crate::money::format::money;
 use crate::params::Params;
@@ -64,7 +64,7 @@ fn number(invoice: &Invoice, before: usize) -> String {
 }
 
 /// The sum of the lines, or `amount`. If both are given, they must agree.
-fn subtotal(params: &Params<'_>, lines: &[Line]) -> Result<i64> {
+fn subtotal(params: &Params<'_>, lines: &[CreditNoteLine]) -> Result<i64> {
     let amount = params.integer_from("amount", 1)?;
     let sum = lines
         .iter()

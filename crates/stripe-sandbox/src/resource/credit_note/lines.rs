@@ -2,7 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use super::{CreditNote, Line};
+use super::{CreditNote, CreditNoteLine};
 use crate::error::{Error, Result};
 use crate::money::{round_half_up, times};
 use crate::params::Params;
@@ -14,8 +14,8 @@ pub(super) fn read(
     given: &[Params<'_>],
     invoice: &Invoice,
     before: &[&CreditNote],
-) -> Result<Vec<Line>> {
-    let mut lines: Vec<Line> = Vec::with_capacity(given.len());
+) -> Result<Vec<CreditNoteLine>> {
+    let mut lines: Vec<CreditNoteLine> = Vec::with_capacity(given.len());
     for params in given {
         let kind = params.one_of("type", &["custom_line_item", "invoice_line_item"])?;
         let kind = kind.ok_or_else(|| params.missing("type"))?;
@@ -30,7 +30,7 @@ pub(super) fn read(
     Ok(lines)
 }
 
-fn custom_line(params: &Params<'_>) -> Result<Line> {
+fn custom_line(params: &Params<'_>) -> Result<CreditNoteLine> {
     let description = params.required("description")?.to_owned();
     let quantity = params
         .integer_from("quantity", 1)?
@@ -54,7 +54,7 @@ fn custom_line(params: &Params<'_>) -> Result<Line> {
             format!("Invalid integer: the amount of the line must be from 0 to {MAX_AMOUNT}."),
         ));
     }
-    Ok(Line {
+    Ok(CreditNoteLine {
         id: Id::default(),
         of: None,
         description: Some(description),
@@ -71,8 +71,8 @@ fn invoice_line(
     params: &Params<'_>,
     invoice: &Invoice,
     before: &[&CreditNote],
-    earlier: &[Line],
-) -> Result<Line> {
+    earlier: &[CreditNoteLine],
+) -> Result<CreditNoteLine> {
     let id = params.required("invoice_line_item")?;
     let param = params.name("invoice_line_item");
     let line = invoice.lines.iter().find(|line| &*line.id == id);
@@ -104,7 +104,7 @@ fn invoice_line(
         ))
         .param(params.name("amount")));
     }
-    Ok(Line {
+    Ok(CreditNoteLine {
         id: Id::default(),
         of: Some(line.id.clone()),
         description: Some(line.line.description.clone()),

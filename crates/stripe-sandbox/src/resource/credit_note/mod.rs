@@ -24,7 +24,7 @@ pub(crate) struct CreditNote {
     pub(crate) created: i64,
     pub(crate) currency: Currency,
     number: String,
-    lines: Vec<Line>,
+    lines: Vec<CreditNoteLine>,
     /// In cents, before the invoice's discount.
     subtotal: i64,
     payout: Payout,
@@ -60,7 +60,7 @@ enum Payout {
 
 /// A line: the credit of an invoice line, or a custom line.
 #[derive(Clone, Debug)]
-pub(crate) struct Line {
+pub(crate) struct CreditNoteLine {
     id: Id,
     /// The credited invoice line; a custom line has none.
     of: Option<Id>,
@@ -74,7 +74,7 @@ pub(crate) struct Line {
     unit_amount: Option<Decimal>,
 }
 
-impl Row for Line {
+impl Row for CreditNoteLine {
     fn id(&self) -> &Id {
         &self.id
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::view::{self, URL};
-use super::{CreditNote, Line, Payout, input};
+use super::{CreditNote, CreditNoteLine, Payout, input};
 use crate::engine::{balance, collection, payment};
 use crate::error::{Error, Result};
 use crate::params::Params;
@@ -209,7 +209,7 @@ fn lines(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
 }
 
 fn page_of_lines(ctx: &Ctx<'_>, page: &Page, note: &CreditNote, url: &str) -> Result<Value> {
-    let rows: Vec<&Line> = note.lines.iter().collect();
+    let rows: Vec<&CreditNoteLine> = note.lines.iter().collect();
     let rows = page.of_rows(&rows, "credit note line item")?;
     Ok(rows.to_json(url, |line| view::line(ctx.account, note, line)))
 }

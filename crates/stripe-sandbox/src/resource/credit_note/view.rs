@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{CreditNote, Line, Payout};
+use super::{CreditNote, CreditNoteLine, Payout};
 use crate::resource::discount::Discount;
 use crate::resource::json::nested;
 use crate::resource::price::view::amounts;
@@ -59,9 +59,9 @@ pub(crate) fn note(account: &Account, note: &CreditNote) -> Value {
 }
 
 /// The credited part of the invoice's discounts, for some lines.
-fn discounts(account: &Account, note: &CreditNote, lines: &[Line]) -> Value {
+fn discounts(account: &Account, note: &CreditNote, lines: &[CreditNoteLine]) -> Value {
     let invoice = account.invoice(&note.invoice);
-    let has = |line: &Line, discount: &Discount| {
+    let has = |line: &CreditNoteLine, discount: &Discount| {
         let mut lines = invoice.lines.iter();
         let of = lines.find(|of| line.of.as_ref() == Some(&of.id));
         let line_discount = of.and_then(|of| invoice.discount_of(of));
@@ -76,7 +76,7 @@ fn discounts(account: &Account, note: &CreditNote, lines: &[Line]) -> Value {
 }
 
 /// A line of a credit note.
-pub(super) fn line(account: &Account, note: &CreditNote, line: &Line) -> Value {
+pub(super) fn line(account: &Account, note: &CreditNote, line: &CreditNoteLine) -> Value {
     let mut object = BTreeMap::from([
         ("id", json!(&*line.id)),
         ("object", json!("credit_note_line_item")),

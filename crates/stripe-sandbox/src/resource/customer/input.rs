@@ -8,13 +8,13 @@ use crate::params::Params;
 use crate::params::field_update::FieldUpdate;
 use crate::resource::discount::{self, AppliedCoupon};
 use crate::resource::payment_method::{self, MethodRef};
-use crate::resource::promotion_code::input::Purchase;
+use crate::resource::promotion_code::input::Redemption;
 use crate::resource::test_clock;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
 /// A customer to create, and the objects to link to it afterwards.
-pub(crate) struct New {
+pub(crate) struct NewCustomer {
     pub(crate) customer: Customer,
     pub(crate) payment_method: Option<MethodRef>,
     /// Whether the payment method becomes the default for invoices.
@@ -35,7 +35,7 @@ const UPDATE_UNMODELLED: &[&str] = &[
 ];
 
 /// Reads the parameters of a new customer. `created` is the time on its clock.
-pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
+pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<NewCustomer> {
     let clock = match params.string("test_clock")? {
         Some(id) => Some(clock_for_new(ctx, id)?),
         None => None,
@@ -59,7 +59,7 @@ pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
         discount::input::of_customer(ctx, params, purchase(None, customer.created))?.value();
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(&["tax_id_data"])?;
-    Ok(New {
+    Ok(NewCustomer {
         customer,
         payment_method,
         becomes_default,
@@ -187,9 +187,9 @@ fn settings<'a>(customer: &mut Customer, params: &Params<'a>) -> Result<FieldUpd
     settings.nullable("default_payment_method")
 }
 
-/// The purchase for which the customer's promotion code is checked: there is none yet.
-fn purchase(customer: Option<&Customer>, now: i64) -> Purchase<'_> {
-    Purchase {
+/// The redemption of a promotion code on a customer, without an amount yet.
+fn purchase(customer: Option<&Customer>, now: i64) -> Redemption<'_> {
+    Redemption {
         customer,
         amount: None,
         now,

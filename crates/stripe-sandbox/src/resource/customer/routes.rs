@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::input::{self, New, find};
+use super::input::{self, NewCustomer, find};
 use super::search::base36;
 use super::search_query::{Query, parse};
 use super::{Customer, NAME};
@@ -40,7 +40,7 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// `POST /v1/customers`
-fn create(ctx: &mut Ctx<'_>, given: New) -> Result<Value> {
+fn create(ctx: &mut Ctx<'_>, given: NewCustomer) -> Result<Value> {
     let mut customer = given.customer;
     let id = ctx.account.ids.next("cus", 14);
     let now = customer.created;

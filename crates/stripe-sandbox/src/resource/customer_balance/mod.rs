@@ -65,7 +65,7 @@ impl Cause {
 
 /// A customer balance transaction.
 #[derive(Clone, Debug)]
-pub(crate) struct Transaction {
+pub(crate) struct CustomerBalanceTransaction {
     pub(crate) id: Id,
     pub(crate) customer: Id,
     pub(crate) created: i64,
@@ -78,13 +78,13 @@ pub(crate) struct Transaction {
     pub(crate) metadata: Metadata,
 }
 
-impl Row for Transaction {
+impl Row for CustomerBalanceTransaction {
     fn id(&self) -> &Id {
         &self.id
     }
 }
 
-impl Transaction {
+impl CustomerBalanceTransaction {
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "id": &*self.id,

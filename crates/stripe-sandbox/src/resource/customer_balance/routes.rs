@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Cause, NAME, OBJECT, Transaction};
+use super::{Cause, CustomerBalanceTransaction, NAME, OBJECT};
 use crate::engine::{balance, one_currency};
 use crate::error::{Error, Result};
 use crate::money::currency::Currency;
@@ -35,7 +35,7 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// The parameters of a new transaction.
-struct New {
+struct NewTransaction {
     customer: Id,
     amount: i64,
     currency: Currency,
@@ -43,7 +43,7 @@ struct New {
     metadata: Metadata,
 }
 
-fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
+fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<NewTransaction> {
     let customer = customer::input::find(ctx, &ctx.arg(0))?;
     let amount = params.integer("amount")?;
     let amount = amount.ok_or_else(|| params.missing("amount"))?;
@@ -61,7 +61,7 @@ fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
     if amount == 0 {
         return Err(Error::invalid("The `amount` must not be 0.").param("amount"));
     }
-    Ok(New {
+    Ok(NewTransaction {
         customer: customer.id.clone(),
         amount,
         currency,
@@ -71,7 +71,7 @@ fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
 }
 
 /// `POST /v1/customers/:id/balance_transactions`
-fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
+fn create(ctx: &mut Ctx<'_>, new: NewTransaction) -> Result<Value> {
     let id = new.customer;
     let at = ctx.time_of(&id);
     let before = customer::input::find(ctx, &id)?.to_json(at);
@@ -80,7 +80,11 @@ fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
     }
     let transaction =
         balance::change(ctx, &id, new.amount, Cause::Adjustment, at).expect("a change");
-    if let Some(row) = ctx.account.balance_transactions.get_mut(&transaction) {
+    if let Some(row) = ctx
+        .account
+        .customer_balance_transactions
+        .get_mut(&transaction)
+    {
         row.description = new.description;
         row.metadata = new.metadata;
     }
@@ -96,11 +100,13 @@ fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
 /// `GET /v1/customers/:id/balance_transactions`
 fn list(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
     let id = customer::input::find(ctx, &ctx.arg(0))?.id.clone();
-    let rows = page.of_table(&ctx.account.balance_transactions, NAME, |transaction| {
-        transaction.customer == id
-    })?;
+    let rows = page.of_table(
+        &ctx.account.customer_balance_transactions,
+        NAME,
+        |transaction| transaction.customer == id,
+    )?;
     let url = format!("/v1/customers/{id}/balance_transactions");
-    Ok(rows.to_json(&url, Transaction::to_json))
+    Ok(rows.to_json(&url, CustomerBalanceTransaction::to_json))
 }
 
 /// `GET /v1/customers/:id/balance_transactions/:id`
@@ -108,7 +114,7 @@ fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(of_customer(ctx)?.to_json())
 }
 
-fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Transaction> {
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CustomerBalanceTransaction> {
     let mut changed = of_customer(ctx)?.clone();
     params
         .nullable("description")?
@@ -119,20 +125,24 @@ fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Transaction> {
 }
 
 /// `POST /v1/customers/:id/balance_transactions/:id`: updates its texts, not its amount.
-fn update(ctx: &mut Ctx<'_>, changed: Transaction) -> Result<Value> {
-    if let Some(row) = ctx.account.balance_transactions.get_mut(&changed.id) {
+fn update(ctx: &mut Ctx<'_>, changed: CustomerBalanceTransaction) -> Result<Value> {
+    if let Some(row) = ctx
+        .account
+        .customer_balance_transactions
+        .get_mut(&changed.id)
+    {
         row.clone_from(&changed);
     }
     Ok(changed.to_json())
 }
 
-fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Transaction> {
-    let found = ctx.account.balance_transactions.get(id);
+fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a CustomerBalanceTransaction> {
+    let found = ctx.account.customer_balance_transactions.get(id);
     found.ok_or_else(|| Error::not_found(NAME, id))
 }
 
 /// The transaction in the URL, which must belong to the customer in the URL.
-fn of_customer<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Transaction> {
+fn of_customer<'a>(ctx: &'a Ctx<'_>) -> Result<&'a CustomerBalanceTransaction> {
     let customer = customer::input::find(ctx, &ctx.arg(0))?;
     let id = ctx.arg(1);
     let found = find(ctx, &id)?;

@@ -4,7 +4,7 @@ use super::AppliedCoupon;
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::field_update::FieldUpdate;
-use crate::resource::promotion_code::input::Purchase;
+use crate::resource::promotion_code::input::Redemption;
 use crate::resource::{coupon, promotion_code};
 use crate::store::context::Ctx;
 
@@ -12,7 +12,7 @@ use crate::store::context::Ctx;
 pub(crate) fn of_subscription(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
-    purchase: Purchase<'_>,
+    purchase: Redemption<'_>,
 ) -> Result<FieldUpdate<AppliedCoupon>> {
     if !ctx.has_meters() {
         return by_coupon_or_code(ctx, params, purchase);
@@ -28,7 +28,7 @@ pub(crate) fn of_subscription(
 pub(crate) fn of_customer(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
-    purchase: Purchase<'_>,
+    purchase: Redemption<'_>,
 ) -> Result<FieldUpdate<AppliedCoupon>> {
     if ctx.has_meters() {
         return Ok(FieldUpdate::Keep);
@@ -58,7 +58,7 @@ pub(crate) fn single_discount<'a>(params: &Params<'a>) -> Result<FieldUpdate<Par
 pub(crate) fn by_coupon_or_code(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
-    purchase: Purchase<'_>,
+    purchase: Redemption<'_>,
 ) -> Result<FieldUpdate<AppliedCoupon>> {
     let coupon = params.nullable("coupon")?;
     let code = params.nullable("promotion_code")?;

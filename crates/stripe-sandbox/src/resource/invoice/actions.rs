@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::drafts::find;
 use super::{Invoice, Status, view};
-use crate::engine::collection::{self, Outcome};
+use crate::engine::collection::{self, PaymentOutcome};
 use crate::engine::finalization;
 use crate::error::{Error, Result};
 use crate::money::charge_amount;
@@ -16,16 +16,16 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
 /// The parameters of a payment.
-pub(super) struct Payment {
+pub(super) struct PaymentParams {
     method: Option<Id>,
     out_of_band: bool,
     presence: Presence,
 }
 
-pub(super) fn read_pay(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Payment> {
+pub(super) fn read_pay(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PaymentParams> {
     let presence = presence(params)?;
     let invoice = find(ctx)?;
-    let payment = Payment {
+    let payment = PaymentParams {
         method: payment_method_param(ctx, params, invoice)?,
         out_of_band: params.boolean("paid_out_of_band")?.unwrap_or(false),
         presence,
@@ -41,7 +41,7 @@ pub(super) fn read_pay(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Payment> {
 
 /// `POST /v1/invoices/:id/pay`: by card, or `paid_out_of_band`. Unlike other errors, a failed payment changes
 /// something: it records the attempt.
-pub(super) fn pay(ctx: &mut Ctx<'_>, payment: Payment) -> Result<Value> {
+pub(super) fn pay(ctx: &mut Ctx<'_>, payment: PaymentParams) -> Result<Value> {
     ctx.presence = payment.presence;
     let invoice = find(ctx)?;
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
@@ -55,16 +55,16 @@ pub(super) fn pay(ctx: &mut Ctx<'_>, payment: Payment) -> Result<Value> {
         if payment.out_of_band {
             ctx.account.invoice_mut(&id).paid_out_of_band = true;
             collection::mark_paid(ctx, &id, at);
-            return Outcome::Paid;
+            return PaymentOutcome::Paid;
         }
         collection::collect(ctx, &id, payment.method.as_ref(), at)
     });
     match outcome {
-        Outcome::Paid => Ok(view::invoice(ctx.account, find(ctx)?)),
-        Outcome::NoMethod => Err(Error::invalid("There is no `default_payment_method` set on this Customer or Invoice. Please consider adding a default payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-setting#payment-method-priority.").code("resource_missing")),
-        Outcome::Declined(decline) => Err(with_intent(ctx, intent.as_ref(), decline.error())),
-        Outcome::NeedsAuthentication | Outcome::NotAuthenticated => Err(with_intent(ctx, intent.as_ref(), needs_action())),
-        Outcome::TooLarge => Err(charge_amount::above_largest(currency)),
+        PaymentOutcome::Paid => Ok(view::invoice(ctx.account, find(ctx)?)),
+        PaymentOutcome::NoMethod => Err(Error::invalid("There is no `default_payment_method` set on this Customer or Invoice. Please consider adding a default payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-setting#payment-method-priority.").code("resource_missing")),
+        PaymentOutcome::Declined(decline) => Err(with_intent(ctx, intent.as_ref(), decline.error())),
+        PaymentOutcome::NeedsAuthentication | PaymentOutcome::NotAuthenticated => Err(with_intent(ctx, intent.as_ref(), needs_action())),
+        PaymentOutcome::TooLarge => Err(charge_amount::above_largest(currency)),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Details, Invoice, NAME, Reason, Status, view};
+use super::{Invoice, InvoiceDetails, NAME, Reason, Status, view};
 use crate::engine::sums::{applicable, recompute};
 use crate::engine::{collection, draft_lines, finalization, one_currency};
 use crate::error::{Error, Result};
@@ -56,7 +56,7 @@ pub(super) fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Invoice>
         "pending_invoice_items_behavior",
         &["exclude", "include", "include_and_require"],
     )?;
-    let details = details(ctx, params, &customer.id, Details::default())?;
+    let details = details(ctx, params, &customer.id, InvoiceDetails::default())?;
     params.unmodelled(&["automatic_tax?", "from_invoice"])?;
     let advances = params.boolean("auto_advance")?.unwrap_or(false);
     let at = ctx.time_of(&customer.id);
@@ -174,8 +174,8 @@ fn details(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     customer: &Id,
-    mut details: Details,
-) -> Result<Details> {
+    mut details: InvoiceDetails,
+) -> Result<InvoiceDetails> {
     let text = |key| Ok::<_, Error>(params.nullable(key)?.map(str::to_owned));
     text("description")?.apply(&mut details.description);
     text("footer")?.apply(&mut details.footer);
@@ -188,7 +188,10 @@ fn details(
 }
 
 /// Reads the texts and settings of an update, and `auto_advance`.
-pub(super) fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Details, Option<bool>)> {
+pub(super) fn read_update(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+) -> Result<(InvoiceDetails, Option<bool>)> {
     let invoice = find(ctx)?;
     let details = details(ctx, params, &invoice.customer, invoice.details.clone())?;
     params.unmodelled(&["automatic_tax?"])?;
@@ -198,7 +201,7 @@ pub(super) fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Details
 /// `POST /v1/invoices/:id`: updates a draft, or the texts of a final invoice.
 pub(super) fn update(
     ctx: &mut Ctx<'_>,
-    (details, advance): (Details, Option<bool>),
+    (details, advance): (InvoiceDetails, Option<bool>),
 ) -> Result<Value> {
     let invoice = find(ctx)?;
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));

@@ -138,7 +138,7 @@ pub(crate) struct Attempts {
 
 /// The texts and settings of an invoice.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Details {
+pub(crate) struct InvoiceDetails {
     pub(crate) default_payment_method: Option<Id>,
     pub(crate) description: Option<String>,
     pub(crate) footer: Option<String>,
@@ -178,7 +178,7 @@ pub(crate) struct Invoice {
     pub(crate) credited: Credited,
     /// The payment intent; there is none if nothing is due.
     pub(crate) payment_intent: Option<Id>,
-    pub(crate) details: Details,
+    pub(crate) details: InvoiceDetails,
     /// When the draft will be finalized.
     pub(crate) draft_until: Option<i64>,
     /// Whether its credit is lost: it becomes uncollectible instead of final, gets no number, and does not change the
@@ -227,7 +227,7 @@ impl Invoice {
             attempts: Attempts::default(),
             paid_out_of_band: false,
             credited: Credited::default(),
-            details: Details::default(),
+            details: InvoiceDetails::default(),
             payment_intent: None,
             draft_until: None,
             loses_credit: false,

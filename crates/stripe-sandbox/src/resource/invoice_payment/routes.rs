@@ -57,12 +57,12 @@ fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
 }
 
 /// A payment, by its id.
-struct Payment {
+struct InvoicePayment {
     id: Id,
     json: Value,
 }
 
-impl Row for Payment {
+impl Row for InvoicePayment {
     fn id(&self) -> &Id {
         &self.id
     }
@@ -80,10 +80,10 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
         let json = view::of_invoice(ctx.account, invoice)?;
         let is_wanted = filter.status.is_none_or(|status| json["status"] == status);
         let id = id_of(invoice.payment_intent.as_deref()?);
-        is_wanted.then_some(Payment { id, json })
+        is_wanted.then_some(InvoicePayment { id, json })
     });
-    let payments: Vec<Payment> = payments.collect();
-    let rows: Vec<&Payment> = payments.iter().collect();
+    let payments: Vec<InvoicePayment> = payments.collect();
+    let rows: Vec<&InvoicePayment> = payments.iter().collect();
     let rows = filter.page.of_rows(&rows, NAME)?;
     Ok(rows.to_json(URL, |payment| payment.json.clone()))
 }

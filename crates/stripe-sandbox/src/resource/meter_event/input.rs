@@ -9,7 +9,7 @@ use crate::money::metering::Formula;
 use crate::params::Params;
 use crate::resource::meter::input::{MAX_NAME, limited};
 use crate::resource::meter::{self, Meter};
-use crate::resource::thin_event::Invalid;
+use crate::resource::thin_event::DropReason;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
@@ -34,7 +34,7 @@ pub(super) enum TimeFormat {
 }
 
 /// An accepted event. It may still be dropped when it is processed.
-pub(super) struct Report {
+pub(super) struct AcceptedEvent {
     pub(super) event_name: String,
     pub(super) identifier: Option<String>,
     pub(super) payload: IndexMap<String, String>,
@@ -42,7 +42,7 @@ pub(super) struct Report {
     pub(super) meter: Id,
     /// The customer and value to count, or the reason why processing will drop the event. Stripe answers 200 in both
     /// cases.
-    pub(super) counts: Result<Count, Invalid>,
+    pub(super) counts: Result<Count, DropReason>,
     pub(super) time_format: TimeFormat,
 }
 
@@ -52,7 +52,11 @@ pub(super) struct Count {
     pub(super) value: Decimal,
 }
 
-pub(super) fn event(ctx: &Ctx<'_>, params: &Params<'_>, time_format: TimeFormat) -> Result<Report> {
+pub(super) fn event(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    time_format: TimeFormat,
+) -> Result<AcceptedEvent> {
     let event_name = limited(params, "event_name", MAX_NAME)?;
     let event_name = event_name.ok_or_else(|| params.missing("event_name"))?;
     let payload = payload(params)?;
@@ -74,7 +78,7 @@ pub(super) fn event(ctx: &Ctx<'_>, params: &Params<'_>, time_format: TimeFormat)
             "An event already exists with identifier {identifier}."
         )));
     }
-    Ok(Report {
+    Ok(AcceptedEvent {
         event_name: event_name.to_owned(),
         identifier: identifier.map(str::to_owned),
         meter: meter.id.clone(),
@@ -129,14 +133,14 @@ fn value(
     ctx: &Ctx<'_>,
     meter: &Meter,
     payload: &IndexMap<String, String>,
-) -> Result<Count, Invalid> {
+) -> Result<Count, DropReason> {
     let (customer_key, value_key) = (&meter.customer_key, &meter.value_key);
-    let customer = payload.get(customer_key).ok_or_else(|| Invalid {
+    let customer = payload.get(customer_key).ok_or_else(|| DropReason {
         code: "meter_event_no_customer_defined",
         message: format!("Customer mapping key {customer_key} not found in payload."),
     })?;
     let known = ctx.account.customers.get(customer);
-    let known = known.ok_or_else(|| Invalid {
+    let known = known.ok_or_else(|| DropReason {
         code: "meter_event_customer_not_found",
         message: format!("No customer was found matching {customer_key} {customer}."),
     })?;
@@ -144,7 +148,7 @@ fn value(
         (_, Some(text)) => number(text)?,
         (Formula::Count, None) => Decimal::ONE,
         (Formula::Last | Formula::Sum, None) => {
-            return Err(Invalid {
+            return Err(DropReason {
                 code: "meter_event_value_not_found",
                 message: format!("Value key {value_key} not found in payload."),
             });
@@ -156,14 +160,14 @@ fn value(
     })
 }
 
-fn number(text: &str) -> Result<Decimal, Invalid> {
-    let number: Decimal = text.trim().parse().map_err(|_| Invalid {
+fn number(text: &str) -> Result<Decimal, DropReason> {
+    let number: Decimal = text.trim().parse().map_err(|_| DropReason {
         code: "meter_event_invalid_value",
         message: format!("The value {text} is not a number."),
     })?;
     let number = number.normalize();
     if number.abs().trunc() > Decimal::from(MAX_WHOLE) || number.scale() > MAX_PLACES {
-        return Err(Invalid {
+        return Err(DropReason {
             code: "meter_event_value_too_many_digits",
             message: format!("The value {text} has too many digits."),
         });

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Received;
-use super::input::{self, Adjustment, Report, TimeFormat};
+use super::input::{self, AcceptedEvent, Adjustment, TimeFormat};
 use crate::engine::metering;
 use crate::error::Result;
 use crate::params::Params;
@@ -50,7 +50,7 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// `POST /v1/billing/meter_events`, `POST /v2/billing/meter_events`
-fn report(ctx: &mut Ctx<'_>, event: Report) -> Result<Value> {
+fn report(ctx: &mut Ctx<'_>, event: AcceptedEvent) -> Result<Value> {
     let identifier = event.identifier.unwrap_or_else(|| ctx.account.ids.text(36));
     let counted = match event.counts {
         Ok(counts) => Some(metering::record(

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Details, Intent, NAME, Status};
+use super::{IntentDetails, NAME, PaymentIntent, Status};
 use crate::error::{Error, Result};
 use crate::money::charge_amount;
 use crate::params::Params;
@@ -30,7 +30,7 @@ const UNMODELLED: &[&str] = &[
 ];
 
 /// Reads a new intent, without an id. Its payment method is read separately.
-pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Intent> {
+pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PaymentIntent> {
     let amount = params
         .integer_from("amount", 1)?
         .ok_or_else(|| params.missing("amount"))?;
@@ -40,11 +40,11 @@ pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Intent> {
         Some(id) => Some(customer::input::named(ctx, id, "customer")?.id.clone()),
         None => None,
     };
-    let mut details = Details {
+    let mut details = IntentDetails {
         manual_capture: capture_method(params)?.unwrap_or(false),
         automatic_methods: automatic_methods(params)?,
         return_url: params.string("return_url")?.map(str::to_owned),
-        ..Details::default()
+        ..IntentDetails::default()
     };
     params.one_of_modelled("confirmation_method", &["automatic"], &["manual"])?;
     read_details(ctx, &mut details, params)?;
@@ -54,13 +54,17 @@ pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Intent> {
     let now = customer
         .as_ref()
         .map_or(ctx.now, |customer| ctx.time_of(customer));
-    let mut intent = Intent::new(amount, currency, now, details);
+    let mut intent = PaymentIntent::new(amount, currency, now, details);
     intent.customer = customer;
     Ok(intent)
 }
 
 /// Reads an update. The intent of an invoice keeps its amount.
-pub(super) fn read_change(ctx: &Ctx<'_>, params: &Params<'_>, intent: &mut Intent) -> Result<()> {
+pub(super) fn read_change(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    intent: &mut PaymentIntent,
+) -> Result<()> {
     let of_invoice = ["amount", "currency", "customer"];
     if intent.invoice.is_some()
         && let Some(name) = of_invoice.into_iter().find(|name| params.has(name))
@@ -91,7 +95,7 @@ pub(super) fn read_change(ctx: &Ctx<'_>, params: &Params<'_>, intent: &mut Inten
 pub(super) fn read_confirmation(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
-    details: &mut Details,
+    details: &mut IntentDetails,
 ) -> Result<Presence> {
     if let Some(url) = params.string("return_url")? {
         details.return_url = Some(url.to_owned());
@@ -113,7 +117,7 @@ pub(super) fn read_off_session(params: &Params<'_>) -> Result<Presence> {
     }
 }
 
-fn read_details(ctx: &Ctx<'_>, details: &mut Details, params: &Params<'_>) -> Result<()> {
+fn read_details(ctx: &Ctx<'_>, details: &mut IntentDetails, params: &Params<'_>) -> Result<()> {
     let text = |key| Ok::<_, Error>(params.nullable(key)?.map(str::to_owned));
     text("description")?.apply(&mut details.description);
     text("receipt_email")?.apply(&mut details.receipt_email);
@@ -188,7 +192,7 @@ pub(super) fn payment_method_param(
     payment_method::input::usable(ctx, id, customer, "payment_method").map(Some)
 }
 
-impl Intent {
+impl PaymentIntent {
     /// Checks `client_secret`, with which a client without a secret key proves its access to the intent.
     pub(crate) fn check_secret(&self, params: &Params<'_>) -> Result<()> {
         match params.string("client_secret")? {
@@ -266,7 +270,7 @@ pub(super) fn read_cancel(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<&
 }
 
 /// The error for an action that the intent's status does not allow.
-pub(super) fn unexpected_state(intent: &Intent, message: String) -> Error {
+pub(super) fn unexpected_state(intent: &PaymentIntent, message: String) -> Error {
     Error::invalid(message)
         .code("payment_intent_unexpected_state")
         .field("payment_intent", intent.to_json())
@@ -277,7 +281,7 @@ pub(super) fn no_method() -> Error {
         .code("payment_intent_unexpected_state")
 }
 
-pub(super) fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Intent> {
+pub(super) fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a PaymentIntent> {
     let id = ctx.arg(0);
     let intent = ctx.account.payments.intents.get(&id);
     intent.ok_or_else(|| Error::not_found(NAME, &id).param("intent"))

@@ -39,7 +39,7 @@ impl Status {
 
 /// A payment intent.
 #[derive(Clone, Debug)]
-pub(crate) struct Intent {
+pub(crate) struct PaymentIntent {
     pub(crate) id: Id,
     pub(crate) secret: String,
     pub(crate) created: i64,
@@ -59,12 +59,12 @@ pub(crate) struct Intent {
     pub(crate) authentication_url: Option<String>,
     pub(crate) canceled_at: Option<i64>,
     pub(crate) cancellation_reason: Option<&'static str>,
-    pub(crate) details: Details,
+    pub(crate) details: IntentDetails,
 }
 
 /// The settings that a request chooses.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Details {
+pub(crate) struct IntentDetails {
     /// `capture_method=manual`: the amount is authorized first and captured later.
     pub(crate) manual_capture: bool,
     /// The JSON of `automatic_payment_methods`.
@@ -79,15 +79,15 @@ pub(crate) struct Details {
     pub(crate) statement_descriptor_suffix: Option<String>,
 }
 
-impl Row for Intent {
+impl Row for PaymentIntent {
     fn id(&self) -> &Id {
         &self.id
     }
 }
 
-impl Intent {
+impl PaymentIntent {
     /// A new intent without an id, which waits for a payment method.
-    pub(crate) fn new(amount: i64, currency: Currency, now: i64, details: Details) -> Self {
+    pub(crate) fn new(amount: i64, currency: Currency, now: i64, details: IntentDetails) -> Self {
         Self {
             id: Id::default(),
             secret: String::new(),

@@ -6,7 +6,7 @@ use super::input::{
     self, find, no_method, payment_method_param, read_cancel, read_capture, read_off_session,
     unexpected_state,
 };
-use super::{Details, Intent, NAME, Status};
+use super::{IntentDetails, NAME, PaymentIntent, Status};
 use crate::engine::{collection, payment, payment_methods};
 use crate::error::{Error, Result};
 use crate::params::Params;
@@ -58,16 +58,16 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// A payment intent to create, without an id, and whether and how to confirm it at once.
-struct New {
-    intent: Intent,
+struct NewIntent {
+    intent: PaymentIntent,
     method: Option<MethodRef>,
     confirm: bool,
     presence: Presence,
 }
 
-fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
+fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<NewIntent> {
     let intent = input::read_new(ctx, params)?;
-    let new = New {
+    let new = NewIntent {
         method: payment_method_param(ctx, params, intent.customer.as_deref())?,
         intent,
         confirm: params.boolean("confirm")?.unwrap_or(false),
@@ -80,7 +80,7 @@ fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
 }
 
 /// `POST /v1/payment_intents`
-fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
+fn create(ctx: &mut Ctx<'_>, new: NewIntent) -> Result<Value> {
     ctx.presence = new.presence;
     let at = new.intent.created;
     let id = payment::insert(ctx, new.intent);
@@ -174,11 +174,11 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
         filter.created.accepts(intent.created)
             && (filter.customer.as_ref()).is_none_or(|id| intent.customer.as_ref() == Some(id))
     })?;
-    Ok(rows.to_json(URL, Intent::to_json))
+    Ok(rows.to_json(URL, PaymentIntent::to_json))
 }
 
 /// Reads the updated intent, and its payment method.
-fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Intent, Option<MethodRef>)> {
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(PaymentIntent, Option<MethodRef>)> {
     let mut intent = find(ctx)?.clone();
     input::read_change(ctx, params, &mut intent)?;
     let method = payment_method_param(ctx, params, intent.customer.as_deref())?;
@@ -195,7 +195,10 @@ fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Intent, Option<Met
 }
 
 /// `POST /v1/payment_intents/:id`
-fn update(ctx: &mut Ctx<'_>, (intent, method): (Intent, Option<MethodRef>)) -> Result<Value> {
+fn update(
+    ctx: &mut Ctx<'_>,
+    (intent, method): (PaymentIntent, Option<MethodRef>),
+) -> Result<Value> {
     let id = intent.id.clone();
     payment::get_mut(ctx.account, &id).clone_from(&intent);
     if let Some(method) = method {
@@ -206,7 +209,7 @@ fn update(ctx: &mut Ctx<'_>, (intent, method): (Intent, Option<MethodRef>)) -> R
 
 /// The parameters of a confirmation.
 struct Confirmation {
-    details: Details,
+    details: IntentDetails,
     method: Option<MethodRef>,
     presence: Presence,
 }
@@ -268,7 +271,7 @@ fn cancel(ctx: &mut Ctx<'_>, reason: Option<&'static str>) -> Result<Value> {
     Ok(find(ctx)?.to_json())
 }
 
-fn time_of(ctx: &Ctx<'_>, intent: &Intent) -> i64 {
+fn time_of(ctx: &Ctx<'_>, intent: &PaymentIntent) -> i64 {
     let customer = intent.customer.as_ref();
     customer.map_or(ctx.now, |customer| ctx.time_of(customer))
 }

@@ -32,7 +32,7 @@ pub(crate) struct PaymentMethod {
     pub(crate) card: &'static Card,
     pub(crate) expiry: Expiry,
     pub(crate) cvc_check: Option<&'static str>,
-    pub(crate) billing: Billing,
+    pub(crate) billing: BillingDetails,
     pub(crate) metadata: Metadata,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Expiry {
 
 /// Stripe's `billing_details`.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Billing {
+pub(crate) struct BillingDetails {
     pub(crate) address: Option<Value>,
     pub(crate) email: Option<String>,
     pub(crate) name: Option<String>,
@@ -75,7 +75,7 @@ impl PaymentMethod {
                 year: i64::from(today.year()) + 1,
             },
             cvc_check: None,
-            billing: Billing::default(),
+            billing: BillingDetails::default(),
             metadata: Metadata::default(),
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Billing, PaymentMethod};
+use super::{BillingDetails, PaymentMethod};
 
 impl PaymentMethod {
     pub(crate) fn to_json(&self) -> Value {
@@ -76,7 +76,7 @@ impl PaymentMethod {
     }
 }
 
-impl Billing {
+impl BillingDetails {
     pub(crate) fn to_json(&self) -> Value {
         let nowhere = || {
             json!({

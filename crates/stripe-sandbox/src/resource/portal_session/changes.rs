@@ -9,14 +9,14 @@ use crate::resource::subscription::{Status, Subscription};
 use crate::store::context::Ctx;
 
 /// A change of a subscription, by its id.
-pub(crate) enum Change {
+pub(crate) enum PortalChange {
     /// Cancel at the end of the paid period.
     Cancel(String),
     /// Undo the cancellation.
     Renew(String),
 }
 
-impl Change {
+impl PortalChange {
     /// Reads the form of the page.
     pub(crate) fn read(params: &Params<'_>) -> Result<Self> {
         let canceled = params.string("cancel")?;
@@ -47,8 +47,8 @@ pub(crate) fn is_changeable(subscription: &Subscription) -> bool {
 ///
 /// # Errors
 /// The message for the customer, if the change is not possible. Nothing has changed then.
-pub(crate) fn apply(ctx: &mut Ctx<'_>, session: &str, change: &Change) -> Result<()> {
-    let (Change::Cancel(id) | Change::Renew(id)) = change;
+pub(crate) fn apply(ctx: &mut Ctx<'_>, session: &str, change: &PortalChange) -> Result<()> {
+    let (PortalChange::Cancel(id) | PortalChange::Renew(id)) = change;
     let billing = &ctx.account.billing;
     let session = billing.portal_sessions.get(session);
     let Some(session) = session.filter(|session| session.is_open(ctx.now)) else {
@@ -72,22 +72,24 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, session: &str, change: &Change) -> Result
 
 /// The update with which Stripe's portal makes a change: in classic billing it sets `cancel_at_period_end`; in flexible
 /// billing it sets `cancel_at` to the end of the last running period.
-fn update(subscription: &Subscription, change: &Change) -> Result<Update> {
+fn update(subscription: &Subscription, change: &PortalChange) -> Result<Update> {
     let kept = Update::unchanged(subscription);
     match (change, subscription.ends_at()) {
-        (Change::Cancel(_), Some(_)) => {
+        (PortalChange::Cancel(_), Some(_)) => {
             Err(Error::invalid("This subscription is already set to end."))
         }
-        (Change::Renew(_), None) => Err(Error::invalid("This subscription is not set to end.")),
-        (Change::Cancel(_), None) if subscription.billing_mode.is_flexible() => Ok(Update {
+        (PortalChange::Renew(_), None) => {
+            Err(Error::invalid("This subscription is not set to end."))
+        }
+        (PortalChange::Cancel(_), None) if subscription.billing_mode.is_flexible() => Ok(Update {
             cancel_at: FieldUpdate::Set(CancelAt::LastEnd),
             ..kept
         }),
-        (Change::Cancel(_), None) => Ok(Update {
+        (PortalChange::Cancel(_), None) => Ok(Update {
             cancel_at_period_end: Some(true),
             ..kept
         }),
-        (Change::Renew(_), Some(_)) => Ok(Update {
+        (PortalChange::Renew(_), Some(_)) => Ok(Update {
             cancel_at: FieldUpdate::Unset,
             cancel_at_period_end: Some(false),
             ..kept

@@ -16,7 +16,7 @@ const UNVISITED: i64 = 5 * 60;
 const AFTER_VISIT: i64 = 3600;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Session {
+pub(crate) struct PortalSession {
     pub(crate) id: Id,
     pub(crate) created: i64,
     expires_at: i64,
@@ -28,13 +28,13 @@ pub(crate) struct Session {
     url: String,
 }
 
-impl Row for Session {
+impl Row for PortalSession {
     fn id(&self) -> &Id {
         &self.id
     }
 }
 
-impl Session {
+impl PortalSession {
     pub(crate) fn is_open(&self, now: i64) -> bool {
         now < self.expires_at
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Session, UNVISITED, view};
+use super::{PortalSession, UNVISITED, view};
 use crate::error::Result;
 use crate::params::Params;
 use crate::resource::customer;
@@ -33,7 +33,7 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// Reads the session, without its id and URL.
-fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Session> {
+fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PortalSession> {
     params.unmodelled(UNMODELLED)?;
     if ctx.has_meters() {
         params.unmodelled(UNMODELLED_2026)?;
@@ -41,7 +41,7 @@ fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Session> {
     let customer = customer::input::named(ctx, params.required("customer")?, "customer")?;
     let configuration = view::configuration_id(&ctx.account.profile);
     params.only_default("configuration", &configuration)?;
-    Ok(Session {
+    Ok(PortalSession {
         id: "".into(),
         created: ctx.now,
         expires_at: ctx.now + UNVISITED,
@@ -54,7 +54,7 @@ fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Session> {
 }
 
 /// `POST /v1/billing_portal/sessions`
-fn create(ctx: &mut Ctx<'_>, mut session: Session) -> Result<Value> {
+fn create(ctx: &mut Ctx<'_>, mut session: PortalSession) -> Result<Value> {
     session.id = ctx.account.ids.next("bps", 24);
     session.url = format!("{}/c/portal/{}", ctx.settings.public_url, session.id);
     let object = session.to_json();

@@ -6,7 +6,7 @@ use super::{Amount, MAX_AMOUNT, Price, Recurring, Tier, TiersMode, Usage};
 use crate::error::{Error, Result};
 use crate::money::period::{BillingInterval, IntervalUnit};
 use crate::money::rating::{Divide, Round};
-use crate::money::usage::Aggregate;
+use crate::money::usage::AggregateUsage;
 use crate::params::Params;
 use crate::params::field_update::FieldUpdate;
 use crate::params::metadata::Metadata;
@@ -160,7 +160,11 @@ fn of_records(ctx: &Ctx<'_>, params: &Params<'_>, metered: bool) -> Result<Usage
     if metered && ctx.settings.meters_only {
         return Err(meter::required());
     }
-    let aggregation = params.variant("aggregate_usage", &Aggregate::ALL, Aggregate::as_str)?;
+    let aggregation = params.variant(
+        "aggregate_usage",
+        &AggregateUsage::ALL,
+        AggregateUsage::as_str,
+    )?;
     if aggregation.is_some() && !metered {
         return Err(Error::malformed(
             params.name("aggregate_usage"),

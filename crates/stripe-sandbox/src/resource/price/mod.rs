@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use crate::money::currency::Currency;
 use crate::money::period::BillingInterval;
 use crate::money::rating::Divide;
-use crate::money::usage::Aggregate;
+use crate::money::usage::AggregateUsage;
 use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::{Row, Table};
@@ -53,7 +53,7 @@ pub(crate) struct Recurring {
 pub(crate) enum Usage {
     Licensed,
     /// Usage records, which later versions do not have.
-    Records(Aggregate),
+    Records(AggregateUsage),
     /// The events of this meter.
     Meter(Id),
 }
@@ -64,7 +64,7 @@ impl Recurring {
     }
 
     /// How usage records are aggregated, if the price has some.
-    pub(crate) fn aggregate_usage(&self) -> Option<Aggregate> {
+    pub(crate) fn aggregate_usage(&self) -> Option<AggregateUsage> {
         match self.usage {
             Usage::Records(aggregate) => Some(aggregate),
             Usage::Licensed | Usage::Meter(_) => None,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Amount, Price, Recurring, Tier};
 use crate::money::rating::Divide;
-use crate::money::usage::Aggregate;
+use crate::money::usage::AggregateUsage;
 
 /// A decimal as Stripe's pair of fields: whole cents or null, and the exact text.
 pub(crate) fn amounts(amount: Option<Decimal>) -> (Value, Value) {
@@ -84,7 +84,7 @@ impl Price {
 impl Recurring {
     fn to_json(&self) -> Value {
         let mut object = json!({
-            "aggregate_usage": self.aggregate_usage().map(Aggregate::as_str),
+            "aggregate_usage": self.aggregate_usage().map(AggregateUsage::as_str),
             "interval": self.interval.unit.as_str(),
             "interval_count": self.interval.count,
             "trial_period_days": self.trial_period_days,
@@ -132,7 +132,7 @@ pub(crate) fn plan(price: &Price) -> Value {
         "id": &*price.id,
         "object": "plan",
         "active": price.active,
-        "aggregate_usage": aggregate.map(Aggregate::as_str),
+        "aggregate_usage": aggregate.map(AggregateUsage::as_str),
         "amount": amount,
         "amount_decimal": amount_decimal,
         "billing_scheme": scheme,

@@ -11,9 +11,9 @@ use crate::resource::discount::AppliedCoupon;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// The purchase for which a promotion code is used.
+/// The redemption of a promotion code: the customer, the amount, and the time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Purchase<'a> {
+pub(crate) struct Redemption<'a> {
     /// `None` for a customer that does not exist yet.
     pub(crate) customer: Option<&'a Customer>,
     /// The amount before the discount, if it is known.
@@ -26,7 +26,7 @@ pub(crate) fn applicable(
     ctx: &Ctx<'_>,
     id: &str,
     param: &str,
-    purchase: Purchase<'_>,
+    purchase: Redemption<'_>,
 ) -> Result<AppliedCoupon> {
     let code = ctx.account.promotion_codes.get(id);
     let code = code.ok_or_else(|| Error::no_such(NAME, id, param))?;
@@ -68,7 +68,11 @@ pub(crate) fn applicable(
 }
 
 /// The promotion code that a customer has entered, ignoring case, if it is valid for the purchase.
-pub(crate) fn entered(ctx: &Ctx<'_>, text: &str, purchase: Purchase<'_>) -> Result<AppliedCoupon> {
+pub(crate) fn entered(
+    ctx: &Ctx<'_>,
+    text: &str,
+    purchase: Redemption<'_>,
+) -> Result<AppliedCoupon> {
     const PARAM: &str = "promotion_code";
     let customer = purchase.customer.map(|customer| &customer.id);
     let is_theirs = |code: &&Arc<PromotionCode>| {

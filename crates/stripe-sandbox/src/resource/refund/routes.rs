@@ -35,17 +35,17 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// The parameters of a new refund.
-struct New {
+struct NewRefund {
     charge: Id,
     amount: i64,
     reason: Option<&'static str>,
     metadata: Metadata,
 }
 
-fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
+fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<NewRefund> {
     let charge = charge_param(ctx, params)?;
     let left = charge.refundable();
-    let new = New {
+    let new = NewRefund {
         charge: charge.id.clone(),
         amount: params.integer_from("amount", 1)?.unwrap_or(left),
         reason: params.one_of(
@@ -67,7 +67,7 @@ fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
 }
 
 /// `POST /v1/refunds`: refunds a charge, or an intent's latest charge.
-fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
+fn create(ctx: &mut Ctx<'_>, new: NewRefund) -> Result<Value> {
     let charge = ctx.account.payments.charges.get(&new.charge);
     let customer = charge.and_then(|charge| charge.customer.clone());
     let at = customer.map_or(ctx.now, |customer| ctx.time_of(&customer));

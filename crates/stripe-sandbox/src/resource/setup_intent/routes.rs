@@ -48,7 +48,7 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// A set-up intent to create.
-struct New {
+struct NewSetupIntent {
     customer: Option<Id>,
     method: Option<MethodRef>,
     confirm: bool,
@@ -59,10 +59,10 @@ struct New {
     return_url: Option<String>,
 }
 
-fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
+fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<NewSetupIntent> {
     let customer = customer::input::customer_param(ctx, params)?;
     let customer = customer.map(|customer| customer.id.clone());
-    let new = New {
+    let new = NewSetupIntent {
         method: method(ctx, params, customer.as_deref())?,
         customer,
         confirm: params.boolean("confirm")?.unwrap_or(false),
@@ -89,7 +89,7 @@ fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
 }
 
 /// `POST /v1/setup_intents`
-fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
+fn create(ctx: &mut Ctx<'_>, new: NewSetupIntent) -> Result<Value> {
     let now = new
         .customer
         .as_ref()

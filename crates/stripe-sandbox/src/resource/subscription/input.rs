@@ -9,7 +9,7 @@ use super::{
     BillingMode, MissingMethod, NAME, PaymentSettings, Prorate, backdating_input, payment_input,
 };
 use crate::engine::new_subscription::{FirstAnchor, FirstPayment, NewSubscription};
-use crate::engine::subscription_update::Behavior;
+use crate::engine::subscription_update::PaymentBehavior;
 use crate::error::{Error, Result};
 use crate::money::period::DAY;
 use crate::params::Params;
@@ -89,8 +89,8 @@ pub(crate) fn read_new(
         cancel_at: cancel_at(ctx, params, billing_mode, now)?.value(),
         cancel_at_period_end: params.boolean("cancel_at_period_end")?.unwrap_or(false),
         first_payment: match behavior {
-            Behavior::Default => FirstPayment::AwaitsConfirmation,
-            Behavior::Allow | Behavior::Error => FirstPayment::Needed,
+            PaymentBehavior::Default => FirstPayment::AwaitsConfirmation,
+            PaymentBehavior::Allow | PaymentBehavior::Error => FirstPayment::Needed,
         },
         payment_settings: payment_input::payment_settings(params, PaymentSettings::default())?,
         missing_method: payment_input::trial_settings(params, MissingMethod::default())?,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// How an invoice that is made during the pause is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Behavior {
+pub(crate) enum PauseBehavior {
     /// It stays a draft, until a request finalizes it.
     KeepAsDraft,
     /// It is finalized and marked as uncollectible.
@@ -13,7 +13,7 @@ pub(crate) enum Behavior {
     Void,
 }
 
-impl Behavior {
+impl PauseBehavior {
     pub(crate) const ALL: [Self; 3] = [Self::KeepAsDraft, Self::MarkUncollectible, Self::Void];
 
     pub(crate) fn as_str(self) -> &'static str {
@@ -27,7 +27,7 @@ impl Behavior {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pause {
-    pub(crate) behavior: Behavior,
+    pub(crate) behavior: PauseBehavior,
     /// When the pause ends by itself.
     pub(crate) resumes_at: Option<i64>,
 }

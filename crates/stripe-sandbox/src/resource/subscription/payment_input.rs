@@ -2,7 +2,7 @@
 
 use super::{MissingMethod, PaymentSettings};
 use crate::engine::new_subscription::{self, NewSubscription};
-use crate::engine::subscription_update::{self, Behavior, Update};
+use crate::engine::subscription_update::{self, PaymentBehavior, Update};
 use crate::engine::{catalog, collection, copy, payment_methods};
 use crate::error::{Error, Result};
 use crate::money::charge_amount;
@@ -14,13 +14,13 @@ use crate::resource::subscription_item::ItemSpec;
 use crate::store::context::Ctx;
 
 /// `payment_behavior`
-pub(super) fn behavior(params: &Params<'_>) -> Result<Behavior> {
-    let modelled = Behavior::ALL.map(Behavior::as_str);
+pub(super) fn behavior(params: &Params<'_>) -> Result<PaymentBehavior> {
+    let modelled = PaymentBehavior::ALL.map(PaymentBehavior::as_str);
     let given =
         params.one_of_modelled("payment_behavior", &modelled, &["pending_if_incomplete"])?;
-    let mut all = Behavior::ALL.into_iter();
+    let mut all = PaymentBehavior::ALL.into_iter();
     let given = given.and_then(|word| all.find(|behavior| behavior.as_str() == word));
-    Ok(given.unwrap_or(Behavior::Allow))
+    Ok(given.unwrap_or(PaymentBehavior::Allow))
 }
 
 /// `payment_settings`, applied to the current ones.
@@ -65,20 +65,20 @@ pub(super) fn trial_settings(params: &Params<'_>, before: MissingMethod) -> Resu
 pub(super) fn check(
     ctx: &Ctx<'_>,
     new: &NewSubscription,
-    behavior: Behavior,
+    behavior: PaymentBehavior,
     presence: Presence,
     now: i64,
 ) -> Result<()> {
     let due = new_subscription::first_amount_due(ctx.account, new, now);
     charge_amount::check_largest(due, new.currency)?;
-    if behavior == Behavior::Default || due == 0 {
+    if behavior == PaymentBehavior::Default || due == 0 {
         return Ok(());
     }
     let preferred = new.default_payment_method.as_ref();
     let method = collection::payment_method(ctx.account, preferred, &new.customer);
     let charged = method.map(|method| payment_methods::outcome(ctx.account, method, presence));
     match charged {
-        Some(_) if behavior != Behavior::Error => Ok(()),
+        Some(_) if behavior != PaymentBehavior::Error => Ok(()),
         charged => must_be_paid(charged),
     }
 }
@@ -106,7 +106,7 @@ pub(crate) fn check_change(
     let large = |specs: &Vec<ItemSpec>| {
         charge_amount::too_large(catalog::in_advance(ctx.account, specs), currency)
     };
-    let must_be_paid_now = update.behavior == Behavior::Error;
+    let must_be_paid_now = update.behavior == PaymentBehavior::Error;
     if !must_be_paid_now && !update.specs.as_ref().is_some_and(large) {
         return Ok(());
     }

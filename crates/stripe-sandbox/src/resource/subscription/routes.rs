@@ -189,13 +189,13 @@ fn in_status(status: Status, wanted: Option<&str>) -> bool {
 }
 
 /// The content of an update.
-enum Change {
+enum SubscriptionUpdate {
     /// An ended subscription can only change its metadata.
     Describe(Metadata),
     Update(Box<Update>, Presence),
 }
 
-fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<SubscriptionUpdate> {
     let presence = presence(params)?;
     let subscription = ctx.account.subscription(find(ctx)?);
     if subscription.status.is_ended() {
@@ -205,26 +205,26 @@ fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
                 "A canceled subscription can only update its cancellation_details and metadata.",
             ));
         }
-        return Ok(Change::Describe(metadata));
+        return Ok(SubscriptionUpdate::Describe(metadata));
     }
     check_allowed_if_incomplete(subscription, params)?;
     let now = ctx.time_of(&subscription.customer);
     let update = update_input::read(ctx, params, subscription, now)?;
-    Ok(Change::Update(Box::new(update), presence))
+    Ok(SubscriptionUpdate::Update(Box::new(update), presence))
 }
 
 /// `POST /v1/subscriptions/:id`
-fn update(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
+fn update(ctx: &mut Ctx<'_>, change: SubscriptionUpdate) -> Result<Value> {
     let position = find(ctx)?;
     let subscription = ctx.account.subscription(position);
     let now = ctx.time_of(&subscription.customer);
     match change {
-        Change::Describe(metadata) => {
+        SubscriptionUpdate::Describe(metadata) => {
             let before = view::subscription(ctx.account, subscription);
             ctx.account.subscription_mut(position).metadata = metadata;
             events::changed(ctx, position, &before, now);
         }
-        Change::Update(update, presence) => {
+        SubscriptionUpdate::Update(update, presence) => {
             ctx.presence = presence;
             payment_input::check_change(ctx, position, &update, now)?;
             subscription_update::apply_update(ctx, position, *update, now);

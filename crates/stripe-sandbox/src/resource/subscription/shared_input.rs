@@ -12,7 +12,7 @@ use crate::resource::coupon::{self, Coupon, Off};
 use crate::resource::customer::{self, Customer};
 use crate::resource::discount::{self, AppliedCoupon};
 use crate::resource::payment_method;
-use crate::resource::promotion_code::input::Purchase;
+use crate::resource::promotion_code::input::Redemption;
 use crate::resource::subscription_item::{self, ItemSpec};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -133,7 +133,7 @@ pub(crate) fn named_discount(
 }
 
 /// Reads the discount of a request.
-type ReadDiscount = fn(&Ctx<'_>, &Params<'_>, Purchase<'_>) -> Result<FieldUpdate<AppliedCoupon>>;
+type ReadDiscount = fn(&Ctx<'_>, &Params<'_>, Redemption<'_>) -> Result<FieldUpdate<AppliedCoupon>>;
 
 fn discount_by(
     read: ReadDiscount,
@@ -143,7 +143,7 @@ fn discount_by(
     now: i64,
 ) -> Result<FieldUpdate<AppliedCoupon>> {
     let currency = subscription_item::input::currency(ctx, specs);
-    let purchase = Purchase {
+    let purchase = Redemption {
         customer,
         amount: Some((catalog::in_advance(ctx.account, specs), currency)),
         now,

@@ -142,7 +142,11 @@ fn pause_param(params: &Params<'_>, now: i64) -> Result<FieldUpdate<Pause>> {
     if params.is_unset(PAUSE) {
         return Ok(FieldUpdate::Unset);
     }
-    let behavior = given.variant("behavior", &pause::Behavior::ALL, pause::Behavior::as_str)?;
+    let behavior = given.variant(
+        "behavior",
+        &pause::PauseBehavior::ALL,
+        pause::PauseBehavior::as_str,
+    )?;
     let behavior = behavior.ok_or_else(|| given.missing("behavior"))?;
     let resumes_at = given.timestamp("resumes_at")?;
     if resumes_at.is_some_and(|at| at <= now) {

@@ -102,8 +102,8 @@ fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(view::standalone_item(ctx, subscription, item))
 }
 
-fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
-    Change::read(
+fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<ItemUpdate> {
+    ItemUpdate::read(
         ctx,
         params,
         subscription_param(ctx, params)?,
@@ -112,7 +112,7 @@ fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
 }
 
 /// `POST /v1/subscription_items`: adds an item to a subscription.
-fn create(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
+fn create(ctx: &mut Ctx<'_>, change: ItemUpdate) -> Result<Value> {
     let position = change.position;
     change.apply(ctx)?;
     let subscription = ctx.account.subscription(position);
@@ -120,13 +120,13 @@ fn create(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
     Ok(view::standalone_item(ctx, subscription, item))
 }
 
-fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<ItemUpdate> {
     let (position, index) = locate(ctx)?;
-    Change::read(ctx, params, position, ItemChange::Change(index))
+    ItemUpdate::read(ctx, params, position, ItemChange::Change(index))
 }
 
 /// `POST /v1/subscription_items/:id`
-fn update(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
+fn update(ctx: &mut Ctx<'_>, change: ItemUpdate) -> Result<Value> {
     let (position, index) = locate(ctx)?;
     change.apply(ctx)?;
     let subscription = ctx.account.subscription(position);
@@ -134,13 +134,13 @@ fn update(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
     Ok(view::standalone_item(ctx, subscription, item))
 }
 
-fn read_delete(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
+fn read_delete(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<ItemUpdate> {
     let (position, index) = locate(ctx)?;
-    Change::read(ctx, params, position, ItemChange::Remove(index))
+    ItemUpdate::read(ctx, params, position, ItemChange::Remove(index))
 }
 
 /// `DELETE /v1/subscription_items/:id`
-fn delete(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
+fn delete(ctx: &mut Ctx<'_>, change: ItemUpdate) -> Result<Value> {
     let (position, index) = locate(ctx)?;
     let id = ctx.account.subscription(position).items[index].id.clone();
     change.apply(ctx)?;
@@ -148,14 +148,14 @@ fn delete(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
 }
 
 /// A change of one item, in the form of an update of its subscription.
-struct Change {
+struct ItemUpdate {
     /// The position of the subscription.
     position: u32,
     update: Update,
     presence: Presence,
 }
 
-impl Change {
+impl ItemUpdate {
     fn read(ctx: &Ctx<'_>, params: &Params<'_>, position: u32, change: ItemChange) -> Result<Self> {
         let presence = presence(params)?;
         let subscription = ctx.account.subscription(position);

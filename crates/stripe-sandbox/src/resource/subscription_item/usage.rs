@@ -9,7 +9,7 @@ use super::view::find;
 use super::{Item, MAX_QUANTITY};
 use crate::engine::{catalog, finalization};
 use crate::error::{Error, Result};
-use crate::money::usage::Aggregate;
+use crate::money::usage::AggregateUsage;
 use crate::params::Params;
 use crate::resource::subscription::Subscription;
 use crate::store::account::Account;
@@ -26,13 +26,13 @@ const BEHIND: i64 = 300;
 const AHEAD: i64 = 300;
 
 /// A usage report: how much, when, and whether it replaces the quantity at that time.
-pub(super) struct Record {
+pub(super) struct UsageReport {
     quantity: i64,
     timestamp: i64,
     set: bool,
 }
 
-pub(super) fn read_report(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Record> {
+pub(super) fn read_report(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<UsageReport> {
     let (subscription, item) = find(ctx)?;
     if catalog::meter(ctx.account, &item.price).is_some() {
         return Err(Error::invalid(format!(
@@ -44,7 +44,7 @@ pub(super) fn read_report(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Record> 
         .integer_from("quantity", 0)?
         .ok_or_else(|| params.missing("quantity"))?;
     let now = ctx.time_of(&subscription.customer);
-    Ok(Record {
+    Ok(UsageReport {
         quantity,
         timestamp: params.timestamp_or_now("timestamp", now)?.unwrap_or(now),
         set: params.one_of("action", &["increment", "set"])? == Some("set"),
@@ -52,8 +52,8 @@ pub(super) fn read_report(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Record> 
 }
 
 /// `POST /v1/subscription_items/:id/usage_records`: adds a quantity to that of its timestamp, or replaces it.
-pub(super) fn report(ctx: &mut Ctx<'_>, record: Record) -> Result<Value> {
-    let Record {
+pub(super) fn report(ctx: &mut Ctx<'_>, record: UsageReport) -> Result<Value> {
+    let UsageReport {
         quantity,
         timestamp,
         set,
@@ -141,7 +141,7 @@ fn check(
 /// minutes.
 fn earliest(account: &Account, subscription: &Subscription, item: &Item, now: i64) -> i64 {
     let start = subscription.period_of(item).0;
-    let sums = catalog::aggregate(account, &item.price) == Aggregate::Sum;
+    let sums = catalog::aggregate(account, &item.price) == AggregateUsage::Sum;
     let late = sums && now < start + BEHIND;
     // Usage cannot be older than the item.
     let earliest = if late { start - BEHIND } else { start };

@@ -6,7 +6,7 @@ use super::{Schedule, Status, input, phase_input, view};
 use crate::engine;
 use crate::engine::cancellation::{self, Cancellation};
 use crate::engine::next_due;
-use crate::engine::phases::{self, Cause};
+use crate::engine::phases::{self, PhaseChange};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
@@ -233,7 +233,7 @@ fn replace(
         let goes_on = ctx.account.schedule(position).running();
         let goes_on = goes_on.is_some_and(|phase| now < phase.end);
         if let Some(prorate) = prorate.filter(|_| goes_on) {
-            let cause = Cause::Request(prorate);
+            let cause = PhaseChange::Request(prorate);
             phases::apply_running_phase(
                 ctx,
                 subscription,

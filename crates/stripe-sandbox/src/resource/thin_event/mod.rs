@@ -57,7 +57,7 @@ struct Related {
 
 /// Why a meter drops an event.
 #[derive(Clone, Debug)]
-pub(crate) struct Invalid {
+pub(crate) struct DropReason {
     pub(crate) code: &'static str,
     pub(crate) message: String,
 }
@@ -154,7 +154,7 @@ impl MeterErrors {
     }
 
     /// Adds a dropped event.
-    pub(crate) fn add(&mut self, identifier: &str, invalid: Invalid) {
+    pub(crate) fn add(&mut self, identifier: &str, invalid: DropReason) {
         let known = self.kinds.iter().position(|kind| kind.code == invalid.code);
         let index = known.unwrap_or_else(|| {
             self.kinds.push(ErrorKind {

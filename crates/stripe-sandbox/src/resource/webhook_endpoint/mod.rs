@@ -20,7 +20,7 @@ const NAME: &str = "webhook endpoint";
 pub(crate) const MAX_ENDPOINTS: usize = 16;
 
 /// An account's endpoints. They are shared, because deliveries read them while the account is busy.
-pub(crate) type Endpoints = Arc<Mutex<Table<WebhookEndpoint>>>;
+pub(crate) type WebhookEndpoints = Arc<Mutex<Table<WebhookEndpoint>>>;
 
 /// See the module's text.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ impl WebhookEndpoint {
     /// The endpoint as a destination of an account's events.
     pub(crate) fn destination(
         &self,
-        endpoints: &Endpoints,
+        endpoints: &WebhookEndpoints,
         account: &Id,
         is_platforms: bool,
     ) -> Destination {
@@ -103,7 +103,7 @@ pub(crate) struct Destination {
     /// Its URL when the event happened.
     pub(crate) url: String,
     /// The table that contains it.
-    pub(crate) endpoints: Endpoints,
+    pub(crate) endpoints: WebhookEndpoints,
     /// The account of the event.
     pub(crate) account: Id,
     /// The version of the events for it, if it is not the account's.

@@ -1,6 +1,6 @@
 //! The test cards of Stripe's testing page.
 
-use super::{Behavior, Card, Decline, OffSession};
+use super::{Card, CardBehavior, Decline, OffSession};
 
 const GENERIC: Decline = Decline::GENERIC;
 
@@ -27,7 +27,7 @@ const fn card(
         brand,
         country,
         funding: "credit",
-        behavior: Behavior::Pays,
+        behavior: CardBehavior::Pays,
     }
 }
 
@@ -42,17 +42,17 @@ impl Card {
     }
 
     const fn declines(mut self, decline: Decline) -> Self {
-        self.behavior = Behavior::Declines(decline);
+        self.behavior = CardBehavior::Declines(decline);
         self
     }
 
     const fn declines_charges(mut self, decline: Decline) -> Self {
-        self.behavior = Behavior::DeclinesCharges(decline);
+        self.behavior = CardBehavior::DeclinesCharges(decline);
         self
     }
 
     const fn authenticates(mut self, off_session: OffSession, then: Option<Decline>) -> Self {
-        self.behavior = Behavior::Authenticates { off_session, then };
+        self.behavior = CardBehavior::Authenticates { off_session, then };
         self
     }
 }

@@ -18,12 +18,12 @@ pub(crate) struct Card {
     pub(crate) brand: &'static str,
     pub(crate) country: &'static str,
     pub(crate) funding: &'static str,
-    pub(crate) behavior: Behavior,
+    pub(crate) behavior: CardBehavior,
 }
 
 /// How the card's bank behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Behavior {
+pub(crate) enum CardBehavior {
     /// It accepts charges.
     Pays,
     /// It declines attaching the card and charging it.
@@ -128,7 +128,7 @@ impl Card {
     /// Refuses a card that cannot be attached.
     pub(crate) fn check_attachable(&self) -> Result<()> {
         match self.behavior {
-            Behavior::Declines(decline) => Err(decline.error()),
+            CardBehavior::Declines(decline) => Err(decline.error()),
             _ => Ok(()),
         }
     }
@@ -137,7 +137,7 @@ impl Card {
     pub(crate) fn authenticates_set_up(&self) -> bool {
         matches!(
             self.behavior,
-            Behavior::Authenticates {
+            CardBehavior::Authenticates {
                 off_session: OffSession::Always | OffSession::UnlessSetUp,
                 ..
             }
@@ -147,9 +147,11 @@ impl Card {
     /// The outcome of a charge. `set_up` tells whether the card was set up for charges without the customer.
     pub(crate) fn charge(&self, presence: Presence, set_up: bool) -> ChargeOutcome {
         let then = match self.behavior {
-            Behavior::Pays => None,
-            Behavior::Declines(decline) | Behavior::DeclinesCharges(decline) => Some(decline),
-            Behavior::Authenticates { off_session, then } => {
+            CardBehavior::Pays => None,
+            CardBehavior::Declines(decline) | CardBehavior::DeclinesCharges(decline) => {
+                Some(decline)
+            }
+            CardBehavior::Authenticates { off_session, then } => {
                 let free = match off_session {
                     OffSession::Always => false,
                     OffSession::UnlessSetUp => set_up,
