@@ -31,9 +31,9 @@ pub(crate) fn of_change(
         return Vec::new();
     }
     // A period that is over is billed in any case.
-    let is_settled = |end: i64| end <= at || change.prorate != Prorate::Never;
+    let is_billed = |end: i64| end <= at || change.prorate != Prorate::Never;
     let items = subscription.items.iter().enumerate();
-    let items = items.filter(|(_, item)| is_settled(subscription.period_of(item).1));
+    let items = items.filter(|(_, item)| is_billed(subscription.period_of(item).1));
     let ended = items.filter(|(index, item)| {
         let spec = matches.iter().position(|matched| *matched == Some(*index));
         let keeps = spec.is_some_and(|spec| change.specs[spec].price == item.price);
@@ -53,7 +53,7 @@ pub(crate) fn of_change(
             }
         })
     });
-    let free = if is_settled(subscription.first_end()) {
+    let free = if is_billed(subscription.first_end()) {
         free_lines(account, subscription, change, matches, at)
     } else {
         Vec::new()

@@ -1,5 +1,5 @@
-//! The rules of billing and payment: everything that happens to resources and between them. The engine names the state
-//! of resources and their views (in events). It reads no parameters and knows no HTTP.
+//! The rules of billing and payment: everything that happens to resources and between them. The engine uses the state
+//! of resources and, for events, their views. It reads no parameters and does not depend on HTTP.
 //!
 //! [`run_until`] does everything that is due. A subscription [begins](new_subscription) with its [first
 //! periods](first_periods), is [changed](change) or [updated](subscription_update), is [renewed](renewal), follows the

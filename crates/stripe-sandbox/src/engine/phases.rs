@@ -308,7 +308,7 @@ pub(crate) fn schedule_of(account: &Account, subscription: u32) -> Option<u32> {
     account.billing.schedules.position(id)
 }
 
-/// Records an event about a schedule as it is now.
+/// Records an event with the current state of a schedule.
 pub(crate) fn record_event(ctx: &mut Ctx<'_>, position: u32, kind: &'static str, at: i64) {
     let object = subscription_schedule::view::schedule(ctx.account.schedule(position));
     ctx.event(kind, &object, at);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::resource::json::merged;
 
-/// What goes wrong.
+/// The fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// The answer is delayed by this time, or until the rule is deleted. A webhook is sent this much later by the
@@ -72,7 +72,7 @@ pub enum Frequency {
 pub struct Rule {
     /// The calls or webhooks that it applies to.
     pub subject: Subject,
-    /// What goes wrong.
+    /// The fault.
     pub action: Action,
     /// Whether the fault comes before or after the call takes effect. Irrelevant for delays and webhooks.
     pub when: When,

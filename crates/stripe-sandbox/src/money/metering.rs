@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 /// How a meter aggregates the values of its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Formula {
-    /// The number of events, whatever their values.
+    /// The number of events, regardless of their values.
     Count,
     /// The latest value of the period; 0 without events.
     Last,

@@ -2,7 +2,7 @@
 
 use super::period::BillingInterval;
 
-/// `amount × part ÷ whole` in whole cents, where both are spans of time. It is rounded down, whatever its sign: a
+/// `amount × part ÷ whole` in whole cents, where both are spans of time. It is rounded down, regardless of its sign: a
 /// credit of 333⅓ cents is -334, and a charge of 666⅔ is 666. A newer version of Stripe was recorded with this rule,
 /// and Stripe's worked example for classic billing (-667 and +333) agrees with it. The share of a span without length
 /// is 0.

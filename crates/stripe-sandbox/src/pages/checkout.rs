@@ -57,7 +57,7 @@ pub(crate) async fn pay(
     .await
 }
 
-/// The chosen card (by default the usual one) and the promotion code that was entered.
+/// The chosen card (by default Visa) and the entered promotion code.
 fn choices(body: &[u8]) -> Result<(String, Option<String>), Error> {
     let mut form = Form::default();
     form.read(body)?;
@@ -80,7 +80,7 @@ async fn with_session(
     with_account(sandbox, headers, holds, work).await
 }
 
-/// The page of the session as it is now. `error` tells why the payment failed.
+/// The current page of the session. `error` is the reason why a payment failed.
 fn page(ctx: &mut Ctx<'_>, session: &str, error: Option<&Error>) -> Response {
     let account = &*ctx.account;
     let Some(session) = account.billing.sessions.get(session) else {

@@ -67,7 +67,7 @@ async fn with_session(
     with_account(sandbox, headers, holds, work).await
 }
 
-/// The page of the session as it is now. `error` tells why a change was not made.
+/// The current page of the session. `error` is the reason why a change was refused.
 fn page(ctx: &mut Ctx<'_>, session: &str, error: Option<&Error>) -> Response {
     let now = ctx.now;
     let Some(session) = ctx.account.billing.portal_sessions.get_mut(session) else {

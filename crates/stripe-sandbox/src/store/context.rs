@@ -81,7 +81,7 @@ impl Ctx<'_> {
         self.args.get(index).cloned().unwrap_or_default()
     }
 
-    /// Whether the call's version has meters and discounts in place of usage records and coupons.
+    /// Whether the call's version has meters and discounts instead of usage records and coupons.
     pub(crate) fn has_meters(&self) -> bool {
         self.settings.version.has_meters()
     }

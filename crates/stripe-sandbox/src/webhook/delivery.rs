@@ -33,7 +33,7 @@ pub(super) struct Delivery {
 pub(super) enum TryOutcome {
     Delivered,
     Failed,
-    /// The endpoint is disabled or deleted, so there is no other try.
+    /// The endpoint is disabled or deleted, so there is no retry.
     NoEndpoint,
 }
 
@@ -73,7 +73,7 @@ impl Delivery {
         }
     }
 
-    /// The endpoint as it is now; `None` if it was deleted.
+    /// The current state of the endpoint; `None` if it was deleted.
     pub(super) fn endpoint(&self) -> Option<WebhookEndpoint> {
         let to = &self.outgoing.to;
         locked(&to.endpoints).get(&to.endpoint).cloned()

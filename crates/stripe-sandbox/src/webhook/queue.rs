@@ -43,7 +43,7 @@ impl Queue {
         self.waiting.len() as u64
     }
 
-    /// Whether its endpoint was deleted. An empty queue does not know.
+    /// Whether its endpoint was deleted; `false` for an empty queue.
     pub(super) fn is_of_deleted(&self) -> bool {
         let first = self.waiting.first_key_value();
         first.is_some_and(|(_, delivery)| delivery.endpoint().is_none())

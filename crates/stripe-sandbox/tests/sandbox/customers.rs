@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use stripe_sandbox::Options;
 
-use super::{Api, START, held};
+use super::{Api, START, with_manual_clock};
 
 #[tokio::test]
 async fn customers_are_made_read_changed_and_deleted() {
@@ -286,7 +286,7 @@ async fn customers_are_found_by_metadata_and_email_in_any_case() {
 
 #[tokio::test]
 async fn the_search_lags_behind() {
-    let api = Api::with(held()).await;
+    let api = Api::with(with_manual_clock()).await;
     let id = api.create("/v1/customers", "metadata[k]=v").await;
     let query = search("metadata['k']:'v'");
     assert!(api.ids(&query).await.is_empty());
@@ -308,7 +308,7 @@ async fn the_search_lags_behind() {
 async fn search_results_come_in_pages() {
     let api = Api::with(Options {
         search_lag: std::time::Duration::ZERO,
-        ..held()
+        ..with_manual_clock()
     })
     .await;
     let mut made = Vec::new();

@@ -1,11 +1,11 @@
 //! `/v1/events`: filters, retention, and the contents of events.
 
 use super::billing::{DAY, World};
-use super::{Api, START, held};
+use super::{Api, START, with_manual_clock};
 
 #[tokio::test]
 async fn events_are_filtered() {
-    let options = held();
+    let options = with_manual_clock();
     let clock = options.clock.clone();
     let api = Api::with(options).await;
     for seconds in 0..5 {
@@ -92,7 +92,7 @@ async fn events_are_filtered() {
 
 #[tokio::test]
 async fn events_are_kept_for_thirty_days() {
-    let options = held();
+    let options = with_manual_clock();
     let clock = options.clock.clone();
     let api = Api::with(options).await;
     api.post("/v1/customers", "").await.ok();
@@ -160,7 +160,7 @@ async fn an_event_names_the_request_that_caused_it() {
 /// Without a test clock, a call first does everything that is due. It did not cause those events.
 #[tokio::test]
 async fn a_call_did_not_cause_what_was_due_before_it() {
-    let options = held();
+    let options = with_manual_clock();
     let clock = options.clock.clone();
     let api = Api::with(options).await;
     let customer = api

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stripe_sandbox::{Action, Options, Rule};
 
-use super::{Api, held, read};
+use super::{Api, read, with_manual_clock};
 use testing::time::{hold_time, until};
 
 /// Adds a fault over HTTP, for the caller's account.
@@ -203,7 +203,7 @@ async fn bad_rules_are_refused() {
 async fn calls_per_second_are_limited() {
     let api = Api::with(Options {
         rate_limit: Some(3),
-        ..held()
+        ..with_manual_clock()
     })
     .await;
     let _time = hold_time();

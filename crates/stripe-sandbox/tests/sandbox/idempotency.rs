@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stripe_sandbox::{Action, Options, Rule};
 
-use super::{Api, held};
+use super::{Api, with_manual_clock};
 use testing::time::until;
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn errors_of_execution_are_kept_and_those_of_validation_are_not() {
 async fn three_at_once_make_one_customer() {
     let api = Api::with(Options {
         latency: Some(Duration::from_millis(20)),
-        ..held()
+        ..with_manual_clock()
     })
     .await;
     let api = api.once("k");

@@ -32,7 +32,7 @@ use stripe_sandbox::{Options, Sandbox};
 
 use testing::observed::{self, Observed};
 
-/// The time at which clocks are held: 2019-12-31T00:00Z.
+/// The time of manual clocks: 2019-12-31T00:00Z.
 pub(crate) const START: i64 = 1_577_750_400;
 
 /// A client of a sandbox with a key. Parameters are given in wire format.
@@ -85,11 +85,11 @@ impl Reply {
 }
 
 impl Api {
-    /// A client of a new sandbox, whose clock stands at [`START`] and whose search has no lag.
+    /// A client of a new sandbox with a manual clock at [`START`] and a search without lag.
     pub(crate) async fn start() -> Self {
         Self::with(Options {
             search_lag: std::time::Duration::ZERO,
-            ..held()
+            ..with_manual_clock()
         })
         .await
     }
@@ -199,8 +199,8 @@ pub(crate) async fn read(request: reqwest::RequestBuilder) -> reqwest::Result<Re
     })
 }
 
-/// A clock that stands at [`START`].
-pub(crate) fn held() -> Options {
+/// Options with a manual clock at [`START`].
+pub(crate) fn with_manual_clock() -> Options {
     Options {
         clock: Clock::manual(START),
         ..Options::default()

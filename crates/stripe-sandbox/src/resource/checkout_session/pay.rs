@@ -161,7 +161,7 @@ fn redeem(
     if !takes {
         return Err(no_codes());
     }
-    let bought = promotion_code::input::Redemption {
+    let redemption = promotion_code::input::Redemption {
         customer,
         amount: Some((
             catalog::in_advance(ctx.account, &purchase.specs),
@@ -169,7 +169,7 @@ fn redeem(
         )),
         now: customer.map_or(ctx.now, |customer| ctx.time_of(&customer.id)),
     };
-    let applied = promotion_code::input::entered(ctx, code, bought)?;
+    let applied = promotion_code::input::entered(ctx, code, redemption)?;
     check_currency(&applied.coupon, purchase.currency, "promotion_code")?;
     purchase.coupon = Some(applied);
     compute_due(ctx.account, purchase);

@@ -86,7 +86,7 @@ fn subtotal(params: &Params<'_>, lines: &[CreditNoteLine]) -> Result<i64> {
     }
 }
 
-/// Where the total goes. For a paid invoice the request must allocate all of it.
+/// How the total is returned. For a paid invoice, the request must allocate the full total.
 fn payout(
     ctx: &Ctx<'_>,
     params: &Params<'_>,

@@ -56,7 +56,7 @@ pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<NewCustomer
         return Err(no_default(ctx, default));
     }
     let coupon =
-        discount::input::of_customer(ctx, params, purchase(None, customer.created))?.value();
+        discount::input::of_customer(ctx, params, redemption(None, customer.created))?.value();
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(&["tax_id_data"])?;
     Ok(NewCustomer {
@@ -83,7 +83,7 @@ pub(super) fn read_change(
     })?;
     default.apply(&mut customer.default_payment_method);
     let now = ctx.time_of(&customer.id);
-    let coupon = discount::input::of_customer(ctx, params, purchase(Some(&customer), now))?;
+    let coupon = discount::input::of_customer(ctx, params, redemption(Some(&customer), now))?;
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(UPDATE_UNMODELLED)?;
     Ok((customer, coupon))
@@ -188,7 +188,7 @@ fn settings<'a>(customer: &mut Customer, params: &Params<'a>) -> Result<FieldUpd
 }
 
 /// The redemption of a promotion code on a customer, without an amount yet.
-fn purchase(customer: Option<&Customer>, now: i64) -> Redemption<'_> {
+fn redemption(customer: Option<&Customer>, now: i64) -> Redemption<'_> {
     Redemption {
         customer,
         amount: None,

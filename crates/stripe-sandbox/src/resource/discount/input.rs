@@ -12,13 +12,13 @@ use crate::store::context::Ctx;
 pub(crate) fn of_subscription(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
-    purchase: Redemption<'_>,
+    redemption: Redemption<'_>,
 ) -> Result<FieldUpdate<AppliedCoupon>> {
     if !ctx.has_meters() {
-        return by_coupon_or_code(ctx, params, purchase);
+        return by_coupon_or_code(ctx, params, redemption);
     }
     match single_discount(params)? {
-        FieldUpdate::Set(discount) => by_coupon_or_code(ctx, &discount, purchase),
+        FieldUpdate::Set(discount) => by_coupon_or_code(ctx, &discount, redemption),
         FieldUpdate::Unset => Ok(FieldUpdate::Unset),
         FieldUpdate::Keep => Ok(FieldUpdate::Keep),
     }
@@ -28,12 +28,12 @@ pub(crate) fn of_subscription(
 pub(crate) fn of_customer(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
-    purchase: Redemption<'_>,
+    redemption: Redemption<'_>,
 ) -> Result<FieldUpdate<AppliedCoupon>> {
     if ctx.has_meters() {
         return Ok(FieldUpdate::Keep);
     }
-    by_coupon_or_code(ctx, params, purchase)
+    by_coupon_or_code(ctx, params, redemption)
 }
 
 /// The element of `discounts`; an empty list removes the discount. The sandbox models neither several discounts nor
@@ -58,7 +58,7 @@ pub(crate) fn single_discount<'a>(params: &Params<'a>) -> Result<FieldUpdate<Par
 pub(crate) fn by_coupon_or_code(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
-    purchase: Redemption<'_>,
+    redemption: Redemption<'_>,
 ) -> Result<FieldUpdate<AppliedCoupon>> {
     let coupon = params.nullable("coupon")?;
     let code = params.nullable("promotion_code")?;
@@ -69,10 +69,11 @@ pub(crate) fn by_coupon_or_code(
         .param(params.name("coupon"))),
         (_, FieldUpdate::Set(id)) => {
             let param = params.name("promotion_code");
-            promotion_code::input::applicable(ctx, id, &param, purchase).map(FieldUpdate::Set)
+            promotion_code::input::applicable(ctx, id, &param, redemption).map(FieldUpdate::Set)
         }
         (FieldUpdate::Set(id), _) => {
-            let coupon = coupon::input::applicable(ctx, id, &params.name("coupon"), purchase.now)?;
+            let coupon =
+                coupon::input::applicable(ctx, id, &params.name("coupon"), redemption.now)?;
             Ok(FieldUpdate::Set(coupon.into()))
         }
         (FieldUpdate::Keep, FieldUpdate::Keep) => Ok(FieldUpdate::Keep),

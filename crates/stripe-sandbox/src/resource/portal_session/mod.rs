@@ -1,4 +1,4 @@
-//! Sessions of the customer portal.
+//! Sessions of the customer portal, in which customers cancel and renew their subscriptions.
 
 pub(crate) mod changes;
 pub(crate) mod routes;

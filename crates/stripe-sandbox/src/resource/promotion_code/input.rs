@@ -26,7 +26,7 @@ pub(crate) fn applicable(
     ctx: &Ctx<'_>,
     id: &str,
     param: &str,
-    purchase: Redemption<'_>,
+    redemption: Redemption<'_>,
 ) -> Result<AppliedCoupon> {
     let code = ctx.account.promotion_codes.get(id);
     let code = code.ok_or_else(|| Error::no_such(NAME, id, param))?;
@@ -34,10 +34,10 @@ pub(crate) fn applicable(
         let message = format!("This promotion code cannot be redeemed because {why}.");
         Err(Error::invalid(message).param(param))
     };
-    if !code.is_usable(purchase.now) {
+    if !code.is_usable(redemption.now) {
         return refused("it is expired, inactive, or has been redeemed as often as it can be");
     }
-    let customer = purchase.customer;
+    let customer = redemption.customer;
     let is_theirs = |id: &Id| customer.is_some_and(|customer| customer.id == *id);
     if code.customer.as_ref().is_some_and(|only| !is_theirs(only)) {
         return refused("it is for another customer");
@@ -49,7 +49,7 @@ pub(crate) fn applicable(
     if first_time_transaction && customer.is_some_and(|customer| !customer.invoices.is_empty()) {
         return refused("the associated customer has prior transactions");
     }
-    match (minimum_amount, purchase.amount) {
+    match (minimum_amount, redemption.amount) {
         (Some(_), None) => {
             return Err(Error::malformed(
                 param,
@@ -71,19 +71,19 @@ pub(crate) fn applicable(
 pub(crate) fn entered(
     ctx: &Ctx<'_>,
     text: &str,
-    purchase: Redemption<'_>,
+    redemption: Redemption<'_>,
 ) -> Result<AppliedCoupon> {
     const PARAM: &str = "promotion_code";
-    let customer = purchase.customer.map(|customer| &customer.id);
+    let customer = redemption.customer.map(|customer| &customer.id);
     let is_theirs = |code: &&Arc<PromotionCode>| {
-        code.is_usable(purchase.now)
+        code.is_usable(redemption.now)
             && code.code.eq_ignore_ascii_case(text)
             && (code.customer.is_none() || code.customer.as_ref() == customer)
     };
     let mut codes = ctx.account.promotion_codes.iter();
     let code = codes.find(is_theirs);
     let code = code.ok_or_else(|| Error::invalid("This code is invalid.").param(PARAM))?;
-    applicable(ctx, &code.id, PARAM, purchase)
+    applicable(ctx, &code.id, PARAM, redemption)
 }
 
 /// Checks that no active promotion code for the same customers has the same code, ignoring case.

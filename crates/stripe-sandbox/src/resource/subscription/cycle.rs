@@ -11,7 +11,7 @@ use crate::resource::subscription_item::Item;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cycle {
     pub(crate) interval: BillingInterval,
-    /// The running period, end exclusive. A trial is one period, whatever its length.
+    /// The running period, end exclusive. A trial is one period, regardless of its length.
     pub(crate) period: (i64, i64),
     /// The period for which a full price is charged. The running period is shorter, and charged in part, if the
     /// subscription begins or is to end within the full period.

@@ -143,12 +143,12 @@ fn discount_by(
     now: i64,
 ) -> Result<FieldUpdate<AppliedCoupon>> {
     let currency = subscription_item::input::currency(ctx, specs);
-    let purchase = Redemption {
+    let redemption = Redemption {
         customer,
         amount: Some((catalog::in_advance(ctx.account, specs), currency)),
         now,
     };
-    let given = read(ctx, params, purchase)?;
+    let given = read(ctx, params, redemption)?;
     if let FieldUpdate::Set(applied) = &given {
         check_currency(&applied.coupon, currency, &params.name("coupon"))?;
     }

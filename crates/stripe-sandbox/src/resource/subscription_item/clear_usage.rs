@@ -1,6 +1,6 @@
 //! `clear_usage`: whether a request about an item drops the reported usage.
 //!
-//! Usage is dropped only if the request says so, and `clear_usage` is refused where there is nothing to clear.
+//! Usage is dropped only if the request says so, and `clear_usage` is refused if there is nothing to clear.
 
 use super::{Item, ItemSpec};
 use crate::engine::catalog;

@@ -34,7 +34,7 @@ pub(crate) fn new(params: &Params<'_>, existing: usize, now: i64) -> Result<Webh
     Ok(endpoint)
 }
 
-/// Refuses one more endpoint if there are as many as there may be.
+/// Refuses another endpoint if the account has the maximum number.
 pub(crate) fn check_number(existing: usize) -> Result<()> {
     if existing >= MAX_ENDPOINTS {
         return Err(Error::invalid(format!(
@@ -88,7 +88,7 @@ fn event_types() -> impl Iterator<Item = &'static str> {
 
 fn enabled_events(params: &Params<'_>) -> Result<Option<Vec<String>>> {
     let key = "enabled_events";
-    // An empty text means unset, which is not possible here.
+    // An empty text would unset the list, which is not possible.
     if params.is_unset(key) {
         params.string(key)?;
     }

@@ -22,7 +22,7 @@ pub(crate) const MAX_ENDPOINTS: usize = 16;
 /// An account's endpoints. They are shared, because deliveries read them while the account is busy.
 pub(crate) type WebhookEndpoints = Arc<Mutex<Table<WebhookEndpoint>>>;
 
-/// See the module's text.
+/// A webhook endpoint, or an event destination if `thin` is set.
 #[derive(Clone, Debug)]
 pub(crate) struct WebhookEndpoint {
     pub(crate) id: Id,
@@ -38,7 +38,7 @@ pub(crate) struct WebhookEndpoint {
     /// The secret of its signatures, `whsec_…`.
     pub(crate) secret: String,
     pub(crate) url: String,
-    /// What only an event destination of `/v2` has, which receives thin events.
+    /// The additional fields of an event destination of `/v2`, which receives thin events.
     pub(crate) thin: Option<Thin>,
 }
 
@@ -86,7 +86,7 @@ impl WebhookEndpoint {
         }
     }
 
-    /// Whether it is enabled and wants events of this type. An event destination names each type.
+    /// Whether it is enabled and is to receive events of this type. An event destination lists each type (no `*`).
     pub(crate) fn receives(&self, kind: &str) -> bool {
         let mut enabled = self.enabled_events.iter();
         let has_thin_name = kind.starts_with("v1.") || kind.starts_with("v2.");

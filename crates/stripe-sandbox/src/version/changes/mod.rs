@@ -84,7 +84,7 @@ fn change(fields: &mut Fields) {
             add(fields, path, value);
         }
     }
-    // Metadata belongs to the client, whatever it contains.
+    // Metadata belongs to the client, so it is not converted.
     let inner = fields.iter_mut().filter(|(name, _)| *name != "metadata");
     inner.for_each(|(_, value)| apply(value));
 }

@@ -54,7 +54,7 @@ pub(super) fn schedule(fields: &mut Fields) {
     }
 }
 
-/// A phase has discounts in place of a coupon.
+/// A phase has `discounts` instead of `coupon`.
 fn phase(fields: &mut Fields) {
     automatic_tax(fields, &["disabled_reason"]);
     let discounts = match fields.shift_remove("coupon") {

@@ -1,4 +1,4 @@
-//! Usage is dropped only if the request says so, and `clear_usage` is refused where there is nothing to clear.
+//! Usage is dropped only if the request says so, and `clear_usage` is refused if there is nothing to clear.
 
 use super::{World, number};
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use stripe_sandbox::Options;
 
 use super::{Api, DAY, START, World, lines, number};
-use crate::held;
+use crate::with_manual_clock;
 
 const HOUR: i64 = 3600;
 /// The end of the first month.
@@ -16,7 +16,7 @@ async fn world() -> World {
     let api = Api::with(Options {
         search_lag: Duration::ZERO,
         invoice_draft: Duration::from_secs(3600),
-        ..held()
+        ..with_manual_clock()
     })
     .await;
     let form = format!("frozen_time={START}");

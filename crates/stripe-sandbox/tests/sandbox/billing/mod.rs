@@ -36,7 +36,7 @@ use super::{Api, START};
 
 pub(crate) const DAY: i64 = 86_400;
 
-/// An account with a test clock that stands at [`START`].
+/// An account with a test clock at [`START`].
 pub(crate) struct World {
     pub(crate) api: Api,
     pub(crate) clock: String,

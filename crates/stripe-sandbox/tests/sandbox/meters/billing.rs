@@ -7,7 +7,7 @@ use stripe_sandbox::Options;
 
 use super::super::billing::{DAY, World, number};
 use super::super::versions::later;
-use super::super::{Api, held};
+use super::super::{Api, with_manual_clock};
 use super::{APRIL, MAY, Metered, meter};
 
 const CLASSIC: &str = "billing_mode[type]=classic";
@@ -192,7 +192,7 @@ async fn with_drafts() -> Metered {
     let api = Api::with(Options {
         search_lag: Duration::ZERO,
         invoice_draft: Duration::from_secs(3600),
-        ..held()
+        ..with_manual_clock()
     })
     .await;
     let api = later(&api);

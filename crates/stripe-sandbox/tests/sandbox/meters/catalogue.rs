@@ -4,7 +4,7 @@ use serde_json::json;
 use stripe_sandbox::Options;
 
 use super::super::billing::number;
-use super::super::{Api, START, held};
+use super::super::{Api, START, with_manual_clock};
 use super::{Metered, meter, world};
 
 #[tokio::test]
@@ -210,7 +210,7 @@ async fn usage_records_are_not_for_meters() {
 async fn an_account_may_refuse_metered_prices_without_a_meter_in_every_version() {
     let api = Api::with(Options {
         meters_only: true,
-        ..held()
+        ..with_manual_clock()
     })
     .await;
     let form = "currency=usd&unit_amount=1&product_data[name]=A&recurring[interval]=month";

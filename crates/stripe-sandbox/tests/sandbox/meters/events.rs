@@ -343,7 +343,7 @@ async fn version_two_takes_json_and_writes_times_as_text() {
     assert_eq!(adjusted["object"], "v2.billing.meter_event_adjustment");
     assert_eq!(adjusted["created"], "2019-12-31T00:00:01.000Z");
     assert_eq!(metered.summary(APRIL, APRIL + 60).await, json!(0));
-    // A form is no JSON.
+    // A form is not JSON.
     let form = api
         .post("/v2/billing/meter_events", "event_name=calls")
         .await;

@@ -29,7 +29,7 @@ async fn nobody_is_subscribed_without_a_card_when_an_amount_is_due() {
         );
         assert_eq!(error["param"], Value::Null);
     }
-    // An attached card that is no default is not charged.
+    // An attached card that is not the default is not charged.
     world
         .api
         .post(

@@ -7,7 +7,7 @@ use stripe_sandbox::{ApiVersion, Options};
 use testing::receiver::Receiver;
 
 use super::billing::{DAY, World, number};
-use super::{Api, START, held};
+use super::{Api, START, with_manual_clock};
 
 /// The version with meters.
 pub(crate) const LATER: &str = "2026-10-28.endive";
@@ -35,7 +35,7 @@ async fn the_version_of_a_call_is_its_header_or_the_default() {
     assert_eq!(reply.header("stripe-version"), LATER);
     let options = Options {
         api_version: ApiVersion::V2026_10_28,
-        ..held()
+        ..with_manual_clock()
     };
     let newer = Api::with(options).await;
     assert_eq!(
@@ -56,7 +56,7 @@ async fn the_version_of_a_call_is_its_header_or_the_default() {
 async fn events_have_the_accounts_version_whatever_the_calls() {
     let options = Options {
         api_version: ApiVersion::V2026_10_28,
-        ..held()
+        ..with_manual_clock()
     };
     let api = Api::with(options).await;
     let older = api.header("stripe-version", "2022-11-15");
@@ -121,7 +121,7 @@ async fn invoice_items_are_updated_without_an_event_since() {
     ] {
         let options = Options {
             api_version,
-            ..held()
+            ..with_manual_clock()
         };
         let api = Api::with(options).await;
         let newer = Receiver::start().await;

@@ -14,7 +14,7 @@ use sha2::Sha256;
 use stripe_sandbox::Options;
 use testing::receiver::Webhook;
 
-use super::{Api, held};
+use super::{Api, with_manual_clock};
 
 /// The seconds between the first try and the second.
 const BACKOFF: i64 = 60;
@@ -24,7 +24,7 @@ async fn sandbox() -> (Api, Clock) {
     let options = Options {
         webhook_backoff: Duration::from_secs(BACKOFF.unsigned_abs()),
         search_lag: Duration::ZERO,
-        ..held()
+        ..with_manual_clock()
     };
     let clock = options.clock.clone();
     (Api::with(options).await, clock)
@@ -39,7 +39,7 @@ async fn endpoint(api: &Api, url: &str, events: &[&str]) -> Value {
     api.post("/v1/webhook_endpoints", &form).await.ok()
 }
 
-/// Checks a signature as Stripe's documentation says.
+/// Checks a signature by the steps in Stripe's documentation.
 #[track_caller]
 fn check_signature(webhook: &Webhook, secret: &str, unix: i64) {
     let signature = webhook.header("stripe-signature");

@@ -230,9 +230,9 @@ impl Model {
 
     /// The next phase of the schedule begins. Items with the same prices stay.
     fn enter(&mut self, phase: &Phase) {
-        let held = |price: usize| self.metered.iter().position(|item| item.price == price);
+        let position_of = |price: usize| self.metered.iter().position(|item| item.price == price);
         let specs = phase.metered.iter().map(|price| Spec {
-            was: held(*price),
+            was: position_of(*price),
             price: *price,
         });
         let specs: Vec<Spec> = specs.collect();
