@@ -43,7 +43,7 @@ impl NewSubscription {
     /// How a licensed price charges for one of the first periods. In classic billing, a period that is cut short is
     /// charged in part even if nothing is prorated.
     fn charge(&self, period: &Period, at: i64) -> PeriodCharge {
-        let is_cut_by_start = period.start != period.full_period.0;
+        let is_cut_by_start = period.start != period.full.0;
         match (self.billing_mode.is_flexible(), self.prorates) {
             // The line for the elapsed time already includes this period.
             (false, _) if self.charges_elapsed(at) && self.anchor.is_some() => {

@@ -22,7 +22,7 @@ pub(crate) struct Period {
     pub(crate) end: i64,
     /// The period for which a full price is charged; see
     /// [`Cycle::full_period`](crate::resource::subscription::cycle::Cycle::full_period).
-    pub(crate) full_period: (i64, i64),
+    pub(crate) full: (i64, i64),
     pub(crate) is_trial: bool,
     pub(crate) anchor: i64,
     pub(crate) charge: PeriodCharge,
@@ -46,7 +46,7 @@ impl Period {
         at: i64,
         anchoring: Anchor,
     ) -> Self {
-        let (anchor, full_period, is_trial) = match anchoring {
+        let (anchor, full, is_trial) = match anchoring {
             Anchor::TrialEnd(end) => (end, (at, end), true),
             Anchor::Now => (at, interval.containing(at, at), false),
             Anchor::Unchanged => {
@@ -54,14 +54,14 @@ impl Period {
                 (anchor, interval.containing(anchor, at), false)
             }
         };
-        let cut = subscription.ends_between(at, full_period.1);
+        let cut = subscription.ends_between(at, full.1);
         if subscription.billing_mode.is_flexible() {
             // The end of the subscription neither shortens a trial nor becomes the anchor.
             return Self {
                 interval,
                 start: at,
-                end: cut.filter(|_| !is_trial).unwrap_or(full_period.1),
-                full_period,
+                end: cut.filter(|_| !is_trial).unwrap_or(full.1),
+                full,
                 is_trial,
                 anchor,
                 charge: PeriodCharge::Part,
@@ -70,8 +70,8 @@ impl Period {
         Self {
             interval,
             start: at,
-            end: cut.unwrap_or(full_period.1),
-            full_period,
+            end: cut.unwrap_or(full.1),
+            full,
             is_trial,
             anchor: cut.unwrap_or(anchor),
             charge: PeriodCharge::Part,

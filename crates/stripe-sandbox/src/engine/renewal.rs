@@ -103,7 +103,7 @@ fn begin_periods(subscription: &mut Subscription, periods: &[Period]) {
             .filter(|period| period.interval == cycle.interval);
         for period in next {
             cycle.period = (period.start, period.end);
-            cycle.full_period = period.full_period;
+            cycle.full_period = period.full;
         }
     }
     subscription.status = match subscription.status {

@@ -196,9 +196,9 @@ fn in_advance(
         return Vec::new();
     }
     let mut lines = terms.charged(quantity.into(), period);
-    if period != next.full_period && next.charge == PeriodCharge::Part {
+    if period != next.full && next.charge == PeriodCharge::Part {
         for line in &mut lines {
-            line.amount = share(line.amount, period, next.full_period);
+            line.amount = share(line.amount, period, next.full);
             line.proration = true;
         }
     }

@@ -160,7 +160,7 @@ fn customer(view: View<'_>, customer: &Customer) -> Markup {
     let billing = &view.account.billing;
     let subscriptions = customer.subscriptions.iter().rev().take(10);
     let schedules = customer.schedules.iter().rev().take(10);
-    let scheduled = schedules
+    let not_started = schedules
         .filter_map(|position| billing.schedules.at(*position))
         .filter(|schedule| schedule.subscription.is_none() && schedule.status.is_live());
     html! {
@@ -176,7 +176,7 @@ fn customer(view: View<'_>, customer: &Customer) -> Markup {
         td { (time(customer.created)) }
         td {
             @for position in subscriptions { (subscription(view, view.account.subscription(*position))) }
-            @for item in scheduled { (schedule(view, item)) }
+            @for item in not_started { (schedule(view, item)) }
         }
     }
 }

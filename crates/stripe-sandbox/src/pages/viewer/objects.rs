@@ -132,8 +132,8 @@ fn customer(view: View<'_>, customer: &Customer) -> Markup {
     let account = view.account;
     let methods = customer.payment_methods.iter();
     let methods = methods.filter_map(|position| account.payment_methods.at(*position));
-    let scheduled = customer.schedules.iter().rev().take(10);
-    let scheduled = scheduled.filter_map(|position| account.billing.schedules.at(*position));
+    let newest = customer.schedules.iter().rev().take(10);
+    let newest = newest.filter_map(|position| account.billing.schedules.at(*position));
     html! {
         @match &customer.test_clock {
             Some(clock) => {
@@ -153,7 +153,7 @@ fn customer(view: View<'_>, customer: &Customer) -> Markup {
         }
         h2 { "Schedules" }
         @if customer.schedules.is_empty() { p class="note" { "None." } }
-        @for item in scheduled { (schedule(view, item)) }
+        @for item in newest { (schedule(view, item)) }
         h2 { "Cards" }
         ul {
             @for method in methods {

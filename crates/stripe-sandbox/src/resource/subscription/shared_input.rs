@@ -115,7 +115,7 @@ pub(crate) fn discount(
     )
 }
 
-/// Like [`discount`], but reads `coupon` or `promotion_code` in any version, for an element of `discounts`.
+/// Like [`discount()`], but reads `coupon` or `promotion_code` in any version, for an element of `discounts`.
 pub(crate) fn named_discount(
     ctx: &Ctx<'_>,
     params: &Params<'_>,

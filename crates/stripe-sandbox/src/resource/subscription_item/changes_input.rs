@@ -122,7 +122,7 @@ pub(super) fn read_one(
     match change {
         ItemChange::Add => specs.push(added(ctx, params, &current_prices)?),
         ItemChange::Change(index) => {
-            specs[index] = changed(ctx, params, &items[index], &current_prices)?
+            specs[index] = changed(ctx, params, &items[index], &current_prices)?;
         }
         ItemChange::Remove(index) => {
             clear_usage::read_of_removed(ctx, params, subscription, &items[index])?;
