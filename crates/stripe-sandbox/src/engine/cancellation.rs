@@ -73,7 +73,8 @@ fn stop_collecting(ctx: &mut Ctx<'_>, position: u32, at: i64) {
         .iter()
         .filter_map(|position| ctx.account.billing.invoices.at(*position))
         .filter(|invoice| {
-            invoice.subscription.as_ref() == Some(&subscription.id) && invoice.auto_advance()
+            invoice.subscription.as_ref() == Some(&subscription.id)
+                && invoice.advances_automatically()
         });
     let invoices: Vec<Id> = invoices.map(|invoice| invoice.id.clone()).collect();
     for id in invoices {

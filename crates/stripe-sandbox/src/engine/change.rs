@@ -132,7 +132,7 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
                     unbilled_lines::pending(ctx.account, ctx.account.subscription(position));
                 let unbilled = unbilled.collect();
                 issue(ctx, position, unbilled, Reason::Update, first_period, at);
-                ctx.account.subscription_mut(position).ended_discount = None;
+                ctx.account.subscription_mut(position).ended_phase_discount = None;
             } else if goes_on {
                 invoice_change(ctx, position, change, &matches, at);
             }

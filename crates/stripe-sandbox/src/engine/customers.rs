@@ -154,7 +154,7 @@ pub(crate) fn erase_links(account: &mut Account, id: &Id) {
     for position in methods {
         if let Some(method) = account.payment_methods.at_mut(position) {
             method.customer = None;
-            method.used_up = true;
+            method.is_used_up = true;
         }
     }
     if let Some(clock) = clock.and_then(|clock| account.clocks.get_mut(&clock)) {

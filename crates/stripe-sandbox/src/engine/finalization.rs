@@ -34,7 +34,7 @@ pub(crate) fn add_invoice(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
     let pause = pause_behavior(ctx.account, &invoice);
     ctx.account.insert_invoice(invoice);
     if pause == Some(PauseBehavior::KeepAsDraft) {
-        ctx.account.invoice_mut(&id).advances = false;
+        ctx.account.invoice_mut(&id).auto_advance = false;
     }
     let invoice = ctx.account.invoice(&id);
     let waits = stays_draft(ctx.account, invoice);
@@ -86,7 +86,7 @@ fn stays_draft(account: &Account, invoice: &Invoice) -> bool {
     let subscription = subscription.and_then(|id| account.billing.subscriptions.get(id));
     match invoice.reason {
         Reason::Cycle => true,
-        Reason::Create => subscription.is_some_and(|subscription| subscription.from_schedule),
+        Reason::Create => subscription.is_some_and(|subscription| subscription.is_from_schedule),
         Reason::Update | Reason::Manual | Reason::Upcoming => false,
     }
 }
@@ -118,11 +118,11 @@ pub(crate) fn unschedule(account: &mut Account, id: &Id) {
 
 /// Sets `auto_advance`, and schedules or unschedules the finalization of a draft. A final invoice without a payment
 /// attempt is collected at once (our choice; Stripe takes an hour).
-pub(crate) fn advance(ctx: &mut Ctx<'_>, id: &Id, advances: bool, at: i64) {
+pub(crate) fn advance(ctx: &mut Ctx<'_>, id: &Id, auto_advance: bool, at: i64) {
     let invoice = ctx.account.invoice_mut(id);
-    invoice.advances = advances;
+    invoice.auto_advance = auto_advance;
     let (status, untried) = (invoice.status, !invoice.attempts.any);
-    match (status, advances) {
+    match (status, auto_advance) {
         (Status::Draft, true) if invoice.draft_until.is_some() => {}
         (Status::Draft, true) => schedule(ctx, id, at),
         (Status::Draft, false) => unschedule(ctx.account, id),

@@ -23,7 +23,7 @@ impl NewSubscription {
 
     /// Whether nothing is charged until the anchor.
     pub(super) fn is_free_at_first(&self, at: i64) -> bool {
-        self.anchor.is_some_and(|anchor| anchor.free_before) && self.trial(at).is_none()
+        self.anchor.is_some_and(|anchor| anchor.is_free_before) && self.trial(at).is_none()
     }
 
     /// Whether the time before the creation is charged.

@@ -76,7 +76,7 @@ fn create_invoice(
         line.invoice_item.is_none() && subscription.items.iter().any(licensed)
     };
     if invoice.lines.iter().any(in_advance) {
-        subscription.charged_with.clone_from(&invoice.discount);
+        subscription.charged_discount.clone_from(&invoice.discount);
     }
     if subscription.billing_mode.is_flexible() {
         record_debits(subscription, &invoice);

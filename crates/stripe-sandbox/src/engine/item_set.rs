@@ -44,7 +44,7 @@ pub(crate) fn replace_items(
     at: i64,
 ) {
     record_counted_until(ctx, position, specs, matches, at);
-    let counted = ctx.account.subscription(position).counted.clone();
+    let counted_until = ctx.account.subscription(position).counted_until.clone();
     let mut old: Vec<Option<Item>> =
         std::mem::take(&mut ctx.account.subscription_mut(position).items)
             .into_iter()
@@ -54,10 +54,10 @@ pub(crate) fn replace_items(
     for (spec, matched) in specs.iter().zip(matches) {
         let kept = matched.and_then(|index| old[index].take());
         items.push(match kept {
-            Some(item) => keep(ctx.account, item, spec, &counted, at),
+            Some(item) => keep(ctx.account, item, spec, &counted_until, at),
             None => Item {
                 id: ctx.account.ids.next("si", 14),
-                since: since(ctx.account, spec, &counted, at),
+                counts_since: counts_since(ctx.account, spec, &counted_until, at),
                 ..item_of(spec, at)
             },
         });
@@ -90,28 +90,36 @@ fn record_counted_until(
             let mut kept = specs.iter().zip(matches);
             !kept.any(|(spec, matched)| *matched == Some(*index) && spec.price == item.price)
         });
-    let counted = ended.filter_map(|(_, item)| {
+    let counted_until = ended.filter_map(|(_, item)| {
         let meter = catalog::meter(ctx.account, &item.price)?.clone();
         let until = change_lines::counts_until(ctx.account, subscription, item, specs, at);
         Some((meter, until))
     });
-    let earlier = subscription.counted.iter().cloned();
-    let all = earlier.chain(counted).filter(|(_, until)| *until > at);
+    let earlier = subscription.counted_until.iter().cloned();
+    let all = earlier
+        .chain(counted_until)
+        .filter(|(_, until)| *until > at);
     let all = all.collect();
-    ctx.account.subscription_mut(position).counted = all;
+    ctx.account.subscription_mut(position).counted_until = all;
 }
 
 /// The time from which an item counts usage if it gets its price now.
-fn since(account: &Account, spec: &ItemSpec, counted: &[(Id, i64)], at: i64) -> i64 {
+fn counts_since(account: &Account, spec: &ItemSpec, counted_until: &[(Id, i64)], at: i64) -> i64 {
     let meter = catalog::meter(account, &spec.price);
-    let counted = counted.iter().filter(|(of, _)| Some(of) == meter);
-    counted.map(|(_, until)| *until).fold(at, i64::max)
+    let counted_until = counted_until.iter().filter(|(of, _)| Some(of) == meter);
+    counted_until.map(|(_, until)| *until).fold(at, i64::max)
 }
 
 /// The item as the spec describes it. Usage records belong to the item and move with it to another metered price. Meter
 /// events belong to the customer, and another price counts them from now on. Debits for another interval are dropped,
 /// because they are not for the item's period (our choice).
-fn keep(account: &Account, item: Item, spec: &ItemSpec, counted: &[(Id, i64)], at: i64) -> Item {
+fn keep(
+    account: &Account,
+    item: Item,
+    spec: &ItemSpec,
+    counted_until: &[(Id, i64)],
+    at: i64,
+) -> Item {
     let metered = item.quantity.is_none() && spec.quantity.is_none();
     let by_meter = |price: &str| catalog::meter(account, price).is_some();
     let moves = if by_meter(&item.price) || by_meter(&spec.price) {
@@ -127,10 +135,10 @@ fn keep(account: &Account, item: Item, spec: &ItemSpec, counted: &[(Id, i64)], a
         } else {
             Vec::new()
         },
-        since: if moves {
-            item.since
+        counts_since: if moves {
+            item.counts_since
         } else {
-            since(account, spec, counted, at)
+            counts_since(account, spec, counted_until, at)
         },
         records: if moves {
             item.records
@@ -149,7 +157,7 @@ pub(crate) fn item_of(spec: &ItemSpec, at: i64) -> Item {
         interval: spec.interval,
         quantity: spec.quantity,
         created: at,
-        since: at,
+        counts_since: at,
         metadata: spec.metadata.clone(),
         records: Records::default(),
         debits: Vec::new(),

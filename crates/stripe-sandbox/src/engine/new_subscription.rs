@@ -65,7 +65,7 @@ pub(crate) enum FirstPayment {
 pub(crate) struct FirstAnchor {
     pub(crate) at: i64,
     /// Whether the time until then is free instead of prorated.
-    pub(crate) free_before: bool,
+    pub(crate) is_free_before: bool,
 }
 
 /// Creates the subscription and its first invoice, and returns its id.
@@ -169,7 +169,7 @@ fn first_invoice(
 /// Sets the time from which the usage of the items counts.
 fn count_usage(subscription: &mut Subscription, new: &NewSubscription, at: i64) {
     for item in &mut subscription.items {
-        item.since = new.counts_from(at);
+        item.counts_since = new.counts_from(at);
     }
 }
 
@@ -208,7 +208,7 @@ fn before_first_period(id: Id, new: &NewSubscription, at: i64) -> Subscription {
         canceled_at: (new.cancel_at_period_end || new.cancel_at.is_some()).then_some(at),
         ended_at: None,
         cancellation_reason: None,
-        from_schedule: new.schedule.is_some(),
+        is_from_schedule: new.schedule.is_some(),
         schedule: new.schedule.clone(),
         default_payment_method: new.default_payment_method.clone(),
         payment_settings: new.payment_settings,
@@ -218,9 +218,9 @@ fn before_first_period(id: Id, new: &NewSubscription, at: i64) -> Subscription {
         description: new.description.clone(),
         metadata: new.metadata.clone(),
         discount: None,
-        charged_with: None,
-        ended_discount: None,
-        counted: Vec::new(),
+        charged_discount: None,
+        ended_phase_discount: None,
+        counted_until: Vec::new(),
         automatic_tax: new.automatic_tax,
         latest_invoice: None,
         due: None,

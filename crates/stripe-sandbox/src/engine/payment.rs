@@ -106,8 +106,8 @@ fn attach_for_reuse(ctx: &mut Ctx<'_>, id: &Id, method: &Id) {
         payment_methods::attach_to(ctx, named, &customer);
     }
     if let Some(method) = ctx.account.payment_methods.get_mut(method) {
-        method.set_up |= again;
-        method.used_up |= method.customer.is_none();
+        method.is_set_up |= again;
+        method.is_used_up |= method.customer.is_none();
     }
 }
 
@@ -179,7 +179,7 @@ pub(crate) fn capture(ctx: &mut Ctx<'_>, id: &Id, amount: i64, at: i64) {
     let charge = charge_mut(ctx.account, &charge);
     charge.captured = amount;
     charge.captured_at = Some(at);
-    charge.uncaptured = false;
+    charge.is_uncaptured = false;
     // The rest is released.
     charge.refunded = charge.amount - amount;
     let charge = charge.id.clone();

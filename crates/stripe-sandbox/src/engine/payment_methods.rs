@@ -65,7 +65,7 @@ pub(crate) fn detach_from(ctx: &mut Ctx<'_>, id: &Id, customer: &Id) {
     let position = ctx.account.payment_methods.position(id);
     if let Some(method) = ctx.account.payment_methods.get_mut(id) {
         method.customer = None;
-        method.used_up = true;
+        method.is_used_up = true;
     }
     if let Some(row) = ctx.account.customers.get_mut(customer) {
         row.payment_methods.retain(|other| Some(*other) != position);

@@ -273,7 +273,7 @@ fn keep_for_usage(account: &mut Account, subscription: u32, at: i64) {
     let changed = account.subscription(subscription);
     if changed.first_end() <= at {
         let discount = applicable(account, changed, at);
-        account.subscription_mut(subscription).ended_discount = Some((at, discount));
+        account.subscription_mut(subscription).ended_phase_discount = Some((at, discount));
     }
 }
 
@@ -286,7 +286,7 @@ pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<AppliedC
     record_change(ctx, before.as_ref(), discount.as_ref(), at);
     let subscription = ctx.account.subscription_mut(position);
     subscription.discount = discount;
-    subscription.charged_with = None;
+    subscription.charged_discount = None;
 }
 
 /// Merges a phase's metadata into the subscription's: keys are added or replaced, and keys with an empty value are

@@ -59,7 +59,7 @@ pub(crate) fn of_pending(account: &Account, customer: &Id, at: i64) -> Option<In
         clock: row.test_clock.clone(),
         discount: row.discount().cloned(),
         lines,
-        advances: true,
+        auto_advance: true,
         ..Invoice::new(customer.clone(), currency, Reason::Upcoming, at)
     };
     recompute(account, &mut invoice);

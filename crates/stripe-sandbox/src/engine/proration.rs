@@ -229,7 +229,7 @@ fn last_discount(account: &Account, subscription: &Subscription, at: i64) -> Opt
     let over = |discount: &&Discount| {
         discount.coupon.duration == Duration::Once || discount.end.is_some_and(|end| end <= at)
     };
-    let used = subscription.charged_with.as_ref().filter(over);
+    let used = subscription.charged_discount.as_ref().filter(over);
     used.cloned()
         .or_else(|| discount_of_prices(account, subscription, at))
 }

@@ -75,7 +75,7 @@ fn begin_and_invoice(
 ) {
     begin_periods(ctx.account.subscription_mut(position), next);
     issue(ctx, position, unbilled, reason, closed, at);
-    ctx.account.subscription_mut(position).ended_discount = None;
+    ctx.account.subscription_mut(position).ended_phase_discount = None;
     next_due::reindex(ctx.account, position);
 }
 

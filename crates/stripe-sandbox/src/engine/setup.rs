@@ -123,7 +123,7 @@ pub(crate) fn succeed(ctx: &mut Ctx<'_>, id: &Id, method: MethodRef) {
     }
     let now = customer.map_or(ctx.now, |customer| ctx.time_of(&customer));
     if let Some(method) = ctx.account.payment_methods.get_mut(&method) {
-        method.set_up = true;
+        method.is_set_up = true;
     }
     let Some(intent) = ctx.account.setup_intents.get_mut(id) else {
         return;

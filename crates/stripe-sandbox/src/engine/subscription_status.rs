@@ -18,7 +18,7 @@ pub(crate) fn payment_failed(ctx: &mut Ctx<'_>, id: &Id, outcome: PaymentOutcome
     };
     let subscription = ctx.account.subscription_mut(position);
     // Our choice: a subscription made by a schedule stays active if its customer never had a payment method.
-    if outcome == PaymentOutcome::NoMethod && subscription.from_schedule && never_had_one {
+    if outcome == PaymentOutcome::NoMethod && subscription.is_from_schedule && never_had_one {
         return;
     }
     if matches!(subscription.status, Status::Active | Status::Trialing) {

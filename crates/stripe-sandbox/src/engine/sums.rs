@@ -36,7 +36,7 @@ pub(crate) fn compose(
         discount: applicable(account, subscription, at),
         usage_discount: usage_discount(account, subscription, &lines, at),
         lines,
-        advances: true,
+        auto_advance: true,
         automatic_tax: row
             .filter(|_| subscription.automatic_tax)
             .map(TaxStatus::of),
@@ -114,7 +114,7 @@ fn usage_discount(
     lines: &[InvoiceLine],
     at: i64,
 ) -> Option<UsageDiscount> {
-    let ended = subscription.ended_discount.as_ref();
+    let ended = subscription.ended_phase_discount.as_ref();
     let (_, discount) = ended.filter(|(end, _)| *end == at)?;
     let id = |discount: &Discount| discount.id.clone();
     if discount.as_ref().map(id) == applicable(account, subscription, at).as_ref().map(id) {

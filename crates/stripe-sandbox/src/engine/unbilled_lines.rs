@@ -90,7 +90,7 @@ fn renewed(
     }
     let (start, end) = subscription.period_of(item);
     let until = at.min(end);
-    if start < until && item.since < until {
+    if start < until && item.counts_since < until {
         used(account, subscription, item, until)
     } else if subscription.billing_mode.is_flexible() {
         Vec::new()
@@ -133,7 +133,7 @@ fn used_in(
 ) -> Vec<Line> {
     let (quantity, period) = if let Some(meter) = catalog::meter(account, &item.price) {
         // A meter counts for an item only since the item was added.
-        let period = (start.max(item.since), until);
+        let period = (start.max(item.counts_since), until);
         let quantity = metering::used(account, meter, &subscription.customer, period);
         (quantity, period)
     } else {

@@ -83,7 +83,7 @@ impl PriceTerms {
             amount: 0,
             rate: self.scheme.first_rate(),
             tier: tiered.then_some(1),
-            flat: false,
+            is_flat: false,
         };
         free(Decimal::ZERO, period, self.describe(charge))
     }
@@ -189,7 +189,7 @@ impl PriceTerms {
         let price = money(charge.rate, &self.currency);
         let per = self.per();
         let name = &self.name;
-        if charge.flat {
+        if charge.is_flat {
             return format!("{name} ({tier}at {price} / {per})");
         }
         let units = self.units(charge.quantity);

@@ -80,7 +80,7 @@ pub(crate) struct RatedCharge {
     /// The tier, counted from 1.
     pub(crate) tier: Option<usize>,
     /// Whether this is a tier's flat amount.
-    pub(crate) flat: bool,
+    pub(crate) is_flat: bool,
 }
 
 impl Scheme {
@@ -95,7 +95,7 @@ impl Scheme {
                     amount: round_half_up(times(sold, *unit)),
                     rate: *unit,
                     tier: None,
-                    flat: false,
+                    is_flat: false,
                 }]
             }
             Self::Graduated(tiers) => graduated(tiers, quantity),
@@ -152,14 +152,14 @@ fn charges_of_tier(tier: &Tier, index: usize, quantity: Decimal) -> Vec<RatedCha
         amount: round_half_up(times(quantity, tier.unit)),
         rate: tier.unit,
         tier: Some(index + 1),
-        flat: false,
+        is_flat: false,
     };
     let flat = tier.flat.map(|flat| RatedCharge {
         quantity: Decimal::ZERO,
         amount: round_half_up(flat),
         rate: flat,
         tier: Some(index + 1),
-        flat: true,
+        is_flat: true,
     });
     std::iter::once(units).chain(flat).collect()
 }

@@ -114,14 +114,15 @@ impl Account {
         let platform = self.platform_endpoints.as_ref();
         let platform = platform.map(|endpoints| (endpoints, true));
         let tables = [Some(account_endpoints), platform].into_iter().flatten();
-        let wanted = tables.flat_map(|(endpoints, is_platforms)| {
+        let wanted = tables.flat_map(|(endpoints, is_platform_endpoint)| {
             let table = locked(endpoints);
-            let wanted = table
-                .iter()
-                .filter(|endpoint| endpoint.connect == is_platforms && endpoint.receives(kind));
+            let wanted = table.iter().filter(|endpoint| {
+                endpoint.connect == is_platform_endpoint && endpoint.receives(kind)
+            });
             let account = &self.profile.id;
-            let destination =
-                |endpoint: &WebhookEndpoint| endpoint.destination(endpoints, account, is_platforms);
+            let destination = |endpoint: &WebhookEndpoint| {
+                endpoint.destination(endpoints, account, is_platform_endpoint)
+            };
             wanted.map(destination).collect::<Vec<_>>()
         });
         wanted.collect()

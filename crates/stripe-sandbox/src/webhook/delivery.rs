@@ -87,7 +87,7 @@ impl Delivery {
     /// The event, formatted as by Stripe.
     fn body(&self) -> String {
         let mut event = self.outgoing.event.to_json();
-        if self.outgoing.to.is_platforms {
+        if self.outgoing.to.is_platform_endpoint {
             let name = if self.outgoing.event.is_thin {
                 "context"
             } else {

@@ -30,7 +30,7 @@ pub(crate) struct Charge {
     /// When the money was captured, if it was.
     pub(crate) captured_at: Option<i64>,
     /// Whether the amount is authorized and not captured yet.
-    pub(crate) uncaptured: bool,
+    pub(crate) is_uncaptured: bool,
     /// In cents.
     pub(crate) refunded: i64,
     pub(crate) failure: Option<Failure>,
@@ -87,7 +87,7 @@ impl Charge {
             currency: intent.currency,
             captured: if captures { intent.amount } else { 0 },
             captured_at: captures.then_some(at),
-            uncaptured: failure.is_none() && details.manual_capture,
+            is_uncaptured: failure.is_none() && details.manual_capture,
             refunded: 0,
             failure,
             description: details.description.clone(),
@@ -101,7 +101,7 @@ impl Charge {
 
     /// The amount that can still be refunded, in cents.
     pub(crate) fn refundable(&self) -> i64 {
-        if self.failure.is_some() || self.uncaptured {
+        if self.failure.is_some() || self.is_uncaptured {
             return 0;
         }
         self.amount - self.refunded

@@ -25,7 +25,7 @@ impl Charge {
             "balance_transaction": self.captured_at.map(|_| balance_transaction::id_of(&self.id).to_string()),
             "billing_details": method.map(PaymentMethod::billing_json),
             "calculated_statement_descriptor": "SANDBOX",
-            "captured": paid && !self.uncaptured,
+            "captured": paid && !self.is_uncaptured,
             "created": self.created,
             "currency": self.currency.as_str(),
             "customer": self.customer.as_deref(),

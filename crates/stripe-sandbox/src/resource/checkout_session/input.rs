@@ -83,8 +83,8 @@ pub(super) fn read(
         .param("customer_email"));
     }
     let tax = automatic_tax(params)?.unwrap_or(false);
-    let tax_ids = tax_ids(params)?;
-    updates(params, customer, tax && intent.is_none(), tax_ids)?;
+    let collects_tax_ids = collects_tax_ids(params)?;
+    updates(params, customer, tax && intent.is_none(), collects_tax_ids)?;
     card_only(ctx, params)?;
     hosted_only(ctx, params)?;
     params.disabled("invoice_creation")?;
@@ -104,7 +104,7 @@ pub(super) fn read(
         cancel_url: params.web_address("cancel_url")?,
         url: String::new(),
         automatic_tax: tax,
-        tax_ids,
+        collects_tax_ids,
         billing_address: params.one_of("billing_address_collection", &["auto", "required"])?,
         client_reference: params
             .nullable("client_reference_id")?
@@ -226,7 +226,7 @@ fn trial(data: &Params<'_>, now: i64) -> Result<(Option<i64>, Option<i64>)> {
     Ok((days, end))
 }
 
-fn tax_ids(params: &Params<'_>) -> Result<bool> {
+fn collects_tax_ids(params: &Params<'_>) -> Result<bool> {
     let Some(collection) = params.object("tax_id_collection")? else {
         return Ok(false);
     };
@@ -240,7 +240,7 @@ fn updates(
     params: &Params<'_>,
     customer: Option<&Customer>,
     tax: bool,
-    tax_ids: bool,
+    collects_tax_ids: bool,
 ) -> Result<()> {
     let given = params.object("customer_update")?;
     let mut auto = [false; 3];
@@ -259,7 +259,7 @@ fn updates(
             None => Ok(()),
         };
     };
-    if tax_ids && !name {
+    if collects_tax_ids && !name {
         return Err(Error::invalid("Tax ID collection requires updating business name on the customer. To enable tax ID collection for an existing customer, please set `customer_update[name]` to `auto`.").param("customer_update[name]"));
     }
     if tax && !address && !shipping && !customer::tax_location::is_recognized(customer) {

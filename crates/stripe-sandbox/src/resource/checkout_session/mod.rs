@@ -78,7 +78,7 @@ pub(crate) struct CheckoutSession {
     /// The URL of the page.
     pub(crate) url: String,
     pub(crate) automatic_tax: bool,
-    pub(crate) tax_ids: bool,
+    pub(crate) collects_tax_ids: bool,
     pub(crate) billing_address: Option<&'static str>,
     pub(crate) client_reference: Option<String>,
     pub(crate) locale: Option<&'static str>,

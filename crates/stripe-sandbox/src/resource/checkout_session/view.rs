@@ -68,7 +68,7 @@ pub(crate) fn to_json(session: &CheckoutSession) -> Value {
         "submit_type": null,
         "subscription": session.subscription.as_deref(),
         "success_url": session.success_url,
-        "tax_id_collection": {"enabled": session.tax_ids},
+        "tax_id_collection": {"enabled": session.collects_tax_ids},
         "total_details": purchase.map(|purchase| json!({
             "amount_discount": purchase.discount,
             "amount_shipping": 0,

@@ -58,7 +58,7 @@ pub(super) fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Invoice>
     )?;
     let details = details(ctx, params, &customer.id, InvoiceDetails::default())?;
     params.unmodelled(&["automatic_tax?", "from_invoice"])?;
-    let advances = params.boolean("auto_advance")?.unwrap_or(false);
+    let auto_advance = params.boolean("auto_advance")?.unwrap_or(false);
     let at = ctx.time_of(&customer.id);
     let start = subscription.map_or(at, |subscription| subscription.first_period().0);
     let discount = match subscription {
@@ -82,7 +82,7 @@ pub(super) fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Invoice>
         period: (start.min(at), at),
         discount,
         lines,
-        advances,
+        auto_advance,
         details,
         subscription_metadata: subscription
             .map(|subscription| subscription.metadata.clone())
@@ -93,9 +93,9 @@ pub(super) fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Invoice>
 
 /// `POST /v1/invoices`: creates a draft. It includes pending items only with `pending_invoice_items_behavior=include`.
 pub(super) fn create(ctx: &mut Ctx<'_>, draft: Invoice) -> Result<Value> {
-    let (advances, at) = (draft.advances, draft.created);
+    let (auto_advance, at) = (draft.auto_advance, draft.created);
     let id = store(ctx, draft);
-    if advances {
+    if auto_advance {
         finalization::schedule(ctx, &id, at);
     }
     Ok(view::invoice(ctx.account, ctx.account.invoice(&id)))
@@ -225,7 +225,7 @@ pub(super) fn read_finalize(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<bool> 
         .code("invoice_not_editable"));
     }
     charge_amount::check_largest(invoice.amount_due, invoice.currency)?;
-    Ok(advance.unwrap_or(invoice.advances))
+    Ok(advance.unwrap_or(invoice.auto_advance))
 }
 
 /// `POST /v1/invoices/:id/finalize`
@@ -234,7 +234,7 @@ pub(super) fn finalize(ctx: &mut Ctx<'_>, advance: bool) -> Result<Value> {
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
     collection::with_events(ctx, &id, at, |ctx| {
         finalization::mark_final(ctx, &id, at);
-        ctx.account.invoice_mut(&id).advances = advance;
+        ctx.account.invoice_mut(&id).auto_advance = advance;
         collection::create_intent(ctx, &id, at);
         if ctx.account.invoice(&id).amount_due == 0 {
             collection::mark_paid(ctx, &id, at);

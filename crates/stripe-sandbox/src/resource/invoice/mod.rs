@@ -172,7 +172,7 @@ pub(crate) struct Invoice {
     /// The amount due, after credit notes.
     pub(crate) amount_due: i64,
     /// Stripe's `auto_advance`: whether it is finalized and collected automatically.
-    pub(crate) advances: bool,
+    pub(crate) auto_advance: bool,
     pub(crate) attempts: Attempts,
     pub(crate) paid_out_of_band: bool,
     pub(crate) credited: Credited,
@@ -223,7 +223,7 @@ impl Invoice {
             starting_balance: 0,
             ending_balance: 0,
             amount_due: 0,
-            advances: false,
+            auto_advance: false,
             attempts: Attempts::default(),
             paid_out_of_band: false,
             credited: Credited::default(),
@@ -241,8 +241,8 @@ impl Invoice {
     }
 
     /// Whether it will be finalized or collected automatically.
-    pub(crate) fn auto_advance(&self) -> bool {
-        self.advances && matches!(self.status, Status::Draft | Status::Open)
+    pub(crate) fn advances_automatically(&self) -> bool {
+        self.auto_advance && matches!(self.status, Status::Draft | Status::Open)
     }
 
     /// Whether it is final, unpaid, and can be paid.

@@ -286,7 +286,7 @@ pub(super) fn issued(ctx: &Ctx<'_>) -> Option<Invoice> {
     invoice.number = None;
     invoice.status = InvoiceStatus::Draft;
     invoice.reason = Reason::Upcoming;
-    invoice.advances = true;
+    invoice.auto_advance = true;
     invoice.attempts = Attempts::default();
     invoice.payment_intent = None;
     invoice.draft_until = None;

@@ -97,7 +97,7 @@ struct Filter {
     subscription: Option<String>,
     status: Option<&'static str>,
     created: Created,
-    sent: bool,
+    only_sent: bool,
 }
 
 fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
@@ -110,7 +110,7 @@ fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
             &["draft", "open", "paid", "uncollectible", "void"],
         )?,
         created: Created::read(params)?,
-        sent: params.one_of("collection_method", COLLECTION_METHODS)? == Some("send_invoice"),
+        only_sent: params.one_of("collection_method", COLLECTION_METHODS)? == Some("send_invoice"),
     };
     params.unmodelled(&["due_date"])?;
     Ok(filter)
@@ -119,7 +119,7 @@ fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
 impl Filter {
     fn accepts(&self, invoice: &Invoice) -> bool {
         let subscription = self.subscription.as_deref();
-        !self.sent
+        !self.only_sent
             && (self.customer.is_some() || subscription.is_some() || invoice.clock.is_none())
             && subscription.is_none_or(|id| invoice.subscription.as_deref() == Some(id))
             && (self.status).is_none_or(|status| invoice.status.as_str() == status)

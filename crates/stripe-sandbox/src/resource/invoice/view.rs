@@ -133,7 +133,7 @@ fn state(account: &Account, invoice: &Invoice, lines: &Value) -> Value {
     json!({
         "attempt_count": invoice.attempts.count,
         "attempted": invoice.attempts.any || paid,
-        "auto_advance": invoice.auto_advance(),
+        "auto_advance": invoice.advances_automatically(),
         "automatic_tax": {
             "enabled": invoice.automatic_tax.is_some(),
             "status": invoice.automatic_tax.map(TaxStatus::as_str),

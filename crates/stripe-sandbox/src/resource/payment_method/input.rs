@@ -39,7 +39,7 @@ pub(crate) fn usable(
     if let MethodRef::Existing(id) = &named
         && let Some(found) = ctx.account.payment_methods.get(id)
     {
-        if found.used_up {
+        if found.is_used_up {
             return Err(Error::invalid(
                 "This PaymentMethod was previously used without being attached to a Customer or was detached from a Customer, and may not be used again.",
             ));

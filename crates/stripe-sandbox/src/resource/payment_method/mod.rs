@@ -26,9 +26,9 @@ pub(crate) struct PaymentMethod {
     /// The customer to whom it is attached.
     pub(crate) customer: Option<Id>,
     /// Whether it was detached, or charged without being attached. It can then no longer be used.
-    pub(crate) used_up: bool,
+    pub(crate) is_used_up: bool,
     /// Whether it was set up for payments without the customer.
-    pub(crate) set_up: bool,
+    pub(crate) is_set_up: bool,
     pub(crate) card: &'static Card,
     pub(crate) expiry: Expiry,
     pub(crate) cvc_check: Option<&'static str>,
@@ -67,8 +67,8 @@ impl PaymentMethod {
             id: Id::default(),
             created: now,
             customer: None,
-            used_up: false,
-            set_up: false,
+            is_used_up: false,
+            is_set_up: false,
             card,
             expiry: Expiry {
                 month: i64::from(today.month()),
@@ -82,7 +82,7 @@ impl PaymentMethod {
 
     /// The outcome of a charge.
     pub(crate) fn charge(&self, presence: Presence) -> ChargeOutcome {
-        self.card.charge(presence, self.set_up)
+        self.card.charge(presence, self.is_set_up)
     }
 }
 

@@ -79,7 +79,7 @@ fn create(ctx: &mut Ctx<'_>, new: NewRefund) -> Result<Value> {
 pub(crate) fn check(charge: &Charge, amount: i64) -> Result<()> {
     let formatted = |amount: i64| money(amount.into(), charge.currency.as_str());
     let left = charge.refundable();
-    if charge.failure.is_some() || charge.uncaptured {
+    if charge.failure.is_some() || charge.is_uncaptured {
         return Err(Error::invalid(format!(
             "This charge ({}) has not been captured, so there is nothing to refund.",
             charge.id

@@ -76,7 +76,7 @@ pub(crate) fn read_new(
         start_date: backdating_input::start_date(params, now)?,
         anchor: anchor.map(|at| FirstAnchor {
             at,
-            free_before: !prorates,
+            is_free_before: !prorates,
         }),
         prorates,
         trial_end,

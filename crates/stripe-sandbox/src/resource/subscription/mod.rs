@@ -116,7 +116,7 @@ impl MissingMethod {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PaymentSettings {
     /// Whether `payment_method_types` was given; it can only name cards.
-    pub(crate) cards_named: bool,
+    pub(crate) has_card_types: bool,
     /// Whether the payment method that pays becomes the subscription's default.
     pub(crate) save_default: bool,
 }
@@ -148,7 +148,7 @@ pub(crate) struct Subscription {
     pub(crate) cancellation_reason: Option<&'static str>,
     pub(crate) schedule: Option<Id>,
     /// Whether a schedule made it.
-    pub(crate) from_schedule: bool,
+    pub(crate) is_from_schedule: bool,
     pub(crate) default_payment_method: Option<Id>,
     pub(crate) payment_settings: PaymentSettings,
     pub(crate) missing_method: MissingMethod,
@@ -159,13 +159,13 @@ pub(crate) struct Subscription {
     pub(crate) metadata: Metadata,
     pub(crate) discount: Option<Discount>,
     /// The discount of the running period's charges, until a request changes the discounts.
-    pub(crate) charged_with: Option<Discount>,
+    pub(crate) charged_discount: Option<Discount>,
     /// In flexible billing, the discount of a phase that ended with its period, at this time. The usage of the period
     /// still has it, but not that of a longer interval that goes on (our choice).
-    pub(crate) ended_discount: Option<(i64, Option<Discount>)>,
+    pub(crate) ended_phase_discount: Option<(i64, Option<Discount>)>,
     /// For meters of ended items, the time up to which they counted, if that is later than their end. A new item of the
     /// meter counts from then on, so that no event counts twice.
-    pub(crate) counted: Vec<(Id, i64)>,
+    pub(crate) counted_until: Vec<(Id, i64)>,
     pub(crate) automatic_tax: bool,
     pub(crate) latest_invoice: Option<Id>,
     /// The time of its entry in the due queue.

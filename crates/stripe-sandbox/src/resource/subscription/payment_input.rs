@@ -34,7 +34,7 @@ pub(super) fn payment_settings(
     };
     if let Some(types) = given.strings("payment_method_types")? {
         payment_method::cards_only(&given.name("payment_method_types"), &types)?;
-        settings.cards_named = !types.is_empty();
+        settings.has_card_types = !types.is_empty();
     }
     let save = given.one_of("save_default_payment_method", &["off", "on_subscription"])?;
     if let Some(save) = save {

@@ -129,7 +129,7 @@ struct Filter {
     created: Created,
     starts: Created,
     ends: Created,
-    sent: bool,
+    only_sent: bool,
 }
 
 fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
@@ -142,7 +142,7 @@ fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
         created: Created::read(params)?,
         starts: Created::read_from(params, "current_period_start")?,
         ends: Created::read_from(params, "current_period_end")?,
-        sent: params.one_of("collection_method", COLLECTION_METHODS)? == Some("send_invoice"),
+        only_sent: params.one_of("collection_method", COLLECTION_METHODS)? == Some("send_invoice"),
     };
     params.unmodelled(&["automatic_tax", "plan"])?;
     Ok(filter)
@@ -151,7 +151,7 @@ fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
 impl Filter {
     fn accepts(&self, subscription: &Subscription) -> bool {
         let (clock, price) = (self.clock.as_deref(), self.price.as_deref());
-        !self.sent
+        !self.only_sent
             && (self.customer.is_some() || subscription.clock.as_deref() == clock)
             && clock.is_none_or(|clock| subscription.clock.as_deref() == Some(clock))
             && in_status(subscription.status, self.status)

@@ -101,7 +101,7 @@ fn only_item(account: &Account, subscription: &Subscription) -> Value {
 fn payment_settings(settings: PaymentSettings) -> Value {
     json!({
         "payment_method_options": null,
-        "payment_method_types": settings.cards_named.then_some(["card"]),
+        "payment_method_types": settings.has_card_types.then_some(["card"]),
         "save_default_payment_method": if settings.save_default { "on_subscription" } else { "off" },
     })
 }

@@ -33,7 +33,7 @@ pub(crate) struct Item {
     pub(crate) created: i64,
     /// The time from which usage counts: the creation or an earlier start date, the time when the item became metered
     /// or its usage was cleared, or the time up to which a previous item has counted.
-    pub(crate) since: i64,
+    pub(crate) counts_since: i64,
     pub(crate) metadata: Metadata,
     pub(crate) records: Records,
     /// The charges for the running period that are not credited yet. Only flexible billing uses them.

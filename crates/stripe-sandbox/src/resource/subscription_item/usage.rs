@@ -145,7 +145,7 @@ fn earliest(account: &Account, subscription: &Subscription, item: &Item, now: i6
     let late = sums && now < start + BEHIND;
     // Usage cannot be older than the item.
     let earliest = if late { start - BEHIND } else { start };
-    earliest.max(item.since.min(start))
+    earliest.max(item.counts_since.min(start))
 }
 
 /// The usage of one period.

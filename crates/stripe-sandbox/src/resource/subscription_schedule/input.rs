@@ -32,7 +32,7 @@ fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
         now,
         start: Some(start),
         running: None,
-        dated: false,
+        allows_start_dates: false,
         anchor: None,
         currency: None,
         current_prices: &[],
@@ -152,7 +152,7 @@ fn from_subscription(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Sc
         added: Vec::new(),
         automatic_tax: None,
         default_payment_method: None,
-        collection_named: false,
+        has_collection_method: false,
         resets_anchor: None,
     };
     let schedule = Schedule {
@@ -207,7 +207,7 @@ pub(super) fn new_phases(
         now,
         start: waits.then(|| schedule.phases[0].start),
         running: schedule.running().map(|phase| phase.start),
-        dated: true,
+        allows_start_dates: true,
         anchor: subscription.map(|subscription| subscription.anchor),
         currency: subscription.map(|subscription| subscription.currency),
         current_prices: &current_prices,

@@ -77,7 +77,7 @@ pub(crate) struct Phase {
     pub(crate) automatic_tax: Option<bool>,
     pub(crate) default_payment_method: Option<Id>,
     /// Whether `collection_method` was given; it can only be `charge_automatically`.
-    pub(crate) collection_named: bool,
+    pub(crate) has_collection_method: bool,
     /// `billing_cycle_anchor=phase_start`: a new period begins with the phase.
     pub(crate) resets_anchor: Option<bool>,
 }

@@ -53,7 +53,7 @@ pub(crate) struct PhaseContext<'a> {
     /// The start of the running phase. Phases that end at or before it are over.
     pub(crate) running: Option<i64>,
     /// Whether phases may have a start date: in updates, not on creation.
-    pub(crate) dated: bool,
+    pub(crate) allows_start_dates: bool,
     /// The subscription's anchor, if there is a subscription.
     pub(crate) anchor: Option<i64>,
     /// The subscription's currency, if there is a subscription.
@@ -106,7 +106,7 @@ pub(super) fn read(
 }
 
 fn start_of(params: &Params<'_>, phase_context: PhaseContext<'_>) -> Result<Option<i64>> {
-    if phase_context.dated {
+    if phase_context.allows_start_dates {
         return params.timestamp_or_now("start_date", phase_context.now);
     }
     Ok(None)
@@ -136,7 +136,7 @@ fn phase(
     let resets_anchor = resets_anchor(params)?;
     let end = end(ctx, params, &items, phase_context, start, next)?;
     let trial_end = trial_end(params, phase_context, start, end)?;
-    let collection_named = collection_method(params)?.is_some();
+    let has_collection_method = collection_method(params)?.is_some();
     params.unmodelled(PHASE_UNMODELLED)?;
     Ok(Phase {
         start,
@@ -150,7 +150,7 @@ fn phase(
         added: invoice_item::input::read_added(ctx, params, currency)?,
         automatic_tax: automatic_tax(params)?,
         default_payment_method: payment_method(ctx, params, phase_context.customer)?.value(),
-        collection_named,
+        has_collection_method,
         resets_anchor,
         items,
     })

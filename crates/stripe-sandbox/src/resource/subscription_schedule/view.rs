@@ -70,7 +70,7 @@ fn phase(phase: &Phase) -> Value {
     let rest = json!({
         "billing_cycle_anchor": phase.resets_anchor.map(anchor),
         "billing_thresholds": null,
-        "collection_method": phase.collection_named.then_some("charge_automatically"),
+        "collection_method": phase.has_collection_method.then_some("charge_automatically"),
         "coupon": phase.coupon.as_ref().map(|coupon| &*coupon.id),
         "currency": phase.currency.as_str(),
         "default_payment_method": phase.default_payment_method.as_deref(),

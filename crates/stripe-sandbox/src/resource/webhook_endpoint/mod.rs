@@ -61,7 +61,7 @@ impl WebhookEndpoint {
         &self,
         endpoints: &WebhookEndpoints,
         account: &Id,
-        is_platforms: bool,
+        is_platform_endpoint: bool,
     ) -> Destination {
         Destination {
             endpoint: self.id.clone(),
@@ -69,7 +69,7 @@ impl WebhookEndpoint {
             endpoints: endpoints.clone(),
             account: account.clone(),
             version: self.api_version,
-            is_platforms,
+            is_platform_endpoint,
         }
     }
 
@@ -109,7 +109,7 @@ pub(crate) struct Destination {
     /// The version of the events for it, if it is not the account's.
     pub(crate) version: Option<ApiVersion>,
     /// Whether the endpoint belongs to the platform that has connected the event's account.
-    pub(crate) is_platforms: bool,
+    pub(crate) is_platform_endpoint: bool,
 }
 
 /// A new event and an endpoint to which it is sent.

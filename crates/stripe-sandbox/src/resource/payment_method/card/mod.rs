@@ -144,8 +144,8 @@ impl Card {
         )
     }
 
-    /// The outcome of a charge. `set_up` tells whether the card was set up for charges without the customer.
-    pub(crate) fn charge(&self, presence: Presence, set_up: bool) -> ChargeOutcome {
+    /// The outcome of a charge. `is_set_up` tells whether the card was set up for charges without the customer.
+    pub(crate) fn charge(&self, presence: Presence, is_set_up: bool) -> ChargeOutcome {
         let then = match self.behavior {
             CardBehavior::Pays => None,
             CardBehavior::Declines(decline) | CardBehavior::DeclinesCharges(decline) => {
@@ -154,7 +154,7 @@ impl Card {
             CardBehavior::Authenticates { off_session, then } => {
                 let free = match off_session {
                     OffSession::Always => false,
-                    OffSession::UnlessSetUp => set_up,
+                    OffSession::UnlessSetUp => is_set_up,
                     OffSession::Never => true,
                 };
                 if !presence.suffices(free) {
@@ -276,17 +276,17 @@ mod tests {
         );
         assert_eq!(always.charge(Authenticated, false), ChargeOutcome::Paid);
         let unless_set_up = card("pm_card_authenticationRequiredOnSetup");
-        let charge = |presence, set_up| unless_set_up.charge(presence, set_up);
+        let charge = |presence, is_set_up| unless_set_up.charge(presence, is_set_up);
         assert_eq!(
             charge(OffSession, false),
             ChargeOutcome::NeedsAuthentication
         );
         assert_eq!(charge(OffSession, true), ChargeOutcome::Paid);
         assert_eq!(charge(OnSession, true), ChargeOutcome::NeedsAuthentication);
-        let set_up = card("pm_card_authenticationRequiredSetupForOffSession");
-        assert_eq!(set_up.charge(OffSession, false), ChargeOutcome::Paid);
+        let never = card("pm_card_authenticationRequiredSetupForOffSession");
+        assert_eq!(never.charge(OffSession, false), ChargeOutcome::Paid);
         assert_eq!(
-            set_up.charge(OnSession, false),
+            never.charge(OnSession, false),
             ChargeOutcome::NeedsAuthentication
         );
         let poor = card("pm_card_authenticationRequiredChargeDeclinedInsufficientFunds");
