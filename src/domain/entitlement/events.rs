@@ -136,7 +136,7 @@ impl Domain {
         };
         let org = store.org_of(shared.number, customer);
         if let Some(org) = &org {
-            let key = shared.key(&org);
+            let key = shared.key(org);
             store.outdate(&key);
             if affected == Affected::Expiry {
                 store.expect_no_purchase(&key);
