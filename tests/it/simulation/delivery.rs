@@ -10,6 +10,9 @@ use tier::domain::Delivered;
 /// Longer than reports wait for others to be told with.
 pub(super) const ROUND: i64 = 31;
 
+/// Longer than the time between two events of a total.
+const ROUND_ON_METERS: i64 = 61;
+
 /// How many rounds of deliveries there may be.
 const ROUNDS: u32 = 40;
 
@@ -46,7 +49,9 @@ impl Run<'_> {
         let changes = requests.iter().any(|request| request.is_change());
         let told = &self.orgs[usize::from(org)].told;
         let mut recorded = requests.into_iter().filter_map(recorded);
-        !self.world.has_ledger() || !changes || recorded.all(|feature| told.contains(feature))
+        // Usage records keep the second of the first one. An event has the second in which it is sent.
+        let has_second = |feature| !self.world.usage().is_on_meters() && told.contains(feature);
+        !self.world.has_ledger() || !changes || recorded.all(has_second)
     }
 
     /// One round of deliveries, in which calls may fail.
@@ -64,9 +69,14 @@ impl Run<'_> {
         if !self.world.has_ledger() {
             return Ok(());
         }
+        let round = if self.world.usage().is_on_meters() {
+            ROUND_ON_METERS
+        } else {
+            ROUND
+        };
         for _ in 0..ROUNDS {
             let idle = self.deliver_due().await?;
-            self.pass(ROUND).await?;
+            self.pass(round).await?;
             if idle && self.deliver_due().await? {
                 for known in &mut self.orgs {
                     known.told = known.reported.clone();

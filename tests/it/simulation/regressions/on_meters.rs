@@ -201,3 +201,65 @@ fn an_outage_with_answers_that_are_cut() {
         },
     ]);
 }
+
+/// An event is sent a minute after the one before. The model waited for half a minute.
+#[test]
+fn a_clobber_just_after_a_delivery() {
+    let report = |feature, n, keyed| Report { feature, n, keyed };
+    let away = |org, calls, hours, last| Away {
+        org,
+        calls,
+        hours,
+        last,
+    };
+    replay(&[
+        ask(
+            0,
+            Subscribe {
+                to: 4,
+                trial: false,
+            },
+        ),
+        away(2, 15, 24, report(2, 11, false)),
+        away(1, 13, 1, report(2, 1, true)),
+        Op::Batch {
+            org: 0,
+            reports: [report(0, -3, true), report(3, 1, false), report(0, 2, true)],
+        },
+        AtOnce {
+            at: [0, 0],
+            orgs: [2, 2],
+            requests: [report(4, 13, true), Request::Card { declines: true }],
+            hang_up: Some(7),
+        },
+        ask(0, report(0, -1, false)),
+        Deliver,
+        at_once(
+            0,
+            [
+                Request::ReportAt {
+                    feature: 0,
+                    n: 0,
+                    ago: 120,
+                },
+                Clobber { feature: 0, n: 19 },
+            ],
+        ),
+    ]);
+}
+
+/// An event that is sent in the second in which a trial begins is of the trial. A server waits for that second to pass,
+/// which it does not in the simulation.
+#[test]
+fn a_report_in_the_second_in_which_a_trial_begins() {
+    let report = |feature, n, keyed| Report { feature, n, keyed };
+    replay(&[
+        Buy {
+            at: 0,
+            org: 1,
+            to: 4,
+        },
+        at_once(1, [report(0, 7, false), report(1, 12, true)]),
+        at_once(1, [report(1, 16, true), TrialThenPaid { to: 3, hours: 30 }]),
+    ]);
+}
