@@ -3,7 +3,8 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::resource::customer::Customers;
+use crate::resource::coupon::Coupon;
+use crate::resource::customer::{Customer, Customers, LeftOut};
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -20,6 +21,10 @@ impl<'a> CustomerCopy<'a> {
         let mut copy = from.without_data();
         for coupon in from.coupons.iter() {
             copy.coupons.insert(Arc::new(coupon.copy()));
+        }
+        for code in from.promotion_codes.iter() {
+            let coupon = copied_coupon(&copy, from, code.coupon());
+            copy.promotion_codes.insert(Arc::new(code.copy(coupon)));
         }
         fill(&mut copy, from, customer);
         let mut copied = Self { from, copy };
@@ -44,6 +49,14 @@ impl Drop for CustomerCopy<'_> {
     }
 }
 
+/// The copy of a promotion code's coupon. A deleted one has none yet.
+fn copied_coupon(copy: &Account, from: &Account, coupon: &Arc<Coupon>) -> Arc<Coupon> {
+    let is_listed = |listed: &&Arc<Coupon>| Arc::ptr_eq(listed, coupon);
+    let listed = from.coupons.get(&coupon.id).filter(is_listed);
+    let copied = listed.and_then(|listed| copy.coupons.get(&listed.id));
+    copied.map_or_else(|| Arc::new(coupon.copy()), Arc::clone)
+}
+
 /// Copies the customer with its subscriptions, schedules and pending invoice items, but without its invoices.
 fn fill(copy: &mut Account, from: &Account, id: &Id) {
     let Some(customer) = from.customers.get(id) else {
@@ -52,6 +65,7 @@ fn fill(copy: &mut Account, from: &Account, id: &Id) {
     let mut copied = customer.clone();
     copied.subscriptions.clear();
     copied.schedules.clear();
+    copied.left_out = left_out(from, customer);
     copied.invoices.clear();
     copy.customers = Customers::only(copied);
     for position in &customer.subscriptions {
@@ -71,6 +85,17 @@ fn fill(copy: &mut Account, from: &Account, id: &Id) {
     }
     for item in from.billing.invoice_items.pending(id) {
         copy.billing.invoice_items.insert(item.clone());
+    }
+}
+
+/// What a copy without invoices has to know of them.
+fn left_out(from: &Account, customer: &Customer) -> LeftOut {
+    if from.has_unpaid_invoices(customer) {
+        LeftOut::Unpaid
+    } else if customer.has_invoices() {
+        LeftOut::Settled
+    } else {
+        LeftOut::Nothing
     }
 }
 

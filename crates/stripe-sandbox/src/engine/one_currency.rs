@@ -5,7 +5,6 @@ use crate::error::{Error, Result};
 use crate::money::currency::Currency;
 use crate::resource::coupon::Off;
 use crate::resource::customer::Customer;
-use crate::resource::invoice::Status;
 use crate::store::account::Account;
 use crate::store::ids::Id;
 
@@ -52,11 +51,5 @@ pub(crate) fn check(
 
 /// Whether the customer has a balance or an unpaid invoice.
 fn has_open_amounts(account: &Account, customer: &Customer) -> bool {
-    let invoices = &account.billing.invoices;
-    let open = |position: &u32| {
-        invoices
-            .at(*position)
-            .is_some_and(|invoice| matches!(invoice.status, Status::Draft | Status::Open))
-    };
-    customer.balance != 0 || customer.invoices.iter().any(open)
+    customer.balance != 0 || account.has_unpaid_invoices(customer)
 }

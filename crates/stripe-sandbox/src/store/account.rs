@@ -14,12 +14,12 @@ use crate::resource::charge::Charge;
 use crate::resource::checkout_session::CheckoutSession;
 use crate::resource::coupon::Coupons;
 use crate::resource::credit_note::CreditNote;
-use crate::resource::customer::Customers;
+use crate::resource::customer::{Customer, Customers, LeftOut};
 use crate::resource::customer_balance;
 use crate::resource::discount::Discount;
 use crate::resource::event::Events;
-use crate::resource::invoice::Invoice;
 use crate::resource::invoice::previews::Previews;
+use crate::resource::invoice::{Invoice, Status};
 use crate::resource::invoice_item::InvoiceItems;
 use crate::resource::meter::Meter;
 use crate::resource::meter_event::MeterEvents;
@@ -242,6 +242,15 @@ impl Account {
     pub(crate) fn invoice_mut(&mut self, id: &Id) -> &mut Invoice {
         let invoice = self.billing.invoices.get_mut(id);
         invoice.expect("the caller has found it")
+    }
+
+    /// Whether a customer has draft or open invoices, here or left out of a copy.
+    pub(crate) fn has_unpaid_invoices(&self, customer: &Customer) -> bool {
+        let is_unpaid = |invoice: &Invoice| matches!(invoice.status, Status::Draft | Status::Open);
+        let mut positions = customer.invoices.iter();
+        let invoice = |position: &u32| self.billing.invoices.at(*position);
+        customer.left_out == LeftOut::Unpaid
+            || positions.any(|position| invoice(position).is_some_and(is_unpaid))
     }
 
     /// The charge that paid an invoice, if there is one.

@@ -45,7 +45,18 @@ pub(crate) struct Customer {
     pub(crate) payment_methods: Vec<u32>,
     pub(crate) subscriptions: Vec<u32>,
     pub(crate) invoices: Vec<u32>,
+    pub(crate) left_out: LeftOut,
     pub(crate) schedules: Vec<u32>,
+}
+
+/// The invoices that a [copy](crate::engine::copy) of a customer leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeftOut {
+    Nothing,
+    /// Only paid, void and uncollectible ones.
+    Settled,
+    /// Some that are not paid yet.
+    Unpaid,
 }
 
 /// Properties that few customers have.
@@ -89,12 +100,17 @@ impl Customer {
             payment_methods: Vec::new(),
             subscriptions: Vec::new(),
             invoices: Vec::new(),
+            left_out: LeftOut::Nothing,
             schedules: Vec::new(),
         }
     }
 
     pub(crate) fn rare_mut(&mut self) -> &mut RareFields {
         self.rare.get_or_insert_default()
+    }
+
+    pub(crate) fn has_invoices(&self) -> bool {
+        self.left_out != LeftOut::Nothing || !self.invoices.is_empty()
     }
 
     /// The discount on all of the customer's invoices.

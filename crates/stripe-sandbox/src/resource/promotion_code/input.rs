@@ -46,7 +46,7 @@ pub(crate) fn applicable(
         first_time_transaction,
         minimum_amount,
     } = code.restrictions;
-    if first_time_transaction && customer.is_some_and(|customer| !customer.invoices.is_empty()) {
+    if first_time_transaction && customer.is_some_and(Customer::has_invoices) {
         return refused("the associated customer has prior transactions");
     }
     match (minimum_amount, redemption.amount) {

@@ -57,6 +57,23 @@ impl PromotionCode {
         self.times_redeemed.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn coupon(&self) -> &Arc<Coupon> {
+        &self.coupon
+    }
+
+    /// A copy with its own count of redemptions, for a copy of its coupon.
+    pub(crate) fn copy(&self, coupon: Arc<Coupon>) -> Self {
+        Self {
+            id: self.id.clone(),
+            code: self.code.clone(),
+            coupon,
+            customer: self.customer.clone(),
+            metadata: self.metadata.clone(),
+            times_redeemed: Arc::new(self.uses().into()),
+            ..*self
+        }
+    }
+
     /// Counts one redemption.
     pub(crate) fn redeem(&self) {
         self.times_redeemed.fetch_add(1, Ordering::Relaxed);

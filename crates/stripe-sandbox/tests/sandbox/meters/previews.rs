@@ -154,3 +154,61 @@ async fn bad_previews_are_refused() {
     let refused = metered.world.api.post(PATH, &form).await.refused(404);
     assert_eq!(refused.1, "invoice_upcoming_none");
 }
+
+#[tokio::test]
+async fn a_preview_takes_promotion_codes_as_the_change_does() {
+    let metered = Metered::new().await;
+    let api = &metered.world.api;
+    let base = metered.world.price("unit_amount=1000").await;
+    let code = async |form: &str| {
+        let coupon = metered.world.coupon("percent_off=50").await;
+        let form = format!("promotion[type]=coupon&promotion[coupon]={coupon}&{form}");
+        api.create("/v1/promotion_codes", &form).await
+    };
+    let open = code("max_redemptions=1").await;
+    let newcomers = code("restrictions[first_time_transaction]=true").await;
+    let buying = |code: &str| {
+        format!(
+            "customer={}&subscription_details[items][0][price]={base}&discounts[0][promotion_code]={code}",
+            metered.customer
+        )
+    };
+    for code in [&open, &newcomers] {
+        let shown = preview(&metered, &buying(code)).await;
+        assert_eq!(number(&shown, "total"), 500, "{code}");
+    }
+    let (subscription, _) = metered.subscribe(&[&base], "").await;
+    let change = |code: &str| format!("discounts[0][promotion_code]={code}");
+    let form = format!("subscription={subscription}&{}", change(&open));
+    assert_eq!(number(&preview(&metered, &form).await, "total"), 500);
+    // The preview has not redeemed it.
+    let unused = api.get(&format!("/v1/promotion_codes/{open}")).await.ok();
+    assert_eq!(number(&unused, "times_redeemed"), 0);
+    assert_eq!(unused["active"], true);
+
+    let form = format!("subscription={subscription}&{}", change(&newcomers));
+    let refused = api.post(PATH, &form).await.refused(400);
+    assert!(refused.0.contains("prior transactions"), "{}", refused.0);
+    let path = format!("/v1/subscriptions/{subscription}");
+    let really = api.post(&path, &change(&newcomers)).await.refused(400);
+    assert_eq!(refused, really);
+}
+
+#[tokio::test]
+async fn a_preview_in_another_currency_is_refused_while_an_invoice_is_open() {
+    let metered = Metered::new().await;
+    let api = &metered.world.api;
+    let dollars = metered.world.price("unit_amount=1000").await;
+    let euros = "currency=eur&unit_amount=900&recurring[interval]=month&product_data[name]=Name";
+    let euros = api.create("/v1/prices", euros).await;
+    let (ended, _) = metered.subscribe(&[&dollars], "").await;
+    let path = format!("/v1/subscriptions/{ended}");
+    api.delete(&path).await.ok();
+    let of = format!("customer={}", metered.customer);
+    let preview = format!("{of}&subscription_details[items][0][price]={euros}");
+    api.post(PATH, &preview).await.ok();
+    api.create("/v1/invoices", &of).await;
+    let form = format!("{of}&items[0][price]={euros}");
+    let really = api.post("/v1/subscriptions", &form).await.refused(400);
+    assert_eq!(api.post(PATH, &preview).await.refused(400).0, really.0);
+}
