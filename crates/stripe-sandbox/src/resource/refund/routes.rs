@@ -68,11 +68,16 @@ fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<NewRefund> {
 
 /// `POST /v1/refunds`: refunds a charge, or an intent's latest charge.
 fn create(ctx: &mut Ctx<'_>, new: NewRefund) -> Result<Value> {
-    let charge = ctx.account.payments.charges.get(&new.charge);
-    let customer = charge.and_then(|charge| charge.customer.clone());
-    let at = customer.map_or(ctx.now, |customer| ctx.time_of(&customer));
+    let at = time_of(ctx, &new.charge);
     let refund = refund_charge(ctx, &new.charge, new.amount, new.reason, new.metadata, at);
     Ok(find(ctx, &refund)?.to_json())
+}
+
+/// The time of a charge's customer.
+fn time_of(ctx: &Ctx<'_>, charge: &str) -> i64 {
+    let charge = ctx.account.payments.charges.get(charge);
+    let customer = charge.and_then(|charge| charge.customer.as_ref());
+    customer.map_or(ctx.now, |customer| ctx.time_of(customer))
 }
 
 /// Checks that a refund is not more than the rest of the charge.
@@ -157,7 +162,8 @@ fn update(ctx: &mut Ctx<'_>, refund: Refund) -> Result<Value> {
         row.clone_from(&refund);
     }
     if after != before {
-        ctx.update_event("charge.refund.updated", &before, &after, ctx.now);
+        let at = time_of(ctx, &refund.charge);
+        ctx.update_event("charge.refund.updated", &before, &after, at);
     }
     Ok(after)
 }

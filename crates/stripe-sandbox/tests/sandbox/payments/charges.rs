@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::billing::{World, number};
-use super::kinds;
+use super::{DAY, START, kinds};
 
 async fn paid(world: &World) -> (String, Value) {
     let customer = world.customer().await;
@@ -149,4 +149,19 @@ async fn a_credit_note_refunds_the_card() {
     assert_eq!(number(&now, "post_payment_credit_notes_amount"), 800);
     let shown = world.api.get(&format!("/v1/charges/{charge}")).await.ok();
     assert_eq!(number(&shown, "amount_refunded"), 700);
+}
+
+#[tokio::test]
+async fn an_update_of_a_refund_is_recorded_at_the_time_of_the_customer() {
+    let world = World::new().await;
+    let (_, invoice) = paid(&world).await;
+    let charge = invoice["charge"]["id"].as_str().expect("an id");
+    let form = format!("charge={charge}");
+    let refund = world.api.create("/v1/refunds", &form).await;
+    world.advance_to(START + 5 * DAY).await;
+    let path = format!("/v1/refunds/{refund}");
+    world.api.post(&path, "metadata[a]=b").await.ok();
+    let events = "/v1/events?type=charge.refund.updated";
+    let events = world.api.get(events).await.ok();
+    assert_eq!(number(&events["data"][0], "created"), START + 5 * DAY);
 }
