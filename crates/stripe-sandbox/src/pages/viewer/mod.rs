@@ -26,7 +26,6 @@ use super::layout;
 use crate::params::Params;
 use crate::params::form::Form;
 use crate::sandbox::Sandbox;
-use crate::store::account::Account;
 use crate::store::accounts::LockedAccount;
 use crate::store::context::CallSettings;
 use crate::store::page::Page;
@@ -168,9 +167,9 @@ impl PageRequest<'_> {
             .iter()
             .partition(|account| account.free_turn().is_some());
         for account in free.into_iter().chain(waiting) {
-            let has = |account: &Account| objects::exists(account, kind, id);
-            let render =
-                |view: View<'_>| has(view.account).then(|| objects::object(view, kind, id));
+            let render = |view: View<'_>| {
+                objects::exists(view, kind, id).then(|| objects::object(view, kind, id))
+            };
             match self.view_account(account, render).await {
                 Some(Some(Some((title, body)))) => {
                     return layout::viewer(StatusCode::OK, &title, &body);

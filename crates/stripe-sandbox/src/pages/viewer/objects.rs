@@ -7,26 +7,33 @@ use super::format::{View, amount, fields, json, name, price_text, time};
 use super::lists::{invoices_of, prices_of, schedule, subscription};
 use super::target::Kind;
 use crate::resource::customer::Customer;
+use crate::resource::event::Event;
 use crate::resource::invoice::Invoice;
 use crate::resource::invoice::view::line;
 use crate::resource::price::{Amount, Price};
 use crate::resource::render;
 use crate::resource::test_clock::TestClock;
-use crate::store::account::Account;
 
 /// Whether the account has this object.
-pub(super) fn exists(account: &Account, kind: &Kind, id: &str) -> bool {
+pub(super) fn exists(view: View<'_>, kind: &Kind, id: &str) -> bool {
     match kind.object {
-        "event" => account.events.get(id).is_some(),
-        object => render(account, 0, &[object], id).is_some_and(|found| found["object"] == object),
+        "event" => event(view, id).is_some(),
+        object => render(view.account, view.now, &[object], id)
+            .is_some_and(|found| found["object"] == object),
     }
+}
+
+/// An event that is still kept.
+fn event<'a>(view: View<'a>, id: &str) -> Option<&'a Event> {
+    let event = view.account.events.get(id);
+    event.filter(|event| event.is_kept(view.now))
 }
 
 /// The title and the page of an object.
 pub(super) fn object(view: View<'_>, kind: &Kind, id: &str) -> Option<(String, Markup)> {
     let account = view.account;
     let object = match kind.object {
-        "event" => account.events.get(id)?.to_json(),
+        "event" => event(view, id)?.to_json(),
         kind => render(account, view.now, &[kind], id).filter(|found| found["object"] == kind)?,
     };
     let named = object["name"].as_str().or(object["number"].as_str());

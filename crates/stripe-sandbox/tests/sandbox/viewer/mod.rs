@@ -349,3 +349,16 @@ async fn programs_are_answered_as_before() {
             .all(|request| request.status != 200)
     );
 }
+
+#[tokio::test]
+async fn an_expired_event_has_no_page() {
+    let api = Api::start().await;
+    api.create("/v1/customers", "").await;
+    let event = api.ids("/v1/events").await.remove(0);
+    let path = format!("/events/{event}");
+    api.sandbox().clock().set(START + 30 * DAY);
+    shown(&api, &path).await;
+    api.sandbox().clock().set(START + 30 * DAY + 1);
+    api.get(&format!("/v1{path}")).await.error(404);
+    assert_eq!(page(&api, &path).await.0, 404);
+}
