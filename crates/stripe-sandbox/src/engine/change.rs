@@ -100,7 +100,7 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
     let subscription = ctx.account.subscription(position);
     let effect = change.effect(ctx.account, subscription, at);
     if effect == Effect::Restart && subscription.in_trial() && at < subscription.first_end() {
-        let object = view::subscription(ctx.account, subscription);
+        let object = view::subscription(ctx.account, subscription, ctx.now);
         ctx.event("customer.subscription.trial_will_end", &object, at);
     }
     let subscription = ctx.account.subscription(position);

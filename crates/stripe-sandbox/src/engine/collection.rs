@@ -271,7 +271,7 @@ pub(crate) fn with_events<T>(
 ) -> T {
     let position = subscription_of(ctx.account, id);
     let subscription_before = position.map(|position| {
-        subscription::view::subscription(ctx.account, ctx.account.subscription(position))
+        subscription::view::subscription(ctx.account, ctx.account.subscription(position), ctx.now)
     });
     let before = invoice::view::invoice(ctx.account, ctx.account.invoice(id));
     let result = action(ctx);

@@ -55,7 +55,7 @@ pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
     for position in ctx.account.subscriptions_of(customer) {
         let subscription = ctx.account.subscription(position);
         if !subscription.status.is_ended() {
-            let before = subscription::view::subscription(ctx.account, subscription);
+            let before = subscription::view::subscription(ctx.account, subscription, ctx.now);
             let options = Cancellation {
                 invoice_now: false,
                 prorate: false,

@@ -98,7 +98,7 @@ fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
         .and_then(|id| ctx.account.billing.schedules.get(id))
         .and_then(|schedule| schedule.running())
         .is_some_and(|phase| phase.end <= at);
-    let before = subscription::view::subscription(ctx.account, subscription);
+    let before = subscription::view::subscription(ctx.account, subscription, ctx.now);
     if subscription
         .trial_notice()
         .is_some_and(|notice| notice <= at)
@@ -153,8 +153,11 @@ fn ends_without_method(ctx: &mut Ctx<'_>, position: u32, at: i64) -> bool {
         }
         MissingMethod::Pause => {
             ctx.account.subscription_mut(position).status = Status::Paused;
-            let object =
-                subscription::view::subscription(ctx.account, ctx.account.subscription(position));
+            let object = subscription::view::subscription(
+                ctx.account,
+                ctx.account.subscription(position),
+                ctx.now,
+            );
             ctx.event("customer.subscription.paused", &object, at);
         }
     }

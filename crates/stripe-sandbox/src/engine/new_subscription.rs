@@ -101,7 +101,8 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, new: &NewSubscription, at: i64) -> Id {
         collect_later(ctx, position, at);
     }
     crate::engine::next_due::reindex(ctx.account, position);
-    let object = subscription::view::subscription(ctx.account, ctx.account.subscription(position));
+    let object =
+        subscription::view::subscription(ctx.account, ctx.account.subscription(position), ctx.now);
     ctx.event("customer.subscription.created", &object, at);
     id
 }

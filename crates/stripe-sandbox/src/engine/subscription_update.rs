@@ -17,7 +17,8 @@ use crate::store::ids::Id;
 /// Applies an update and records its events.
 pub(crate) fn apply_update(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
     ctx.awaits_confirmation = update.behavior == PaymentBehavior::Default;
-    let before = subscription::view::subscription(ctx.account, ctx.account.subscription(position));
+    let before =
+        subscription::view::subscription(ctx.account, ctx.account.subscription(position), ctx.now);
     let (end, prorate) = (update.cancel_at.clone(), update.prorate);
     apply_fields(ctx, position, update, now);
     if let FieldUpdate::Set(end @ (CancelAt::FirstEnd | CancelAt::LastEnd)) = end {

@@ -169,7 +169,8 @@ impl Scope<'_> {
         };
         if value.is_object()
             && value.get(step).is_none()
-            && let Some(value_on_request) = on_request(self.account, self.version, value, step)
+            && let Some(value_on_request) =
+                on_request(self.account, (self.version, self.now), value, step)
         {
             value[step.as_str()] = self.version.converted(value_on_request);
         }

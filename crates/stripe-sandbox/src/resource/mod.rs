@@ -149,6 +149,7 @@ pub(crate) fn render(account: &Account, now: i64, kinds: &[&str], id: &str) -> O
         "sub" => Some(subscription::view::subscription(
             account,
             billing.subscriptions.get(id)?,
+            now,
         )),
         _ => None,
     }
@@ -172,7 +173,7 @@ fn find_discount<'a>(account: &'a Account, id: &str) -> Option<&'a Discount> {
 /// The value of a field that an object has only on request.
 fn on_request(
     account: &Account,
-    version: ApiVersion,
+    (version, now): (ApiVersion, i64),
     object: &Value,
     field: &str,
 ) -> Option<Value> {
@@ -194,7 +195,7 @@ fn on_request(
             }
             Some(tax)
         }
-        ("customer", "subscriptions") => Some(subscription::view::of_customer(account, id)),
+        ("customer", "subscriptions") => Some(subscription::view::of_customer(account, id, now)),
         ("invoice", "payments") => {
             let invoice = billing.invoices.get(id)?;
             Some(invoice_payment::view::list_of(account, invoice))

@@ -1,7 +1,7 @@
 //! Discounts and the texts of coupons.
 
-use super::Api;
-use super::billing::{World, number};
+use super::billing::{DAY, World, number};
+use super::{Api, START};
 
 #[tokio::test]
 async fn a_discount_is_removed_from_its_customer_or_subscription() {
@@ -69,4 +69,37 @@ async fn a_changed_coupon_changes_its_discounts() {
         .refused(400);
     assert!(message.contains("does not model"), "{message}");
     api.post("/v1/coupons/none", "name=x").await.error(404);
+}
+
+#[tokio::test]
+async fn a_coupon_past_its_last_day_is_no_longer_valid() {
+    let api = Api::start().await;
+    let last = START + 10 * DAY;
+    let form = format!("percent_off=50&duration=forever&redeem_by={last}");
+    let coupon = api.create("/v1/coupons", &form).await;
+    let customer =
+        "payment_method=pm_card_visa&invoice_settings[default_payment_method]=pm_card_visa";
+    let customer = api.create("/v1/customers", customer).await;
+    let price = "currency=usd&unit_amount=1000&recurring[interval]=month&product_data[name]=Name";
+    let price = api.create("/v1/prices", price).await;
+    let form = format!("customer={customer}&items[0][price]={price}&coupon={coupon}");
+    let subscription = api.create("/v1/subscriptions", &form).await;
+    for (at, valid) in [(last, true), (last + 1, false)] {
+        api.sandbox().clock().set(at);
+        for path in [
+            format!("/v1/coupons/{coupon}"),
+            format!("/v1/subscriptions/{subscription}"),
+        ] {
+            let shown = api.get(&path).await.ok();
+            let coupon = match shown["object"].as_str() {
+                Some("coupon") => &shown,
+                _ => &shown["discount"]["coupon"],
+            };
+            assert_eq!(coupon["valid"], valid, "{path} at {at}");
+        }
+        let path = format!("/v1/customers/{customer}?expand[]=subscriptions");
+        let shown = api.get(&path).await.ok();
+        let shown = &shown["subscriptions"]["data"][0];
+        assert_eq!(shown["discount"]["coupon"]["valid"], valid, "at {at}");
+    }
 }

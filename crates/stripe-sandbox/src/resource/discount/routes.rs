@@ -75,7 +75,7 @@ fn delete_of_subscription(ctx: &mut Ctx<'_>) -> Result<Value> {
     let discount = subscription.discount.clone();
     let discount = discount.ok_or_else(|| no_discount("subscription", &subscription.id))?;
     let now = ctx.time_of(&subscription.customer);
-    let before = subscription::view::subscription(ctx.account, subscription);
+    let before = subscription::view::subscription(ctx.account, subscription, ctx.now);
     subscription_update::discount(ctx, position, None, now);
     subscription::events::changed(ctx, position, &before, now);
     Ok(deleted(&discount, now))

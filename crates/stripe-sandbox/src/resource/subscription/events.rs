@@ -7,7 +7,7 @@ use crate::store::context::Ctx;
 
 /// Records the event of a subscription that may have changed since `before`.
 pub(crate) fn changed(ctx: &mut Ctx<'_>, position: u32, before: &Value, at: i64) {
-    let after = subscription(ctx.account, ctx.account.subscription(position));
+    let after = subscription(ctx.account, ctx.account.subscription(position), ctx.now);
     if after == *before {
         return;
     }

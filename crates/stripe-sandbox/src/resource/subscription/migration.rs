@@ -42,7 +42,7 @@ pub(super) fn migrate(ctx: &mut Ctx<'_>, (): ()) -> Result<Value> {
     let position = find(ctx)?;
     let subscription = ctx.account.subscription(position);
     let now = ctx.time_of(&subscription.customer);
-    let before = view::subscription(ctx.account, subscription);
+    let before = view::subscription(ctx.account, subscription, ctx.now);
     let subscription = ctx.account.subscription_mut(position);
     subscription.billing_mode = BillingMode::Flexible {
         updated_at: Some(now),
@@ -56,5 +56,6 @@ pub(super) fn migrate(ctx: &mut Ctx<'_>, (): ()) -> Result<Value> {
     Ok(view::subscription(
         ctx.account,
         ctx.account.subscription(position),
+        ctx.now,
     ))
 }

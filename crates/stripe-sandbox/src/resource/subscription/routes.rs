@@ -108,6 +108,7 @@ fn create(
     Ok(view::subscription(
         ctx.account,
         subscription.expect("just created"),
+        ctx.now,
     ))
 }
 
@@ -116,6 +117,7 @@ fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(view::subscription(
         ctx.account,
         ctx.account.subscription(find(ctx)?),
+        ctx.now,
     ))
 }
 
@@ -175,7 +177,7 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
         None => filter.page.of_table(table, NAME, keep)?,
     };
     Ok(rows.to_json(URL, |subscription| {
-        view::subscription(ctx.account, subscription)
+        view::subscription(ctx.account, subscription, ctx.now)
     }))
 }
 
@@ -220,7 +222,7 @@ fn update(ctx: &mut Ctx<'_>, change: SubscriptionUpdate) -> Result<Value> {
     let now = ctx.time_of(&subscription.customer);
     match change {
         SubscriptionUpdate::Describe(metadata) => {
-            let before = view::subscription(ctx.account, subscription);
+            let before = view::subscription(ctx.account, subscription, ctx.now);
             ctx.account.subscription_mut(position).metadata = metadata;
             events::changed(ctx, position, &before, now);
         }
@@ -233,6 +235,7 @@ fn update(ctx: &mut Ctx<'_>, change: SubscriptionUpdate) -> Result<Value> {
     Ok(view::subscription(
         ctx.account,
         ctx.account.subscription(position),
+        ctx.now,
     ))
 }
 
@@ -261,11 +264,11 @@ fn resume(ctx: &mut Ctx<'_>, presence: Presence) -> Result<Value> {
     let position = find(ctx)?;
     let subscription = ctx.account.subscription(position);
     let now = ctx.time_of(&subscription.customer);
-    let before = view::subscription(ctx.account, subscription);
+    let before = view::subscription(ctx.account, subscription, ctx.now);
     ctx.account.subscription_mut(position).status = Status::Active;
     renewal::restart(ctx, position, now, Anchor::Now, None);
     events::changed(ctx, position, &before, now);
-    let after = view::subscription(ctx.account, ctx.account.subscription(position));
+    let after = view::subscription(ctx.account, ctx.account.subscription(position), ctx.now);
     ctx.event("customer.subscription.resumed", &after, now);
     Ok(after)
 }
@@ -288,7 +291,7 @@ fn cancel(ctx: &mut Ctx<'_>, options: Cancellation) -> Result<Value> {
     let position = find(ctx)?;
     let subscription = ctx.account.subscription(position);
     let now = ctx.time_of(&subscription.customer);
-    let before = view::subscription(ctx.account, subscription);
+    let before = view::subscription(ctx.account, subscription, ctx.now);
     cancellation::cancel(ctx, position, options, now);
     ctx.account.subscription_mut(position).cancellation_reason = Some("cancellation_requested");
     ctx.account.subscription_mut(position).canceled_at = Some(now);
@@ -296,5 +299,6 @@ fn cancel(ctx: &mut Ctx<'_>, options: Cancellation) -> Result<Value> {
     Ok(view::subscription(
         ctx.account,
         ctx.account.subscription(position),
+        ctx.now,
     ))
 }

@@ -9,8 +9,9 @@ use crate::resource::price::view::plan;
 use crate::resource::subscription_item::view::{item, quantity};
 use crate::store::account::Account;
 
-/// The JSON of a subscription.
-pub(crate) fn subscription(account: &Account, subscription: &Subscription) -> Value {
+/// The JSON of a subscription at the account's time `now`.
+pub(crate) fn subscription(account: &Account, subscription: &Subscription, now: i64) -> Value {
+    let now = account.time_on(subscription.clock.as_ref(), now);
     let (trial_start, trial_end) = subscription.trial.unzip();
     let (period_start, period_end) = subscription.first_period();
     let url = format!("/v1/subscription_items?subscription={}", subscription.id);
@@ -49,7 +50,7 @@ pub(crate) fn subscription(account: &Account, subscription: &Subscription) -> Va
         "description": subscription.description,
     });
     let second = json!({
-        "discount": subscription.discount.as_ref().map(|discount| discount.to_json(now(account, subscription))),
+        "discount": subscription.discount.as_ref().map(|discount| discount.to_json(now)),
         "ended_at": subscription.ended_at,
         "items": {
             "object": "list",
@@ -106,13 +107,8 @@ fn payment_settings(settings: PaymentSettings) -> Value {
     })
 }
 
-/// The subscription's time, at which the coupon's validity is shown.
-fn now(account: &Account, subscription: &Subscription) -> i64 {
-    account.time_on(subscription.clock.as_ref(), subscription.first_period().0)
-}
-
 /// The value of a customer's `subscriptions` when it is expanded.
-pub(crate) fn of_customer(account: &Account, id: &str) -> Value {
+pub(crate) fn of_customer(account: &Account, id: &str, now: i64) -> Value {
     let positions = account
         .customers
         .get(id)
@@ -125,6 +121,8 @@ pub(crate) fn of_customer(account: &Account, id: &str) -> Value {
         .collect();
     live.reverse();
     let url = format!("/v1/customers/{id}/subscriptions");
-    let elements = live.iter().map(|each| view::subscription(account, each));
+    let elements = live
+        .iter()
+        .map(|each| view::subscription(account, each, now));
     json::nested(&url, live.len(), elements)
 }

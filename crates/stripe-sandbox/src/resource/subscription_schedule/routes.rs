@@ -79,8 +79,11 @@ fn create(ctx: &mut Ctx<'_>, (mut schedule, now): (Schedule, i64)) -> Result<Val
     phases::record_event(ctx, position, "subscription_schedule.created", now);
     let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
     if let Some(subscription) = subscription {
-        let was =
-            subscription::view::subscription(ctx.account, ctx.account.subscription(subscription));
+        let was = subscription::view::subscription(
+            ctx.account,
+            ctx.account.subscription(subscription),
+            ctx.now,
+        );
         ctx.account.subscription_mut(subscription).schedule = Some(id);
         phases::follow_end(ctx.account, subscription, now);
         next_due::reindex(ctx.account, subscription);
@@ -226,8 +229,11 @@ fn replace(
     }
     let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
     if let Some(subscription) = subscription {
-        let was =
-            subscription::view::subscription(ctx.account, ctx.account.subscription(subscription));
+        let was = subscription::view::subscription(
+            ctx.account,
+            ctx.account.subscription(subscription),
+            ctx.now,
+        );
         phases::follow_end(ctx.account, subscription, now);
         // A phase that ends now is skipped, because the next one begins at once.
         let goes_on = ctx.account.schedule(position).running();
@@ -279,8 +285,11 @@ fn cancel(ctx: &mut Ctx<'_>, options: Cancellation) -> Result<Value> {
     phases::cancel_schedule(ctx, &id, now);
     let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
     if let Some(subscription) = subscription {
-        let before =
-            subscription::view::subscription(ctx.account, ctx.account.subscription(subscription));
+        let before = subscription::view::subscription(
+            ctx.account,
+            ctx.account.subscription(subscription),
+            ctx.now,
+        );
         cancellation::cancel(ctx, subscription, options, now);
         subscription::events::changed(ctx, subscription, &before, now);
     }
