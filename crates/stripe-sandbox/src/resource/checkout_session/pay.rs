@@ -15,6 +15,7 @@ use crate::resource::subscription::{MissingMethod, PaymentSettings};
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::due_queue::Due;
+use crate::store::ids::Id;
 
 /// Pays an open session with a test card (`pm_card_…`), less the discount of a promotion code. It saves the card and
 /// starts the subscription, if one is bought. Returns the URL to go to next.
@@ -42,10 +43,7 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str, code: Option<&str>) -
         one_currency::check(ctx.account, customer, purchase.currency, None)?;
     }
     let method = payment_method::input::named(ctx, card, "card")?;
-    let due = match &session.mode {
-        Mode::Subscription(purchase) => purchase.due(),
-        Mode::Setup { .. } => 0,
-    };
+    let due = amount_charged(ctx, &session);
     let fails = due > 0 && customer.is_some_and(Customer::next_payment_fails);
     ctx.presence = Presence::Authenticated;
     let bank = method.card(ctx);
@@ -65,7 +63,7 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str, code: Option<&str>) -
     let mut done = session.clone();
     match session.mode {
         Mode::Setup { ref intent } => setup::succeed(ctx, intent, method),
-        Mode::Subscription(purchase) => subscribe(ctx, &mut done, *purchase, method),
+        Mode::Subscription(purchase) => subscribe(ctx, &mut done, &purchase, method),
     }
     done.status = Status::Complete;
     done.details = done
@@ -85,11 +83,21 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str, code: Option<&str>) -
     Ok(target)
 }
 
+/// The amount that payment charges: that of the first invoice, which may be too small to be charged.
+fn amount_charged(ctx: &Ctx<'_>, session: &CheckoutSession) -> i64 {
+    let Mode::Subscription(purchase) = &session.mode else {
+        return 0;
+    };
+    let customer = session.customer.clone().unwrap_or_default();
+    let new = bought(ctx, session, purchase, customer);
+    new_subscription::first_amount_due(ctx.account, &new, new.start_date)
+}
+
 /// Starts the subscription, for a new customer if the session has none.
 fn subscribe(
     ctx: &mut Ctx<'_>,
     session: &mut CheckoutSession,
-    purchase: Purchase,
+    purchase: &Purchase,
     method: MethodRef,
 ) {
     let customer_id = match &session.customer {
@@ -100,29 +108,42 @@ fn subscribe(
     if session.automatic_tax {
         customers::fill_in_address(ctx, &customer_id);
     }
-    let now = ctx.time_of(&customer_id);
     let method = payment_methods::attach_to(ctx, method, &customer_id);
-    let clock = ctx
-        .account
-        .customers
-        .get(&customer_id)
-        .and_then(|customer| customer.test_clock.clone());
-    let from_days = purchase.trial_days.map(|days| now + days * DAY);
     let new = NewSubscription {
-        customer: customer_id,
-        clock,
+        default_payment_method: Some(method),
+        ..bought(ctx, session, purchase, customer_id)
+    };
+    let subscription = new_subscription::create(ctx, &new, new.start_date);
+    let created = ctx.account.billing.subscriptions.get(&subscription);
+    session.invoice = created.and_then(|created| created.latest_invoice.clone());
+    session.subscription = Some(subscription);
+}
+
+/// The subscription that a customer buys, without its payment method.
+fn bought(
+    ctx: &Ctx<'_>,
+    session: &CheckoutSession,
+    purchase: &Purchase,
+    customer: Id,
+) -> NewSubscription {
+    let now = ctx.time_of(&customer);
+    let row = ctx.account.customers.get(&customer);
+    let from_days = purchase.trial_days.map(|days| now + days * DAY);
+    NewSubscription {
+        clock: row.and_then(|row| row.test_clock.clone()),
+        customer,
         currency: purchase.currency,
         billing_mode: purchase.billing_mode,
         prorates: true,
-        specs: purchase.specs,
+        specs: purchase.specs.clone(),
         added: Vec::new(),
         start_date: now,
         anchor: None,
         trial_end: from_days.or(purchase.trial_end),
-        metadata: purchase.metadata,
-        description: purchase.description,
-        default_payment_method: Some(method),
-        coupon: purchase.coupon,
+        metadata: purchase.metadata.clone(),
+        description: purchase.description.clone(),
+        default_payment_method: None,
+        coupon: purchase.coupon.clone(),
         automatic_tax: session.automatic_tax,
         schedule: None,
         cancel_at: None,
@@ -130,11 +151,7 @@ fn subscribe(
         first_payment: FirstPayment::Owed,
         payment_settings: PaymentSettings::default(),
         missing_method: MissingMethod::default(),
-    };
-    let subscription = new_subscription::create(ctx, &new, now);
-    let created = ctx.account.billing.subscriptions.get(&subscription);
-    session.invoice = created.and_then(|created| created.latest_invoice.clone());
-    session.subscription = Some(subscription);
+    }
 }
 
 fn details(account: &Account, customer: &str) -> Option<[Option<String>; 3]> {

@@ -276,3 +276,43 @@ async fn a_code_entered_at_checkout_is_checked() {
     let page = browse(&url, Some("promotion_code=HALF")).await;
     assert_eq!(page.status, 409);
 }
+
+#[tokio::test]
+async fn a_rest_too_small_to_be_charged_needs_no_good_card_at_checkout() {
+    let world = World::new().await;
+    world.coupon("id=most&amount_off=951&currency=usd").await;
+    world.coupon("id=much&amount_off=950&currency=usd").await;
+    for form in ["coupon=most&code=MOST", "coupon=much&code=MUCH"] {
+        world.api.create(URL, form).await;
+    }
+    let price = world.price("unit_amount=1000").await;
+    let customer = world.customer().await;
+    let form = format!(
+        "mode=subscription&customer={customer}&line_items[0][price]={price}&line_items[0][quantity]=1&allow_promotion_codes=true"
+    );
+    let (id, url) = session(&world, &form).await;
+    let pay = async |code: &str| {
+        let form = format!("card=pm_card_chargeCustomerFail&promotion_code={code}");
+        browse(&url, Some(&form)).await
+    };
+    // 50 cents are charged.
+    let declined = pay("MUCH").await;
+    assert!(declined.body.contains("declined"), "{}", declined.body);
+    assert_eq!(pay("MOST").await.status, 303);
+    assert_eq!(number(&retrieved(&world, &id).await, "amount_total"), 49);
+    let invoice = world.invoices(&customer).await.remove(0);
+    assert_eq!(
+        (
+            number(&invoice, "total"),
+            number(&invoice, "amount_due"),
+            &invoice["status"]
+        ),
+        (49, 0, &json!("paid"))
+    );
+    let customer = world
+        .api
+        .get(&format!("/v1/customers/{customer}"))
+        .await
+        .ok();
+    assert_eq!(number(&customer, "balance"), 49);
+}
