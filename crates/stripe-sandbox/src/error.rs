@@ -58,6 +58,14 @@ impl Error {
             .param(param)
     }
 
+    /// 500: the handler of the call panicked.
+    pub(crate) fn panicked() -> Self {
+        tracing::error!("a handler of the sandbox panicked");
+        Self::invalid("The sandbox failed; this is a bug in the sandbox.")
+            .kind("api_error")
+            .status(500)
+    }
+
     /// 400: Stripe has the parameter, but the sandbox does not model it.
     pub(crate) fn unmodelled(param: &str) -> Self {
         Self::malformed(

@@ -1,11 +1,13 @@
 //! Handling of an API call: authentication, routing, limits, faults, idempotency, and the route's handler.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures::FutureExt;
 use serde_json::Value;
 
 use super::rule::{Action, When};
@@ -81,7 +83,10 @@ pub(crate) async fn run(
     if let Some(kept) = kept {
         return Ok(replay(kept, after));
     }
-    let result = sandbox.execute(&account, route, args, form, settings).await;
+    // As at Stripe, the answer 500 is kept too.
+    let work = AssertUnwindSafe(sandbox.execute(&account, route, args, form, settings));
+    let result = work.catch_unwind().await;
+    let result = result.unwrap_or_else(|_| Err(Error::panicked()));
     let never_began = matches!(&result, Err(error) if error.before_execution || error.status == 409 || error.status == 429);
     let mut answer = result.map_or_else(Answer::from, |value| {
         Answer::new(200, value.to_string().into())

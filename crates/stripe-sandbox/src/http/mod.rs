@@ -8,6 +8,8 @@ pub(crate) mod endpoints;
 pub(crate) mod fault;
 pub(crate) mod guard;
 pub(crate) mod limit;
+#[cfg(test)]
+mod panics;
 pub(crate) mod record;
 pub(crate) mod routes;
 pub(crate) mod rule;
@@ -240,16 +242,9 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
         locked(&sandbox.0.record).add(recorded);
         (answer, caller)
     });
-    let mut response = match work.await {
-        Ok((answer, caller)) => respond(&answer, &caller, key.as_deref()),
-        Err(error) => {
-            tracing::error!(%error, "a handler of the sandbox panicked");
-            let error = Error::invalid("The sandbox failed; this is a bug in the sandbox.")
-                .kind("api_error")
-                .status(500);
-            respond(&error.into(), &Caller::unknown(default), key.as_deref())
-        }
-    };
+    let panicked = |_| (Error::panicked().into(), Caller::unknown(default));
+    let (answer, caller) = work.await.unwrap_or_else(panicked);
+    let mut response = respond(&answer, &caller, key.as_deref());
     response.headers_mut().extend(date);
     response
 }
