@@ -16,7 +16,7 @@ use super::Context;
 use super::error::{CliError, usage};
 use crate::ledger::store::read::Reader;
 use crate::ledger::values::Time;
-use crate::ledger::{Place, StoreError};
+use crate::ledger::{Location, StoreError};
 
 /// Arguments of `tier ledger`.
 #[derive(Debug, clap::Args)]
@@ -74,23 +74,25 @@ struct File {
 
 impl File {
     /// The file or database that the option names.
-    fn place(&self) -> anyhow::Result<Place> {
+    fn location(&self) -> anyhow::Result<Location> {
         let Some(name) = self.ledger.as_deref() else {
             let message = "name the file of the ledger with --ledger or TIER_LEDGER";
             return Err(usage("ledger", message));
         };
-        Place::named(name).map_err(|error| usage("ledger", error.to_string()))
+        Location::named(name).map_err(|error| usage("ledger", error.to_string()))
     }
 
     /// Reads from the ledger, on a thread that may block.
     async fn read<T: Send + 'static>(
         &self,
-        query: impl FnOnce(&Place, &Reader) -> anyhow::Result<T> + Send + 'static,
+        query: impl FnOnce(&Location, &Reader) -> anyhow::Result<T> + Send + 'static,
     ) -> anyhow::Result<T> {
-        let place = self.place()?;
+        let location = self.location()?;
         let result = tokio::task::spawn_blocking(move || {
-            let reader = place.read().map_err(|error| unusable(&place, &error))?;
-            query(&place, &reader)
+            let reader = location
+                .read()
+                .map_err(|error| unusable(&location, &error))?;
+            query(&location, &reader)
         });
         result.await?
     }
@@ -111,7 +113,7 @@ pub(super) async fn run(context: &Context, arguments: &Ledger) -> anyhow::Result
 }
 
 /// The error of a command whose ledger cannot be read.
-fn unusable(path: &Place, error: &StoreError) -> anyhow::Error {
+fn unusable(path: &Location, error: &StoreError) -> anyhow::Error {
     let (message, advice) = match error {
         StoreError::File(cause) if cause.kind() == std::io::ErrorKind::NotFound => (
             format!("there is no file {path}"),

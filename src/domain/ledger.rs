@@ -25,7 +25,7 @@ use super::{Domain, Error, Result};
 use crate::ledger::store::read::Reader;
 use crate::ledger::values::{Org, Time};
 use crate::ledger::{
-    Ledger, Now, Place, Readers, Replicas, Store, StoreError, Unavailable, Unclaimed, Writer,
+    Ledger, Location, Now, Readers, Replicas, Store, StoreError, Unavailable, Unclaimed, Writer,
 };
 
 pub use accept::OrgReport;
@@ -78,12 +78,15 @@ impl LedgerHandle {
     ///
     /// # Errors
     /// If the file is not a ledger, another process writes it, or it is not writable.
-    pub fn new(place: impl Into<Place>, settings: LedgerSettings) -> Result<Self, StoreError> {
-        let place = place.into();
-        let unclaimed = place.open()?;
+    pub fn new(
+        location: impl Into<Location>,
+        settings: LedgerSettings,
+    ) -> Result<Self, StoreError> {
+        let location = location.into();
+        let unclaimed = location.open()?;
         Ok(Self(Arc::new(State {
-            replicas: place.replicas(),
-            readers: place.readers(settings.connections),
+            replicas: location.replicas(),
+            readers: location.readers(settings.connections),
             settings,
             unclaimed: Mutex::new(Some(unclaimed)),
             opened: OnceLock::new(),

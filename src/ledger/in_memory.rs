@@ -89,7 +89,7 @@ impl<S: Store> Transactor for InMemory<S> {
         self.store.keep(snapshots)
     }
 
-    fn compact(&mut self, before: Time, most: usize) -> Result<usize, StoreError> {
-        self.store.compact(before, most)
+    fn compact(&mut self, before: Time, max: usize) -> Result<usize, StoreError> {
+        self.store.compact(before, max)
     }
 }

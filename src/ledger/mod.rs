@@ -53,9 +53,9 @@
 //! Items with billing thresholds accept increments only, so they must not be targets unless their price has a meter.
 
 mod in_memory;
+mod location;
 #[cfg(feature = "postgres")]
 pub mod moving;
-mod place;
 mod replicas;
 pub mod state;
 pub mod store;
@@ -67,7 +67,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use place::{Place, Readers, Unclaimed};
+pub use location::{Location, Readers, Unclaimed};
 pub use replicas::{HeldOrg, PlanChange, Replicas};
 pub use store::{Snapshot, Store, StoreError};
 pub use transactor::{Answers, Notice, Now, Transactor};

@@ -78,8 +78,8 @@ impl Store for ScriptedStore {
         self.store.keep(snapshots)
     }
 
-    fn compact(&mut self, before: Time, most: usize) -> Result<usize, StoreError> {
-        self.store.compact(before, most)
+    fn compact(&mut self, before: Time, max: usize) -> Result<usize, StoreError> {
+        self.store.compact(before, max)
     }
 }
 

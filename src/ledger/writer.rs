@@ -61,7 +61,7 @@ enum Command {
     Reservation(ReservationId, Now, Caller<Option<(Reservation, Time)>>),
     Compact {
         before: Time,
-        most: usize,
+        max: usize,
         answer: Caller<usize>,
     },
 }
@@ -129,13 +129,13 @@ impl Ledger {
             .await
     }
 
-    /// Replaces the entries of at most `most` settled totals whose periods ended before `before` by daily totals.
+    /// Replaces the entries of at most `max` settled totals whose periods ended before `before` by daily totals.
     /// Returns how many totals it compacted. Their idempotency keys are deleted, so `before` must be at least 35 days
     /// ago.
-    pub async fn compact(&self, before: Time, most: usize) -> Result<usize, Unavailable> {
+    pub async fn compact(&self, before: Time, max: usize) -> Result<usize, Unavailable> {
         let make = |answer| Command::Compact {
             before,
-            most,
+            max,
             answer,
         };
         self.request(make).await
@@ -148,7 +148,7 @@ impl Ledger {
     }
 
     /// Sends a notice to the other processes.
-    pub async fn tell(&self, notice: Notice) -> Result<(), Unavailable> {
+    pub async fn send_notice(&self, notice: Notice) -> Result<(), Unavailable> {
         self.request(|caller| Command::SendNotice(notice, caller))
             .await
     }
@@ -259,10 +259,10 @@ impl<T: Transactor> Run<T> {
                 }
                 Command::Compact {
                     before,
-                    most,
+                    max,
                     answer,
                 } => {
-                    let done = self.transactor.compact(before, most);
+                    let done = self.transactor.compact(before, max);
                     let _ = answer.send(done.map_err(unavailable));
                 }
             }

@@ -144,7 +144,7 @@ impl Run {
             date: Time::from_seconds(now),
             deliver_after: DELIVER_AFTER,
             org: None,
-            most: TOTALS_A_ROUND,
+            max: TOTALS_A_ROUND,
         });
         match self.apply(&seal, now) {
             Answer::Sealed(sealed) => sealed,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tier::ledger::state::{Change, Event, Key, Report};
 use tier::ledger::values::{Aggregate, Period, PlanNumber, Target, Time};
-use tier::ledger::{Ledger, Place, Writer};
+use tier::ledger::{Ledger, Location, Writer};
 
 const ORGS: u64 = 5_000;
 const TIME: Duration = Duration::from_secs(5);
@@ -67,16 +67,16 @@ async fn open(place: &str) -> (Ledger, Writer, Box<dyn Any>) {
     (ledger, writer, kept)
 }
 
-fn new_place(place: &str) -> (Place, Box<dyn Any>) {
+fn new_place(place: &str) -> (Location, Box<dyn Any>) {
     #[cfg(feature = "postgres")]
     if place.starts_with("postgres://") {
         let schema = testing::postgres::Schema::create(place);
-        let place = Place::named(Path::new(schema.url())).expect("a URL");
+        let place = Location::named(Path::new(schema.url())).expect("a URL");
         return (place, Box::new(schema));
     }
     let folder = tempfile::tempdir_in(Path::new(place)).expect("a folder");
     let file = folder.path().join("tier.db");
-    (Place::File(file), Box::new(folder))
+    (Location::File(file), Box::new(folder))
 }
 
 /// Reports from `writers` tasks at once, each waiting for its answer, in requests of `size` reports.

@@ -131,7 +131,10 @@ async fn changes_are_found_that_show_late() {
         id: "evt_1".to_owned(),
         text: "it has changed".to_owned(),
     };
-    ledgers[0].tell(notice.clone()).await.expect("a server");
+    ledgers[0]
+        .send_notice(notice.clone())
+        .await
+        .expect("a server");
     set_clock(&schema, &[], now()).await;
     let told = ledgers[1].sync().await.expect("a server");
     assert_eq!(used(&ledgers[1], "org:a"), 5);
@@ -184,7 +187,7 @@ async fn seal(ledger: &Ledger, now: Now, date: Time) -> Sealed {
         date,
         deliver_after: 0,
         org: None,
-        most: 10,
+        max: 10,
     });
     match submit(ledger, seal, now).await {
         Ok(Answer::Sealed(sealed)) => sealed,

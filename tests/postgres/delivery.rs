@@ -15,7 +15,7 @@ async fn seal(ledger: &Ledger, now: Time) -> Sealed {
         date: now,
         deliver_after: 0,
         org: None,
-        most: 1_000,
+        max: 1_000,
     });
     let answers = ledger
         .submit(vec![seal], fixed(now))

@@ -34,7 +34,7 @@ async fn a_host_that_is_gone_or_hangs_is_passed_over() {
         submit(&ledger, report("org:a", 1, None), now()).await;
         ledger.sync().await.expect("a server");
         assert_eq!(used(&ledger, "org:a"), n, "{host}");
-        let place = tier::ledger::Place::named(url.as_ref()).expect("a URL");
+        let place = tier::ledger::Location::named(url.as_ref()).expect("a URL");
         assert!(
             place
                 .to_string()

@@ -23,7 +23,7 @@ pub(super) async fn deliver(ledger: &Ledger, now: Time) {
             date: now,
             deliver_after: 0,
             org: Some("org:a".into()),
-            most: 100,
+            max: 100,
         });
         let Answer::Sealed(sealed) = submit(ledger, seal, now).await else {
             panic!("a seal");

@@ -9,7 +9,7 @@ use tier::ledger::state::{Answer, Reserve};
 use tier::ledger::store::postgres::{self, Counts};
 use tier::ledger::store::read::{Exported, Reader};
 use tier::ledger::store::sqlite::{self, Sqlite};
-use tier::ledger::{Place, Snapshot};
+use tier::ledger::{Location, Snapshot};
 
 use super::kept::{deliver, submit};
 use super::proxy::{Fate, Proxy};
@@ -293,7 +293,7 @@ async fn a_server_needs_no_right_to_make_tables() {
     submit(&ledger, report("org:a", 3, None), now()).await;
     ledger.sync().await.expect("a server");
     assert_eq!(stored(&schema), 3);
-    let place = Place::named(Path::new(&url)).expect("a URL");
+    let place = Location::named(Path::new(&url)).expect("a URL");
     let entries = blocking(move || place.read().and_then(|reader| reader.status()));
     assert_eq!(entries.await.expect("it is read").entries, 1);
     drop((ledger, writer));

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use futures::future::join_all;
-use tier::ledger::Place;
+use tier::ledger::Location;
 use tier::ledger::store::read::Reader;
 
 use super::kept::{deliver, submit};
@@ -48,7 +48,7 @@ async fn read<T: Send + 'static>(
     url: &str,
     look: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
 ) -> T {
-    let place = Place::named(Path::new(url)).expect("a URL");
+    let place = Location::named(Path::new(url)).expect("a URL");
     let looked = tokio::task::spawn_blocking(move || place.read().and_then(|reader| look(&reader)));
     looked.await.expect("no panic").expect("a server")
 }

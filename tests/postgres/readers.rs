@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::future::join_all;
 use testing::time::until;
 use tier::ledger::store::read::{Reader, Span};
-use tier::ledger::{Place, Readers};
+use tier::ledger::{Location, Readers};
 use tokio::task::JoinSet;
 
 use super::*;
@@ -24,7 +24,7 @@ fn connections(schema: &Schema) -> i64 {
 /// Readers of the ledger in a schema, whose connections have the schema's name.
 fn readers(schema: &Schema) -> Readers {
     let url = format!("{}&application_name={}", schema.url(), schema.name());
-    let place = Place::named(url.as_ref()).expect("a URL");
+    let place = Location::named(url.as_ref()).expect("a URL");
     place.readers(MOST)
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{File, exact, unusable};
 use crate::ledger::state::{Entry, Reservation, ReservationState, Total};
 use crate::ledger::store::read::{Exported, Reader};
-use crate::ledger::{Place, StoreError};
+use crate::ledger::{Location, StoreError};
 
 /// Why an export stopped early.
 #[derive(Debug, thiserror::Error)]
@@ -23,14 +23,14 @@ pub(super) async fn run(file: &File) -> anyhow::Result<()> {
     file.read(print).await
 }
 
-fn print(place: &Place, reader: &Reader) -> anyhow::Result<()> {
+fn print(location: &Location, reader: &Reader) -> anyhow::Result<()> {
     let mut stdout = BufWriter::new(std::io::stdout().lock());
     let exported: Result<(), Fault> = reader.export(|record| {
         writeln!(stdout, "{}", line(&record))?;
         Ok(())
     });
     exported.map_err(|fault| match fault {
-        Fault::Ledger(error) => unusable(place, &error),
+        Fault::Ledger(error) => unusable(location, &error),
         Fault::Output(error) => error.into(),
     })?;
     Ok(stdout.flush()?)
@@ -61,8 +61,8 @@ pub(super) fn total(total: &Total) -> Value {
         "aggregate": total.aggregate.name(),
         "period": { "start": exact(total.period.start), "end": exact(total.period.end) },
         "total": total.n,
-        "others": total.others,
-        "told": total.delivery.told,
+        "others": total.external,
+        "told": total.delivery.delivered,
         "undelivered_since": total.delivery.changed.map(exact),
         "parked": parked.map(|parked| {
             json!({ "reason": &*parked.reason, "since": exact(parked.since) })

@@ -9,7 +9,7 @@ use crate::cli::error::CliError;
 use crate::cli::error::usage;
 #[cfg(feature = "postgres")]
 use crate::cli::output;
-use crate::ledger::Place;
+use crate::ledger::Location;
 #[cfg(feature = "postgres")]
 use crate::ledger::{StoreError, moving};
 
@@ -26,18 +26,20 @@ pub(super) struct Migrate {
 
 /// Updates the tables of a ledger to the latest version. With `--from`, moves the ledger of a file into the database.
 pub(super) async fn run(context: &Context, arguments: &Migrate) -> anyhow::Result<()> {
-    let place = arguments.file.place()?;
+    let location = arguments.file.location()?;
     let Some(from) = arguments.from.clone() else {
         let migrated = tokio::task::spawn_blocking(move || {
-            place.migrate().map_err(|error| unusable(&place, &error))
+            location
+                .migrate()
+                .map_err(|error| unusable(&location, &error))
         });
         return migrated.await?;
     };
-    match place {
+    match location {
         #[cfg(feature = "postgres")]
-        Place::Database(database) => {
+        Location::Database(database) => {
             let to = database.to_string();
-            let source = Place::from(from.clone());
+            let source = Location::from(from.clone());
             let moved = tokio::task::spawn_blocking(move || moving::move_ledger(&from, &database));
             let moved = moved.await?;
             print(
@@ -46,7 +48,7 @@ pub(super) async fn run(context: &Context, arguments: &Migrate) -> anyhow::Resul
                 &to,
             )
         }
-        Place::File(_) => {
+        Location::File(_) => {
             let _ = (context, from);
             let message = "--from moves a ledger into PostgreSQL: name that with --ledger postgres://…, or TIER_LEDGER";
             Err(usage("ledger", message))
@@ -87,7 +89,7 @@ fn print(context: &Context, moved: moving::Moved, to: &str) -> anyhow::Result<()
 
 /// The error of a move.
 #[cfg(feature = "postgres")]
-fn failed(source: &Place, to: &str, error: &StoreError) -> anyhow::Error {
+fn failed(source: &Location, to: &str, error: &StoreError) -> anyhow::Error {
     let (message, advice) = match error {
         StoreError::InUse => (
             format!("{source} is in use"),

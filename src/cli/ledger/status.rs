@@ -7,16 +7,16 @@ use serde_json::json;
 use super::{File, exact, export, unusable};
 use crate::cli::{Context, output, usage};
 use crate::domain::refs::{FeatureName, OrgName};
-use crate::ledger::Place;
+use crate::ledger::Location;
 use crate::ledger::state::Total;
 use crate::ledger::store::read::{Filter, Reader};
 use crate::ledger::values::Time;
 
 /// Prints the status of a ledger.
 pub(super) async fn status(context: &Context, file: &File) -> anyhow::Result<()> {
-    let look = |place: &Place, reader: &Reader| {
+    let look = |location: &Location, reader: &Reader| {
         let status = reader.status();
-        status.map_err(|error| unusable(place, &error))
+        status.map_err(|error| unusable(location, &error))
     };
     let status = file.read(look).await?;
     let oldest = status.oldest_undelivered.as_ref();
@@ -105,9 +105,9 @@ pub(super) async fn entries(context: &Context, arguments: &Entries) -> anyhow::R
         to: arguments.to.map(time),
     };
     let limit = arguments.limit;
-    let look = move |place: &Place, reader: &Reader| {
+    let look = move |location: &Location, reader: &Reader| {
         let entries = reader.entries(&filter, limit);
-        entries.map_err(|error| unusable(place, &error))
+        entries.map_err(|error| unusable(location, &error))
     };
     let entries = arguments.file.read(look).await?;
     if context.global.json {

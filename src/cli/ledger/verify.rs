@@ -11,7 +11,7 @@ use crate::config::KeyError;
 use crate::domain::{Domain, Recorded};
 use crate::ledger::state::{Mismatch, Total};
 use crate::ledger::store::read::{Problem, Reader, Status};
-use crate::ledger::{Place, StoreError};
+use crate::ledger::{Location, StoreError};
 
 /// Arguments of `tier ledger verify`.
 #[derive(Debug, clap::Args)]
@@ -73,8 +73,8 @@ pub(super) async fn run(context: &Context, arguments: &Verify) -> anyhow::Result
         session(context).await?
     };
     let is_offline = session.is_none();
-    let query = move |place: &Place, reader: &Reader| {
-        Checked::read(reader, is_offline).map_err(|error| unusable(place, &error))
+    let query = move |location: &Location, reader: &Reader| {
+        Checked::read(reader, is_offline).map_err(|error| unusable(location, &error))
     };
     let Checked {
         problems,
@@ -196,14 +196,14 @@ impl Comparison {
 
     fn compare_with(&mut self, total: &Total, has: i64) {
         self.compared += 1;
-        let (about, told) = (about(total), total.delivery.told);
+        let (about, delivered) = (about(total), total.delivery.delivered);
         match total.mismatch(has) {
             None => {}
-            Some(Mismatch::Others(n)) => self.notes.push(format!(
+            Some(Mismatch::External(n)) => self.notes.push(format!(
                 "{about}: Stripe has {has}, of which others recorded {n} that the ledger has not seen yet"
             )),
             Some(Mismatch::Wrong) => self.differences.push(format!(
-                "{about}: Stripe has {has}, but was sent {told}"
+                "{about}: Stripe has {has}, but was sent {delivered}"
             )),
         }
     }

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::background::Tasks;
 use crate::config;
 use crate::domain::{self, Domain, Lane, LedgerHandle, LedgerSettings};
-use crate::ledger::Place;
+use crate::ledger::Location;
 
 /// The length of a month, for costs per month.
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -33,14 +33,14 @@ pub(super) fn ledger(settings: &config::Serve) -> anyhow::Result<Option<LedgerHa
     let Some(name) = settings.ledger()? else {
         return Ok(None);
     };
-    let place = Place::named(name).context("cannot use --ledger")?;
+    let location = Location::named(name).context("cannot use --ledger")?;
     let ledger_settings = LedgerSettings {
         deliver_after: settings.ledger.deliver_after.0,
         keep: settings.ledger.ledger_keep.0,
         connections: settings.ledger.ledger_connections.into(),
     };
-    let ledger = LedgerHandle::new(place.clone(), ledger_settings);
-    let ledger = ledger.with_context(|| format!("cannot use --ledger {place}"))?;
+    let ledger = LedgerHandle::new(location.clone(), ledger_settings);
+    let ledger = ledger.with_context(|| format!("cannot use --ledger {location}"))?;
     Ok(Some(ledger))
 }
 

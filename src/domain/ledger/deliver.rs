@@ -116,7 +116,7 @@ impl Domain {
             date,
             deliver_after: i64::try_from(wait).unwrap_or(i64::MAX),
             org: org.map(org_in_ledger),
-            most: MAX_TOTALS,
+            max: MAX_TOTALS,
         });
         let now = self.by_clock(now);
         let answers = handle.opened()?.submit(vec![seal], now).await?;
@@ -266,8 +266,10 @@ impl Domain {
             number,
             value,
         };
-        if let Some(Answer::Overwritten { found, told }) = self.submit_one(ledger, summary).await? {
-            tracing::warn!(%item, found, told, "others have recorded a level that the ledger sets: it is set again");
+        if let Some(Answer::Overwritten { found, delivered }) =
+            self.submit_one(ledger, summary).await?
+        {
+            tracing::warn!(%item, found, delivered, "others have recorded a level that the ledger sets: it is set again");
         }
         Ok(Handled::Told)
     }

@@ -161,8 +161,8 @@ impl Domain {
             }
         }
         let told = |one: &Total| match one.aggregate {
-            Aggregate::Sum => one.delivery.told.saturating_add(one.others),
-            Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => one.delivery.told,
+            Aggregate::Sum => one.delivery.delivered.saturating_add(one.external),
+            Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => one.delivery.delivered,
         };
         Ok(others.iter().map(told).fold(billed, i64::saturating_sub))
     }

@@ -202,7 +202,7 @@ impl Domain {
         let Some(meter) = &total.meter else {
             return Ok(0);
         };
-        if total.aggregate.is_level() && total.delivery.told == 0 {
+        if total.aggregate.is_level() && total.delivery.delivered == 0 {
             // It has moved to another item, and its last event stays in its minute.
             return Ok(0);
         }

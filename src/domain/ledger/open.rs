@@ -73,7 +73,7 @@ impl Domain {
     pub(in crate::domain) async fn tell_others(&self, id: &str, text: String) -> Result<()> {
         if let Some(ledger) = self.opened_ledger() {
             let id = id.to_owned();
-            ledger.tell(Notice { id, text }).await?;
+            ledger.send_notice(Notice { id, text }).await?;
         }
         Ok(())
     }

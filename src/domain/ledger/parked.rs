@@ -48,7 +48,7 @@ impl ParkedUsage {
             item: total.item.to_string(),
             from: total.period.start.seconds(),
             to: total.period.end.seconds(),
-            n: total.n.saturating_sub(total.delivery.told),
+            n: total.n.saturating_sub(total.delivery.delivered),
             total: total.n,
             reason: parked.reason.to_string(),
             since: parked.since.seconds(),

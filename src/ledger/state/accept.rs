@@ -89,7 +89,7 @@ impl State {
     fn lowest_total(&self, total: &Total, recorded: i64) -> i64 {
         match total.aggregate {
             Aggregate::Last | Aggregate::Perpetual => return 0,
-            Aggregate::Max if total.adopted => return total.others,
+            Aggregate::Max if total.adopted => return total.external,
             Aggregate::Max => return recorded,
             Aggregate::Sum => {}
         }
@@ -98,12 +98,12 @@ impl State {
             .iter()
             .filter(|other| other.period.start == total.period.start && other.id != total.id);
         let elsewhere: i64 = same_period.map(|other| other.billable()).sum();
-        let others = if total.adopted {
-            total.others
+        let external = if total.adopted {
+            total.external
         } else {
             recorded
         };
-        elsewhere.saturating_add(others)
+        elsewhere.saturating_add(external)
     }
 
     /// Carries a perpetual level that is reported late for the previous period into the running one, unless a newer

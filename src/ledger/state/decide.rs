@@ -36,7 +36,7 @@ impl Question {
         Self {
             start: minute_of(total.period.start.seconds()),
             if_counted: open.n,
-            if_not: delivery.told,
+            if_not: delivery.delivered,
             is_since_start: true,
             ..minute
         }

@@ -38,7 +38,7 @@ impl State {
         }
         due.sort_unstable();
         let mut sealed = Sealed::default();
-        for (_, _, id) in due.into_iter().take(seal.most) {
+        for (_, _, id) in due.into_iter().take(seal.max) {
             self.hand_out(id, seal, now, &mut sealed);
         }
         sealed
@@ -93,7 +93,7 @@ pub(in crate::ledger) fn due_orgs<'a>(
         totals.filter(|total| has_work(total) && is_due(total, seal, now) && !has_continued(total));
     let mut due: Vec<&Total> = due.collect();
     due.sort_unstable_by_key(|total| urgency(total));
-    let orgs = due.into_iter().take(seal.most);
+    let orgs = due.into_iter().take(seal.max);
     orgs.map(|total| total.org.clone()).collect()
 }
 

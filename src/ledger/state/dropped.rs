@@ -33,15 +33,15 @@ impl State {
         if !is_requested || delivery.number != number || !is_live(&total) {
             return Ok(Answer::Ignored);
         }
-        let told = total.delivery.told;
-        let has = value.map_or(told, |value| match total.aggregate {
-            Aggregate::Sum => value.saturating_sub(total.others).max(0),
+        let delivered = total.delivery.delivered;
+        let has = value.map_or(delivered, |value| match total.aggregate {
+            Aggregate::Sum => value.saturating_sub(total.external).max(0),
             Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => value,
         });
         let lacks = match total.aggregate {
-            Aggregate::Sum | Aggregate::Max => has < told,
+            Aggregate::Sum | Aggregate::Max => has < delivered,
             // Without a level, it may have moved to another item.
-            Aggregate::Last | Aggregate::Perpetual => told != 0 && has != told,
+            Aggregate::Last | Aggregate::Perpetual => delivered != 0 && has != delivered,
         };
         // If another item shares the meter, its usage cannot be told apart: settlement decides.
         let is_lost = lacks && !self.shares_meter(&total);
@@ -62,7 +62,7 @@ impl State {
         park_dropped(&mut total, has, reason, now);
         // Stripe sets no limit to its delay and may still count it, so only an operator may have it sent again.
         total.delivery.unsure = true;
-        let n = total.n - total.delivery.told;
+        let n = total.n - total.delivery.delivered;
         self.put_total(total, now);
         Ok(Answer::Late { n, parked: true })
     }
@@ -85,7 +85,7 @@ fn is_live(total: &Total) -> bool {
 
 /// Parks usage that Stripe accepted and does not bill. `has` is the quantity that it bills.
 pub(super) fn park_dropped(total: &mut Total, has: i64, reason: &str, now: Time) {
-    total.delivery.told = has;
+    total.delivery.delivered = has;
     total.parked = Some(Parked {
         reason: reason.into(),
         since: now,

@@ -157,7 +157,7 @@ pub struct Seal {
     /// One org, without waiting, because its plan is about to change; `None`: every org that is due.
     pub org: Option<Org>,
     /// The maximum number of sets and summaries.
-    pub most: usize,
+    pub max: usize,
 }
 
 /// The outcome of a set, or of an event of a meter.
@@ -215,7 +215,7 @@ pub enum Answer {
         /// The level in Stripe's summary.
         found: i64,
         /// The level that the ledger had delivered.
-        told: i64,
+        delivered: i64,
     },
     /// Late usage was moved into the next period, or parked.
     Late {

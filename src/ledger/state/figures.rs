@@ -30,7 +30,7 @@ pub struct ItemUsed {
 
 impl ItemUsed {
     fn of(total: &Total) -> Self {
-        let told = total.delivery.told;
+        let delivered = total.delivery.delivered;
         Self {
             total: total.id,
             item: total.item.clone(),
@@ -42,9 +42,9 @@ impl ItemUsed {
                 Some(_) => None,
             },
             recorded: match total.aggregate {
-                Aggregate::Sum => told.saturating_add(total.others),
-                Aggregate::Max => told.max(total.others),
-                Aggregate::Last | Aggregate::Perpetual => told,
+                Aggregate::Sum => delivered.saturating_add(total.external),
+                Aggregate::Max => delivered.max(total.external),
+                Aggregate::Last | Aggregate::Perpetual => delivered,
             },
             period_start: total.period.start,
             sent_to_meter: total.meter.as_ref().and(total.delivery.sent),
@@ -129,12 +129,12 @@ impl State {
             return Err(Refusal::NotSettleable);
         }
         let expected = total.billable();
-        let told = total.delivery.told.max(0);
-        let dropped = expected.saturating_sub(billed).min(told);
+        let delivered = total.delivery.delivered.max(0);
+        let dropped = expected.saturating_sub(billed).min(delivered);
         if total.meter.is_some() && total.aggregate == Aggregate::Sum && dropped > 0 {
             // Stripe has accepted events and dropped them later.
             let reason = "Stripe has accepted it, and has not billed it";
-            park_dropped(&mut total, told - dropped, reason, now);
+            park_dropped(&mut total, delivered - dropped, reason, now);
         } else {
             total.settled = Some(billed);
         }

@@ -30,7 +30,7 @@ impl State {
         }
         if !is_newer {
             main.adopted = true;
-            main.delivery.told = n;
+            main.delivery.delivered = n;
             main.delivery.in_minute = n;
             main.delivery.timestamp = Some(timestamp);
             let at = main.level_at.unwrap_or(Time::from_seconds(timestamp));
@@ -41,7 +41,7 @@ impl State {
         }
         for previous in &mut draft.totals[1..] {
             // The change clears or removes these items, so Stripe need not be sent 0 for them.
-            previous.delivery.told = previous.n;
+            previous.delivery.delivered = previous.n;
             previous.delivery.unsure = false;
             previous.delivery.check = Check::No;
         }
@@ -82,7 +82,7 @@ pub(super) fn continue_from(
             return Ok(());
         }
         let delivery = &mut draft.totals[index].delivery;
-        delivery.told = before.delivery.told;
+        delivery.delivered = before.delivery.delivered;
         delivery.unsure = before.delivery.unsure || before.delivery.open.is_some();
     }
     Ok(())
@@ -120,7 +120,7 @@ pub(super) fn carry(draft: &mut Draft, from: &Total, now: Time) -> Result<(), Re
             period,
             n: 0,
             level_at: None,
-            others: 0,
+            external: 0,
             delivery: Delivery::default(),
             parked: None,
             settled: None,

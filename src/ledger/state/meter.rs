@@ -286,7 +286,7 @@ impl State {
 fn seal_event(total: &mut Total, date: Time, now: Time) {
     let timestamp = timestamp(total, date);
     let n = match total.aggregate {
-        Aggregate::Sum => total.n.saturating_sub(total.delivery.told),
+        Aggregate::Sum => total.n.saturating_sub(total.delivery.delivered),
         Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => total.n,
     };
     let delivery = &mut total.delivery;

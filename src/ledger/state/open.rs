@@ -187,7 +187,7 @@ fn empty(target: &Target, period: Period) -> Total {
         item_end: target.item_end,
         n: 0,
         level_at: None,
-        others: 0,
+        external: 0,
         adopted: false,
         delivery: Delivery::default(),
         parked: None,

@@ -17,7 +17,7 @@ impl State {
         next: Option<&Target>,
         now: Time,
     ) -> Answer {
-        let n = total.n - total.delivery.told;
+        let n = total.n - total.delivery.delivered;
         if n < 0 && total.n == 0 && self.has_moved(&total) {
             return self.give_up_moved(total, now);
         }
@@ -68,8 +68,8 @@ impl State {
     /// Moves undelivered usage into the target's period. A `max` or `last` level has no meaning in the next period, so
     /// it is not moved.
     fn move_late(&self, total: &Total, next: &Target, now: Time) -> Result<Draft, Refusal> {
-        let told = total.delivery.told;
-        let n = total.n - told;
+        let delivered = total.delivery.delivered;
+        let n = total.n - delivered;
         let mut draft = self.open(next, next.period, now)?;
         let index = draft.totals.len();
         let at = total.period.end;
@@ -89,7 +89,7 @@ impl State {
                 // A meter has no level in a new period until one is sent.
                 main.delivery.unsure |= main.meter.is_none();
                 draft.totals.push(total.clone());
-                draft.enter(index, EntryKind::CarryOut, told, at)?;
+                draft.enter(index, EntryKind::CarryOut, delivered, at)?;
             }
             Aggregate::Max | Aggregate::Last => return Err(Refusal::OutsidePeriod),
         }
@@ -114,9 +114,9 @@ impl State {
         total.parked.take().ok_or(Refusal::NotParked)?;
         total.delivery.unsure = false;
         total.delivery.check = Check::No;
-        let told = total.delivery.told;
+        let delivered = total.delivery.delivered;
         let mut draft = Draft::of(total);
-        draft.enter(0, EntryKind::WriteOff, told, now)?;
+        draft.enter(0, EntryKind::WriteOff, delivered, now)?;
         self.write(draft, now);
         Ok(Answer::Done)
     }
@@ -131,7 +131,7 @@ impl State {
     /// Stops delivery to an item that no longer exists and whose level has moved to another item. Its bill can no
     /// longer change.
     fn give_up_moved(&mut self, mut total: Total, now: Time) -> Answer {
-        total.delivery.told = 0;
+        total.delivery.delivered = 0;
         total.delivery.unsure = false;
         total.delivery.check = Check::No;
         self.put_total(total, now);

@@ -81,11 +81,11 @@ impl State {
         total.adopted = true;
         total.delivery.sent = None;
         if total.aggregate == Aggregate::Sum {
-            total.others = value;
+            total.external = value;
             self.put_total(total, now);
             return Ok(Answer::Done);
         }
-        total.delivery.told = value;
+        total.delivery.delivered = value;
         let level = match total.aggregate {
             Aggregate::Max => total.n.max(value),
             _ if total.has_level() => total.n,
@@ -120,13 +120,13 @@ impl State {
         let has_level = total.has_level();
         match total.aggregate {
             // Usage that other programs recorded cannot be lowered.
-            Aggregate::Sum | Aggregate::Max => total.others = value,
+            Aggregate::Sum | Aggregate::Max => total.external = value,
             // The next set overwrites it, even with 0.
             Aggregate::Last | Aggregate::Perpetual if has_level => {
                 total.delivery.unsure = total.n != value;
             }
             Aggregate::Last | Aggregate::Perpetual if value != 0 => {
-                total.delivery.told = value;
+                total.delivery.delivered = value;
                 let mut draft = Draft::of(total);
                 draft.enter(0, EntryKind::Adopt, value, now)?;
                 self.write(draft, now);
@@ -146,13 +146,13 @@ impl State {
         if delivery.check != Check::BeforeNext {
             return Answer::Ignored;
         }
-        let told = match total.aggregate {
-            Aggregate::Sum => value - total.others,
+        let delivered = match total.aggregate {
+            Aggregate::Sum => value - total.external,
             Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => value,
         };
-        let likely = total.n.min(delivery.told)..=total.n.max(delivery.told);
-        if likely.contains(&told) {
-            delivery.told = told;
+        let likely = total.n.min(delivery.delivered)..=total.n.max(delivery.delivered);
+        if likely.contains(&delivered) {
+            delivery.delivered = delivered;
             delivery.unsure = false;
         } else {
             total.parked = Some(Parked {
@@ -169,14 +169,17 @@ impl State {
 
 /// Compares a summary with the total. Every set has been answered, so another program recorded any difference.
 fn compare(total: &mut Total, value: i64) -> Answer {
-    let told = total.delivery.told;
+    let delivered = total.delivery.delivered;
     match total.aggregate {
-        Aggregate::Sum => total.others = (value - told).max(0),
-        Aggregate::Max => total.others = if value > told { value } else { 0 },
-        Aggregate::Last | Aggregate::Perpetual if value != told => {
+        Aggregate::Sum => total.external = (value - delivered).max(0),
+        Aggregate::Max => total.external = if value > delivered { value } else { 0 },
+        Aggregate::Last | Aggregate::Perpetual if value != delivered => {
             total.delivery.moved = true;
             total.delivery.unsure = true;
-            return Answer::Overwritten { found: value, told };
+            return Answer::Overwritten {
+                found: value,
+                delivered,
+            };
         }
         Aggregate::Last | Aggregate::Perpetual => {}
     }

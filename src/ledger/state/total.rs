@@ -33,9 +33,9 @@ pub struct Total {
     pub n: i64,
     /// The `at` of the report that set the current level.
     pub level_at: Option<Time>,
-    /// Usage that other programs recorded on the item. For a `sum` it is added; for a `max` it is the level in Stripe
-    /// if that is higher than the ledger's.
-    pub others: i64,
+    /// External usage: recorded on the item by other programs. For a `sum` it is added; for a `max` it is the level in
+    /// Stripe if that is higher than the ledger's.
+    pub external: i64,
     /// Whether Stripe's summary of the item was read before the first delivery.
     pub adopted: bool,
     /// The state of its delivery.
@@ -60,9 +60,9 @@ pub struct Delivery {
     /// The last set or event, while it is unanswered.
     pub open: Option<OpenSet>,
     /// The quantity of the last answered set, or of all answered events of a sum.
-    pub told: i64,
+    pub delivered: i64,
     /// Whether Stripe may have recorded a set later than the last answered one, or counted an event of a parked total,
-    /// so that `told` is uncertain.
+    /// so that `delivered` is uncertain.
     pub unsure: bool,
     /// Whether Stripe's summary must be read.
     pub check: Check,
@@ -132,7 +132,7 @@ impl Total {
 
     /// Whether another set must follow the last one.
     pub(super) fn needs_set(&self) -> bool {
-        self.delivery.unsure || self.n != self.delivery.told
+        self.delivery.unsure || self.n != self.delivery.delivered
     }
 
     /// Whether the ledger knows a level, which may be 0.
@@ -143,8 +143,12 @@ impl Total {
     /// Notes that Stripe has recorded `open`.
     pub(super) fn record_delivered(&mut self, open: OpenSet) {
         let delivery = &mut self.delivery;
-        delivery.told =
-            delivered_after(self.meter.is_some(), self.aggregate, delivery.told, open.n);
+        delivery.delivered = delivered_after(
+            self.meter.is_some(),
+            self.aggregate,
+            delivery.delivered,
+            open.n,
+        );
         if self.meter.is_some() {
             delivery.in_minute = delivered_after(true, self.aggregate, delivery.in_minute, open.n);
         }
@@ -154,8 +158,8 @@ impl Total {
     /// The quantity that Stripe should bill, including usage that other programs recorded.
     pub fn billable(&self) -> i64 {
         match self.aggregate {
-            Aggregate::Sum => self.n.saturating_add(self.others),
-            Aggregate::Max => self.n.max(self.others),
+            Aggregate::Sum => self.n.saturating_add(self.external),
+            Aggregate::Max => self.n.max(self.external),
             Aggregate::Last | Aggregate::Perpetual => self.n,
         }
     }
@@ -174,7 +178,7 @@ pub(super) fn delivered_after(on_meter: bool, aggregate: Aggregate, before: i64,
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mismatch {
     /// It exceeds the expected quantity by this much, which other programs may have recorded.
-    Others(i64),
+    External(i64),
     /// It has an unexplained value.
     Wrong,
 }
@@ -189,20 +193,25 @@ impl Total {
         }
         // An unanswered set may or may not be recorded.
         let open = delivery.open.map(|open| {
-            delivered_after(self.meter.is_some(), self.aggregate, delivery.told, open.n)
+            delivered_after(
+                self.meter.is_some(),
+                self.aggregate,
+                delivery.delivered,
+                open.n,
+            )
         });
-        let told = [Some(delivery.told), open].into_iter().flatten();
-        let expected = told.map(|told| match self.aggregate {
-            Aggregate::Sum => told.saturating_add(self.others),
-            Aggregate::Max => told.max(self.others),
-            Aggregate::Last | Aggregate::Perpetual => told,
+        let delivered = [Some(delivery.delivered), open].into_iter().flatten();
+        let expected = delivered.map(|delivered| match self.aggregate {
+            Aggregate::Sum => delivered.saturating_add(self.external),
+            Aggregate::Max => delivered.max(self.external),
+            Aggregate::Last | Aggregate::Perpetual => delivered,
         });
         let expected: Vec<i64> = expected.collect();
         let highest = expected.iter().copied().max()?;
         match self.aggregate {
             _ if expected.contains(&value) => None,
             Aggregate::Sum | Aggregate::Max if value > highest => {
-                Some(Mismatch::Others(value.saturating_sub(highest)))
+                Some(Mismatch::External(value.saturating_sub(highest)))
             }
             _ => Some(Mismatch::Wrong),
         }

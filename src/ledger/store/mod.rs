@@ -84,7 +84,7 @@ pub trait Store: Send {
     /// Stores snapshots, replacing older ones of the same orgs. A power failure may lose them.
     fn keep(&mut self, snapshots: &[Snapshot]) -> Result<(), StoreError>;
 
-    /// Replaces the entries of at most `most` settled totals whose periods ended before `before` by daily totals.
+    /// Replaces the entries of at most `max` settled totals whose periods ended before `before` by daily totals.
     /// Returns how many totals it compacted. Their idempotency keys are deleted too.
-    fn compact(&mut self, before: Time, most: usize) -> Result<usize, StoreError>;
+    fn compact(&mut self, before: Time, max: usize) -> Result<usize, StoreError>;
 }

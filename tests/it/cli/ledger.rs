@@ -61,7 +61,7 @@ impl Written {
                 date: now,
                 deliver_after: 0,
                 org: Some("org:acme".into()),
-                most: 100,
+                max: 100,
             })
         };
         let Answer::Sealed(first) = self.submit(seal(), now).await else {

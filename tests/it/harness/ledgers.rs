@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use tier::ledger::Place;
+use tier::ledger::Location;
 
 /// The place of the ledger that a test keeps in that file.
-pub(crate) fn place(file: &Path) -> Place {
+pub(crate) fn place(file: &Path) -> Location {
     #[cfg(feature = "postgres")]
     if let Some(database) = shared::database(file) {
-        return Place::Database(Box::new(database));
+        return Location::Database(Box::new(database));
     }
-    Place::File(file.to_owned())
+    Location::File(file.to_owned())
 }
 
 #[cfg(feature = "postgres")]

@@ -437,7 +437,7 @@ async fn a_level_that_has_moved_is_not_compared_with_its_last_event() {
     let [left] = told.as_slice() else {
         panic!("one item: {told:?}");
     };
-    assert_eq!((left.n, left.delivery.told), (0, 0));
+    assert_eq!((left.n, left.delivery.delivered), (0, 0));
     let counted = app.domain().counted_by_meter(left).await;
     assert_eq!(left.mismatch(counted.expect("a meter")), None);
 }

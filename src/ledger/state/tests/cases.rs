@@ -181,7 +181,7 @@ fn a_level_that_moves_stays_where_it_was_billed() {
     assert_eq!(total_of(&world, "si_1", 0).n, 7);
     assert!(!total_of(&world, "si_1", 0).is_undelivered());
     let left = total_of(&world, "si_1", 1);
-    assert_eq!((left.n, left.delivery.told), (0, 7));
+    assert_eq!((left.n, left.delivery.delivered), (0, 7));
     // The old item is gone, and the rest of its level with it.
     world.stripe.deleted.insert("si_1".into());
     for _ in 0..3 {

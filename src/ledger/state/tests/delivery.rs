@@ -64,13 +64,13 @@ fn deliveries_do_not_wait_when_the_item_is_about_to_end() {
     };
     let mut world = reported(&target, 1);
     world.deliver(None, Fault::None);
-    for (before, told) in [(3 * MINUTE, 1), (2 * MINUTE, 3), (0, 3)] {
+    for (before, delivered) in [(3 * MINUTE, 1), (2 * MINUTE, 3), (0, 3)] {
         world.advance(gone.millis() - before - world.now.millis());
-        if told == 1 {
+        if delivered == 1 {
             report(&mut world, add(&target, 2));
         }
         world.deliver(None, Fault::None);
-        assert_eq!(at_stripe(&world, 0), told, "{before} before");
+        assert_eq!(at_stripe(&world, 0), delivered, "{before} before");
         let timestamp = first(&world).delivery.timestamp.expect("a second");
         assert!(timestamp < gone.seconds());
     }
@@ -153,7 +153,7 @@ fn a_set_open_for_too_long_is_settled_by_the_summary() {
 
 #[test]
 fn an_item_with_usage_is_adopted() {
-    for (aggregate, used, told) in [
+    for (aggregate, used, delivered) in [
         (Aggregate::Sum, 17, 22),
         (Aggregate::Max, 12, 12),
         (Aggregate::Last, 5, 5),
@@ -170,12 +170,12 @@ fn an_item_with_usage_is_adopted() {
         assert_eq!(figure.n, used, "{aggregate:?}");
         world.advance(30 * SECOND);
         world.deliver(None, Fault::None);
-        let told = if aggregate == Aggregate::Sum {
-            told - 5
+        let delivered = if aggregate == Aggregate::Sum {
+            delivered - 5
         } else {
-            told
+            delivered
         };
-        assert_eq!(at_stripe(&world, 0), told, "{aggregate:?}");
+        assert_eq!(at_stripe(&world, 0), delivered, "{aggregate:?}");
     }
 }
 

@@ -34,15 +34,15 @@ fn what_the_meter_lacks_is_parked_and_sent_again() {
     let (mut world, target) = seven_dropped();
     // Nothing is sent before the comparison.
     sent(&mut world, &target, 5);
-    assert_eq!(world.disk.first().delivery.told, 17);
+    assert_eq!(world.disk.first().delivery.delivered, 17);
     compare(&mut world);
     let parked = world.disk.first().clone();
-    assert_eq!((parked.n, parked.delivery.told), (22, 10));
+    assert_eq!((parked.n, parked.delivery.delivered), (22, 10));
     assert!(parked.parked.is_some());
     // Stripe may only have been late, so another report does not send it again.
     sent(&mut world, &target, 0);
     let waits = world.disk.first();
-    assert!(waits.parked.is_some() && waits.delivery.told == 10);
+    assert!(waits.parked.is_some() && waits.delivery.delivered == 10);
     // It is reported again.
     assert_eq!(report_dropped(&mut world), Answer::Ignored);
     let retry = world.submit(&Event::Retry(parked.id));
@@ -51,7 +51,10 @@ fn what_the_meter_lacks_is_parked_and_sent_again() {
     assert_eq!(report_dropped(&mut world), Answer::Done);
     compare(&mut world);
     let total = world.disk.first();
-    assert_eq!((total.parked.as_ref(), total.delivery.told), (None, 23));
+    assert_eq!(
+        (total.parked.as_ref(), total.delivery.delivered),
+        (None, 23)
+    );
     let meter = target.meter.expect("it has one");
     let billed = world.meters.billed(&meter, period(0), Aggregate::Sum);
     assert_eq!(billed, 23);
@@ -68,7 +71,7 @@ fn a_level_that_the_meter_lacks_is_parked() {
         report_dropped(&mut world);
         compare(&mut world);
         let total = world.disk.first();
-        assert_eq!((total.n, total.delivery.told), (later, level));
+        assert_eq!((total.n, total.delivery.delivered), (later, level));
         assert!(total.parked.is_some());
     }
 }
@@ -97,7 +100,10 @@ fn other_totals_go_on() {
     assert_eq!(late, Ok(Answer::Ignored));
     compare(&mut world);
     let total = world.disk.first();
-    assert_eq!((total.delivery.told, total.delivery.check), (10, Check::No));
+    assert_eq!(
+        (total.delivery.delivered, total.delivery.check),
+        (10, Check::No)
+    );
     assert!(total.parked.is_none());
 }
 
@@ -110,7 +116,10 @@ fn what_comes_between_two_readings_is_not_missed() {
     world.meters.process_all();
     compare(&mut world);
     let total = world.disk.first();
-    assert_eq!((total.delivery.told, total.parked.as_ref()), (17, None));
+    assert_eq!(
+        (total.delivery.delivered, total.parked.as_ref()),
+        (17, None)
+    );
     assert_eq!(total.delivery.check, Check::No);
 }
 
@@ -150,7 +159,7 @@ fn a_change_of_plan_waits_for_a_comparison_only_if_there_is_something_to_send() 
             world.deliver(None, Fault::None);
         }
         let total = world.disk.first();
-        assert_eq!(total.delivery.told, 10, "{reports}");
+        assert_eq!(total.delivery.delivered, 10, "{reports}");
         assert!(total.parked.is_some());
         assert!(world.seal(org).is_empty(), "nothing holds it up");
     }

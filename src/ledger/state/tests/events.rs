@@ -109,11 +109,11 @@ fn an_event_of_an_item_that_is_gone_is_billed_where_its_feature_goes() {
             deliver(&mut world, wait, Fault::None);
         }
         let old = world.disk.first().clone();
-        assert_eq!((old.n, old.delivery.told, old.parked), (10, 10, None));
+        assert_eq!((old.n, old.delivery.delivered, old.parked), (10, 10, None));
         let of_next = world.disk.totals.values();
         let of_next: Vec<i64> = of_next
             .filter(|total| total.item == next.item)
-            .map(|total| total.delivery.told)
+            .map(|total| total.delivery.delivered)
             .collect();
         assert_eq!(of_next, [7]);
     }
@@ -153,7 +153,7 @@ fn an_event_in_two_rounds_is_unsent_only_if_neither_sent_it() {
             deliver(&mut world, MINUTE, Fault::None);
         }
         let total = world.disk.first().clone();
-        assert_eq!((total.delivery.told, total.parked), (17, None));
+        assert_eq!((total.delivery.delivered, total.parked), (17, None));
         let meter = target.meter.expect("it has one");
         let billed = world.meters.billed(&meter, period(0), Aggregate::Sum);
         assert_eq!(billed, 17, "{outcome:?}");
@@ -190,11 +190,11 @@ fn a_late_event_of_an_ended_subscription_holds_up_no_change_of_plan() {
         deliver(&mut world, 30 * MINUTE, Fault::None);
     }
     let old = world.disk.first().clone();
-    assert_eq!((old.n, old.delivery.told, old.parked), (17, 17, None));
+    assert_eq!((old.n, old.delivery.delivered, old.parked), (17, 17, None));
     let moved = world
         .disk
         .totals
         .values()
         .find(|total| total.item == next.item);
-    assert_eq!(moved.map(|total| total.delivery.told), Some(5));
+    assert_eq!(moved.map(|total| total.delivery.delivered), Some(5));
 }

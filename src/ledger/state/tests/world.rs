@@ -226,7 +226,7 @@ impl World {
             date: self.now,
             deliver_after: 30 * SECOND,
             org,
-            most: 100,
+            max: 100,
         };
         match self.submit(&Event::Seal(seal)) {
             Some(Ok(Answer::Sealed(sealed))) => sealed,

@@ -38,11 +38,11 @@ const LEASES: &str = "DELETE FROM leases WHERE name IN \
      (SELECT name FROM leases WHERE until < ledger_now() - $1 \
       ORDER BY name FOR UPDATE SKIP LOCKED)";
 
-/// Compacts at most `most` settled totals whose periods ended before `before`. Returns how many it compacted.
-pub(super) async fn compact(client: &Client, before: Time, most: usize) -> Result<usize, Failure> {
+/// Compacts at most `max` settled totals whose periods ended before `before`. Returns how many it compacted.
+pub(super) async fn compact(client: &Client, before: Time, max: usize) -> Result<usize, Failure> {
     let before = before.millis();
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let range: [Parameter<'_>; 2] = [(&before, Type::INT8), (&most, Type::INT8)];
+    let max = i64::try_from(max).unwrap_or(i64::MAX);
+    let range: [Parameter<'_>; 2] = [(&before, Type::INT8), (&max, Type::INT8)];
     let begin = client.batch_execute(BEGIN);
     let ((), old) = try_join(begin, client.query_typed(OLD, &range)).await?;
     let ids: Result<Vec<i64>, _> = old.iter().map(|row| row.try_get(0)).collect();

@@ -137,7 +137,7 @@ impl Transactor for Postgres {
         self.runtime.block_on(self.session.keep(snapshots))
     }
 
-    fn compact(&mut self, before: Time, most: usize) -> Result<usize, StoreError> {
-        self.runtime.block_on(self.session.compact(before, most))
+    fn compact(&mut self, before: Time, max: usize) -> Result<usize, StoreError> {
+        self.runtime.block_on(self.session.compact(before, max))
     }
 }

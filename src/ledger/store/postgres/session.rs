@@ -264,9 +264,9 @@ impl Session {
         self.ended(kept).await
     }
 
-    pub(super) async fn compact(&mut self, before: Time, most: usize) -> Result<usize, StoreError> {
+    pub(super) async fn compact(&mut self, before: Time, max: usize) -> Result<usize, StoreError> {
         let client = self.link.client().await?;
-        let done = within(TIMEOUT, super::compact::compact(client, before, most)).await;
+        let done = within(TIMEOUT, super::compact::compact(client, before, max)).await;
         self.ended(done).await
     }
 

@@ -220,12 +220,12 @@ impl Reader {
         self.totals_where(&condition, &values)
     }
 
-    /// At most `most` delivered, unsettled totals whose periods ended before `before`, oldest first.
-    pub fn unsettled(&self, before: Time, most: usize) -> Result<Vec<Total>, StoreError> {
+    /// At most `max` delivered, unsettled totals whose periods ended before `before`, oldest first.
+    pub fn unsettled(&self, before: Time, max: usize) -> Result<Vec<Total>, StoreError> {
         let before = before.millis();
         let condition = format!(
             "settled IS NULL AND parked_since IS NULL AND open_n IS NULL AND n = told AND unsure = 0 \
-             AND period_end < {before} ORDER BY period_end, id LIMIT {most}"
+             AND period_end < {before} ORDER BY period_end, id LIMIT {max}"
         );
         self.totals_where(&condition, &[])
     }
@@ -264,10 +264,10 @@ impl Reader {
         Ok(totals)
     }
 
-    /// The newest entries that match `filter`, at most `most`, newest first, each with its total.
-    pub fn entries(&self, filter: &Filter, most: usize) -> Result<Vec<(Entry, Total)>, StoreError> {
+    /// The newest entries that match `filter`, at most `max`, newest first, each with its total.
+    pub fn entries(&self, filter: &Filter, max: usize) -> Result<Vec<(Entry, Total)>, StoreError> {
         let (conditions, mut values) = filter.conditions();
-        values.push(int(most.try_into().unwrap_or(i64::MAX)));
+        values.push(int(max.try_into().unwrap_or(i64::MAX)));
         let entry = qualified("entries", rows::ENTRY);
         let total = qualified("totals", rows::TOTAL);
         let sql = format!(

@@ -113,15 +113,15 @@ impl Store for Sqlite {
         Ok(transaction.commit()?)
     }
 
-    fn compact(&mut self, before: Time, most: usize) -> Result<usize, StoreError> {
+    fn compact(&mut self, before: Time, max: usize) -> Result<usize, StoreError> {
         let transaction = self.connection.transaction()?;
         let ids: Vec<i64> = {
             let mut statement = transaction.prepare_cached(
                 "SELECT id FROM totals WHERE settled IS NOT NULL AND period_end < ?1 \
                  AND EXISTS (SELECT 1 FROM entries WHERE total = totals.id) ORDER BY id LIMIT ?2",
             )?;
-            let most = i64::try_from(most).unwrap_or(i64::MAX);
-            let ids = statement.query_map(params![before.millis(), most], |row| row.get(0))?;
+            let max = i64::try_from(max).unwrap_or(i64::MAX);
+            let ids = statement.query_map(params![before.millis(), max], |row| row.get(0))?;
             ids.collect::<Result<_, _>>()?
         };
         for id in &ids {

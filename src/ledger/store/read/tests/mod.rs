@@ -75,7 +75,7 @@ fn answer(ledger: &mut TestLedger, org: &str, outcome: Outcome) {
         date: ledger.now,
         deliver_after: 0,
         org: Some(org.into()),
-        most: 10,
+        max: 10,
     });
     let answered = Event::Answered {
         total,
@@ -152,8 +152,8 @@ fn entries_are_filtered_by_org_feature_and_time() {
         }
         let first = START.plus(DAY / 2);
         let reader = ledger.reader();
-        let found = |filter: &Filter, most| -> Vec<i64> {
-            let found = reader.entries(filter, most).expect("a store");
+        let found = |filter: &Filter, max| -> Vec<i64> {
+            let found = reader.entries(filter, max).expect("a store");
             assert!(found.iter().all(|(entry, total)| entry.total == total.id));
             found.iter().map(|(entry, _)| entry.n).collect()
         };

@@ -17,7 +17,7 @@ const LEASE: Duration = Duration::from_secs(30);
 
 /// Where a ledger is kept.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum Location {
     /// A SQLite file.
     File(PathBuf),
     /// A PostgreSQL database.
@@ -45,7 +45,7 @@ pub enum Unclaimed {
     Database(Box<Database>),
 }
 
-impl Place {
+impl Location {
     /// Parses the path of a file, or the `postgres://` URL of a database.
     ///
     /// # Errors
@@ -193,7 +193,7 @@ impl Unclaimed {
 }
 
 /// The path of a file. A database's URL is left out, since it may contain a password.
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
@@ -203,7 +203,7 @@ impl fmt::Display for Place {
     }
 }
 
-impl From<PathBuf> for Place {
+impl From<PathBuf> for Location {
     fn from(path: PathBuf) -> Self {
         Self::File(path)
     }
