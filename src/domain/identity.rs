@@ -40,7 +40,7 @@ pub(super) struct SharedState {
     /// The names of its meters' events.
     pub(super) event_names: meters::EventNames,
     /// The reports of its meters that were applied.
-    pub(super) reports_of_meters: ledger::Reports,
+    pub(super) meter_error_reports: ledger::AppliedReports,
     /// Its calls to Stripe.
     calls: AccountCalls,
 }
@@ -65,7 +65,7 @@ impl SharedState {
             generation: generation::Known::default(),
             sent_events: usage::SentEvents::default(),
             event_names: meters::EventNames::default(),
-            reports_of_meters: ledger::Reports::default(),
+            meter_error_reports: ledger::AppliedReports::default(),
             calls: AccountCalls::default(),
         }
     }

@@ -30,20 +30,20 @@ use crate::ledger::{
 
 pub use accept::OrgReport;
 pub(super) use change::MovedLevel;
-pub use deliver::Delivered;
-pub(super) use dropped::Reports;
+pub use deliver::DeliveryCounts;
+pub(super) use dropped::AppliedReports;
 pub use history::{UsageBy, UsageQuery, UsageSpan};
 pub use parked::{ParkedDecision, ParkedUsage};
-pub use reserve::{Granted, Reservation, Reserved};
+pub use reserve::{GrantedReservation, ReservationOutcome, ReservationRequest};
 
 /// Settings of the ledger.
 #[derive(Clone, Copy, Debug)]
 pub struct LedgerSettings {
-    /// How long a report waits for others before it is delivered.
+    /// How long a changed total waits for further reports before it is delivered.
     pub deliver_after: Duration,
     /// How long the entries of settled periods are kept before they are compacted.
     pub keep: Duration,
-    /// How many connections there may be for reading, if it is in a database.
+    /// The maximum number of connections for reading, if the ledger is in a database.
     pub connections: usize,
 }
 
@@ -57,7 +57,7 @@ impl Default for LedgerSettings {
     }
 }
 
-/// The ledger of an account, which may not be open yet. Clones share it. It is closed when the last one is dropped.
+/// The ledger of an account, which may not be open yet. Clones share it. It is closed when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct LedgerHandle(Arc<State>);
 
@@ -66,18 +66,18 @@ struct State {
     readers: Readers,
     settings: LedgerSettings,
     replicas: Replicas,
-    /// The ledger, until its account has been checked.
+    /// The unopened ledger, until its account has been checked.
     unclaimed: Mutex<Option<Unclaimed>>,
     opened: OnceLock<Ledger>,
     writer: Mutex<Option<Writer>>,
 }
 
 impl LedgerHandle {
-    /// The ledger in that place. A file is created if it does not exist. Nothing is acknowledged until
+    /// The ledger at `location`. A file is created if it does not exist. No report is accepted until
     /// [`Domain::open_ledger`] has opened it.
     ///
     /// # Errors
-    /// If the file is not a ledger, another process writes it, or it is not writable.
+    /// If the file is not a ledger, is in use by another process, or is not writable.
     pub fn new(
         location: impl Into<Location>,
         settings: LedgerSettings,
@@ -94,7 +94,7 @@ impl LedgerHandle {
         })))
     }
 
-    /// A ledger in an open store of the account, with the path of its file for readers.
+    /// The ledger in a store that is already open. Readers open the file at `path`.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -123,12 +123,12 @@ impl LedgerHandle {
         })
     }
 
-    /// Reads the ledger, on a thread that may block.
+    /// Runs `query` on a thread that may block.
     pub(in crate::domain) async fn read<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+        query: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T> {
-        Ok(self.0.readers.read(look).await?)
+        Ok(self.0.readers.read(query).await?)
     }
 }
 
@@ -178,7 +178,7 @@ impl Domain {
         self.ledger()?.0.opened.get()
     }
 
-    /// The time of this request's orgs. Servers that share a ledger have that of its database.
+    /// The current time of this request's orgs. If servers share the ledger, it is the database's time.
     async fn ledger_time(&self) -> Result<Time> {
         Ok(match &self.test_clock {
             None => {
@@ -189,7 +189,7 @@ impl Domain {
         })
     }
 
-    /// A [time](Self::ledger_time) of this request's orgs, with the clock that it is of.
+    /// A [time](Self::ledger_time) of this request's orgs, labelled with its clock.
     fn by_clock(&self, now: Time) -> Now {
         match &self.test_clock {
             None => Now::Process(now),

@@ -65,8 +65,8 @@ pub use generation::GenerationSetting;
 pub use invoices::{InvoicesQuery, OrgInvoices};
 pub use isolation::IsolatedAccount;
 pub use ledger::{
-    Delivered, Granted, LedgerHandle, LedgerSettings, OrgReport, ParkedDecision, ParkedUsage,
-    Reservation, Reserved, UsageBy, UsageQuery, UsageSpan,
+    DeliveryCounts, GrantedReservation, LedgerHandle, LedgerSettings, OrgReport, ParkedDecision,
+    ParkedUsage, ReservationOutcome, ReservationRequest, UsageBy, UsageQuery, UsageSpan,
 };
 pub use memory::Memory;
 pub use migration::{

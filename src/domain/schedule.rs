@@ -79,7 +79,7 @@ impl Domain {
         }
         let shared = self.shared().await?;
         let held = self.hold_org(org).await?;
-        let _reports = self.before_plan_change(org, &held).await?;
+        let _reports = self.hold_reports(org, &held).await?;
         let _changing = self.changing(&shared, org);
         match self.change_or_sign_up(org, &asked, request, now).await {
             Err(Error::CustomerVanished { .. }) => {

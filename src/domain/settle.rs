@@ -79,7 +79,7 @@ impl Domain {
     async fn settle(&self, org: &OrgName) -> Result<()> {
         let shared = self.shared().await?;
         let held = self.hold_org(org).await?;
-        let _reports = self.before_plan_change(org, &held).await?;
+        let _reports = self.hold_reports(org, &held).await?;
         let _changing = self.changing(&shared, org);
         let org = self.resolve_org(org).await?;
         let mut decisions = Decisions::new(&org.customer);

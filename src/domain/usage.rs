@@ -110,7 +110,7 @@ impl Domain {
 
     async fn read_usage_of(&self, org: &ResolvedOrg) -> Result<Read<UsageSnapshot>, Failure> {
         let customer = &org.customer;
-        let in_ledger = self.ledger_before_read(&org.name);
+        let in_ledger = self.ledger_items(&org.name);
         let plan = self.plan_number(&org.name);
         let remembered = self.remembered_usage(&org.name).await?;
         let had_meters = remembered.is_some_and(|usage| usage.has_meters());
@@ -164,7 +164,7 @@ impl Domain {
             *own = if *own == 0 { level.n } else { *own };
         }
         let usage = UsageSnapshot::new(&current, &used, &carried, plans);
-        self.submit_others_usage(&in_ledger, &usage).await;
+        self.submit_external_usage(&in_ledger, &usage).await;
         Ok(Read {
             value: usage.of_plan(plan),
             customer: Arc::clone(customer),
@@ -192,7 +192,7 @@ impl Domain {
             ));
         }
         let shared = self.shared().await?;
-        let _plan_stays = self.before_report(org).await?;
+        let _plan_stays = self.prevent_plan_change(org).await?;
         let mut reporting = self.reporting(&shared, org);
         let remembered = reporting
             .as_ref()

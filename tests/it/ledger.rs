@@ -20,7 +20,9 @@ use clock::Clock;
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Rule};
 use tempfile::TempDir;
-use tier::domain::{Delivered, Error, Generation, GenerationSetting, LedgerHandle, LedgerSettings};
+use tier::domain::{
+    DeliveryCounts, Error, Generation, GenerationSetting, LedgerHandle, LedgerSettings,
+};
 
 use crate::harness::{Answer, DAY, START, Settings, TestApp};
 
@@ -110,7 +112,7 @@ impl WithLedger {
         for _ in 0..20 {
             self.advance(31 * SECOND);
             let delivered = self.domain().deliver().await.expect("the ledger is there");
-            if delivered == Delivered::default() {
+            if delivered == DeliveryCounts::default() {
                 return refused;
             }
             refused += delivered.refused;

@@ -13,7 +13,7 @@ use crate::api::json::{Empty, Json};
 use crate::api::operation::{Access, Operation};
 use crate::api::values::{Required, Time};
 use crate::domain::refs::{FeatureName, OrgName};
-use crate::domain::{Domain, Lane, Reservation, Reserved};
+use crate::domain::{Domain, Lane, ReservationOutcome, ReservationRequest};
 
 /// The range of a reservation's time to live.
 const MIN_TTL: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ async fn reserve(
     domain: Domain,
     AuditedJson(request): AuditedJson<ReserveRequest>,
 ) -> Result<Json<ReserveAnswer>, Error> {
-    let wanted = Reservation {
+    let wanted = ReservationRequest {
         feature: request.feature.0,
         n: request.n,
         ttl: request.ttl.0,
@@ -168,8 +168,8 @@ struct ReserveAnswer {
     expires: Option<Time>,
 }
 
-impl From<Reserved> for ReserveAnswer {
-    fn from(reserved: Reserved) -> Self {
+impl From<ReservationOutcome> for ReserveAnswer {
+    fn from(reserved: ReservationOutcome) -> Self {
         let remaining = reserved.remaining();
         let granted = reserved.granted;
         Self {

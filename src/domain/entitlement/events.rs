@@ -14,7 +14,7 @@ use telemetry::error_chain;
 
 /// What servers that share a ledger tell each other of an event.
 #[derive(Serialize, Deserialize)]
-struct Told {
+struct EventNotice {
     kind: String,
     customer: Option<String>,
 }
@@ -77,24 +77,24 @@ impl Domain {
             return Ok(());
         }
         if event.is_of_meter_errors() {
-            return self.check_dropped(&event.id).await;
+            return self.apply_meter_errors(&event.id).await;
         }
-        let told = Told {
+        let notice = EventNotice {
             kind: event.kind.clone(),
             customer: event.customer.clone(),
         };
-        let told = serde_json::to_string(&told).expect("two texts are JSON");
+        let notice = serde_json::to_string(&notice).expect("two texts are JSON");
         let shared = self.shared().await?;
         let now = self.account.clock.millis();
         shared.memory.entitlements().note_event(now);
         self.apply_event(&shared, &event).await?;
         // Without an answer, Stripe sends the event again.
-        self.tell_others(&event.id, told).await
+        self.send_notice(&event.id, notice).await
     }
 
     /// Applies an event that came to another server. That one makes the calls to Stripe that the event asks for.
-    pub(in crate::domain) async fn note_event_of_others(&self, told: &str) -> Result<()> {
-        let Ok(Told { kind, customer }) = serde_json::from_str(told) else {
+    pub(in crate::domain) async fn apply_notice(&self, notice: &str) -> Result<()> {
+        let Ok(EventNotice { kind, customer }) = serde_json::from_str(notice) else {
             tracing::warn!(
                 "another server tells what this one does not know: is it of a later version?"
             );

@@ -1,4 +1,4 @@
-//! Reports, which are acknowledged once they are in the ledger.
+//! Reports of usage, acknowledged once they are in the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,10 +33,10 @@ pub struct OrgReport {
     pub key: Option<String>,
 }
 
-/// The state of an org whose usage is reported. Its plan cannot change while this is held.
+/// An org whose usage is reported. Its plan cannot change until this is dropped.
 pub(super) struct ReportedOrg {
     pub(super) usage: Arc<UsageSnapshot>,
-    _open: OwnedRwLockReadGuard<()>,
+    _no_plan_change: OwnedRwLockReadGuard<()>,
 }
 
 impl Domain {
@@ -49,8 +49,8 @@ impl Domain {
         self.report_to_ledger(handle, reports).await
     }
 
-    /// Records reports in the ledger in one commit. Returns the result of each report. Those of orgs whose plans another
-    /// server changes meanwhile are recorded after the change.
+    /// Records reports in the ledger in one commit. Returns the result of each report. If another server is changing an
+    /// org's plan, the org's reports are recorded after the change.
     ///
     /// # Errors
     /// If the ledger cannot be written; then no report is recorded.
@@ -64,7 +64,7 @@ impl Domain {
         loop {
             let is_waiting = |outcome: &Result<()>| matches!(outcome, Err(Error::PlanChanging));
             let waiting: Vec<usize> = (0..reports.len())
-                .filter(|place| is_waiting(&outcomes[*place]))
+                .filter(|index| is_waiting(&outcomes[*index]))
                 .collect();
             if waiting.is_empty() {
                 return Ok(outcomes);
@@ -80,14 +80,14 @@ impl Domain {
             };
             match new {
                 Ok(new) => {
-                    for (place, outcome) in waiting.into_iter().zip(new) {
-                        outcomes[place] = outcome;
+                    for (index, outcome) in waiting.into_iter().zip(new) {
+                        outcomes[index] = outcome;
                     }
                 }
                 Err(error) => {
-                    // The others are recorded.
-                    for place in waiting {
-                        outcomes[place] = Err(error.clone());
+                    // The rest of the reports are recorded.
+                    for index in waiting {
+                        outcomes[index] = Err(error.clone());
                     }
                     return Ok(outcomes);
                 }
@@ -109,29 +109,29 @@ impl Domain {
         };
         let mut outcomes: Vec<Result<()>> = Vec::with_capacity(reports.len());
         let mut events = Vec::new();
-        let mut places = Vec::new();
-        for (place, report) in reports.iter().enumerate() {
+        let mut indices = Vec::new();
+        for (index, report) in reports.iter().enumerate() {
             let event = event(report);
             let outcome = event.as_ref().map(drop).map_err(Error::clone);
-            // A report that is refused now may have been accepted before, and its answer lost.
-            if let Some(event) = event.ok().or_else(|| repeat(report)) {
+            // A report that is refused now may be a repetition of one that was accepted, whose answer was lost.
+            if let Some(event) = event.ok().or_else(|| repeat_event(report)) {
                 events.push(event);
-                places.push(place);
+                indices.push(index);
             }
             outcomes.push(outcome);
         }
         let answers = ledger.submit(events, self.by_clock(now)).await?;
-        for (place, answer) in places.into_iter().zip(answers) {
+        for (index, answer) in indices.into_iter().zip(answers) {
             match answer {
                 Ok(Answer::Ignored) => {}
-                Ok(_) => outcomes[place] = Ok(()),
+                Ok(_) => outcomes[index] = Ok(()),
                 Err(refusal) => {
-                    let OrgReport { org, report, .. } = &reports[place];
+                    let OrgReport { org, report, .. } = &reports[index];
                     let known = orgs[org].as_ref();
                     let elsewhere = known.map_or(0, |known| {
                         elsewhere(&known.usage, ledger, org, &report.feature, now)
                     });
-                    outcomes[place] = Err(refused(report, refusal, elsewhere));
+                    outcomes[index] = Err(refusal_error(report, refusal, elsewhere));
                 }
             }
         }
@@ -142,24 +142,24 @@ impl Domain {
     }
 
     async fn reported_orgs(&self, reports: &[OrgReport]) -> BTreeMap<OrgName, Result<ReportedOrg>> {
-        let orgs: BTreeSet<&OrgName> = reports.iter().map(|one| &one.org).collect();
+        let orgs: BTreeSet<&OrgName> = reports.iter().map(|report| &report.org).collect();
         let known = stream::iter(orgs.into_iter().cloned()).map(|org| async {
-            let own = reports.iter().filter(|one| one.org == org);
-            let features: Vec<&FeatureName> = own.map(|one| &one.report.feature).collect();
+            let own = reports.iter().filter(|report| report.org == org);
+            let features: Vec<&FeatureName> = own.map(|report| &report.report.feature).collect();
             let known = self.reported_org(&org, &features).await;
             (org, known)
         });
         known.buffer_unordered(LOOK_UPS).collect().await
     }
 
-    /// Looks up an org. A remembered snapshot that lacks these features is not trusted, since others may have changed
-    /// the plan.
+    /// Looks up an org. A remembered snapshot that lacks one of these features is not trusted, since the plan may have
+    /// been changed outside this server.
     pub(super) async fn reported_org(
         &self,
         org: &OrgName,
         features: &[&FeatureName],
     ) -> Result<ReportedOrg> {
-        let open = self.before_report(org).await?;
+        let no_plan_change = self.prevent_plan_change(org).await?;
         let mut usage = self.known::<UsageSnapshot>(org).await?;
         let has_item = |feature: &&FeatureName| usage.value.metered_item(feature).is_some();
         if usage.source == Source::Memory && !features.iter().all(has_item) {
@@ -167,7 +167,7 @@ impl Domain {
         }
         Ok(ReportedOrg {
             usage: usage.value,
-            _open: open,
+            _no_plan_change: no_plan_change,
         })
     }
 }
@@ -195,11 +195,11 @@ fn event(one: &OrgReport, usage: &UsageSnapshot, ledger: &Ledger, now: Time) -> 
     }))
 }
 
-/// The event that asks whether a report was accepted before.
-fn repeat(one: &OrgReport) -> Option<Event> {
+/// The event that finds out whether a report was accepted before; `None` without an idempotency key.
+fn repeat_event(report: &OrgReport) -> Option<Event> {
     Some(Event::Repeat {
-        org: org_in_ledger(&one.org),
-        key: ledger_key(one.key.as_deref()?, &one.report),
+        org: org_in_ledger(&report.org),
+        key: ledger_key(report.key.as_deref()?, &report.report),
     })
 }
 
@@ -222,7 +222,7 @@ fn digest(report: &Report) -> [u8; 16] {
     std::array::from_fn(|i| digest[i])
 }
 
-/// What was used of a sum on items that the ledger does not know. It cannot be taken back.
+/// The usage of a sum on items that are not in the ledger; 0 for other aggregates. The ledger cannot take it back.
 fn elsewhere(
     usage: &UsageSnapshot,
     ledger: &Ledger,
@@ -237,8 +237,8 @@ fn elsewhere(
     }
 }
 
-/// `elsewhere` is what was used on items that the ledger does not know.
-fn refused(report: &Report, refusal: Refusal, elsewhere: i64) -> Error {
+/// The error for a refused report. `elsewhere` is the usage on items that are not in the ledger.
+fn refusal_error(report: &Report, refusal: Refusal, elsewhere: i64) -> Error {
     match refusal {
         Refusal::KeyReused => reused(),
         Refusal::PlanChanged => Error::PlanChanging,

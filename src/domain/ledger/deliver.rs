@@ -21,23 +21,24 @@ use crate::stripe;
 /// The maximum number of totals delivered in one round.
 const MAX_TOTALS: usize = 200;
 
-/// The maximum number of rounds that deliver all usage of an org: a summary, a set, and new reports.
+/// The maximum number of rounds in which all usage of an org is delivered. A total may need a summary and a set, and
+/// reports may arrive meanwhile.
 const MAX_ROUNDS: u32 = 8;
 
-/// The result of one round of deliveries.
+/// The numbers of calls to Stripe in one round of deliveries, by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Delivered {
-    /// Delivered totals.
-    pub told: usize,
-    /// Totals without a definite answer, which are sent again.
+pub struct DeliveryCounts {
+    /// Successful calls, including those that only read.
+    pub delivered: usize,
+    /// Calls without a definite answer, which are repeated.
     pub unanswered: usize,
-    /// Refused totals.
+    /// Permanently refused calls.
     pub refused: usize,
 }
 
-/// The outcome of one call.
-pub(super) enum Handled {
-    Told,
+/// The result of one call.
+pub(super) enum CallResult {
+    Done,
     Unanswered,
     Refused,
 }
@@ -47,16 +48,16 @@ impl Domain {
     ///
     /// # Errors
     /// If the ledger cannot be written. Failed deliveries are retried.
-    pub async fn deliver(&self) -> Result<Delivered> {
+    pub async fn deliver(&self) -> Result<DeliveryCounts> {
         let Some(handle) = self.ledger() else {
-            return Ok(Delivered::default());
+            return Ok(DeliveryCounts::default());
         };
         let ledger = handle.opened()?;
         let sealed = self.seal(handle, None).await?;
-        self.carry_out_sealed(ledger, sealed).await
+        self.make_calls(ledger, sealed).await
     }
 
-    /// Delivers all usage of an org without waiting.
+    /// Delivers all usage of an org now, without waiting for further reports.
     ///
     /// # Errors
     /// [`Error::Undelivered`] if Stripe has not accepted all of it.
@@ -73,7 +74,7 @@ impl Domain {
             let events = sealed.events.iter().map(|event| event.timestamp);
             latest = sets.chain(events).fold(latest, i64::max);
             let waiting = sealed.waiting;
-            let delivered = self.carry_out_sealed(ledger, sealed).await?;
+            let delivered = self.make_calls(ledger, sealed).await?;
             if delivered.unanswered > 0 || waiting > 0 {
                 break;
             }
@@ -81,9 +82,9 @@ impl Domain {
         Err(Error::Undelivered)
     }
 
-    /// Waits until a second has ended at Stripe, if it is the current or next one. Usage recorded in the second in
-    /// which a phase ends would not be billed with that phase. A test clock does not advance by waiting, so there is no
-    /// wait.
+    /// Waits until `second` has ended at Stripe, if it is the current second or the next. Usage recorded in the second in
+    /// which a phase ends would not be billed with that phase. On a test clock there is no wait, since waiting does not
+    /// advance the clock.
     async fn wait_out_second(&self, second: i64) {
         if self.test_clock.is_some() {
             return;
@@ -95,8 +96,7 @@ impl Domain {
         }
     }
 
-    /// The time by which deliveries are due: this machine's, or that of the org's test clock, whose periods are of its
-    /// time.
+    /// The time that decides which deliveries are due: this machine's, or that of the orgs' test clock.
     pub(super) async fn delivery_time(&self) -> Result<Time> {
         match &self.test_clock {
             Some(_) => self.ledger_time().await,
@@ -104,6 +104,7 @@ impl Domain {
         }
     }
 
+    /// Seals the due usage of `org`, or of all orgs. Returns the calls to make.
     async fn seal(&self, handle: &LedgerHandle, org: Option<&OrgName>) -> Result<Sealed> {
         let now = self.delivery_time().await?;
         let wait = handle.0.settings.deliver_after.as_millis();
@@ -126,41 +127,41 @@ impl Domain {
         }
     }
 
-    async fn carry_out_sealed(&self, ledger: &Ledger, sealed: Sealed) -> Result<Delivered> {
+    async fn make_calls(&self, ledger: &Ledger, sealed: Sealed) -> Result<DeliveryCounts> {
         let sets = sealed.sets.into_iter();
-        let sets = sets.map(|set| self.send(ledger, set).boxed());
+        let sets = sets.map(|set| self.send_set(ledger, set).boxed());
         let events = sealed.events.into_iter();
         let events = events.map(|event| self.send_to_meter(ledger, event).boxed());
         let summaries = sealed.summaries.into_iter();
-        let summaries = summaries.map(|read| self.read_for_ledger(ledger, read).boxed());
+        let summaries = summaries.map(|read| self.read_summary(ledger, read).boxed());
         let moves = sealed.moves.into_iter();
-        let moves = moves.map(|one| self.move_in_round(ledger, one).boxed());
+        let moves = moves.map(|late| self.move_or_retry(ledger, late).boxed());
         let calls = sets.chain(events).chain(summaries).chain(moves);
-        let calls: Vec<BoxFuture<'_, Result<Handled>>> = calls.collect();
+        let calls: Vec<BoxFuture<'_, Result<CallResult>>> = calls.collect();
         let mut calls = stream::iter(calls).buffer_unordered(self.parallel());
-        let mut delivered = Delivered::default();
-        while let Some(handled) = calls.next().await {
-            match handled? {
-                Handled::Told => delivered.told += 1,
-                Handled::Unanswered => delivered.unanswered += 1,
-                Handled::Refused => delivered.refused += 1,
+        let mut delivered = DeliveryCounts::default();
+        while let Some(result) = calls.next().await {
+            match result? {
+                CallResult::Done => delivered.delivered += 1,
+                CallResult::Unanswered => delivered.unanswered += 1,
+                CallResult::Refused => delivered.refused += 1,
             }
         }
         Ok(delivered)
     }
 
-    async fn move_in_round(&self, ledger: &Ledger, one: Move) -> Result<Handled> {
-        match self.move_usage(ledger, &one).await {
-            Ok(()) => Ok(Handled::Told),
+    async fn move_or_retry(&self, ledger: &Ledger, usage: Move) -> Result<CallResult> {
+        match self.move_usage(ledger, &usage).await {
+            Ok(()) => Ok(CallResult::Done),
             Err(error @ Error::LedgerUnavailable(_)) => Err(error),
             Err(error) => {
-                tracing::debug!(%error, org = %one.org, "where usage goes now is asked again");
-                Ok(Handled::Unanswered)
+                tracing::debug!(%error, org = %usage.org, "could not look up where usage goes now; will try again");
+                Ok(CallResult::Unanswered)
             }
         }
     }
 
-    async fn send(&self, ledger: &Ledger, set: Set) -> Result<Handled> {
+    async fn send_set(&self, ledger: &Ledger, set: Set) -> Result<CallResult> {
         let record = UsageRecord {
             quantity: set.quantity,
             action: UsageAction::Set,
@@ -170,22 +171,22 @@ impl Domain {
             .billing()
             .record_usage(set.item.as_str(), record)
             .unread();
-        let (outcome, handled) = match write.key(set.key.clone()).send().await {
-            Ok(_) => (Outcome::Done, Handled::Told),
+        let (outcome, result) = match write.key(set.key.clone()).send().await {
+            Ok(_) => (Outcome::Done, CallResult::Done),
             Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {
-                tracing::warn!(%error, item = %set.item, "stripe keeps a failure for an answer: the total is told anew");
-                (Outcome::Ended, Handled::Unanswered)
+                tracing::warn!(%error, item = %set.item, "Stripe replays a failure; the total is sent again under a new key");
+                (Outcome::Ended, CallResult::Unanswered)
             }
             Err(error) if is_refusal(&error) => {
-                let Ok(next) = self.next_target(&set.org, &set.feature).await else {
-                    return Ok(Handled::Unanswered);
+                let Ok(next) = self.current_target(&set.org, &set.feature).await else {
+                    return Ok(CallResult::Unanswered);
                 };
                 let reason = error.to_string().into();
-                (Outcome::Refused { reason, next }, Handled::Refused)
+                (Outcome::Refused { reason, next }, CallResult::Refused)
             }
             Err(error) => {
-                tracing::debug!(%error, item = %set.item, "a total was not told, and is told again");
-                (Outcome::Lost, Handled::Unanswered)
+                tracing::debug!(%error, item = %set.item, "could not deliver a total; will try again");
+                (Outcome::Lost, CallResult::Unanswered)
             }
         };
         let usage = (&set.org, &set.feature, set.total);
@@ -195,10 +196,10 @@ impl Domain {
             outcome,
         };
         self.submit_outcome(ledger, usage, answered).await?;
-        Ok(handled)
+        Ok(result)
     }
 
-    /// Submits an event that may move or park usage, and logs that.
+    /// Submits an event that may move or park usage, and logs it if so.
     pub(super) async fn submit_outcome(
         &self,
         ledger: &Ledger,
@@ -208,31 +209,31 @@ impl Domain {
         let total = total.0;
         match self.submit_one(ledger, event).await? {
             Some(Answer::Late { n, parked: true }) => {
-                tracing::error!(%org, %feature, total, n, "usage that Stripe refuses is parked");
+                tracing::error!(%org, %feature, total, n, "parked usage that Stripe refuses");
             }
             Some(Answer::Late { n, parked: false }) if n != 0 => {
-                tracing::warn!(%org, %feature, total, n, "late usage is billed where it goes now");
+                tracing::warn!(%org, %feature, total, n, "moved late usage to the current item and period");
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// Where usage of a feature goes now; `None` if the org no longer has the feature. Boxed, because reading an
-    /// org may cause a change of plan, which delivers.
+    /// Where usage of a feature goes now; `None` if the org no longer has the feature. Boxed, because reading an org may
+    /// change its plan, which delivers usage.
     ///
     /// # Errors
     /// If Stripe cannot be asked now.
-    pub(super) fn next_target<'a>(
+    pub(super) fn current_target<'a>(
         &'a self,
         org: &'a Org,
         feature: &'a Feature,
     ) -> BoxFuture<'a, Result<Option<Target>>> {
-        let found = async move {
+        let target = async move {
             let (Ok(org), Ok(feature)) = (org.as_str().parse(), feature.as_str().parse()) else {
                 return Ok(None);
             };
-            // The remembered state may be the one that Stripe has just refused.
+            // The remembered item may be the one for which Stripe has just refused the usage.
             let usage = match self.asking_stripe().known::<UsageSnapshot>(&org).await {
                 Err(Error::OrgNotFound) => return Ok(None),
                 usage => usage?.value,
@@ -240,53 +241,53 @@ impl Domain {
             let now = self.delivery_time().await?;
             Ok(usage.target(&org, &feature, now).ok())
         };
-        found.boxed()
+        target.boxed()
     }
 
-    async fn read_for_ledger(&self, ledger: &Ledger, read: ReadSummary) -> Result<Handled> {
+    async fn read_summary(&self, ledger: &Ledger, read: ReadSummary) -> Result<CallResult> {
         let (total, number, item) = (read.total, read.number, &read.item);
         let value = match &read.of {
             Summed::Period(meter) => return self.compare_with_meter(ledger, &read, meter).await,
-            Summed::Records => match self.recorded_in(item.as_str(), read.period).await {
-                // The item is gone, so the set will be refused, which decides the outcome.
+            Summed::Records => match self.recorded_in_period(item.as_str(), read.period).await {
+                // The item is gone. The set will be refused, and that decides the outcome.
                 Err(error) if error.is_item_gone() => Ok(0),
                 value => value.map(|value| value.unwrap_or(0)).map_err(Error::from),
             },
-            Summed::Preview => self.shown_of_item(&read.org, item).await,
+            Summed::Preview => self.previewed_usage(&read.org, item).await,
             Summed::Minutes { meter, start, end } => {
                 self.counted_in_minutes(meter, *start, *end).await
             }
         };
         let value = match value {
             Ok(value) => value,
-            Err(error) => return Ok(unread(&error, &read)),
+            Err(error) => return Ok(read_again_later(&error, &read)),
         };
         let summary = Event::Summary {
             total,
             number,
             value,
         };
-        if let Some(Answer::Overwritten { found, delivered }) =
-            self.submit_one(ledger, summary).await?
-        {
-            tracing::warn!(%item, found, delivered, "others have recorded a level that the ledger sets: it is set again");
+        let answer = self.submit_one(ledger, summary).await?;
+        if let Some(Answer::Overwritten { found, delivered }) = answer {
+            tracing::warn!(%item, found, delivered, "another program overwrote a level; it is set again");
         }
-        Ok(Handled::Told)
+        Ok(CallResult::Done)
     }
 
+    /// Submits an event. `None` if the ledger refused it.
     pub(super) async fn submit_one(&self, ledger: &Ledger, event: Event) -> Result<Option<Answer>> {
         let now = self.by_clock(self.delivery_time().await?);
         let answers = ledger.submit(vec![event], now).await?;
         let answer = answers.into_iter().next();
         Ok(answer.and_then(|answer| {
             let refused =
-                |refusal| tracing::error!(%refusal, "the ledger refuses what came of a delivery");
+                |refusal| tracing::error!(%refusal, "the ledger refused the outcome of a delivery");
             answer.map_err(refused).ok()
         }))
     }
 
     /// The value of Stripe's summary for a period of an item; `None` if there is no such summary.
-    pub(super) async fn recorded_in(
+    pub(super) async fn recorded_in_period(
         &self,
         item: &str,
         period: Period,
@@ -301,13 +302,13 @@ impl Domain {
     }
 }
 
-/// What comes of a summary that could not be read.
-pub(super) fn unread(error: &Error, read: &ReadSummary) -> Handled {
-    tracing::debug!(%error, item = %read.item, "a summary was not read, and is read again");
-    Handled::Unanswered
+/// The result for a summary that could not be read.
+pub(super) fn read_again_later(error: &Error, read: &ReadSummary) -> CallResult {
+    tracing::debug!(%error, item = %read.item, "could not read a summary; will try again");
+    CallResult::Unanswered
 }
 
-/// Whether the content was refused permanently, rather than the key or the rate.
+/// Whether Stripe refused the content permanently, rather than the API key or the rate.
 pub(super) fn is_refusal(error: &stripe::Error) -> bool {
     error.is_item_missing() || error.is_invalid_request()
 }

@@ -1,13 +1,14 @@
 //! Meter events that Stripe has accepted and dropped later.
 //!
-//! Stripe's report names some of them. Which units are lost is not left to it: what the meter has counted is compared with
-//! the ledger, soon in place of when the period is settled, and what it lacks is parked.
+//! Stripe's error report names only some of them, so it does not decide which units are lost. It only causes an early
+//! comparison of the ledger with the meter's count, which otherwise happens when the period is settled. Missing units
+//! are parked.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use super::LedgerHandle;
-use super::deliver::{Handled, is_refusal, unread};
+use super::deliver::{CallResult, is_refusal, read_again_later};
 use crate::billing::{DroppedEvent, MeterErrors};
 use crate::domain::refs::is_stripe_id_of_tier;
 use crate::domain::{Domain, Error, Result};
@@ -15,24 +16,24 @@ use crate::ledger::Ledger;
 use crate::ledger::state::{Event, ReadSummary, Total};
 use crate::ledger::values::{Meter, Time};
 
-/// How many reports are remembered, since Stripe may send one again.
+/// The maximum number of remembered reports. Stripe may send a report more than once.
 const MAX_REPORTS: usize = 1_000;
 
-/// How long before the time of a report its events may have been sent. Stripe gives no bound for the time in which it
-/// processes an event.
-const SENT_BEFORE: i64 = 60 * 60 * 1000;
+/// How long before the start of a report's time range its events may have been sent, in milliseconds. Stripe documents
+/// no limit for the processing of an event.
+const MAX_PROCESSING: i64 = 60 * 60 * 1000;
 
-/// The ids of reports that were applied.
+/// The ids of the error reports that were applied.
 #[derive(Debug, Default)]
-pub(in crate::domain) struct Reports(Mutex<VecDeque<String>>);
+pub(in crate::domain) struct AppliedReports(Mutex<VecDeque<String>>);
 
-impl Reports {
+impl AppliedReports {
     fn has(&self, id: &str) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.iter().any(|known| known == id)
     }
 
-    /// Returns whether the report is new.
+    /// Adds a report. Returns whether it is new.
     fn add(&self, id: &str) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.iter().any(|known| known == id) {
@@ -47,13 +48,13 @@ impl Reports {
 }
 
 impl Domain {
-    /// Compares a total with what its meter has counted.
+    /// Compares a total with its meter's count.
     pub(super) async fn compare_with_meter(
         &self,
         ledger: &Ledger,
         read: &ReadSummary,
         meter: &Meter,
-    ) -> Result<Handled> {
+    ) -> Result<CallResult> {
         let value = match self.counted_in_period(meter, read.period).await {
             Ok(value) => Some(value),
             Err(error) => {
@@ -62,7 +63,7 @@ impl Domain {
                     // Nothing more is billed to a deleted customer.
                     Error::CustomerVanished { .. } => Some(0),
                     _ if is_final => None,
-                    error => return Ok(unread(&error, read)),
+                    error => return Ok(read_again_later(&error, read)),
                 }
             }
         };
@@ -73,21 +74,22 @@ impl Domain {
         };
         let usage = (&read.org, &read.feature, read.total);
         self.submit_outcome(ledger, usage, counted).await?;
-        Ok(Handled::Told)
+        Ok(CallResult::Done)
     }
 
-    /// Applies a meter's report. One about a meter that is not Tier's is ignored.
+    /// Applies the error report of a meter. `event` is the id of the event that announced it. Reports about meters that
+    /// are not Tier's are ignored.
     ///
     /// # Errors
-    /// If it cannot be read, or the ledger cannot be written. Stripe sends it again then.
-    pub(in crate::domain) async fn check_dropped(&self, event: &str) -> Result<()> {
+    /// If the report cannot be read, or the ledger cannot be written. Stripe sends the event again then.
+    pub(in crate::domain) async fn apply_meter_errors(&self, event: &str) -> Result<()> {
         let shared = self.shared().await?;
-        if shared.reports_of_meters.has(event) {
+        if shared.meter_error_reports.has(event) {
             return Ok(());
         }
         let report = match self.billing().meter_errors(event).await {
             Ok(report) => report,
-            // Whatever Stripe's reason is, its event is not at fault.
+            // Whatever the reason, the event itself is valid, so it must not be refused.
             Err(error) => {
                 return Err(Error::Unavailable {
                     reason: "the event could not be fetched".to_owned(),
@@ -95,14 +97,14 @@ impl Domain {
                 });
             }
         };
-        if !self.is_of_own_meter(&report).await? {
+        if !self.is_about_tiers_meter(&report).await? {
             return Ok(());
         }
         let mut compared = 0;
         if let Some(handle) = self.ledger() {
             compared = self.compare_dropped(handle, &report).await?;
         }
-        if !shared.reports_of_meters.add(event) {
+        if !shared.meter_error_reports.add(event) {
             return Ok(());
         }
         self.stripe().metrics().meter_errors.inc_by(report.count);
@@ -113,27 +115,27 @@ impl Domain {
             count = report.count,
             summary = report.summary,
             compared,
-            code = sample.map(|one| &one.code),
-            reason = sample.map(|one| &one.message),
-            identifier = sample.map(|one| &one.identifier),
+            code = sample.map(|sample| &sample.code),
+            reason = sample.map(|sample| &sample.message),
+            identifier = sample.map(|sample| &sample.identifier),
             "Stripe has dropped usage that it had accepted"
         );
         Ok(())
     }
 
-    async fn is_of_own_meter(&self, report: &MeterErrors) -> Result<bool> {
+    async fn is_about_tiers_meter(&self, report: &MeterErrors) -> Result<bool> {
         let Some(meter) = &report.meter else {
-            // The messages have the names of the events.
+            // The messages contain the names of the events.
             let mut samples = report.samples.iter();
-            return Ok(samples.any(|one| {
-                let mut words = one.message.split_whitespace();
+            return Ok(samples.any(|sample| {
+                let mut words = sample.message.split_whitespace();
                 words.any(is_stripe_id_of_tier)
             }));
         };
         Ok(is_stripe_id_of_tier(&self.event_name_of(meter).await?))
     }
 
-    /// Has the totals compared that the report may be about, and returns their number.
+    /// Requests a comparison of the totals that the report may be about. Returns their number.
     async fn compare_dropped(&self, handle: &LedgerHandle, report: &MeterErrors) -> Result<usize> {
         let ledger = handle.opened()?;
         let (meter, samples) = (report.meter.clone(), report.samples.clone());
@@ -143,29 +145,30 @@ impl Domain {
         });
         let totals = totals.await?;
         let now = self.by_clock(self.ledger_time().await?);
-        let concerned = totals.iter().filter(|total| is_concerned(total, report));
-        let events: Vec<Event> = concerned.map(|total| Event::Dropped(total.id)).collect();
+        let affected = totals.iter().filter(|total| may_be_affected(total, report));
+        let events: Vec<Event> = affected.map(|total| Event::Dropped(total.id)).collect();
         let compared = events.len();
         for answer in ledger.submit(events, now).await? {
             if let Err(refusal) = answer {
-                tracing::error!(%refusal, "the ledger refuses to compare what Stripe has dropped");
+                tracing::error!(%refusal, "the ledger refused to compare a total with its meter");
             }
         }
         Ok(compared)
     }
 }
 
-/// Whether the report may be about the total: it names one of its events, or has more errors than it names.
-fn is_concerned(total: &Total, report: &MeterErrors) -> bool {
+/// Whether the report may be about the total: it names one of the total's events, or it counts more errors than it
+/// names.
+fn may_be_affected(total: &Total, report: &MeterErrors) -> bool {
     let mut samples = report.samples.iter();
-    if samples.any(|one| item_of(one) == total.item.as_str()) {
+    if samples.any(|sample| item_of(sample) == total.item.as_str()) {
         return true;
     }
     let named = u64::try_from(report.samples.len()).unwrap_or(u64::MAX);
     let since = report.since.map(Time::from_seconds);
     let was_sent = |since: Time| {
         let sent = total.delivery.sent;
-        sent.is_none_or(|sent| sent >= since.plus(-SENT_BEFORE))
+        sent.is_none_or(|sent| sent >= since.plus(-MAX_PROCESSING))
     };
     report.count > named && since.is_none_or(was_sent)
 }

@@ -11,9 +11,9 @@ use crate::ledger::Ledger;
 use crate::ledger::state::{Event, ItemUsed, Used};
 use crate::ledger::values::{PlanNumber, Time};
 
-/// How long ago the usage at other servers may have been read in an answer that is not called stale. It is more than the
-/// longest time between two reads.
-const FRESH: Duration = Duration::from_secs(15);
+/// How old the known usage of other servers may be in an answer that is not stale. It is longer than the longest time
+/// between two reads.
+const MAX_BEHIND: Duration = Duration::from_secs(15);
 
 impl Domain {
     /// The limits and usage of an org, from its remembered state and the ledger.
@@ -31,17 +31,17 @@ impl Domain {
         if answered.source == Source::Memory {
             answered.source = Source::Ledger;
         }
-        // What is not read yet of other servers' usage is not in it.
+        // The answer lacks usage of other servers that has not been read yet.
         let behind = ledger.behind();
         answered.age = answered.age.max(behind);
-        if behind > FRESH {
+        if behind > MAX_BEHIND {
             self.check_age(behind).await?;
             answered.stale = answered.stale.or(Some(Stale::Ledger));
         }
         Ok(answered)
     }
 
-    /// Refuses to answer from usage that is too old.
+    /// Refuses to answer from usage that is too old, and counts a stale answer otherwise.
     async fn check_age(&self, behind: Duration) -> Result<()> {
         let shared = self.shared().await?;
         if behind > shared.memory.entitlements().max_age.in_outage {
@@ -52,21 +52,22 @@ impl Domain {
         Ok(())
     }
 
-    /// The ledger's figures of an org, taken before Stripe is read.
-    pub(in crate::domain) fn ledger_before_read(&self, org: &OrgName) -> Vec<ItemUsed> {
+    /// The ledger's figures of each item of an org. To compare them with Stripe's, take them before Stripe is read.
+    pub(in crate::domain) fn ledger_items(&self, org: &OrgName) -> Vec<ItemUsed> {
         let ledger = self.opened_ledger();
         ledger.map_or_else(Vec::new, |ledger| ledger.items(org.as_str()))
     }
 
-    /// The number of an org's plan among the servers that share the ledger, as far as it is known.
+    /// The last known number of an org's plan among the servers that share the ledger.
     pub(in crate::domain) fn plan_number(&self, org: &OrgName) -> PlanNumber {
         let ledger = self.opened_ledger();
         ledger.map_or_else(PlanNumber::default, |ledger| ledger.plan(org.as_str()))
     }
 
-    /// Submits Stripe's figures to the ledger where they differ, because others recorded usage. Levels that only the
-    /// ledger sets are not submitted, since an answer from before the last set would look like a change.
-    pub(in crate::domain) async fn submit_others_usage(
+    /// Submits Stripe's figures to the ledger where they differ from it, because other programs recorded usage. `before`
+    /// has the ledger's figures before Stripe was read. Levels that only the ledger sets are not submitted, since an
+    /// answer from before the last set would look like a change.
+    pub(in crate::domain) async fn submit_external_usage(
         &self,
         before: &[ItemUsed],
         usage: &UsageSnapshot,
@@ -85,8 +86,8 @@ impl Domain {
             else {
                 continue;
             };
-            let tells = matches!(item.sold.kind, Kind::Sum | Kind::Max);
-            if tells && known.adopted && known.recorded != item.used {
+            let has_external = matches!(item.sold.kind, Kind::Sum | Kind::Max);
+            if has_external && known.adopted && known.recorded != item.used {
                 events.push(Event::Summary {
                     total: known.total,
                     number,
@@ -99,7 +100,7 @@ impl Domain {
         }
         let now = Time::from_millis(self.account.clock.millis());
         if let Err(error) = ledger.submit(events, now).await {
-            tracing::warn!(%error, "the ledger does not know what others have recorded");
+            tracing::warn!(%error, "could not record in the ledger the usage that other programs recorded");
         }
     }
 }
@@ -107,14 +108,14 @@ impl Domain {
 /// Usage of a feature in its period that is not in the ledger.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct OutsideUsage {
-    /// On other items than the metered one.
+    /// On items other than the metered one.
     pub(super) elsewhere: i64,
     /// On the metered item, if the ledger has not read it yet.
     pub(super) unread: i64,
 }
 
 impl UsageSnapshot {
-    /// The usage of a feature, a sum, that is not in the ledger.
+    /// The usage of a feature that is not in the ledger. The feature's usage must be a sum.
     pub(super) fn used_outside(
         &self,
         ledger: &Ledger,
@@ -139,8 +140,8 @@ impl UsageSnapshot {
         let in_all = self.with_items(all.collect());
         let in_all = in_all.rows().iter().map(|row| row.used).sum::<i64>();
         let items = used.iter().flat_map(|used| &used.items);
-        let mut own = items.filter(|own| own.item.as_str() == &*metered.id);
-        let is_read = own.any(|own| own.adopted);
+        let mut of_item = items.filter(|used| used.item.as_str() == &*metered.id);
+        let is_read = of_item.any(|used| used.adopted);
         OutsideUsage {
             elsewhere: in_all.saturating_sub(used.as_ref().map_or(0, |used| used.n)),
             unread: if is_read { 0 } else { metered.used },
@@ -154,14 +155,14 @@ fn rows(usage: &UsageSnapshot, ledger: &Ledger, org: &OrgName, now: Time) -> Arc
     let mut reserved = Vec::new();
     for of_feature in usage.by_feature() {
         let feature = &of_feature[0].sold.feature;
-        let (used, held) = ledger.used_and_reserved(org.as_str(), feature.as_str(), start, now);
+        let (used, units) = ledger.used_and_reserved(org.as_str(), feature.as_str(), start, now);
         let of_feature = of_feature.iter();
         items.extend(of_feature.map(|item| with_ledger(item, usage, used.as_ref())));
-        reserved.push(held);
+        reserved.push(units);
     }
     let usage = usage.with_items(items.into());
     let rows = usage.rows();
-    if reserved.iter().all(|held| *held == 0) {
+    if reserved.iter().all(|units| *units == 0) {
         return rows;
     }
     let rows = std::iter::zip(rows.iter().cloned(), reserved);
@@ -178,23 +179,26 @@ fn with_ledger(item: &Item, usage: &UsageSnapshot, used: Option<&Used>) -> Item 
     let Some(used) = used else {
         return item.clone();
     };
-    let own = used.items.iter().find(|own| own.item.as_str() == &*item.id);
+    let in_ledger = used
+        .items
+        .iter()
+        .find(|used| used.item.as_str() == &*item.id);
     let mut item = item.clone();
-    match (item.sold.kind, own) {
-        (Kind::Sum, own) => {
-            item.used = match own {
-                Some(own) if own.adopted => own.n,
-                Some(own) => own.n.saturating_add(item.used),
+    match (item.sold.kind, in_ledger) {
+        (Kind::Sum, in_ledger) => {
+            item.used = match in_ledger {
+                Some(known) if known.adopted => known.n,
+                Some(known) => known.n.saturating_add(item.used),
                 None => item.used,
             };
-            item.before = item.before.max(used_on_others(used, usage));
+            item.before = item.before.max(used_on_removed(used, usage));
         }
-        (Kind::Max, Some(own)) if own.adopted && own.has_level => {
-            (item.used, item.before) = (own.n, 0);
+        (Kind::Max, Some(known)) if known.adopted && known.has_level => {
+            (item.used, item.before) = (known.n, 0);
         }
-        (Kind::Max, Some(own)) => item.used = own.n.max(item.used),
-        (Kind::Last | Kind::Perpetual, Some(own)) if own.has_level => {
-            (item.used, item.before) = (own.n, 0);
+        (Kind::Max, Some(known)) => item.used = known.n.max(item.used),
+        (Kind::Last | Kind::Perpetual, Some(known)) if known.has_level => {
+            (item.used, item.before) = (known.n, 0);
         }
         (Kind::Licensed | Kind::Max | Kind::Last | Kind::Perpetual, _) => {}
     }
@@ -202,8 +206,8 @@ fn with_ledger(item: &Item, usage: &UsageSnapshot, used: Option<&Used>) -> Item 
 }
 
 /// The usage on items that the org no longer has.
-fn used_on_others(used: &Used, usage: &UsageSnapshot) -> i64 {
+fn used_on_removed(used: &Used, usage: &UsageSnapshot) -> i64 {
     let has = |id: &str| usage.items().iter().any(|item| &*item.id == id);
-    let gone = used.items.iter().filter(|one| !has(one.item.as_str()));
-    gone.fold(0, |sum: i64, one| sum.saturating_add(one.n))
+    let removed = used.items.iter().filter(|used| !has(used.item.as_str()));
+    removed.fold(0, |sum: i64, used| sum.saturating_add(used.n))
 }

@@ -1,4 +1,4 @@
-//! Usage over time, from the ledger's file.
+//! Usage over time, from the ledger.
 
 use super::target::feature_in_ledger;
 use super::{LedgerHandle, org_in_ledger};
@@ -29,7 +29,8 @@ pub enum UsageBy {
 pub struct UsageQuery {
     /// The feature, on any plan.
     pub feature: FeatureName,
-    /// The start in Unix seconds. `None`: a day ago for hours, 30 days ago for days, and the beginning for periods.
+    /// The start in Unix seconds. `None`: a day before the end for hours, 30 days before it for days, and no start for
+    /// periods.
     pub from: Option<i64>,
     /// The end in Unix seconds; `None`: now.
     pub to: Option<i64>,
@@ -103,7 +104,10 @@ impl Domain {
         Ok(spans.collect())
     }
 
-    /// The ledger, or an error that says that `what` needs one.
+    /// The ledger.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], which says that `what` needs a ledger, if there is none.
     pub(super) fn needed_ledger(&self, what: &str) -> Result<&LedgerHandle> {
         self.ledger().ok_or_else(|| {
             let how = "start the server with --ledger FILE";

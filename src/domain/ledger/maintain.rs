@@ -1,5 +1,5 @@
-//! Periodic maintenance of the ledger: ended periods are settled with Stripe's invoices, old entries are compacted, and
-//! undelivered usage is counted.
+//! Periodic maintenance of the ledger: settles ended periods with Stripe's invoices, compacts old entries, and counts
+//! undelivered usage.
 
 use super::LedgerHandle;
 use crate::billing::InvoiceLine;
@@ -10,7 +10,7 @@ use crate::ledger::state::{Answer, Event, Move, Total};
 use crate::ledger::store::read::Status;
 use crate::ledger::values::{Aggregate, Meter, Time};
 
-/// How long after a period's end its invoice is final: invoices are drafts for about an hour.
+/// How long after a period's end its invoice is final, in milliseconds. Invoices are drafts for about an hour.
 const BILLED_AFTER: i64 = 2 * 60 * 60 * 1000;
 
 /// The maximum number of totals settled, or compacted, in one run.
@@ -36,7 +36,7 @@ impl Domain {
             ))
         });
         let (status, due) = due.await?;
-        self.show(&status, now);
+        self.update_metrics(&status, now);
         for total in due {
             self.settle_total(handle, ledger, &total, now).await?;
         }
@@ -46,7 +46,7 @@ impl Domain {
         Ok(())
     }
 
-    fn show(&self, status: &Status, now: Time) {
+    fn update_metrics(&self, status: &Status, now: Time) {
         let metrics = self.stripe().metrics();
         let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         metrics.ledger_undelivered.set(count(status.undelivered));
@@ -67,7 +67,7 @@ impl Domain {
         let billed = match &total.meter {
             Some(meter) => {
                 if total.aggregate == Aggregate::Perpetual && total.n != 0 {
-                    // A settled total is not asked again whether it continues.
+                    // Once it is settled, the total would no longer be checked for a level that continues.
                     let level = Move {
                         total: total.id,
                         org: total.org.clone(),
@@ -91,7 +91,7 @@ impl Domain {
             self.stripe().metrics().ledger_differences.inc();
             tracing::error!(
                 org = %total.org, feature = %total.feature, item = %total.item, expected, billed,
-                "Stripe has billed another figure than the ledger has"
+                "Stripe has billed a quantity that differs from the ledger's"
             );
         }
         Ok(())
@@ -99,18 +99,21 @@ impl Domain {
 
     /// The quantity that Stripe billed for a total.
     async fn billed(&self, total: &Total) -> Result<i64> {
-        let is_removed = match self.recorded_in(total.item.as_str(), total.period).await {
+        let is_removed = match self
+            .recorded_in_period(total.item.as_str(), total.period)
+            .await
+        {
             Ok(Some(billed)) => return Ok(billed),
-            // The subscription ended within the period, and Stripe has no summary of it.
+            // The subscription ended within the period, so Stripe has no summary of the period.
             Ok(None) => false,
             Err(error) if error.is_item_missing() => true,
             Err(error) => return Err(error.into()),
         };
-        // A removed item's bill for a level may have been credited, since the next item bills it.
+        // The charge for a level of a removed item may have been credited, since the next item bills the level.
         if is_removed && total.aggregate.is_level() {
             return Ok(total.billable());
         }
-        // The invoice of the end, or of the change of plan that removed the item, has its bill.
+        // The invoice of the subscription's end, or of the change that removed the item, bills its usage.
         let org: Result<OrgName, _> = total.org.as_str().parse();
         let found = match org {
             Ok(org) => self.billed_on_invoices(&org, total).await?,
@@ -119,8 +122,8 @@ impl Domain {
         Ok(found.unwrap_or(0))
     }
 
-    /// The quantity that Stripe billed for a total with a meter. A line of an invoice is of all items with its price, so
-    /// a difference is that of the newest.
+    /// The quantity that Stripe billed for a total with a meter. An invoice line covers all items with its price, so
+    /// any difference is attributed to the newest total.
     async fn billed_by_meter(
         &self,
         handle: &LedgerHandle,
@@ -130,10 +133,10 @@ impl Domain {
         let (org, feature, period) = (total.org.clone(), total.feature.clone(), total.period);
         let all = handle.read(move |reader| reader.totals_since(&org, &feature, period.start));
         let all = all.await?.into_iter();
-        let all = all.filter(|one| one.id != total.id && one.meter == total.meter);
+        let all = all.filter(|other| other.id != total.id && other.meter == total.meter);
         let (others, later): (Vec<Total>, Vec<Total>) =
-            all.partition(|one| one.period.start == period.start);
-        if others.iter().any(|one| one.id > total.id) {
+            all.partition(|other| other.period.start == period.start);
+        if others.iter().any(|other| other.id > total.id) {
             return Ok(total.billable());
         }
         let lines = match total.org.as_str().parse() {
@@ -155,30 +158,31 @@ impl Domain {
             }
             let start = Time::from_seconds(line.period.start);
             // A change of plan may have begun a new period within this one.
-            let is_later = later.iter().any(|one| one.period.contains(start));
+            let is_later = later.iter().any(|total| total.period.contains(start));
             if line.amount >= 0 && period.contains(start) && !is_later {
                 billed = billed.saturating_add(line.quantity.unwrap_or(0));
             }
         }
-        let told = |one: &Total| match one.aggregate {
-            Aggregate::Sum => one.delivery.delivered.saturating_add(one.external),
-            Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => one.delivery.delivered,
+        let recorded = |total: &Total| match total.aggregate {
+            Aggregate::Sum => total.delivery.delivered.saturating_add(total.external),
+            Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => total.delivery.delivered,
         };
-        Ok(others.iter().map(told).fold(billed, i64::saturating_sub))
+        let recorded = others.iter().map(recorded);
+        Ok(recorded.fold(billed, i64::saturating_sub))
     }
 
     async fn billed_on_invoices(&self, org: &OrgName, total: &Total) -> Result<Option<i64>> {
         let lines = self.lines_since(org, total.period.start).await?;
-        let own = lines.into_iter().flatten().filter(|line| {
+        let of_total = lines.into_iter().flatten().filter(|line| {
             let item = line.subscription_item.as_deref();
             let start = Time::from_seconds(line.period.start);
             item == Some(total.item.as_str()) && !line.proration && total.period.contains(start)
         });
-        let quantities = own.map(|line| line.quantity.unwrap_or(0));
+        let quantities = of_total.map(|line| line.quantity.unwrap_or(0));
         Ok(quantities.reduce(i64::saturating_add))
     }
 
-    /// The lines of the org's invoices since a time; `None` if Stripe has no such org any more.
+    /// The lines of the org's invoices since a time; `None` if Stripe no longer has the org.
     async fn lines_since(&self, org: &OrgName, since: Time) -> Result<Option<Vec<InvoiceLine>>> {
         let mut org = match self.resolve_org(org).await {
             Err(Error::OrgNotFound) => return Ok(None),

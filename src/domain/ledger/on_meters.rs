@@ -1,12 +1,12 @@
-//! Delivery to billing meters, which process events later.
+//! Delivery of usage to billing meters. Stripe processes meter events asynchronously.
 
 use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use super::deliver::{Handled, is_refusal};
-use crate::billing::{self, Subscription};
+use super::deliver::{CallResult, is_refusal};
+use crate::billing::{self, Subscription, SubscriptionItem};
 use crate::domain::entitlement::UsageSnapshot;
 use crate::domain::refs::OrgName;
 use crate::domain::subscription::Detail;
@@ -17,8 +17,8 @@ use crate::ledger::state::{Event, ItemUsed, MeterEvent, Move, Outcome, Total};
 use crate::ledger::values::{Item, Meter, Org, Period, Time};
 use crate::stripe;
 
-/// How long after the last event a change of plan waits for Stripe to process it. By then Stripe has dropped it, or
-/// somebody has corrected the total.
+/// How long after the last event a change of plan still waits for Stripe to process the event, in milliseconds. After
+/// that, Stripe has dropped the event, or another program has changed the total.
 const PROCESSED_AFTER: i64 = 5 * 60 * 1000;
 
 /// The length of a minute, in seconds.
@@ -29,12 +29,12 @@ impl Domain {
         &self,
         ledger: &Ledger,
         event: MeterEvent,
-    ) -> Result<Handled> {
-        let (outcome, handled) = match self.event_outcome(&event).await {
+    ) -> Result<CallResult> {
+        let (outcome, result) = match self.event_outcome(&event).await {
             Ok(outcome) => outcome,
             Err(error) => {
-                tracing::debug!(%error, identifier = event.identifier, "an event was not sent, and is sent again");
-                (Outcome::Lost, Handled::Unanswered)
+                tracing::debug!(%error, identifier = event.identifier, "could not send a meter event; will try again");
+                (Outcome::Lost, CallResult::Unanswered)
             }
         };
         let answered = Event::Answered {
@@ -44,18 +44,18 @@ impl Domain {
         };
         let usage = (&event.org, &event.feature, event.total);
         self.submit_outcome(ledger, usage, answered).await?;
-        Ok(handled)
+        Ok(result)
     }
 
     /// Sends an event.
     ///
     /// # Errors
     /// If its outcome is unknown.
-    async fn event_outcome(&self, event: &MeterEvent) -> Result<(Outcome, Handled)> {
-        let name = match self.before_event(event).await {
+    async fn event_outcome(&self, event: &MeterEvent) -> Result<(Outcome, CallResult)> {
+        let name = match self.billed_event_name(event).await {
             Ok(Some(name)) => name,
-            Ok(None) => return Ok(self.gone(event).await),
-            Err(error) => return Ok(unsent(event, &error)),
+            Ok(None) => return Ok(self.outcome_of_unbilled(event).await),
+            Err(error) => return Ok(send_again_later(event, &error)),
         };
         let sent = billing::MeterEvent {
             name: &name,
@@ -65,48 +65,51 @@ impl Domain {
             identifier: &event.identifier,
         };
         match self.send_event(&sent).await {
-            Ok(_) => Ok((Outcome::Done, Handled::Told)),
-            // An earlier attempt may have been counted, which the summary of its minute tells.
+            Ok(_) => Ok((Outcome::Done, CallResult::Done)),
+            // If this is not the first attempt, an earlier one may have been counted. The summary of its minute decides.
             Err(Failure::Stripe(error)) if is_refusal(&error) && event.is_new => {
-                Ok(self.refused(event, &error.to_string()).await)
+                Ok(self.outcome_of_refused(event, &error.to_string()).await)
             }
             Err(failure) => Err(failure.into()),
         }
     }
 
-    /// The outcome of an event that nothing bills any more.
-    async fn gone(&self, event: &MeterEvent) -> (Outcome, Handled) {
+    /// The outcome of an event whose item no subscription bills any more.
+    async fn outcome_of_unbilled(&self, event: &MeterEvent) -> (Outcome, CallResult) {
         match self.delivery_time().await {
-            // In its period it goes at once to where its feature is billed now, before another change of plan.
+            // Within its period, the usage moves at once to the item that bills the feature now, before the plan changes
+            // again.
             Ok(now) if event.is_new && now < event.period_end => {
-                self.refused(event, "the subscription item is gone").await
+                self.outcome_of_refused(event, "the subscription item is gone")
+                    .await
             }
-            Ok(_) => (Outcome::Gone, Handled::Refused),
-            Err(error) => unsent(event, &error),
+            Ok(_) => (Outcome::Gone, CallResult::Refused),
+            Err(error) => send_again_later(event, &error),
         }
     }
 
-    /// The outcome of an event that is refused. It is sent again if it is not known where its usage goes now.
-    async fn refused(&self, event: &MeterEvent, reason: &str) -> (Outcome, Handled) {
-        match self.next_target(&event.org, &event.feature).await {
+    /// The outcome of an event that is refused. If the current target of its usage cannot be looked up, it is sent again.
+    async fn outcome_of_refused(&self, event: &MeterEvent, reason: &str) -> (Outcome, CallResult) {
+        match self.current_target(&event.org, &event.feature).await {
             Ok(next) => {
                 let reason = reason.into();
-                (Outcome::Refused { reason, next }, Handled::Refused)
+                (Outcome::Refused { reason, next }, CallResult::Refused)
             }
-            Err(error) => unsent(event, &error),
+            Err(error) => send_again_later(event, &error),
         }
     }
 
-    /// The name of an event that can be sent. None if nothing bills it any more: Stripe would accept it.
-    async fn before_event(&self, event: &MeterEvent) -> Result<Option<Arc<str>>> {
+    /// The event's name; `None` if no subscription bills its item any more. Stripe would accept the event even then, but
+    /// it would not be billed.
+    async fn billed_event_name(&self, event: &MeterEvent) -> Result<Option<Arc<str>>> {
         if !self.is_billed(event).await? {
             return Ok(None);
         }
         self.event_name_of(&event.meter.id).await.map(Some)
     }
 
-    /// Whether the org has the item, or had it in a period whose invoice is a draft. What is remembered only tells that it
-    /// has. Boxed, because reading an org may cause a change of plan, which delivers.
+    /// Whether the org has the item, or had it in a period whose invoice is still a draft. The remembered org can only
+    /// confirm this, not deny it. Boxed, because reading an org may change its plan, which delivers usage.
     fn is_billed<'a>(&'a self, event: &'a MeterEvent) -> BoxFuture<'a, Result<bool>> {
         let is_billed = async move {
             let org: OrgName = event.org.as_str().parse()?;
@@ -114,7 +117,7 @@ impl Domain {
             if !is_late {
                 let remembered = self.remembered_usage(&org).await?;
                 let mut items = remembered.iter().flat_map(|usage| usage.items());
-                if items.any(|own| *own.id == *event.item.as_str()) {
+                if items.any(|item| *item.id == *event.item.as_str()) {
                     return Ok(true);
                 }
             }
@@ -132,52 +135,55 @@ impl Domain {
             let mut live = found.current.iter().chain(&found.superseded);
             if is_late {
                 let end = event.period_end.seconds();
-                return Ok(live.any(|one| takes_usage_before(one, end)));
+                return Ok(live.any(|live| still_bills_period_ending_at(live, end)));
             }
-            let mut items = live.chain(&found.others).flat_map(|one| &one.items);
-            Ok(items.any(|own| own.id == event.item.as_str()))
+            let all = live.chain(&found.others);
+            let mut items = all.flat_map(|subscription| &subscription.items);
+            Ok(items.any(|item| item.id == event.item.as_str()))
         };
         is_billed.boxed()
     }
 
-    /// Finds where usage goes now that is too late for its period, or a level whose period has ended.
+    /// Moves usage that is too late for its period, or continues a level whose period has ended, on the item that bills
+    /// the feature now.
     ///
     /// # Errors
     /// If Stripe cannot be asked now, or the ledger cannot be written.
-    pub(super) async fn move_usage(&self, ledger: &Ledger, one: &Move) -> Result<()> {
-        let next = self.next_target(&one.org, &one.feature).await?;
-        let total = one.total;
-        let event = match (one.is_late, next) {
+    pub(super) async fn move_usage(&self, ledger: &Ledger, usage: &Move) -> Result<()> {
+        let next = self.current_target(&usage.org, &usage.feature).await?;
+        let total = usage.total;
+        let event = match (usage.is_late, next) {
             (true, next) => Event::TooLate { total, next },
             (false, Some(target)) => Event::Continue { total, target },
-            // The org has the feature no longer.
+            // The org no longer has the feature.
             (false, None) => return Ok(()),
         };
-        let usage = (&one.org, &one.feature, total);
+        let usage = (&usage.org, &usage.feature, total);
         self.submit_outcome(ledger, usage, event).await
     }
 
-    /// What the next invoice bills of an item. Boxed, because reading an org may cause a change of plan, which delivers.
-    pub(super) fn shown_of_item<'a>(
+    /// The usage of an item that the next invoice will bill. Boxed, because reading an org may change its plan, which
+    /// delivers usage.
+    pub(super) fn previewed_usage<'a>(
         &'a self,
         org: &'a Org,
         item: &'a Item,
     ) -> BoxFuture<'a, Result<i64>> {
-        let shown = async move {
+        let previewed = async move {
             let org: OrgName = org.as_str().parse()?;
             let usage = match self.asking_stripe().known::<UsageSnapshot>(&org).await {
                 Err(Error::OrgNotFound) => return Ok(0),
                 usage => usage?,
             };
             let mut items = usage.value.items().iter();
-            let own = items.find(|own| *own.id == *item.as_str());
-            Ok(own.map_or(0, |own| own.used))
+            let found = items.find(|found| *found.id == *item.as_str());
+            Ok(found.map_or(0, |found| found.used))
         };
-        shown.boxed()
+        previewed.boxed()
     }
 
-    /// What a meter has counted from `start` until before `end`, both the first second of a minute. If Stripe no longer shows
-    /// it, no number that could be right, so that a person decides.
+    /// A meter's count from `start` (inclusive) to `end` (exclusive), each the first Unix second of a minute. If Stripe no
+    /// longer has it, the result is an impossible value ([`i64::MIN`]), so that the usage is parked for an operator.
     pub(super) async fn counted_in_minutes(
         &self,
         meter: &Meter,
@@ -193,8 +199,8 @@ impl Domain {
         }
     }
 
-    /// What a meter has counted of a total: of a sum in its period, with what others have sent and with the rest of the
-    /// minute in which the period begins; of a level in the minute of its last event.
+    /// A meter's count for a total. For a sum: in the total's period, including events that other programs sent, and the
+    /// whole minutes in which the period begins and ends. For a level: in the minute of the last event.
     ///
     /// # Errors
     /// If Stripe cannot be asked.
@@ -203,7 +209,7 @@ impl Domain {
             return Ok(0);
         };
         if total.aggregate.is_level() && total.delivery.delivered == 0 {
-            // It has moved to another item, and its last event stays in its minute.
+            // The level has moved to another item. Its last event is still counted in its minute.
             return Ok(0);
         }
         if let Some(at) = total
@@ -211,28 +217,28 @@ impl Domain {
             .timestamp
             .filter(|_| total.aggregate.is_level())
         {
-            let start = whole_minutes(at);
+            let start = minute_start(at);
             return self.counted_in_minutes(meter, start, start + MINUTE).await;
         }
         Ok(self.counted_in_period(meter, total.period).await?)
     }
 
-    /// What a meter has counted in a period, with the rest of the minute in which it begins: all events of a sum, or the
-    /// last level.
+    /// A meter's count in a period, including the whole minutes in which the period begins and ends: the sum of all
+    /// events, or the last level.
     pub(super) async fn counted_in_period(
         &self,
         meter: &Meter,
         period: Period,
     ) -> Result<i64, stripe::Error> {
-        let start = whole_minutes(period.start.seconds());
-        let end = whole_minutes(period.end.seconds() + MINUTE - 1);
+        let start = minute_start(period.start.seconds());
+        let end = minute_start(period.end.seconds() + MINUTE - 1);
         let counted = self
             .billing()
             .meter_total(&meter.id, &meter.customer, start, end);
         counted.await
     }
 
-    /// Waits until Stripe has processed the events of the org's items, so that it bills them with the plan that ends.
+    /// Waits until Stripe has processed the events of the org's items, so that they are billed with the plan that ends.
     ///
     /// # Errors
     /// [`Error::Unprocessed`] if it takes too long. The plan must not be changed then.
@@ -257,18 +263,19 @@ impl Domain {
             .await?;
         for subscription in found.current.iter().chain(&found.superseded) {
             let period = Time::from_seconds(subscription.current_period_start);
-            let own = subscription.items.iter().filter_map(|item| {
-                let is_own =
-                    |one: &&ItemUsed| one.item.as_str() == item.id && one.period_start == period;
-                Some((item, sent.iter().find(is_own)?))
+            let awaited = subscription.items.iter().filter_map(|item| {
+                let is_of_item =
+                    |used: &&ItemUsed| used.item.as_str() == item.id && used.period_start == period;
+                Some((item, sent.iter().find(is_of_item)?))
             });
-            let own: Vec<_> = own.collect();
-            if own.is_empty() {
+            let awaited: Vec<_> = awaited.collect();
+            if awaited.is_empty() {
                 continue;
             }
-            let is_processed = |shown: &Used| {
-                own.iter()
-                    .all(|(item, sent)| shown.get(&item.id).copied().unwrap_or(0) == sent.recorded)
+            let is_processed = |totals: &Used| {
+                let total_of = |item: &SubscriptionItem| totals.get(&item.id).copied().unwrap_or(0);
+                let mut awaited = awaited.iter();
+                awaited.all(|(item, sent)| total_of(item) == sent.recorded)
             };
             self.await_shown(subscription, is_processed).await?;
         }
@@ -276,25 +283,27 @@ impl Domain {
     }
 }
 
-/// What comes of an event that is sent later, because something could not be asked before it.
-fn unsent(event: &MeterEvent, error: &Error) -> (Outcome, Handled) {
-    tracing::debug!(%error, org = %event.org, "an event is sent later");
-    (Outcome::Unsent, Handled::Unanswered)
+/// The outcome of an event that could not be sent, because a lookup before it failed.
+fn send_again_later(event: &MeterEvent, error: &Error) -> (Outcome, CallResult) {
+    tracing::debug!(%error, org = %event.org, "could not prepare a meter event; will try again");
+    (Outcome::Unsent, CallResult::Unanswered)
 }
 
-/// The first second of the minute that a second is in.
-fn whole_minutes(second: i64) -> i64 {
+/// The first second of the minute that contains `second`.
+fn minute_start(second: i64) -> i64 {
     second - second.rem_euclid(MINUTE)
 }
 
-/// Whether a subscription goes on after one of its periods, so that the invoice of that period takes usage for a while. The last
-/// invoice of one that ends with the period does not.
-fn takes_usage_before(subscription: &Subscription, end: i64) -> bool {
-    let is_its_end = [
+/// Whether the subscription has a period that ends at `end`, and continues after it. The invoice of such a period accepts
+/// usage for a while. The last invoice of a subscription does not.
+fn still_bills_period_ending_at(subscription: &Subscription, end: i64) -> bool {
+    let is_period_end = [
         subscription.current_period_start,
         subscription.current_period_end,
     ]
     .contains(&end);
-    let goes_on = subscription.planned_end().is_none_or(|its| its > end);
-    subscription.start_date < end && is_its_end && goes_on
+    let continues = subscription
+        .planned_end()
+        .is_none_or(|planned| planned > end);
+    subscription.start_date < end && is_period_end && continues
 }

@@ -11,12 +11,12 @@ use crate::ledger::Notice;
 use crate::num::hex;
 
 impl Domain {
-    /// Opens the ledger, unless it is open. Stripe is asked which account the key belongs to, unless the ledger has
-    /// seen the key before.
+    /// Opens the ledger, unless it is open. Asks Stripe which account the key belongs to, unless the ledger has seen
+    /// the key before.
     ///
     /// # Errors
     /// [`Error::LedgerUnavailable`] if the ledger belongs to another account or is unusable. Other errors if Stripe
-    /// cannot be asked; then it can be retried.
+    /// cannot be asked; then the call can be retried.
     pub async fn open_ledger(&self) -> Result<()> {
         let Some(LedgerHandle(state)) = self.ledger() else {
             return Ok(());
@@ -50,7 +50,8 @@ impl Domain {
         Ok(())
     }
 
-    /// Reads what other servers that share the ledger have changed. Without others there is nothing to read.
+    /// Reads the changes of the other servers that share the ledger, and applies their notices. Does nothing if the
+    /// ledger is not shared.
     ///
     /// # Errors
     /// If the ledger cannot be read.
@@ -58,19 +59,19 @@ impl Domain {
         let Some(ledger) = self.opened_ledger() else {
             return Ok(());
         };
-        // A notice is learned once, so a failure keeps none of the others from being applied.
+        // Each notice is read only once, so a failure must not keep the others from being applied.
         let mut outcome = Ok(());
         for notice in ledger.sync().await? {
-            outcome = outcome.and(self.note_event_of_others(&notice.text).await);
+            outcome = outcome.and(self.apply_notice(&notice.text).await);
         }
         outcome
     }
 
-    /// Tells the servers that share the ledger of an event of Stripe's.
+    /// Sends the servers that share the ledger a notice of the Stripe event `id`.
     ///
     /// # Errors
     /// If the ledger cannot be written.
-    pub(in crate::domain) async fn tell_others(&self, id: &str, text: String) -> Result<()> {
+    pub(in crate::domain) async fn send_notice(&self, id: &str, text: String) -> Result<()> {
         if let Some(ledger) = self.opened_ledger() {
             let id = id.to_owned();
             ledger.send_notice(Notice { id, text }).await?;
@@ -87,6 +88,6 @@ impl Domain {
     }
 }
 
-fn lock<T>(place: &Mutex<T>) -> MutexGuard<'_, T> {
-    place.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

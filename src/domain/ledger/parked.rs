@@ -7,7 +7,7 @@ use crate::ledger::store::read::Reader;
 /// Refused usage of one item in one period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParkedUsage {
-    /// The number of its total.
+    /// The id of its total.
     pub id: u64,
     /// The org.
     pub org: String,
@@ -19,7 +19,7 @@ pub struct ParkedUsage {
     pub from: i64,
     /// The end of its period, in Unix seconds.
     pub to: i64,
-    /// The units that Stripe does not have.
+    /// The units that Stripe has not recorded.
     pub n: i64,
     /// The period's total.
     pub total: i64,
@@ -34,7 +34,7 @@ pub struct ParkedUsage {
 pub enum ParkedDecision {
     /// Send it again.
     Retry,
-    /// Write it off: the total becomes the quantity that Stripe has.
+    /// Write it off: lower the total to the quantity that Stripe has recorded.
     WriteOff,
 }
 

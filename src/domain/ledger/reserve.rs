@@ -14,24 +14,24 @@ use crate::ledger::values::{ReservationId, Target, Time};
 
 /// Usage to reserve.
 #[derive(Clone, Debug)]
-pub struct Reservation {
+pub struct ReservationRequest {
     /// The feature, on any plan.
     pub feature: FeatureName,
     /// Units.
     pub n: i64,
-    /// How long it is held. It also ends with the billing period.
+    /// How long the reservation is held. It also ends with the billing period.
     pub ttl: Duration,
-    /// Whether to commit it at once if it is granted.
+    /// Whether to commit the reservation at once if it is granted.
     pub commit: bool,
-    /// Whether it is granted beyond the limit too.
+    /// Whether to grant the reservation even beyond the limit.
     pub ignores_limit: bool,
 }
 
 /// The result of a request for a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reserved {
+pub struct ReservationOutcome {
     /// The reservation, if it was granted.
-    pub granted: Option<Granted>,
+    pub granted: Option<GrantedReservation>,
     /// The usage that counts against the limit now, including all reservations.
     pub used: i64,
     /// Units; [`i64::MAX`] for none.
@@ -40,14 +40,14 @@ pub struct Reserved {
 
 /// A reservation that was granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Granted {
+pub struct GrantedReservation {
     /// `rsv_…`.
     pub id: String,
     /// When it expires, in Unix seconds; `None` if it is already committed.
     pub expires: Option<i64>,
 }
 
-impl Reserved {
+impl ReservationOutcome {
     /// The remaining units; [`i64::MAX`] if there is no limit.
     pub fn remaining(&self) -> i64 {
         match self.limit {
@@ -58,8 +58,12 @@ impl Reserved {
 }
 
 impl Domain {
-    /// Reserves usage, if the limit has room for it.
-    pub async fn reserve(&self, org: &OrgName, wanted: &Reservation) -> Result<Reserved> {
+    /// Reserves usage, if the limit allows it.
+    pub async fn reserve(
+        &self,
+        org: &OrgName,
+        wanted: &ReservationRequest,
+    ) -> Result<ReservationOutcome> {
         let handle = self.reserving()?;
         let deadline = Instant::now() + MAX_WAIT;
         loop {
@@ -74,8 +78,8 @@ impl Domain {
         &self,
         handle: &LedgerHandle,
         org: &OrgName,
-        wanted: &Reservation,
-    ) -> Result<Reserved> {
+        wanted: &ReservationRequest,
+    ) -> Result<ReservationOutcome> {
         if wanted.n < 1 {
             return Err(Error::Invalid("n must be 1 or more".to_owned()));
         }
@@ -111,18 +115,18 @@ impl Domain {
         if wanted.commit && expires.is_some() {
             self.deliver_before_clock_moves(handle, org).await;
         }
-        let granted = expires.map(|expires| Granted {
+        let granted = expires.map(|expires| GrantedReservation {
             id,
             expires: (!wanted.commit).then_some(expires.seconds()),
         });
-        Ok(Reserved {
+        Ok(ReservationOutcome {
             granted,
             used: used.saturating_add(outside),
             limit,
         })
     }
 
-    /// Commits `n` units of a reservation, or all, and releases the rest. It can be repeated.
+    /// Commits `n` units of a reservation, or all, and releases the rest. Repeating the call has no further effect.
     pub async fn commit_reservation(&self, id: &str, n: Option<i64>) -> Result<()> {
         let handle = self.reserving()?;
         let now = self.ledger_time().await?;
@@ -130,12 +134,12 @@ impl Domain {
         match reservation.state {
             ReservationState::Committed(done) if n.is_none_or(|n| n == done) => return Ok(()),
             ReservationState::Held if now < reservation.expires => {}
-            state => return Err(ended(state)),
+            state => return Err(ended_error(state)),
         }
-        let most = reservation.n;
-        if n.is_some_and(|n| !(0..=most).contains(&n)) {
+        let reserved = reservation.n;
+        if n.is_some_and(|n| !(0..=reserved).contains(&n)) {
             return Err(Error::Invalid(format!(
-                "n must be from 0 to {most}, which was reserved"
+                "n must be from 0 to {reserved}, which was reserved"
             )));
         }
         let org: OrgName = reservation.org.as_str().parse()?;
@@ -157,7 +161,7 @@ impl Domain {
         Ok(())
     }
 
-    /// Releases a reservation. It can be repeated.
+    /// Releases a reservation. Repeating the call has no further effect.
     pub async fn release_reservation(&self, id: &str) -> Result<()> {
         let handle = self.reserving()?;
         let now = self.ledger_time().await?;
@@ -165,7 +169,7 @@ impl Domain {
         match reservation.state {
             ReservationState::Released => return Ok(()),
             ReservationState::Held if now < reservation.expires => {}
-            state => return Err(ended(state)),
+            state => return Err(ended_error(state)),
         }
         let release = Event::Release(reservation.id);
         self.submit_reservation(handle, release, now)
@@ -173,8 +177,8 @@ impl Domain {
             .map(drop)
     }
 
-    /// Ends expired reservations, which no longer count even before this. Reservations on test clocks end when the org next
-    /// reserves.
+    /// Ends expired reservations in the ledger. They stopped counting when they expired. Reservations on test clocks
+    /// are ended when the org next reserves.
     pub async fn expire_reservations(&self) -> Result<()> {
         let Some(handle) = self.ledger().filter(|handle| handle.opened().is_ok()) else {
             return Ok(());
@@ -185,7 +189,7 @@ impl Domain {
             .map(drop)
     }
 
-    /// The reservation with that id, whether it is held or has ended, and the time by which it expires.
+    /// The reservation with that id, held or ended, and the time to compare with its expiry.
     async fn reservation(
         &self,
         handle: &LedgerHandle,
@@ -215,7 +219,7 @@ impl Domain {
         let answer = answer.ok_or_else(|| Error::LedgerUnavailable("it did not answer".into()))?;
         answer.map_err(|refusal| match refusal {
             Refusal::PlanChanged => Error::PlanChanging,
-            Refusal::ReservationEnded => ended(ReservationState::Expired),
+            Refusal::ReservationEnded => ended_error(ReservationState::Expired),
             Refusal::NotReservable => Error::Invalid(
                 "only a feature whose usage adds up (aggregate sum) can be reserved".to_owned(),
             ),
@@ -229,13 +233,13 @@ impl Domain {
             return;
         }
         if let Err(error) = self.deliver_org(handle, org).await {
-            tracing::warn!(%error, %org, "usage of an org on a test clock is told later");
+            tracing::warn!(%error, %org, "could not deliver usage of an org on a test clock; will try again");
         }
     }
 }
 
-/// The error for a reservation that has ended.
-fn ended(state: ReservationState) -> Error {
+/// The error for a reservation that has ended, or has expired while it was held.
+fn ended_error(state: ReservationState) -> Error {
     Error::ReservationEnded(match state {
         ReservationState::Committed(_) => "been committed",
         ReservationState::Released => "been released",

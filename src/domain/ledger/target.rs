@@ -21,7 +21,10 @@ pub(super) fn period_in_ledger(period: BillingPeriod) -> Period {
 }
 
 impl UsageSnapshot {
-    /// The target for usage of a feature at a time, if it is known.
+    /// The target for usage of a feature at `now`.
+    ///
+    /// # Errors
+    /// [`Error::FeatureNotReportable`] for a licensed feature, or [`Error::FeatureNotFound`].
     pub(super) fn target(
         &self,
         org: &OrgName,

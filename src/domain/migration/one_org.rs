@@ -30,7 +30,7 @@ impl Domain {
         };
         let shared = domain.shared().await?;
         let held = domain.hold_org(org).await?;
-        let _reports = domain.before_plan_change(org, &held).await?;
+        let _reports = domain.hold_reports(org, &held).await?;
         let _changing = domain.changing(&shared, org);
         let mut resolved = domain.resolve_target(target).await?;
         loop {

@@ -6,7 +6,7 @@ use super::{FeatureUsage, Report};
 use crate::domain::clock::CLOCK_SKEW;
 use crate::domain::entitlement::{Kind, UsageSnapshot};
 use crate::domain::refs::{FeatureName, OrgName};
-use crate::domain::{Domain, Error, Reservation, Result};
+use crate::domain::{Domain, Error, ReservationRequest, Result};
 
 /// What an org may use of a feature in the running period, and has used. Nothing where it is granted nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl Domain {
     async fn add_to_ledger(&self, org: &OrgName, report: Report) -> Result<Allowance> {
         if report.n > 0 && report.at.is_none() {
             // The ledger says what is used after this one, whatever is in the same commit.
-            let addition = Reservation {
+            let addition = ReservationRequest {
                 feature: report.feature,
                 n: report.n,
                 ttl: Duration::from_secs(1),

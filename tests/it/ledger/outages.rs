@@ -118,7 +118,7 @@ async fn a_period_that_ends_while_stripe_is_away_is_billed_with_the_next_one() {
     assert_eq!(app.used("feature:calls").await, 5);
     app.advance(40 * MINUTE);
     let nothing = app.domain().deliver().await.expect("a ledger");
-    assert_eq!((nothing.told, nothing.refused), (0, 0));
+    assert_eq!((nothing.delivered, nothing.refused), (0, 0));
     app.add(json!({"feature": "feature:calls", "n": 4}))
         .await
         .ok();

@@ -45,7 +45,7 @@ async fn without_stripe_usage_is_accepted_and_the_plan_cannot_change() {
     assert_eq!(limits.header("tier-stale"), "stripe-unavailable");
     assert_eq!(app.used("feature:calls").await, 8);
     let delivered = app.domain().deliver().await.expect("a ledger");
-    assert_eq!((delivered.told, delivered.refused), (0, 0));
+    assert_eq!((delivered.delivered, delivered.refused), (0, 0));
     app.sandbox().clear_faults();
     let records = Rule::new(
         "POST",

@@ -113,13 +113,13 @@ async fn a_refund_is_exact_with_a_ledger_and_refused_without() {
         let too_much = json!({"n": 6, "op": "decr"});
         reserve(&app, too_much).await.fails(400, "invalid_request");
         assert_eq!(used(&app).await, 5);
-        while app.domain().deliver().await.expect("a ledger") != tier::domain::Delivered::default()
-        {
-        }
+        while app.domain().deliver().await.expect("a ledger")
+            != tier::domain::DeliveryCounts::default()
+        {}
         app.advance(31 * SECOND);
-        while app.domain().deliver().await.expect("a ledger") != tier::domain::Delivered::default()
-        {
-        }
+        while app.domain().deliver().await.expect("a ledger")
+            != tier::domain::DeliveryCounts::default()
+        {}
         let upcoming = {
             let org = app.get("/v1/whois?org=org:acme").await.ok().json();
             let customer = org["stripe_id"].as_str().expect("an id").to_owned();

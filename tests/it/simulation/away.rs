@@ -4,7 +4,7 @@ use super::calls::no_calls_after;
 use super::delivery::ROUND;
 use super::ops::{HOUR, ORGS, Request};
 use super::run::{Outcome, Run};
-use tier::domain::Delivered;
+use tier::domain::DeliveryCounts;
 
 const DAY: i64 = 24 * HOUR;
 
@@ -107,7 +107,7 @@ impl Run<'_> {
         server.set_clock(at);
         let delivered = server.domain().deliver().await;
         let delivered = delivered.map_err(|error| error.to_string())?;
-        if delivered.told > 0 || delivered.refused > 0 {
+        if delivered.delivered > 0 || delivered.refused > 0 {
             return Err(format!("{delivered:?} while Stripe is away"));
         }
         Ok(())
@@ -120,7 +120,7 @@ impl Run<'_> {
         for _ in 0..CATCHING_UP / ROUND / 3 {
             let delivered = server.domain().deliver().await;
             let delivered = delivered.map_err(|error| error.to_string())?;
-            if delivered != Delivered::default() {
+            if delivered != DeliveryCounts::default() {
                 busy = self.now;
             }
             if self.now - busy >= PAUSE {

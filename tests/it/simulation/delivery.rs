@@ -5,7 +5,7 @@
 
 use super::ops::{FEATURES, ORGS, Request};
 use super::run::{Outcome, Run};
-use tier::domain::Delivered;
+use tier::domain::DeliveryCounts;
 
 /// Longer than reports wait for others to be told with.
 pub(super) const ROUND: i64 = 31;
@@ -95,7 +95,7 @@ impl Run<'_> {
         if delivered.refused > 0 || delivered.unanswered > 0 {
             return Err(format!("{delivered:?}"));
         }
-        Ok(delivered == Delivered::default())
+        Ok(delivered == DeliveryCounts::default())
     }
 
     /// Lets seconds pass.

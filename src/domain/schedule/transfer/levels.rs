@@ -155,7 +155,7 @@ impl Domain {
             let to = (subscription, item);
             let began = subscription.current_period_start;
             let is_newer = own != 0 && !(is_max && own < level);
-            if !is_newer && !self.is_level_in_ledger(&org.name, item) {
+            if !is_newer && !self.ledger_has_level(&org.name, item) {
                 let name = format!("carried:{}:{}:{began}", subscription.id, item.id);
                 let key = revision.fixed(&name);
                 let at = self.send_level(&org.customer, to, level, &key).await?;
@@ -277,7 +277,7 @@ impl Domain {
         if old.ended_at.is_none() {
             return Ok(None);
         }
-        let known = self.ledger_before_read(org);
+        let known = self.ledger_items(org);
         let mut levels = Vec::new();
         for item in &old.items {
             let feature = PricedFeature::of(&item.price).filter(PricedFeature::is_perpetual);
@@ -315,7 +315,7 @@ impl Domain {
     ) -> Result<(), Failure> {
         let (subscription, item) = to;
         let recorded = self.level_on(subscription, item).await?;
-        let (n, at) = if recorded != 0 || self.is_level_in_ledger(&org.name, item) {
+        let (n, at) = if recorded != 0 || self.ledger_has_level(&org.name, item) {
             (recorded, self.at_stripe(self.now().await?))
         } else if item.price.meter().is_some() {
             (

@@ -73,7 +73,7 @@ impl Domain {
         });
         let levels = levels.filter(|level| level.n > 0);
         let (mut waiting, moving): (Vec<_>, Vec<_>) = levels.partition(MovingLevel::shares_meter);
-        let known = self.ledger_before_read(&org.name);
+        let known = self.ledger_items(&org.name);
         for level in &mut waiting {
             let mut own = known.iter().filter(|one| one.has_level);
             let newer = own.find(|one| one.item.as_str() == level.to.id);
