@@ -4,7 +4,7 @@ use axum::http::header::AGE;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 
-use crate::domain::{Answered, Source, Stale};
+use crate::domain::{Answered, Source, StaleReason};
 
 const TIER_SOURCE: HeaderName = HeaderName::from_static("tier-source");
 const TIER_STALE: HeaderName = HeaderName::from_static("tier-stale");
@@ -22,10 +22,10 @@ impl<T: IntoResponse> IntoResponse for Answered<T> {
         };
         headers.insert(TIER_SOURCE, HeaderValue::from_static(source));
         let stale = self.stale.map(|stale| match stale {
-            Stale::Unavailable => "stripe-unavailable",
-            Stale::RateLimited => "stripe-rate-limited",
-            Stale::Ledger => "ledger-unavailable",
-            Stale::PeriodPredicted => "period-predicted",
+            StaleReason::Unavailable => "stripe-unavailable",
+            StaleReason::RateLimited => "stripe-rate-limited",
+            StaleReason::Ledger => "ledger-unavailable",
+            StaleReason::PeriodPredicted => "period-predicted",
         });
         if let Some(stale) = stale {
             headers.insert(TIER_STALE, HeaderValue::from_static(stale));

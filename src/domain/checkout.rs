@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest as _, Sha256};
 
 use super::catalog::PricedFeature;
-use super::entitlement::{Before, IdDigest};
+use super::entitlement::{IdDigest, PriorSubscription};
 use super::generation;
 use super::generation::generation_of;
 use super::phases::Phase;
@@ -191,7 +191,7 @@ impl Domain {
         checkout: &Checkout,
         features: &[PricedFeature],
         key: Option<&str>,
-    ) -> Result<(String, Before)> {
+    ) -> Result<(String, PriorSubscription)> {
         let (org, is_new) = self.resolve_or_create_org(org).await?;
         let opened = self
             .open_for_customer(&org.customer, checkout, features, key)
@@ -220,7 +220,7 @@ impl Domain {
         checkout: &Checkout,
         features: &[PricedFeature],
         key: Option<&str>,
-    ) -> Result<(String, Before)> {
+    ) -> Result<(String, PriorSubscription)> {
         let found = self.subscriptions(customer, Detail::History).await?;
         let current = found.current.filter(Subscription::grants);
         let now = self.now().await?;
@@ -232,8 +232,8 @@ impl Domain {
         let purchase = Purchase::new(features, current.as_ref(), generation, now);
         let before = match key {
             // The org may have bought it already.
-            Some(_) => Before::Unknown,
-            None => Before::Known(current.map(|current| IdDigest::of(&current.id))),
+            Some(_) => PriorSubscription::Unknown,
+            None => PriorSubscription::Known(current.map(|current| IdDigest::of(&current.id))),
         };
         let minute = self.account.clock.unix().div_euclid(60);
         let open = async |purchase: &Purchase, suffix: &str| {

@@ -47,7 +47,7 @@ pub(super) struct SharedState {
 
 impl SharedState {
     /// Identifies one of the account's orgs in the shared memory.
-    pub(super) fn key(&self, org: &OrgName) -> entitlement::Key {
+    pub(super) fn key(&self, org: &OrgName) -> entitlement::OrgKey {
         (self.number, org.clone())
     }
 

@@ -58,7 +58,7 @@ pub use checkout::{Bought, Checkout, Tax};
 pub use clock::{ClockChange, ClockState};
 pub use diff::{FeatureDiff, FieldDiff, diff};
 pub use doctor::{Finding, Verdict};
-pub use entitlement::{Answered, MaxAge, Source, Stale, Swept};
+pub use entitlement::{Answered, MaxAge, Source, StaleReason, SweepCounts};
 pub use error::Error;
 use failure::Failure;
 pub use generation::GenerationSetting;

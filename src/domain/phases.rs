@@ -101,7 +101,7 @@ impl Domain {
     /// # Errors
     /// If neither is known.
     pub async fn phase(&self, org: &OrgName) -> Result<Answered<Result<Phase>>> {
-        let known = self.known::<InForce>(org).await?;
+        let known = self.entitlement::<InForce>(org).await?;
         Ok(known.map(|in_force| in_force.phase().ok_or(Error::NoPhase)))
     }
 

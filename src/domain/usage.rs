@@ -17,7 +17,7 @@ mod writes;
 
 use std::sync::Arc;
 
-use super::entitlement::{Answered, Counted, Read, Source, Terms, UsageSnapshot};
+use super::entitlement::{Answered, Read, ReportEffect, Source, Terms, UsageSnapshot};
 use super::org::ResolvedOrg;
 use super::refs::{FeatureName, OrgName};
 use super::subscription::Detail;
@@ -78,7 +78,7 @@ impl Domain {
         if let Some(ledger) = self.ledger() {
             return self.limits_with_ledger(ledger, org).await;
         }
-        let known = self.known::<UsageSnapshot>(org).await?;
+        let known = self.entitlement::<UsageSnapshot>(org).await?;
         let is_sent = known.value.has_meters() && {
             let sent = &self.shared().await?.sent_events;
             sent.are_in(&known.value)
@@ -198,7 +198,7 @@ impl Domain {
             .as_ref()
             .and_then(|reporting| reporting.usage.as_deref());
         let recorded = self.record_reported(org, report, key, remembered);
-        let counted = match &reporting {
+        let outcome = match &reporting {
             Some(reporting) => {
                 reporting
                     .write
@@ -208,13 +208,15 @@ impl Domain {
             None => recorded.await,
         };
         if let Some(reporting) = &mut reporting {
-            match &counted {
-                Ok(counted) => reporting.write.counted(counted.clone()),
-                Err(error) if error.is_refusal() => reporting.write.counted(Counted::Nothing),
+            match &outcome {
+                Ok(effect) => reporting.write.record_effect(effect.clone()),
+                Err(error) if error.is_refusal() => {
+                    reporting.write.record_effect(ReportEffect::None)
+                }
                 Err(_) => {}
             }
         }
-        counted.map(drop)
+        outcome.map(drop)
     }
 
     /// Returns the effect of the report.
@@ -224,7 +226,7 @@ impl Domain {
         report: &Report,
         key: Option<&str>,
         remembered: Option<&UsageSnapshot>,
-    ) -> Result<Counted> {
+    ) -> Result<ReportEffect> {
         if let Some(key) = key {
             return self.report_once(org, report, key, remembered).await;
         }
@@ -232,7 +234,7 @@ impl Domain {
         let mut org = self.resolve_org(org).await?;
         loop {
             match self.record(&org, report, &identifier, remembered).await {
-                Ok(counted) => return Ok(counted),
+                Ok(effect) => return Ok(effect),
                 Err(failure) => org = self.resolve_again(&org, failure.into()).await?,
             }
         }

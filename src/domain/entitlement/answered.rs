@@ -1,11 +1,11 @@
-//! Answers with their freshness.
+//! Answers, with their source and age.
 
 use std::time::Duration;
 
 /// The maximum age of answers from memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MaxAge {
-    /// The usual maximum; zero: Stripe is asked every time.
+    /// The usual maximum. If zero, Stripe is asked every time.
     pub usual: Duration,
     /// The maximum while Stripe's events arrive, if it is longer.
     pub with_events: Duration,
@@ -13,7 +13,7 @@ pub struct MaxAge {
     pub in_outage: Duration,
 }
 
-/// An answer with its freshness.
+/// An answer, with its source and age.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered<T> {
     /// The answer.
@@ -23,30 +23,30 @@ pub struct Answered<T> {
     /// The time since Stripe was asked.
     pub age: Duration,
     /// Why it is older than the usual maximum, if it is.
-    pub stale: Option<Stale>,
+    pub stale: Option<StaleReason>,
 }
 
 /// The source of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Stripe, asked for this request or for a concurrent one.
+    /// Stripe, which was asked for this request or for a concurrent one.
     Stripe,
     /// Memory.
     Memory,
     /// Memory, with usage from the ledger.
     Ledger,
-    /// Either of the first two, with events that this process has sent to meters and that Stripe has not shown yet.
+    /// Stripe or memory, plus meter events that this process has sent and that Stripe has not processed yet.
     Sent,
 }
 
 /// Why an answer is older than the usual maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stale {
+pub enum StaleReason {
     /// Stripe does not answer, or fails.
     Unavailable,
     /// The account's rate limit is reached.
     RateLimited,
-    /// The ledger's database cannot be reached, so usage at other servers is missing.
+    /// The ledger's database cannot be reached, so recent usage at other servers is missing.
     Ledger,
     /// Stripe is unavailable or rate limited, and the billing period or the plan has ended since: the answer is
     /// predicted.
@@ -54,10 +54,10 @@ pub enum Stale {
 }
 
 impl<T> Answered<T> {
-    /// Converts the value, keeping its freshness.
-    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Answered<U> {
+    /// Converts the value, and keeps the rest.
+    pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Answered<U> {
         Answered {
-            value: make(self.value),
+            value: convert(self.value),
             source: self.source,
             age: self.age,
             stale: self.stale,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::store::{Entry, Made, Until};
+use super::store::{ChangeResult, Entry, Until};
 use super::{InForce, Terms, UsageSnapshot};
 use crate::billing::Subscription;
 use crate::domain::org::ResolvedOrg;
@@ -10,8 +10,8 @@ use crate::domain::{Domain, Result};
 use crate::ledger::values::PlanNumber;
 
 impl Domain {
-    /// Records the subscription that the change in progress has made, as Stripe answered to a request sent at `sent_at`
-    /// (Unix milliseconds). `None`: the org has no subscription now.
+    /// Records that the change in progress has turned the subscription `before` into `after`, which Stripe returned for
+    /// a request sent at `sent_at` (Unix milliseconds). `None`: no subscription.
     pub(in crate::domain) async fn note_change(
         &self,
         org: &ResolvedOrg,
@@ -25,24 +25,24 @@ impl Domain {
         };
         let key = shared.key(&org.name);
         let customer = Arc::clone(&org.customer);
-        // It is remembered once the change has ended.
+        // The result is remembered once the change has ended.
         let plan = self.plan_number(&org.name).after_change();
         let Some(after) = after.filter(Subscription::grants) else {
-            let usage = nothing(UsageSnapshot::default(), sent_at, plan);
-            self.keep_in_ledger(&key, &customer, &usage, None);
-            let made = Made::Other {
+            let usage = unsubscribed(UsageSnapshot::default(), sent_at, plan);
+            self.save_snapshot(&key, &customer, &usage, None);
+            let result = ChangeResult::Changed {
                 customer,
                 usage,
-                phase: Some(nothing(InForce::NONE, sent_at, plan)),
+                phase: Some(unsubscribed(InForce::NONE, sent_at, plan)),
             };
-            store.note_made(&key, made);
+            store.record_result(&key, result);
             return Ok(());
         };
         let remembered = store.remembered_usage(&key);
         let usage = remembered.as_ref().map(|entry| &*entry.value);
         let usage = UsageSnapshot::changed(before, &after, usage, store.plans());
         if let Some(usage) = usage.filter(|_| after.test_clock.is_none()) {
-            // The usage of unchanged items is as old as before.
+            // The usage of unchanged items was not read again.
             let read_at = remembered.map_or(sent_at, |entry| entry.read_at.min(sent_at));
             let usage = Entry {
                 value: Arc::new(usage.of_plan(plan)),
@@ -52,36 +52,37 @@ impl Domain {
                 is_outdated: false,
                 plan,
             };
-            self.keep_in_ledger(&key, &customer, &usage, None);
-            let made = Made::Other {
+            self.save_snapshot(&key, &customer, &usage, None);
+            let result = ChangeResult::Changed {
                 customer,
                 usage,
                 phase: None,
             };
-            store.note_made(&key, made);
+            store.record_result(&key, result);
         }
         Ok(())
     }
 
-    /// Records that the change in progress created the org's customer, who is entitled to nothing yet.
+    /// Records that the change in progress created the org's customer, which has no entitlements yet.
     pub(in crate::domain) async fn note_new_customer(&self, org: &ResolvedOrg) -> Result<()> {
         let now = self.account.clock.millis();
         self.note_change(org, None, None, now).await
     }
 
-    /// Records that the change in progress did not affect entitlements, if the customer is still the org's.
+    /// Records that the change in progress did not affect entitlements. It has no effect if the org's customer has
+    /// changed.
     pub(in crate::domain) async fn note_no_change(&self, org: &ResolvedOrg) -> Result<()> {
         let shared = self.shared().await?;
         if let Some(store) = self.entitlements(&shared) {
             let key = shared.key(&org.name);
-            store.note_made(&key, Made::Same(Arc::clone(&org.customer)));
+            store.record_result(&key, ChangeResult::Unchanged(Arc::clone(&org.customer)));
         }
         Ok(())
     }
 }
 
 /// An entry for an org without a subscription that grants anything.
-fn nothing<T>(value: T, read_at: i64, plan: PlanNumber) -> Entry<T> {
+fn unsubscribed<T>(value: T, read_at: i64, plan: PlanNumber) -> Entry<T> {
     Entry {
         value: Arc::new(value),
         read_at,

@@ -1,4 +1,4 @@
-//! Applies Stripe's events to remembered entitlements. The content of an event is not trusted: it only says what to
+//! Applies Stripe's events to remembered entitlements. The content of an event is not trusted: it only decides what is
 //! read again.
 
 use std::sync::Arc;
@@ -12,42 +12,42 @@ use crate::domain::refs::OrgName;
 use crate::domain::{Error, Lane, Result};
 use telemetry::error_chain;
 
-/// What servers that share a ledger tell each other of an event.
+/// The notice of an event for the other servers that share the ledger.
 #[derive(Serialize, Deserialize)]
 struct EventNotice {
     kind: String,
     customer: Option<String>,
 }
 
-/// The orgs whose answers an event outdates.
+/// The orgs whose remembered entitlements an event outdates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Affected {
     /// The event's customer is read again.
     Customer,
-    /// The event's customer is read again, since its subscriptions or schedules may have to be changed.
+    /// The event's customer is read again at once, since its subscriptions or schedules may have to be changed.
     Purchase,
-    /// The event's customer is read again, and its Checkout page has expired.
+    /// The event's customer is read again. Its Checkout page has expired.
     Expiry,
-    /// The event's customer is read again, and was deleted.
-    Gone,
+    /// The event's customer was deleted.
+    Deleted,
     /// Many orgs may be affected.
-    Everybody,
+    AllOrgs,
     /// No remembered org is affected.
-    Nobody,
+    NoOrg,
 }
 
 impl Affected {
     fn of(kind: &str) -> Self {
         match kind {
-            "customer.deleted" => Self::Gone,
+            "customer.deleted" => Self::Deleted,
             "checkout.session.expired" => Self::Expiry,
             "customer.subscription.created"
-            // What was to follow it is canceled.
+            // A schedule that was to follow the subscription must be canceled.
             | "customer.subscription.deleted"
             | "checkout.session.completed"
             | "checkout.session.async_payment_succeeded" => Self::Purchase,
-            // No org has a new object in its plan yet.
-            "price.created" | "product.created" | "plan.created" | "coupon.created" => Self::Nobody,
+            // No org can have a new object in its plan yet.
+            "price.created" | "product.created" | "plan.created" | "coupon.created" => Self::NoOrg,
             _ => match kind.split('.').next().unwrap_or_default() {
                 "customer"
                 | "subscription_schedule"
@@ -55,15 +55,15 @@ impl Affected {
                 | "checkout"
                 | "payment_method"
                 | "setup_intent" => Self::Customer,
-                "price" | "product" | "plan" | "coupon" => Self::Everybody,
-                _ => Self::Nobody,
+                "price" | "product" | "plan" | "coupon" => Self::AllOrgs,
+                _ => Self::NoOrg,
             },
         }
     }
 }
 
 impl Domain {
-    /// Applies an event with a valid signature. Events of other accounts, and about unknown objects, are ignored.
+    /// Applies an event whose signature is valid. Events of other accounts, and about unknown objects, are ignored.
     ///
     /// # Errors
     /// If the body is not an event, or Stripe cannot be asked for the key's account.
@@ -88,15 +88,15 @@ impl Domain {
         let now = self.account.clock.millis();
         shared.memory.entitlements().note_event(now);
         self.apply_event(&shared, &event).await?;
-        // Without an answer, Stripe sends the event again.
+        // If this fails, Stripe sends the event again.
         self.send_notice(&event.id, notice).await
     }
 
-    /// Applies an event that came to another server. That one makes the calls to Stripe that the event asks for.
+    /// Applies another server's notice of an event. That server makes the calls to Stripe that the event requires.
     pub(in crate::domain) async fn apply_notice(&self, notice: &str) -> Result<()> {
         let Ok(EventNotice { kind, customer }) = serde_json::from_str(notice) else {
             tracing::warn!(
-                "another server tells what this one does not know: is it of a later version?"
+                "cannot read a notice from another server, which may have a later version"
             );
             return Ok(());
         };
@@ -119,7 +119,7 @@ impl Domain {
         Ok(())
     }
 
-    /// Outdates what an event is about. Returns the org of its customer, if that is remembered.
+    /// Outdates the entitlements that an event affects. Returns the org of its customer, if the org is remembered.
     async fn outdate_by_event(
         &self,
         shared: &SharedState,
@@ -128,7 +128,7 @@ impl Domain {
     ) -> Result<Option<OrgName>> {
         let store = shared.memory.entitlements();
         let affected = Affected::of(kind);
-        if affected == Affected::Everybody {
+        if affected == Affected::AllOrgs {
             store.outdate_all(self.account.clock.millis());
         }
         let Some(customer) = customer else {
@@ -141,7 +141,7 @@ impl Domain {
             if affected == Affected::Expiry {
                 store.expect_no_purchase(&key);
             }
-            if affected == Affected::Gone {
+            if affected == Affected::Deleted {
                 self.forget_customer(org).await?;
             }
         } else {
@@ -150,7 +150,7 @@ impl Domain {
         Ok(org)
     }
 
-    /// Reads the customer's org, which also ends a superseded subscription.
+    /// Reads the customer's org, which also ends superseded subscriptions.
     pub(super) fn read_in_background(&self, customer: Arc<str>, org: Option<OrgName>) {
         let domain = self.in_background(Lane::Bulk);
         let name = format!("event:{customer}");
@@ -158,7 +158,7 @@ impl Domain {
             let outcome = match domain.read_customer(&customer, org).await {
                 Ok(()) => "ok",
                 Err(error) => {
-                    // The next read of the org finds the same.
+                    // The next read of the org finds the same work to do.
                     tracing::warn!(error = error_chain(&error), %customer, "could not read the customer of an event");
                     "failed"
                 }
@@ -180,16 +180,19 @@ impl Domain {
             return domain.read_usage(&org).await.map(drop);
         };
         let key = shared.key(&org);
-        domain.ask::<UsageSnapshot>(store, &key).await.map(drop)
+        domain
+            .ask_stripe::<UsageSnapshot>(store, &key)
+            .await
+            .map(drop)
     }
 
-    /// The org of a customer, if any, and the test clock that it is on.
+    /// The org of a customer, if any, and the org's test clock.
     async fn org_of(
         &self,
         customer: &str,
         known: Option<OrgName>,
     ) -> Result<Option<(OrgName, Option<String>)>> {
-        // A remembered org is on no test clock.
+        // A remembered org is not on a test clock.
         if let Some(org) = known {
             return Ok(Some((org, None)));
         }
@@ -208,7 +211,7 @@ mod tests {
     fn events_outdate_the_affected_answers() {
         for (kind, affected) in [
             ("customer.updated", Affected::Customer),
-            ("customer.deleted", Affected::Gone),
+            ("customer.deleted", Affected::Deleted),
             ("customer.discount.created", Affected::Customer),
             ("customer.subscription.created", Affected::Purchase),
             ("customer.subscription.trial_will_end", Affected::Customer),
@@ -217,12 +220,12 @@ mod tests {
             ("checkout.session.completed", Affected::Purchase),
             ("checkout.session.expired", Affected::Expiry),
             ("payment_method.detached", Affected::Customer),
-            ("price.updated", Affected::Everybody),
-            ("product.created", Affected::Nobody),
-            ("coupon.deleted", Affected::Everybody),
-            ("test_helpers.test_clock.ready", Affected::Nobody),
-            ("v1.billing.meter.error_report_triggered", Affected::Nobody),
-            ("", Affected::Nobody),
+            ("price.updated", Affected::AllOrgs),
+            ("product.created", Affected::NoOrg),
+            ("coupon.deleted", Affected::AllOrgs),
+            ("test_helpers.test_clock.ready", Affected::NoOrg),
+            ("v1.billing.meter.error_report_triggered", Affected::NoOrg),
+            ("", Affected::NoOrg),
         ] {
             assert_eq!(Affected::of(kind), affected, "{kind}");
         }

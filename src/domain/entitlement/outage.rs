@@ -1,31 +1,31 @@
-//! Remembers that Stripe was found unavailable.
+//! Remembers that Stripe was unavailable.
 
 use std::sync::{Mutex, PoisonError};
 
-use super::Stale;
+use super::StaleReason;
 
-/// How long other requests rely on one failed call, in milliseconds.
+/// How long requests rely on the failure of another request's call, in milliseconds.
 const REMEMBERED_FOR: i64 = 1_000;
 
-/// The last outage of one account's Stripe.
+/// The last outage of Stripe that an account has observed.
 #[derive(Default)]
-pub(in crate::domain) struct Outage(Mutex<Option<(i64, Stale)>>);
+pub(in crate::domain) struct Outage(Mutex<Option<(i64, StaleReason)>>);
 
 impl Outage {
-    /// Why Stripe should not be asked at `now` (Unix milliseconds), if so.
-    pub(super) fn reason(&self, now: i64) -> Option<Stale> {
-        let found = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, reason) = found?;
+    /// Why Stripe should not be asked at `now` (Unix milliseconds); `None` if it can be asked.
+    pub(super) fn reason(&self, now: i64) -> Option<StaleReason> {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, reason) = last?;
         (0..REMEMBERED_FOR).contains(&(now - at)).then_some(reason)
     }
 
-    /// Records an outage found at `now` (Unix milliseconds).
-    pub(super) fn note(&self, now: i64, reason: Stale) {
+    /// Records an outage at `now` (Unix milliseconds).
+    pub(super) fn note(&self, now: i64, reason: StaleReason) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, reason));
     }
 
     /// Records that Stripe has answered.
-    pub(super) fn is_over(&self) {
+    pub(super) fn clear(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }

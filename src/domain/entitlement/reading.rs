@@ -1,10 +1,10 @@
-//! Reads entitlements from Stripe: once for all requests that wait, and again if a report has overtaken the read.
+//! Reads entitlements from Stripe: once for all waiting requests, and again if a report has overtaken the read.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::store::{Entry, Key, Overtaken, Reader, Until};
+use super::store::{Entry, OrgKey, Overtaken, Reader, Until};
 use super::{Entitlements, Readable};
 use crate::domain::{Domain, Error, Lane, Result};
 
@@ -15,11 +15,11 @@ const EXCLUSIVE_WAIT: Duration = Duration::from_secs(1);
 const EXCLUSIVE_PAUSE: i64 = 10_000;
 
 impl Domain {
-    /// Asks Stripe once for all requests that ask for the same with the same key.
-    pub(super) async fn ask<T: Readable>(
+    /// Reads the value from Stripe, once for all concurrent requests for the same value with the same API key.
+    pub(super) async fn ask_stripe<T: Readable>(
         &self,
         store: &Arc<Entitlements>,
-        key: &Key,
+        key: &OrgKey,
     ) -> Result<Entry<T>> {
         let reader = store.enter(key);
         let credentials = Arc::as_ptr(&self.account).addr();
@@ -31,17 +31,17 @@ impl Domain {
                 ..self.clone()
             };
             let (store, key) = (Arc::clone(store), key.clone());
-            async move { domain.read_and_keep(&store, &key).await }
+            async move { domain.read_and_remember(&store, &key).await }
         };
         T::reads(store).share(name, self.stripe(), read).await
     }
 
     /// Reads the value, and remembers it unless a write may have overtaken the read. If a report overtook it, it is
     /// read once more while reports wait.
-    pub(super) async fn read_and_keep<T: Readable>(
+    pub(super) async fn read_and_remember<T: Readable>(
         &self,
         store: &Entitlements,
-        key: &Key,
+        key: &OrgKey,
     ) -> Result<Entry<T>> {
         let reader = store.enter(key);
         let (entry, overtaken) = self.read_once(&reader, key).await?;
@@ -55,7 +55,7 @@ impl Domain {
         let shared = self.shared().await?;
         let exclusive = shared.reports.exclusive(key.1.as_str());
         let Ok(_exclusive) = tokio::time::timeout(EXCLUSIVE_WAIT, exclusive).await else {
-            // A report in flight hangs and would delay the others.
+            // A report in flight hangs, and would delay the reports that wait.
             store.skip_exclusive_reads(key, now + EXCLUSIVE_PAUSE);
             return Ok(entry);
         };
@@ -65,7 +65,7 @@ impl Domain {
     async fn read_once<T: Readable>(
         &self,
         reader: &Reader<'_>,
-        key: &Key,
+        key: &OrgKey,
     ) -> Result<(Entry<T>, Overtaken)> {
         let (_, org) = key;
         let read_at = self.account.clock.millis();
@@ -77,7 +77,7 @@ impl Domain {
         }
         let read = read?;
         self.account.last_read.store(read_at, Ordering::Relaxed);
-        self.shared().await?.outage.is_over();
+        self.shared().await?.outage.clear();
         let entry = Entry {
             value: Arc::new(read.value),
             read_at,
@@ -90,14 +90,14 @@ impl Domain {
             Overtaken::No
         } else {
             let before = reader.remembered(read_at);
-            T::keep(self, key, &read.customer, &entry, before.as_ref());
-            reader.keep(begun, &read.customer, &entry)
+            T::save_to_ledger(self, key, &read.customer, &entry, before.as_ref());
+            reader.remember(begun, &read.customer, &entry)
         };
         Ok((entry, overtaken))
     }
 
     /// Refreshes the value in the background.
-    pub(super) fn refresh<T: Readable>(&self, key: &Key) {
+    pub(super) fn refresh<T: Readable>(&self, key: &OrgKey) {
         let (number, org) = key;
         let name = format!("refresh:{}:{number}:{org}", T::NAME);
         let domain = self.in_background(Lane::Bulk);
@@ -105,12 +105,14 @@ impl Domain {
         self.background().start_abortable(name, async move {
             let refreshed = async {
                 let shared = domain.shared().await?;
-                domain.ask::<T>(shared.memory.entitlements(), &key).await
+                domain
+                    .ask_stripe::<T>(shared.memory.entitlements(), &key)
+                    .await
             };
             let outcome = match refreshed.await {
                 Ok(_) => "ok",
                 Err(error) => {
-                    tracing::debug!(%error, org = %key.1, "could not read an org again");
+                    tracing::debug!(%error, org = %key.1, "could not refresh a remembered org");
                     "failed"
                 }
             };

@@ -11,7 +11,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter};
 use smol_str::SmolStr;
 
-use super::plans::Plans;
+use super::plans::SharedPlanData;
 use super::terms::{IdDigest, Terms};
 use super::usage::UsageSnapshot;
 use super::{InForce, MaxAge};
@@ -22,26 +22,26 @@ use crate::stripe::Flights;
 
 use activity::Activity;
 
+pub(super) use activity::{ChangeResult, Overtaken, Reader};
 pub(in crate::domain) use activity::{ChangeWrite, UsageWrite};
-pub(super) use activity::{Made, Overtaken, Reader};
 
 /// The number of an account, and one of its orgs.
-pub(in crate::domain) type Key = (u64, OrgName);
+pub(in crate::domain) type OrgKey = (u64, OrgName);
 
-/// Shared reads, keyed by the org, the number of known writes, and the API key.
-type Reads<T> = Flights<(Key, u64, usize), Result<Entry<T>, Error>>;
+/// Shared reads, by org, number of known writes, and identity of the API key.
+type Reads<T> = Flights<(OrgKey, u64, usize), Result<Entry<T>, Error>>;
 
 /// The remembered orgs of one or more accounts.
 pub(in crate::domain) struct Entitlements {
     pub(in crate::domain) max_age: MaxAge,
     orgs: Orgs,
-    plans: Plans,
-    /// The org of each customer, since Stripe's events name customers.
+    plans: SharedPlanData,
+    /// The org of each customer, because Stripe's events name customers.
     by_customer: Arc<Mutex<ByCustomer>>,
-    under_way: Mutex<HashMap<Key, Activity>>,
+    in_flight: Mutex<HashMap<OrgKey, Activity>>,
     usage_reads: Reads<UsageSnapshot>,
     phase_reads: Reads<InForce>,
-    /// When the last verified event came, in Unix milliseconds.
+    /// When the last verified event arrived, in Unix milliseconds.
     last_event: AtomicI64,
     /// Everything read up to this time is outdated, in Unix milliseconds.
     outdated_until: AtomicI64,
@@ -50,8 +50,8 @@ pub(in crate::domain) struct Entitlements {
 }
 
 /// The remembered orgs.
-type Orgs = Cache<Key, Shared, UnitWeighter, DefaultHashBuilder, Unindex>;
-type Shared = Arc<Mutex<Remembered>>;
+type Orgs = Cache<OrgKey, SharedOrg, UnitWeighter, DefaultHashBuilder, Unindex>;
+type SharedOrg = Arc<Mutex<RememberedOrg>>;
 
 /// Orgs by account and customer.
 ///
@@ -62,10 +62,10 @@ type ByCustomer = HashMap<(u64, SmolStr), OrgName>;
 #[derive(Clone)]
 struct Unindex(Arc<Mutex<ByCustomer>>);
 
-impl Lifecycle<Key, Shared> for Unindex {
+impl Lifecycle<OrgKey, SharedOrg> for Unindex {
     type RequestState = ();
 
-    fn on_evict(&self, (): &mut (), (account, _): Key, remembered: Shared) {
+    fn on_evict(&self, (): &mut (), (account, _): OrgKey, remembered: SharedOrg) {
         let customer = locked(&remembered).customer.take();
         if let Some(customer) = customer {
             locked(&self.0).remove(&(account, customer));
@@ -75,12 +75,12 @@ impl Lifecycle<Key, Shared> for Unindex {
 
 /// One remembered org: two parts, each read on first use.
 #[derive(Default)]
-pub(in crate::domain) struct Remembered {
+pub(in crate::domain) struct RememberedOrg {
     customer: Option<SmolStr>,
     usage: Option<Entry<UsageSnapshot>>,
     phase: Option<Entry<InForce>>,
     purchase: Option<Box<Purchase>>,
-    /// The subscription that has no pending work, or the customer if it has no subscription.
+    /// The subscription that is known to have no pending work, or the customer if there is no subscription.
     settled: Option<IdDigest>,
     /// The number of changes of the org in progress in this process.
     changes: u32,
@@ -88,14 +88,14 @@ pub(in crate::domain) struct Remembered {
     no_exclusive_read_until: i64,
 }
 
-impl Remembered {
+impl RememberedOrg {
     /// Stores a part that was read for a customer. Returns the previous customer if it differs.
-    fn keep<T: Part>(&mut self, customer: &str, entry: Entry<T>) -> Option<SmolStr> {
+    fn remember<T: Part>(&mut self, customer: &str, entry: Entry<T>) -> Option<SmolStr> {
         let subscription = entry.terms.map(|terms| terms.subscription);
         self.purchase
             .take_if(|purchase| !purchase.is_pending(subscription, entry.read_at));
         *T::of(self) = Some(entry);
-        self.agree();
+        self.outdate_older_part();
         let before = self.customer.replace(customer.into());
         before.filter(|before| before != customer)
     }
@@ -105,8 +105,8 @@ impl Remembered {
         (self.usage, self.phase) = (None, None);
     }
 
-    /// Outdates the older part if the two parts are of different plans.
-    fn agree(&mut self) {
+    /// Outdates the older part if the two parts were read from subscriptions with different terms.
+    fn outdate_older_part(&mut self) {
         if let (Some(usage), Some(phase)) = (&mut self.usage, &mut self.phase)
             && usage.terms != phase.terms
         {
@@ -120,11 +120,11 @@ impl Remembered {
 pub(super) struct Purchase {
     /// Unix milliseconds.
     pub(super) until: i64,
-    pub(super) before: Before,
+    pub(super) prior: PriorSubscription,
 }
 
 /// The org's subscription when a Checkout page was opened.
-pub(in crate::domain) enum Before {
+pub(in crate::domain) enum PriorSubscription {
     /// Unknown until the org is read next.
     Unknown,
     /// This subscription; `None` if none granted anything.
@@ -132,12 +132,13 @@ pub(in crate::domain) enum Before {
 }
 
 impl Purchase {
-    /// Whether the purchase is still pending at `now` (Unix milliseconds), given the org's present subscription.
+    /// Whether the purchase is still pending at `now` (Unix milliseconds), given the org's current subscription.
     fn is_pending(&mut self, subscription: Option<IdDigest>, now: i64) -> bool {
-        if matches!(self.before, Before::Unknown) {
-            self.before = Before::Known(subscription);
+        if matches!(self.prior, PriorSubscription::Unknown) {
+            self.prior = PriorSubscription::Known(subscription);
         }
-        let is_another = matches!(self.before, Before::Known(before) if before != subscription);
+        let is_another =
+            matches!(self.prior, PriorSubscription::Known(prior) if prior != subscription);
         now < self.until && (subscription.is_none() || !is_another)
     }
 }
@@ -147,17 +148,17 @@ pub(in crate::domain) struct Entry<T> {
     pub(super) value: Arc<T>,
     /// When the read began, in Unix milliseconds.
     pub(super) read_at: i64,
-    /// When it changes by the passing of time.
+    /// When the value expires because time passes.
     pub(super) until: Until,
-    /// The subscription that grants something, if any.
+    /// The terms of the subscription that grants something, if any.
     pub(super) terms: Option<Terms>,
-    /// Whether it was changed after it was read.
+    /// Whether the org was changed after it was read.
     pub(super) is_outdated: bool,
     /// The number of the org's plan before it was read.
     pub(super) plan: PlanNumber,
 }
 
-/// A time in Unix seconds, or none, in the space of a time.
+/// An `Option` of a time in Unix seconds that takes only 8 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::domain) struct Until(i64);
 
@@ -189,8 +190,8 @@ pub(in crate::domain) trait Part: Sized + Send + Sync + 'static {
     /// Whether reports of usage change it.
     const HAS_USAGE: bool;
 
-    /// The part's place in a remembered org.
-    fn of(remembered: &mut Remembered) -> &mut Option<Entry<Self>>;
+    /// The field of a remembered org that holds the part.
+    fn of(remembered: &mut RememberedOrg) -> &mut Option<Entry<Self>>;
 
     /// The shared reads of the part.
     fn reads(store: &Entitlements) -> &Reads<Self>;
@@ -200,7 +201,7 @@ impl Part for UsageSnapshot {
     const NAME: &'static str = "limits";
     const HAS_USAGE: bool = true;
 
-    fn of(remembered: &mut Remembered) -> &mut Option<Entry<Self>> {
+    fn of(remembered: &mut RememberedOrg) -> &mut Option<Entry<Self>> {
         &mut remembered.usage
     }
 
@@ -213,7 +214,7 @@ impl Part for InForce {
     const NAME: &'static str = "phase";
     const HAS_USAGE: bool = false;
 
-    fn of(remembered: &mut Remembered) -> &mut Option<Entry<Self>> {
+    fn of(remembered: &mut RememberedOrg) -> &mut Option<Entry<Self>> {
         &mut remembered.phase
     }
 
@@ -223,21 +224,21 @@ impl Part for InForce {
 }
 
 impl Entitlements {
-    /// A store for `most` orgs.
-    pub(in crate::domain) fn new(most: usize, max_age: MaxAge) -> Self {
+    /// A store for up to `capacity` orgs.
+    pub(in crate::domain) fn new(capacity: usize, max_age: MaxAge) -> Self {
         let by_customer = Arc::<Mutex<ByCustomer>>::default();
         Self {
             max_age,
             orgs: Cache::with(
-                most,
-                u64::try_from(most).unwrap_or(u64::MAX),
+                capacity,
+                u64::try_from(capacity).unwrap_or(u64::MAX),
                 UnitWeighter,
                 DefaultHashBuilder::default(),
                 Unindex(Arc::clone(&by_customer)),
             ),
-            plans: Plans::default(),
+            plans: SharedPlanData::default(),
             by_customer,
-            under_way: Mutex::default(),
+            in_flight: Mutex::default(),
             usage_reads: Flights::default(),
             phase_reads: Flights::default(),
             last_event: AtomicI64::new(i64::MIN),
@@ -247,7 +248,7 @@ impl Entitlements {
     }
 
     /// The remembered part, and whether a purchase is pending, at `now` in Unix milliseconds.
-    pub(super) fn get<T: Part>(&self, key: &Key, now: i64) -> Option<(Entry<T>, bool)> {
+    pub(super) fn get<T: Part>(&self, key: &OrgKey, now: i64) -> Option<(Entry<T>, bool)> {
         let remembered = self.orgs.get(key)?;
         let mut remembered = locked(&remembered);
         let is_expected = remembered
@@ -261,15 +262,15 @@ impl Entitlements {
     }
 
     /// The remembered usage of an org at any age, unless it is known to be outdated.
-    pub(super) fn remembered_usage(&self, key: &Key) -> Option<Entry<UsageSnapshot>> {
+    pub(super) fn remembered_usage(&self, key: &OrgKey) -> Option<Entry<UsageSnapshot>> {
         let remembered = self.orgs.get(key)?;
         let entry = locked(&remembered).usage.clone()?;
         let until = self.outdated_until.load(Ordering::Relaxed);
         Some(entry).filter(|entry| !entry.is_outdated && entry.read_at > until)
     }
 
-    /// Adds an org's customer to the index, and removes its previous one.
-    fn index(&self, (account, org): &Key, customer: &str, before: Option<SmolStr>) {
+    /// Adds an org's customer to the index, and removes its previous customer `before`.
+    fn index(&self, (account, org): &OrgKey, customer: &str, before: Option<SmolStr>) {
         let mut by_customer = locked(&self.by_customer);
         if let Some(before) = before {
             by_customer.remove(&(*account, before));
@@ -288,14 +289,14 @@ impl Entitlements {
     }
 
     /// The entry of an org, created if missing.
-    fn org(&self, key: &Key) -> Shared {
-        let new = || Ok::<Shared, Infallible>(Arc::default());
+    fn org(&self, key: &OrgKey) -> SharedOrg {
+        let new = || Ok::<SharedOrg, Infallible>(Arc::default());
         let Ok(org) = self.orgs.get_or_insert_with(key, new);
         org
     }
 
     /// The data that orgs share by plan.
-    pub(in crate::domain) fn plans(&self) -> &Plans {
+    pub(in crate::domain) fn plans(&self) -> &SharedPlanData {
         &self.plans
     }
 
@@ -313,13 +314,20 @@ impl Entitlements {
     /// The customers of an account's remembered orgs, with the orgs.
     pub(super) fn customers_of(&self, account: u64) -> Vec<(SmolStr, OrgName)> {
         let by_customer = locked(&self.by_customer);
-        let own = by_customer.iter().filter(|(key, _)| key.0 == account);
-        own.map(|(key, org)| (key.1.clone(), org.clone())).collect()
+        let of_account = by_customer.iter().filter(|(key, _)| key.0 == account);
+        of_account
+            .map(|(key, org)| (key.1.clone(), org.clone()))
+            .collect()
     }
 
     /// Outdates an org that was read before `before` (Unix milliseconds) and whose remembered terms differ from
     /// `granted`. Returns whether it did.
-    pub(super) fn outdate_if_other(&self, key: &Key, granted: Option<&Terms>, before: i64) -> bool {
+    pub(super) fn outdate_if_changed(
+        &self,
+        key: &OrgKey,
+        granted: Option<&Terms>,
+        before: i64,
+    ) -> bool {
         let Some((entry, _)) = self.get::<UsageSnapshot>(key, before) else {
             return false;
         };
@@ -330,7 +338,7 @@ impl Entitlements {
         true
     }
 
-    /// Outdates all orgs, at `now` in Unix milliseconds.
+    /// Outdates everything that was read until `now`, in Unix milliseconds.
     pub(super) fn outdate_all(&self, now: i64) {
         self.outdated_until.fetch_max(now, Ordering::Relaxed);
     }
@@ -343,52 +351,52 @@ impl Entitlements {
     }
 
     /// Records that a subscription of the org, or its customer if there is none, has no pending work.
-    pub(in crate::domain) fn note_settled(&self, key: &Key, id: &str) {
+    pub(in crate::domain) fn note_settled(&self, key: &OrgKey, id: &str) {
         let remembered = self.org(key);
         locked(&remembered).settled = Some(IdDigest::of(id));
     }
 
     /// Whether a subscription of the org, or its customer if there is none, is known to have no pending work.
-    pub(in crate::domain) fn is_settled(&self, key: &Key, id: &str) -> bool {
+    pub(in crate::domain) fn is_settled(&self, key: &OrgKey, id: &str) -> bool {
         let remembered = self.orgs.get(key);
         remembered.is_some_and(|remembered| locked(&remembered).settled == Some(IdDigest::of(id)))
     }
 
     /// Forgets that the org has no pending work.
-    pub(in crate::domain) fn forget_settled(&self, key: &Key) {
+    pub(in crate::domain) fn forget_settled(&self, key: &OrgKey) {
         if let Some(remembered) = self.orgs.get(key) {
             locked(&remembered).settled = None;
         }
     }
 
     /// Records that no Checkout page of the org is open.
-    pub(super) fn expect_no_purchase(&self, key: &Key) {
+    pub(super) fn expect_no_purchase(&self, key: &OrgKey) {
         if let Some(remembered) = self.orgs.get(key) {
             locked(&remembered).purchase = None;
         }
     }
 
     /// Forgets an org.
-    pub(super) fn forget(&self, key: &Key) {
+    pub(super) fn forget(&self, key: &OrgKey) {
         if let Some(remembered) = self.orgs.get(key) {
             locked(&remembered).forget();
         }
     }
 
     /// Whether an exclusive read of the org must be skipped at `now`, in Unix milliseconds.
-    pub(super) fn skips_exclusive_read(&self, key: &Key, now: i64) -> bool {
+    pub(super) fn skips_exclusive_read(&self, key: &OrgKey, now: i64) -> bool {
         let remembered = self.orgs.get(key);
         remembered.is_some_and(|remembered| now < locked(&remembered).no_exclusive_read_until)
     }
 
     /// Skips exclusive reads of the org until `until`.
-    pub(super) fn skip_exclusive_reads(&self, key: &Key, until: i64) {
+    pub(super) fn skip_exclusive_reads(&self, key: &OrgKey, until: i64) {
         let remembered = self.org(key);
         locked(&remembered).no_exclusive_read_until = until;
     }
 
     /// Records that a Checkout page of the org is open.
-    pub(super) fn expect_purchase(&self, key: &Key, purchase: Purchase) {
+    pub(super) fn expect_purchase(&self, key: &OrgKey, purchase: Purchase) {
         let remembered = self.org(key);
         locked(&remembered).purchase = Some(Box::new(purchase));
     }

@@ -1,5 +1,5 @@
-//! The sweep: lists all subscriptions of the account periodically and compares them with the remembered ones. It covers
-//! lost events, and orgs that nobody reads while a superseded subscription is still billed.
+//! The sweep: periodically lists all subscriptions of the account, and compares them with the remembered terms. It
+//! makes up for lost events, and finds superseded subscriptions of orgs that nobody reads.
 
 use std::collections::HashMap;
 
@@ -9,14 +9,14 @@ use crate::domain::Result;
 
 /// The result of a sweep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
+pub struct SweepCounts {
     /// Tier's subscriptions that may be billed.
     pub subscriptions: usize,
     /// Orgs whose remembered terms differ from Stripe's.
     pub drifted: usize,
-    /// Orgs that are read again, because a subscription supersedes another or has pending work.
+    /// Orgs that are read again, because a subscription supersedes another, or has pending work.
     pub unsettled: usize,
-    /// Calls to Stripe, without those for reading orgs again.
+    /// Calls to Stripe, not counting those that read orgs again.
     pub calls: usize,
 }
 
@@ -40,29 +40,30 @@ struct Listed {
 impl Customer {
     /// Whether a subscription supersedes another, or has pending work.
     fn is_unsettled(&self) -> bool {
-        let newest_paid = self.subscriptions.iter().position(|one| one.is_paid_for);
+        let mut all = self.subscriptions.iter();
+        let newest_paid = all.position(|listed| listed.is_paid_for);
         let is_last = newest_paid.is_none_or(|paid| paid + 1 == self.subscriptions.len());
-        !is_last || self.subscriptions.iter().any(|one| one.is_unsettled)
+        !is_last || self.subscriptions.iter().any(|listed| listed.is_unsettled)
     }
 
     /// The terms of the subscription that grants something.
     fn granted(&self) -> Option<&Terms> {
         let all = &self.subscriptions;
-        let paid = all.iter().find(|one| one.is_paid_for);
-        let current = paid.or_else(|| all.iter().find(|one| one.grants))?;
+        let paid = all.iter().find(|listed| listed.is_paid_for);
+        let current = paid.or_else(|| all.iter().find(|listed| listed.grants))?;
         Some(&current.terms)
     }
 }
 
 impl Domain {
-    /// Lists all subscriptions and the events since the last sweep. Outdates orgs whose terms differ, and reads orgs
+    /// Lists all subscriptions, and the events since the last sweep. Outdates orgs whose terms differ, and reads orgs
     /// with pending work.
-    pub async fn sweep(&self) -> Result<Swept> {
+    pub async fn sweep(&self) -> Result<SweepCounts> {
         let shared = self.shared().await?;
         let store = shared.memory.entitlements();
         let began = self.account.clock.millis();
         self.replay_events(&shared, store).await?;
-        let mut swept = Swept::default();
+        let mut swept = SweepCounts::default();
         let mut customers: HashMap<String, Customer> = HashMap::new();
         let mut after = None;
         loop {
@@ -90,7 +91,7 @@ impl Domain {
         for (customer, org) in store.customers_of(shared.number) {
             let key = shared.key(&org);
             let granted = customers.get(&*customer).and_then(Customer::granted);
-            if store.outdate_if_other(&key, granted, began) {
+            if store.outdate_if_changed(&key, granted, began) {
                 swept.drifted += 1;
             }
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::billing::Subscription;
 
-/// A subscription that grants something, with a digest of its grants and their end.
+/// Identifies the terms of a subscription: a digest of its id, and a digest of its grants and their end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::domain) struct Terms {
     pub(super) subscription: IdDigest,
@@ -37,7 +37,7 @@ impl Terms {
     }
 }
 
-/// A digest of a Stripe id, which tells whether two ids of an org are the same. It takes less memory than the id.
+/// A digest of a Stripe id. It takes less memory than the id, and distinguishes the ids of one org.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored")]
 pub(in crate::domain) struct IdDigest(NonZeroU64);
@@ -50,7 +50,7 @@ impl IdDigest {
     }
 }
 
-/// A digest in the ledger, where earlier versions stored the id itself.
+/// A digest as it is stored in the ledger. Earlier versions stored the id itself.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Stored {

@@ -1,9 +1,9 @@
-//! Writes that change what is remembered of an org: each is noted while it is under way.
+//! Tracks writes that affect remembered orgs while they are in flight.
 
 use std::sync::Arc;
 
-use super::store::{Before, ChangeWrite, Purchase, UsageWrite};
-use super::{Remembered, UsageSnapshot};
+use super::store::{ChangeWrite, PriorSubscription, Purchase, UsageWrite};
+use super::{MemoryLookup, UsageSnapshot};
 use crate::domain::Domain;
 use crate::domain::identity::SharedState;
 use crate::domain::refs::OrgName;
@@ -33,8 +33,8 @@ impl Domain {
         let key = shared.key(org);
         Some(Reporting {
             usage: match self.remembered::<UsageSnapshot>(store, &key) {
-                Remembered::Fresh(entry) | Remembered::Ageing(entry) => Some(entry.value),
-                Remembered::Old(_) | Remembered::Nothing => None,
+                MemoryLookup::Fresh(entry) | MemoryLookup::Ageing(entry) => Some(entry.value),
+                MemoryLookup::Old(_) | MemoryLookup::Missing => None,
             },
             write: store.begin_usage(key),
         })
@@ -45,12 +45,12 @@ impl Domain {
         &self,
         shared: &SharedState,
         org: &OrgName,
-        before: Before,
+        prior: PriorSubscription,
     ) {
         if let Some(store) = self.entitlements(shared) {
             let until = self.account.clock.millis() + CHECKOUT_OPEN_FOR;
             let key = shared.key(org);
-            store.expect_purchase(&key, Purchase { until, before });
+            store.expect_purchase(&key, Purchase { until, prior });
         }
     }
 }

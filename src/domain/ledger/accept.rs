@@ -160,10 +160,10 @@ impl Domain {
         features: &[&FeatureName],
     ) -> Result<ReportedOrg> {
         let no_plan_change = self.prevent_plan_change(org).await?;
-        let mut usage = self.known::<UsageSnapshot>(org).await?;
+        let mut usage = self.entitlement::<UsageSnapshot>(org).await?;
         let has_item = |feature: &&FeatureName| usage.value.metered_item(feature).is_some();
         if usage.source == Source::Memory && !features.iter().all(has_item) {
-            usage = self.asking_stripe().known::<UsageSnapshot>(org).await?;
+            usage = self.asking_stripe().entitlement::<UsageSnapshot>(org).await?;
         }
         Ok(ReportedOrg {
             usage: usage.value,

@@ -82,9 +82,9 @@ impl Domain {
         Err(Error::Undelivered)
     }
 
-    /// Waits until `second` has ended at Stripe, if it is the current second or the next. Usage recorded in the second in
-    /// which a phase ends would not be billed with that phase. On a test clock there is no wait, since waiting does not
-    /// advance the clock.
+    /// Waits until `second` has ended at Stripe, if it is the current second or the next. Usage recorded in the second
+    /// in which a phase ends would not be billed with that phase. On a test clock there is no wait, since waiting does
+    /// not advance the clock.
     async fn wait_out_second(&self, second: i64) {
         if self.test_clock.is_some() {
             return;
@@ -219,8 +219,8 @@ impl Domain {
         Ok(())
     }
 
-    /// Where usage of a feature goes now; `None` if the org no longer has the feature. Boxed, because reading an org may
-    /// change its plan, which delivers usage.
+    /// Where usage of a feature goes now; `None` if the org no longer has the feature. Boxed, because reading an org
+    /// may change its plan, which delivers usage.
     ///
     /// # Errors
     /// If Stripe cannot be asked now.
@@ -234,7 +234,11 @@ impl Domain {
                 return Ok(None);
             };
             // The remembered item may be the one for which Stripe has just refused the usage.
-            let usage = match self.asking_stripe().known::<UsageSnapshot>(&org).await {
+            let usage = match self
+                .asking_stripe()
+                .entitlement::<UsageSnapshot>(&org)
+                .await
+            {
                 Err(Error::OrgNotFound) => return Ok(None),
                 usage => usage?.value,
             };

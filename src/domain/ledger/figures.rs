@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::LedgerHandle;
-use crate::domain::entitlement::{Answered, Item, Kind, Source, Stale, UsageSnapshot};
+use crate::domain::entitlement::{Answered, Item, Kind, Source, StaleReason, UsageSnapshot};
 use crate::domain::refs::{FeatureName, OrgName};
 use crate::domain::{Domain, Error, FeatureUsage, Result};
 use crate::ledger::Ledger;
@@ -22,7 +22,7 @@ impl Domain {
         handle: &LedgerHandle,
         org: &OrgName,
     ) -> Result<Answered<Arc<[FeatureUsage]>>> {
-        let known = self.known::<UsageSnapshot>(org).await?;
+        let known = self.entitlement::<UsageSnapshot>(org).await?;
         let Ok(ledger) = handle.opened() else {
             return Ok(known.map(|usage| usage.rows()));
         };
@@ -36,7 +36,7 @@ impl Domain {
         answered.age = answered.age.max(behind);
         if behind > MAX_BEHIND {
             self.check_age(behind).await?;
-            answered.stale = answered.stale.or(Some(Stale::Ledger));
+            answered.stale = answered.stale.or(Some(StaleReason::Ledger));
         }
         Ok(answered)
     }
@@ -64,9 +64,9 @@ impl Domain {
         ledger.map_or_else(PlanNumber::default, |ledger| ledger.plan(org.as_str()))
     }
 
-    /// Submits Stripe's figures to the ledger where they differ from it, because other programs recorded usage. `before`
-    /// has the ledger's figures before Stripe was read. Levels that only the ledger sets are not submitted, since an
-    /// answer from before the last set would look like a change.
+    /// Submits Stripe's figures to the ledger where they differ from it, because other programs recorded usage.
+    /// `before` has the ledger's figures before Stripe was read. Levels that only the ledger sets are not submitted,
+    /// since an answer from before the last set would look like a change.
     pub(in crate::domain) async fn submit_external_usage(
         &self,
         before: &[ItemUsed],

@@ -171,7 +171,7 @@ impl Domain {
     ) -> BoxFuture<'a, Result<i64>> {
         let previewed = async move {
             let org: OrgName = org.as_str().parse()?;
-            let usage = match self.asking_stripe().known::<UsageSnapshot>(&org).await {
+            let usage = match self.asking_stripe().entitlement::<UsageSnapshot>(&org).await {
                 Err(Error::OrgNotFound) => return Ok(0),
                 usage => usage?,
             };

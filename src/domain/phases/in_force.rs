@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Phase, Span};
 use crate::billing::Coupon;
-use crate::domain::entitlement::{Granted, Read, Readable, Terms};
+use crate::domain::entitlement::{PhaseGrants, Read, Readable, Terms};
 use crate::domain::refs::OrgName;
 use crate::domain::subscription::Detail;
 use crate::domain::{Domain, Result};
@@ -16,7 +16,7 @@ pub(in crate::domain) struct InForce(Option<CompactPhase>);
 /// A compact [`Phase`]: what it grants is shared with the other orgs that have the same.
 #[derive(Clone, Debug)]
 struct CompactPhase {
-    granted: Arc<Granted>,
+    granted: Arc<PhaseGrants>,
     coupon: Option<Box<Coupon>>,
     effective: i64,
     end: Option<i64>,
@@ -63,7 +63,7 @@ impl Readable for InForce {
         };
         let phase = all.phases.swap_remove(in_force);
         let period_end = phase.current.map(|period| period.end);
-        let granted = Granted {
+        let granted = PhaseGrants {
             features: phase.features,
             plans: phase.plans,
             fragments: phase.fragments,
@@ -71,7 +71,7 @@ impl Readable for InForce {
         let shared = domain.shared().await?;
         let plans = shared.memory.entitlements().plans();
         let remembered = CompactPhase {
-            granted: plans.share_granted(granted),
+            granted: plans.share_grants(granted),
             coupon: phase.coupon.map(Box::new),
             effective: phase.effective,
             end: phase.end,

@@ -48,7 +48,7 @@ impl Domain {
             ));
         }
         if self.has_ledger() {
-            let usage = self.known::<UsageSnapshot>(org).await?.value;
+            let usage = self.entitlement::<UsageSnapshot>(org).await?.value;
             if usage.sums(&report.feature) {
                 let report = self.with_clock_skew(report, &usage).await?;
                 return self.add_to_ledger(org, report).await;
@@ -62,13 +62,13 @@ impl Domain {
             () = self.stripe().caller().leaves() => return Err(Error::Abandoned),
             held = shared.totals.exclusive(&name) => held,
         };
-        let mut usage = self.known::<UsageSnapshot>(org).await?.value;
+        let mut usage = self.entitlement::<UsageSnapshot>(org).await?.value;
         let is_level = usage.is_level(&report.feature);
         if is_level && !self.has_ledger() {
             // The new level is written over the one that Stripe has, which another instance may have changed.
             usage = self
                 .asking_stripe()
-                .known::<UsageSnapshot>(org)
+                .entitlement::<UsageSnapshot>(org)
                 .await?
                 .value;
         }

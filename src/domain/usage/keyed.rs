@@ -10,7 +10,7 @@ use super::claim::{Claim, Key, reused};
 use super::record::{LOOK_UPS, unknown};
 use crate::billing::{Subscription, SubscriptionItem};
 use crate::domain::client_keys::ClientKeys;
-use crate::domain::entitlement::{Counted, UsageSnapshot};
+use crate::domain::entitlement::{ReportEffect, UsageSnapshot};
 use crate::domain::org::ResolvedOrg;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Failure, Result};
@@ -26,7 +26,7 @@ pub(in crate::domain) enum State {
     New,
     /// Claimed, with an unknown outcome: Stripe may have counted the report.
     Begun(Progress),
-    /// Counted.
+    /// ReportEffect.
     Done,
 }
 
@@ -48,7 +48,7 @@ impl Domain {
         report: &Report,
         key: &str,
         remembered: Option<&UsageSnapshot>,
-    ) -> Result<Counted> {
+    ) -> Result<ReportEffect> {
         let key = Key {
             name: self.name_of(key),
             report: digest(org, report),
@@ -59,7 +59,7 @@ impl Domain {
         let known = keys.known(&entry, key.report).await.ok_or_else(reused)?;
         let mut state = self.hold_key(&known.state).await?;
         if matches!(*state, State::Done) {
-            return Ok(Counted::Nothing);
+            return Ok(ReportEffect::None);
         }
         let recorded = self
             .record_claimed(org, report, &key, &mut state, remembered)
@@ -80,7 +80,7 @@ impl Domain {
         key: &Key,
         state: &mut State,
         remembered: Option<&UsageSnapshot>,
-    ) -> Result<Counted> {
+    ) -> Result<ReportEffect> {
         let mut org = self.resolve_org(org).await?;
         loop {
             let recorded = self.record_once(&org, report, key, state, remembered);
@@ -99,7 +99,7 @@ impl Domain {
         key: &Key,
         state: &mut State,
         remembered: Option<&UsageSnapshot>,
-    ) -> Result<Counted, Failure> {
+    ) -> Result<ReportEffect, Failure> {
         let customer = &*org.customer;
         let mut claim = self.claim(customer, &report.feature, key).await?;
         if !matches!(state, State::Begun(_)) {
@@ -109,7 +109,7 @@ impl Domain {
             });
         }
         let State::Begun(progress) = state else {
-            return Ok(Counted::Nothing);
+            return Ok(ReportEffect::None);
         };
         if let Some(moved_to) = &progress.moved_to {
             (claim.subscription, claim.item) = (**moved_to).clone();
@@ -125,7 +125,7 @@ impl Domain {
                     ))
                 );
                 if is_refused && claim.repeated && self.is_event_sent(&key.name).await? {
-                    return Ok(Counted::Unknown);
+                    return Ok(ReportEffect::Unknown);
                 }
                 return reported;
             }
@@ -144,9 +144,11 @@ impl Domain {
                     progress.attempt += 1;
                 }
                 Ok(()) if sets_sum || claim.repeated || progress.attempt > 1 => {
-                    return Ok(Counted::Unknown);
+                    return Ok(ReportEffect::Unknown);
                 }
-                outcome => return outcome.map(|()| Counted::by(report, &claim.item.id)),
+                outcome => {
+                    return outcome.map(|()| ReportEffect::of_record(report, &claim.item.id));
+                }
             }
         }
         Err(Error::plan_is_changing().into())

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Carried, Figure, Report, Used};
 use crate::billing::{AggregateUsage, MeterEvent, Price, Subscription, SubscriptionItem};
 use crate::domain::billing_cycle::BillingCycle;
-use crate::domain::entitlement::{Counted, Kind, UsageSnapshot};
+use crate::domain::entitlement::{Kind, ReportEffect, UsageSnapshot};
 use crate::domain::org::ResolvedOrg;
 use crate::domain::refs::FeatureName;
 use crate::domain::{Domain, Error, Failure, Result};
@@ -38,7 +38,7 @@ impl Domain {
         report: &Report,
         identifier: &str,
         remembered: Option<&UsageSnapshot>,
-    ) -> Result<Counted, Failure> {
+    ) -> Result<ReportEffect, Failure> {
         let found = self.metered_item(&org.customer, &report.feature).await?;
         let (subscription, item) = found;
         let Some(meter) = item.price.meter() else {
@@ -77,18 +77,18 @@ impl Domain {
             })
             .await?;
         if !is_new {
-            return Ok(Counted::Unknown);
+            return Ok(ReportEffect::Unknown);
         }
         if is_in_total {
             let sent = &self.shared().await?.sent_events;
             sent.add(&subscription, &item, before, report.n);
         }
         Ok(match kind {
-            Kind::Last if report.at.is_none() => Counted::Set {
+            Kind::Last if report.at.is_none() => ReportEffect::Set {
                 item: item.id.as_str().into(),
                 n: report.n,
             },
-            _ => Counted::by(report, &item.id),
+            _ => ReportEffect::of_record(report, &item.id),
         })
     }
 

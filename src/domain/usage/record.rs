@@ -3,7 +3,7 @@
 use super::Report;
 use super::addition::Addition;
 use crate::billing::{Subscription, SubscriptionItem, UsageAction, UsageRecord};
-use crate::domain::entitlement::{Counted, Kind, UsageSnapshot};
+use crate::domain::entitlement::{Kind, ReportEffect, UsageSnapshot};
 use crate::domain::org::ResolvedOrg;
 use crate::domain::refs::FeatureName;
 use crate::domain::subscription::{Detail, Subscriptions};
@@ -38,7 +38,7 @@ impl Domain {
         report: &Report,
         identifier: &str,
         usage: Option<&UsageSnapshot>,
-    ) -> Result<Counted, Failure> {
+    ) -> Result<ReportEffect, Failure> {
         let customer = &org.customer;
         let remembered = usage.and_then(|usage| usage.metered_item(&report.feature));
         if remembered.is_some_and(|item| item.sold.meter.is_some()) {
@@ -79,7 +79,7 @@ impl Domain {
         subscription: &Subscription,
         item: &SubscriptionItem,
         report: &Report,
-    ) -> Result<Counted, Failure> {
+    ) -> Result<ReportEffect, Failure> {
         if report.clobber && item.price.sums() {
             return self.set_sum(customer, subscription, item, report).await;
         }
@@ -87,7 +87,7 @@ impl Domain {
     }
 
     /// Writes a usage record that does not depend on the total.
-    async fn write_record(&self, item: &str, report: &Report) -> Result<Counted, Failure> {
+    async fn write_record(&self, item: &str, report: &Report) -> Result<ReportEffect, Failure> {
         let shared = self.shared().await?;
         let _write = shared.writes.begin(item);
         match self.add_record(item, report.record(), None).await {
@@ -99,7 +99,7 @@ impl Domain {
                 );
                 Err(unknown())
             }
-            outcome => Ok(outcome.map(|()| Counted::by(report, item))?),
+            outcome => Ok(outcome.map(|()| ReportEffect::of_record(report, item))?),
         }
     }
 
@@ -110,7 +110,7 @@ impl Domain {
         subscription: &Subscription,
         item: &SubscriptionItem,
         report: &Report,
-    ) -> Result<Counted, Failure> {
+    ) -> Result<ReportEffect, Failure> {
         let shared = self.shared().await?;
         let _held = self.hold(&shared.totals, &item.id).await?;
         let _write = shared.writes.begin(&item.id);
@@ -124,7 +124,7 @@ impl Domain {
             let missing = report.n.saturating_sub(total);
             if missing == 0 {
                 // Others may have changed the total since it was remembered.
-                return Ok(Counted::Unknown);
+                return Ok(ReportEffect::Unknown);
             }
             if missing < 0 {
                 return Err(cannot_be_lowered(report, total).into());
@@ -132,7 +132,7 @@ impl Domain {
             let addition = Addition::new(item, seen, missing, report, String::new());
             if self.add_to_total(customer, &addition, &mut tries).await? {
                 // Others may have changed the total since it was remembered.
-                return Ok(Counted::Unknown);
+                return Ok(ReportEffect::Unknown);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The sweep, which finds changes that no event reported.
 
 use stripe_sandbox::{Action, Rule};
-use tier::domain::{Domain, Lane, Swept};
+use tier::domain::{Domain, Lane, SweepCounts};
 
 use super::{SECOND, calls, memory, start_with, stripe};
 use crate::harness::{Settings, TestApp};
@@ -13,7 +13,7 @@ async fn start() -> TestApp {
     start_with(settings).await
 }
 
-async fn sweep(app: &TestApp) -> Swept {
+async fn sweep(app: &TestApp) -> SweepCounts {
     // Only orgs that were read before the sweep are compared.
     app.advance(SECOND);
     let domain: Domain = app.domain().in_background(Lane::Bulk);
@@ -28,7 +28,7 @@ async fn outdated_cache_entries_are_found() {
     calls(&app).await;
     app.subscribe("org:other", &["plan:free@1"]).await;
     app.limits("org:other").await;
-    let nothing = Swept {
+    let nothing = SweepCounts {
         subscriptions: 2,
         drifted: 0,
         unsettled: 0,

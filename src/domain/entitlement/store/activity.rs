@@ -1,34 +1,34 @@
 //! The reads and writes of orgs in flight.
 //!
-//! A figure that Stripe returned while usage was being written may or may not include that usage. So all writes and
-//! reads in flight are tracked, and a read is not remembered if a write may have overtaken it.
+//! A figure that Stripe returns while usage is being written may or may not include that usage. So all writes and reads
+//! in flight are tracked, and the value of a read is not remembered if a write may have overtaken the read.
 
 use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard};
 
 use smol_str::SmolStr;
 
-use super::{Entitlements, Entry, Key, Part, Remembered, locked};
+use super::{Entitlements, Entry, OrgKey, Part, RememberedOrg, locked};
 use crate::domain::CallerState;
 use crate::domain::entitlement::InForce;
-use crate::domain::entitlement::usage::{Counted, UsageSnapshot};
+use crate::domain::entitlement::usage::{ReportEffect, UsageSnapshot};
 
-/// The reads and writes of an org in flight. The org is listed while there are any.
+/// The reads and writes of an org in flight. An org without any is not listed.
 #[derive(Default)]
 pub(super) struct Activity {
     readers: u32,
     usage: WriteCount,
     changes: WriteCount,
     /// The result of the change in progress, once it is known.
-    made: Option<Made>,
+    result: Option<ChangeResult>,
 }
 
 /// The result of a change of an org.
-pub(in crate::domain::entitlement) enum Made {
+pub(in crate::domain::entitlement) enum ChangeResult {
     /// The remembered values of this customer are still valid.
-    Same(Arc<str>),
+    Unchanged(Arc<str>),
     /// The remembered values are replaced by these.
-    Other {
+    Changed {
         customer: Arc<str>,
         usage: Entry<UsageSnapshot>,
         phase: Option<Entry<InForce>>,
@@ -38,19 +38,19 @@ pub(in crate::domain::entitlement) enum Made {
 /// The writes of one kind.
 #[derive(Clone, Copy, Default)]
 struct WriteCount {
-    under_way: u32,
-    /// Counts every beginning, end and known result while the org is listed.
+    in_flight: u32,
+    /// The number of starts, ends and invalidations since the org was listed.
     count: u64,
 }
 
 impl WriteCount {
     fn begin(&mut self) {
-        self.under_way += 1;
+        self.in_flight += 1;
         self.count += 1;
     }
 
     fn end(&mut self) {
-        self.under_way -= 1;
+        self.in_flight -= 1;
         self.count += 1;
     }
 }
@@ -64,7 +64,7 @@ impl Activity {
     }
 
     fn is_over(&self) -> bool {
-        self.readers == 0 && self.usage.under_way == 0 && self.changes.under_way == 0
+        self.readers == 0 && self.usage.in_flight == 0 && self.changes.in_flight == 0
     }
 }
 
@@ -81,7 +81,7 @@ pub(in crate::domain::entitlement) enum Overtaken {
 
 impl Entitlements {
     /// Registers a reader.
-    pub(in crate::domain::entitlement) fn enter(&self, key: &Key) -> Reader<'_> {
+    pub(in crate::domain::entitlement) fn enter(&self, key: &OrgKey) -> Reader<'_> {
         self.activities().entry(key.clone()).or_default().readers += 1;
         Reader {
             store: self,
@@ -90,27 +90,27 @@ impl Entitlements {
     }
 
     /// Begins a report of usage.
-    pub(in crate::domain::entitlement) fn begin_usage(self: &Arc<Self>, key: Key) -> UsageWrite {
+    pub(in crate::domain::entitlement) fn begin_usage(self: &Arc<Self>, key: OrgKey) -> UsageWrite {
         let mut activities = self.activities();
         activities.entry(key.clone()).or_default().usage.begin();
         drop(activities);
         UsageWrite {
             store: Arc::clone(self),
             key,
-            counted: None,
+            effect: None,
         }
     }
 
-    /// Begins a change of an org. `caller` can tell whether it had any effect.
+    /// Begins a change of an org. `caller` knows whether the change had any effect.
     pub(in crate::domain::entitlement) fn begin_change(
         self: &Arc<Self>,
-        key: Key,
+        key: OrgKey,
         caller: CallerState,
     ) -> ChangeWrite {
         let mut activities = self.activities();
         let activity = activities.entry(key.clone()).or_default();
         activity.changes.begin();
-        activity.made = None;
+        activity.result = None;
         let begun = activity.start();
         let remembered = self.org(&key);
         locked(&remembered).changes += 1;
@@ -124,16 +124,16 @@ impl Entitlements {
     }
 
     /// Records the result of the change in progress.
-    pub(in crate::domain::entitlement) fn note_made(&self, key: &Key, made: Made) {
+    pub(in crate::domain::entitlement) fn record_result(&self, key: &OrgKey, result: ChangeResult) {
         if let Some(activity) = self.activities().get_mut(key)
-            && activity.changes.under_way > 0
+            && activity.changes.in_flight > 0
         {
-            activity.made = Some(made);
+            activity.result = Some(result);
         }
     }
 
-    /// Outdates an org that was changed in Stripe. Its values are used only while Stripe cannot be asked.
-    pub(in crate::domain::entitlement) fn outdate(&self, key: &Key) {
+    /// Outdates an org that was changed in Stripe. Outdated values are used only while Stripe cannot be asked.
+    pub(in crate::domain::entitlement) fn outdate(&self, key: &OrgKey) {
         let mut activities = self.activities();
         if let Some(activity) = activities.get_mut(key) {
             activity.changes.count += 1;
@@ -149,8 +149,8 @@ impl Entitlements {
         }
     }
 
-    /// Treats all reads in flight as overtaken, because an event came about an unknown customer that one of them may be
-    /// reading.
+    /// Treats all reads in flight as overtaken, because an event arrived for an unknown customer, which one of them may
+    /// be reading.
     pub(in crate::domain::entitlement) fn overtake_reads(&self) {
         let mut activities = self.activities();
         let read = activities
@@ -159,15 +159,15 @@ impl Entitlements {
         read.for_each(|activity| activity.changes.count += 1);
     }
 
-    pub(super) fn activities(&self) -> MutexGuard<'_, HashMap<Key, Activity>> {
-        locked(&self.under_way)
+    pub(super) fn activities(&self) -> MutexGuard<'_, HashMap<OrgKey, Activity>> {
+        locked(&self.in_flight)
     }
 
     /// Unregisters a guard.
     fn leave<R>(
         &self,
-        key: &Key,
-        leave: impl FnOnce(&mut Activity, Option<&mut Remembered>) -> R,
+        key: &OrgKey,
+        leave: impl FnOnce(&mut Activity, Option<&mut RememberedOrg>) -> R,
     ) -> Option<R> {
         let mut activities = self.activities();
         let remembered = self.orgs.get(key);
@@ -184,7 +184,7 @@ impl Entitlements {
 /// A request that waits for a read of an org.
 pub(in crate::domain::entitlement) struct Reader<'a> {
     store: &'a Entitlements,
-    key: Key,
+    key: OrgKey,
 }
 
 /// The activity of an org when a read began.
@@ -195,7 +195,8 @@ pub(in crate::domain::entitlement) struct ReadStart {
 }
 
 impl Reader<'_> {
-    /// Identifies the writes that a read includes. A caller must not share a read that began before its own write.
+    /// Identifies the writes that a read includes, so that a caller does not share a read that began before the
+    /// caller's own write.
     pub(in crate::domain::entitlement) fn generation<T: Part>(&self) -> u64 {
         let ReadStart { usage, changes } = self.begin();
         let usage = if T::HAS_USAGE { usage.count } else { 0 };
@@ -208,20 +209,20 @@ impl Reader<'_> {
         Some(entry)
     }
 
-    /// Begins a read.
+    /// Begins a read. Returns the activity at its start.
     pub(in crate::domain::entitlement) fn begin(&self) -> ReadStart {
         let activities = self.store.activities();
         let activity = activities.get(&self.key);
         activity.map(Activity::start).unwrap_or_default()
     }
 
-    /// Forgets the org, which Stripe does not know.
+    /// Forgets the org, because Stripe does not have it.
     pub(in crate::domain::entitlement) fn forget(&self) {
         self.store.forget(&self.key);
     }
 
     /// Ends a read, and remembers its value unless a write may have overtaken it.
-    pub(in crate::domain::entitlement) fn keep<T: Part>(
+    pub(in crate::domain::entitlement) fn remember<T: Part>(
         &self,
         begun: ReadStart,
         customer: &Arc<str>,
@@ -229,7 +230,7 @@ impl Reader<'_> {
     ) -> Overtaken {
         let activities = self.store.activities();
         let overtaken =
-            |begun: WriteCount, now: WriteCount| begun.under_way > 0 || begun.count != now.count;
+            |begun: WriteCount, now: WriteCount| begun.in_flight > 0 || begun.count != now.count;
         if let Some(activity) = activities.get(&self.key) {
             if overtaken(begun.changes, activity.changes) {
                 return Overtaken::ByChange;
@@ -239,7 +240,7 @@ impl Reader<'_> {
             }
         }
         let remembered = self.store.org(&self.key);
-        let before = locked(&remembered).keep(customer, entry.clone());
+        let before = locked(&remembered).remember(customer, entry.clone());
         self.store.index(&self.key, customer, before);
         Overtaken::No
     }
@@ -252,11 +253,12 @@ impl Drop for Reader<'_> {
     }
 }
 
-/// A report of usage in flight. Unless its result is known, dropping it outdates the remembered usage.
+/// A report of usage in flight. Dropping it applies its effect to the remembered usage, or outdates that usage if the
+/// effect is unknown.
 pub(in crate::domain) struct UsageWrite {
     store: Arc<Entitlements>,
-    key: Key,
-    counted: Option<Counted>,
+    key: OrgKey,
+    effect: Option<ReportEffect>,
 }
 
 impl UsageWrite {
@@ -281,20 +283,20 @@ impl UsageWrite {
     }
 
     /// Records the report's effect.
-    pub(in crate::domain) fn counted(&mut self, counted: Counted) {
-        self.counted = Some(counted);
+    pub(in crate::domain) fn record_effect(&mut self, effect: ReportEffect) {
+        self.effect = Some(effect);
     }
 }
 
 impl Drop for UsageWrite {
     fn drop(&mut self) {
-        let counted = self.counted.take();
+        let effect = self.effect.take();
         self.store.leave(&self.key, |activity, remembered| {
             activity.usage.end();
             let Some(entry) = remembered.and_then(|remembered| remembered.usage.as_mut()) else {
                 return;
             };
-            match counted.and_then(|counted| entry.value.with(&counted)) {
+            match effect.and_then(|effect| entry.value.with(&effect)) {
                 Some(value) => entry.value = Arc::new(value),
                 None => entry.is_outdated = true,
             }
@@ -302,11 +304,11 @@ impl Drop for UsageWrite {
     }
 }
 
-/// A change of an org in progress. Meanwhile Stripe is asked. If the change had any effect, the remembered values are
-/// outdated afterwards, unless its result is known.
+/// A change of an org in progress, during which remembered values are not used. If the change had any effect, they are
+/// then replaced by its result, or forgotten if the result is unknown.
 pub(in crate::domain) struct ChangeWrite {
     store: Arc<Entitlements>,
-    key: Key,
+    key: OrgKey,
     /// The activity when it began, including this change.
     begun: ReadStart,
     caller: CallerState,
@@ -318,27 +320,29 @@ impl ChangeWrite {
     fn end(
         &self,
         activity: &mut Activity,
-        remembered: &mut Remembered,
+        remembered: &mut RememberedOrg,
     ) -> Option<(Arc<str>, Option<SmolStr>)> {
         remembered.changes = remembered.changes.saturating_sub(1);
-        let is_alone = activity.usage.under_way == 0
+        let is_alone = activity.usage.in_flight == 0
             && activity.usage.count == self.begun.usage.count
             && activity.changes.count == self.begun.changes.count;
-        let made = activity.made.take();
+        let result = activity.result.take();
         if self.caller.is_without_effects() {
             return None;
         }
-        match made {
-            Some(Made::Same(customer)) if remembered.customer.as_deref() == Some(&*customer) => {
+        match result {
+            Some(ChangeResult::Unchanged(customer))
+                if remembered.customer.as_deref() == Some(&*customer) =>
+            {
                 None
             }
-            Some(Made::Other {
+            Some(ChangeResult::Changed {
                 customer,
                 usage,
                 phase,
             }) if is_alone => {
                 remembered.forget();
-                let before = remembered.keep(&customer, usage);
+                let before = remembered.remember(&customer, usage);
                 remembered.phase = phase;
                 Some((customer, before))
             }

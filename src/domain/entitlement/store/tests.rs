@@ -1,12 +1,12 @@
 use super::*;
 use crate::domain::CallerState;
-use crate::domain::entitlement::Counted;
+use crate::domain::entitlement::ReportEffect;
 
 fn store() -> Arc<Entitlements> {
     Arc::new(Entitlements::new(10, MaxAge::default()))
 }
 
-fn key() -> Key {
+fn key() -> OrgKey {
     (0, "org:a".parse().expect("an org"))
 }
 
@@ -32,7 +32,7 @@ fn a_read_that_a_write_may_have_overtaken_is_not_kept() {
     let quiet = store();
     let reader = quiet.enter(&key());
     let begun = reader.begin();
-    assert_eq!(reader.keep(begun, &customer, &entry()), Overtaken::No);
+    assert_eq!(reader.remember(begun, &customer, &entry()), Overtaken::No);
     assert!(is_kept(&quiet));
     drop(reader);
     assert!(quiet.activities().is_empty());
@@ -51,7 +51,7 @@ fn a_read_that_a_write_may_have_overtaken_is_not_kept() {
         let begun = reader.begin();
         drop(early);
         drop(after.then(|| store.begin_usage(key())));
-        let kept = reader.keep(begun, &customer, &entry());
+        let kept = reader.remember(begun, &customer, &entry());
         let expected = if ends_before {
             Overtaken::No
         } else {
@@ -64,10 +64,16 @@ fn a_read_that_a_write_may_have_overtaken_is_not_kept() {
     let reader = changed.enter(&key());
     let begun = reader.begin();
     drop(changed.begin_change(key(), CallerState::default()));
-    assert_eq!(reader.keep(begun, &customer, &entry()), Overtaken::ByChange);
+    assert_eq!(
+        reader.remember(begun, &customer, &entry()),
+        Overtaken::ByChange
+    );
     let begun = reader.begin();
     changed.outdate(&key());
-    assert_eq!(reader.keep(begun, &customer, &entry()), Overtaken::ByChange);
+    assert_eq!(
+        reader.remember(begun, &customer, &entry()),
+        Overtaken::ByChange
+    );
     let (of_usage, of_phase) = (
         reader.generation::<UsageSnapshot>(),
         reader.generation::<InForce>(),
@@ -88,26 +94,29 @@ fn a_purchase_is_expected_until_the_org_has_another_subscription() {
             ..entry()
         };
         let reader = store.enter(&key());
-        let kept = reader.keep(reader.begin(), &customer, &entry);
+        let kept = reader.remember(reader.begin(), &customer, &entry);
         assert_eq!(kept, Overtaken::No);
         store
             .get::<UsageSnapshot>(&key(), read_at)
             .expect("it was kept")
             .1
     };
-    let open = |before| {
-        store.expect_purchase(&key(), Purchase { until: 100, before });
+    let open = |prior| {
+        store.expect_purchase(&key(), Purchase { until: 100, prior });
     };
-    for known in [Before::Known(Some(IdDigest::of("sub_1"))), Before::Unknown] {
+    for known in [
+        PriorSubscription::Known(Some(IdDigest::of("sub_1"))),
+        PriorSubscription::Unknown,
+    ] {
         open(known);
         assert!(read(Some("sub_1"), 1));
         assert!(read(None, 2), "the old one has ended");
         assert!(!read(Some("sub_2"), 3));
     }
-    open(Before::Known(None));
+    open(PriorSubscription::Known(None));
     assert!(!read(Some("sub_1"), 1));
-    open(Before::Unknown);
-    assert!(!read(None, 100), "nobody can pay it any more");
+    open(PriorSubscription::Unknown);
+    assert!(!read(None, 100), "the page has expired");
 }
 
 #[test]
@@ -116,7 +125,7 @@ fn a_change_forgets_an_org_and_an_event_outdates_it() {
     let customer: Arc<str> = "cus_1".into();
     let keep = || {
         let reader = store.enter(&key());
-        let kept = reader.keep(reader.begin(), &customer, &entry());
+        let kept = reader.remember(reader.begin(), &customer, &entry());
         assert_eq!(kept, Overtaken::No);
     };
     keep();
@@ -139,7 +148,7 @@ fn a_change_forgets_an_org_and_an_event_outdates_it() {
     drop(store.begin_usage(key()));
     assert!(!is_kept(&store), "its outcome is not known");
     keep();
-    store.begin_usage(key()).counted(Counted::Nothing);
+    store.begin_usage(key()).record_effect(ReportEffect::None);
     assert!(is_kept(&store));
     assert!(store.activities().is_empty());
 }
@@ -152,23 +161,27 @@ fn unused_orgs_are_evicted() {
         let customer = format!("cus_{n}").into();
         let reader = store.enter(&key);
         assert_eq!(
-            reader.keep(reader.begin(), &customer, &entry()),
+            reader.remember(reader.begin(), &customer, &entry()),
             Overtaken::No
         );
         key
     };
-    let keys: Vec<Key> = (0..100).map(keep).collect();
-    let held = keys
+    let keys: Vec<OrgKey> = (0..100).map(keep).collect();
+    let remembered = keys
         .iter()
         .filter(|key| store.get::<UsageSnapshot>(key, 0).is_some());
-    assert!((1..=10).contains(&held.count()), "{}", store.orgs.len());
+    assert!(
+        (1..=10).contains(&remembered.count()),
+        "{}",
+        store.orgs.len()
+    );
     for (n, key) in keys.iter().enumerate() {
-        let is_held = store.get::<UsageSnapshot>(key, 0).is_some();
+        let is_remembered = store.get::<UsageSnapshot>(key, 0).is_some();
         let found = store.org_of(0, &format!("cus_{n}"));
         assert_eq!(
             found.is_some(),
-            is_held,
-            "the index knows those that are held"
+            is_remembered,
+            "the index has exactly the remembered orgs"
         );
     }
 }

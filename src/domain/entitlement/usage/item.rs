@@ -12,9 +12,9 @@ use crate::domain::usage::FeatureUsage;
 /// A subscription item that Tier sold.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::domain) struct Item {
-    /// `si_…`. Stripe's have 17 or 18 characters, for which a [`SmolStr`] has room without an allocation.
+    /// `si_…`. Stripe's ids have 17 or 18 characters, which a [`SmolStr`] stores without an allocation.
     pub(in crate::domain) id: SmolStr,
-    pub(in crate::domain) sold: Arc<Sold>,
+    pub(in crate::domain) sold: Arc<SoldFeature>,
     /// When it was created, in Unix seconds.
     pub(in crate::domain) created: i64,
     pub(in crate::domain) used: i64,
@@ -24,7 +24,7 @@ pub(in crate::domain) struct Item {
 
 /// The data of a price, shared by all orgs that have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::domain) struct Sold {
+pub(in crate::domain) struct SoldFeature {
     pub(in crate::domain) feature: FeatureName,
     pub(super) name: FeaturePlan,
     pub(in crate::domain) kind: Kind,
@@ -35,10 +35,10 @@ pub(in crate::domain) struct Sold {
     pub(in crate::domain) meter: Option<Arc<str>>,
 }
 
-/// How usage of an item is counted.
+/// How the usage of an item is aggregated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::domain) enum Kind {
-    /// Not counted: the feature is licensed.
+    /// The feature is licensed, so usage is not counted.
     Licensed,
     /// The sum.
     Sum,
@@ -46,11 +46,11 @@ pub(in crate::domain) enum Kind {
     Max,
     /// The last report in the period.
     Last,
-    /// The last report, in any period.
+    /// The last report, which carries over from period to period.
     Perpetual,
 }
 
-impl Sold {
+impl SoldFeature {
     pub(super) fn order(&self) -> (&FeatureName, &FeaturePlan) {
         (&self.feature, &self.name)
     }
@@ -90,12 +90,12 @@ pub(super) fn row(items: &[Item]) -> FeatureUsage {
         // "No limit" is the largest integer, and stays so.
         row.limit = row.limit.saturating_add(item.sold.limit);
         row.before = item.before;
-        row.sums |= item.sold.kind == Kind::Sum;
-        row.levels |= matches!(item.sold.kind, Kind::Max | Kind::Last | Kind::Perpetual);
+        row.has_sum |= item.sold.kind == Kind::Sum;
+        row.has_level |= matches!(item.sold.kind, Kind::Max | Kind::Last | Kind::Perpetual);
     }
     FeatureUsage {
         feature: items[0].sold.feature.clone(),
-        used: row.used_in_all(),
+        used: row.total(),
         limit: row.limit,
         reserved: 0,
     }
@@ -107,14 +107,14 @@ struct Row {
     used: i64,
     limit: i64,
     before: i64,
-    sums: bool,
-    levels: bool,
+    has_sum: bool,
+    has_level: bool,
 }
 
 impl Row {
     /// The usage, including usage on removed items.
-    fn used_in_all(&self) -> i64 {
-        match (self.sums, self.levels) {
+    fn total(&self) -> i64 {
+        match (self.has_sum, self.has_level) {
             (true, _) => self.used.saturating_add(self.before),
             (false, true) => self.used.max(self.before),
             (false, false) => self.used,

@@ -1,4 +1,4 @@
-//! The remembered limits and usage of an org. They are kept by subscription item, so that a report can be added.
+//! The remembered limits and usage of an org, by subscription item, so that a report can be added to them.
 
 mod item;
 
@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use self::item::row;
-pub(in crate::domain) use self::item::{Item, Kind, Sold};
-use super::plans::Plans;
-use super::store::{Entry, Key};
+pub(in crate::domain) use self::item::{Item, Kind, SoldFeature};
+use super::plans::SharedPlanData;
+use super::store::{Entry, OrgKey};
 use super::{Read, Readable};
 use crate::billing::Subscription;
 use crate::domain::billing_cycle::{BillingCycle, BillingPeriod};
@@ -26,13 +26,13 @@ pub(in crate::domain) struct UsageSnapshot {
     items: Box<[Item]>,
     /// The billing period.
     period: BillingPeriod,
-    /// The billing cycle, if it is known, from which other periods follow.
+    /// The billing cycle, which determines the other periods, if it is known.
     cycle: Option<BillingCycle>,
     /// When the subscription began, in Unix seconds.
     began: i64,
     /// Unix seconds.
     cancel_at: Option<i64>,
-    /// When the grants change, in Unix seconds. The new grants are not remembered.
+    /// When the grants are scheduled to change, in Unix seconds. The new grants are not remembered.
     changes_at: Option<i64>,
     /// The number of the org's plan before it was read.
     #[serde(default)]
@@ -44,10 +44,10 @@ pub(in crate::domain) struct UsageSnapshot {
 
 /// The effect of a report.
 #[derive(Clone, Debug)]
-pub(in crate::domain) enum Counted {
+pub(in crate::domain) enum ReportEffect {
     /// None.
-    Nothing,
-    /// An effect on usage that is not remembered.
+    None,
+    /// An effect on usage that is not known.
     Unknown,
     /// It added units to a sum.
     Added {
@@ -70,18 +70,21 @@ impl Readable for UsageSnapshot {
         domain.read_usage(org).await
     }
 
-    fn keep(
+    fn save_to_ledger(
         domain: &Domain,
-        key: &Key,
+        key: &OrgKey,
         customer: &Arc<str>,
         entry: &Entry<Self>,
         before: Option<&Entry<Self>>,
     ) {
-        domain.keep_in_ledger(key, customer, entry, before);
+        domain.save_snapshot(key, customer, entry, before);
     }
 
-    async fn kept(domain: &Domain, key: &Key) -> Result<Option<(Arc<str>, Entry<Self>)>> {
-        domain.kept_in_ledger(key).await
+    async fn load_from_ledger(
+        domain: &Domain,
+        key: &OrgKey,
+    ) -> Result<Option<(Arc<str>, Entry<Self>)>> {
+        domain.load_snapshot(key).await
     }
 
     /// Predicts from the schedule: after a cancellation nothing is granted, and a new billing period starts without
@@ -97,10 +100,10 @@ impl UsageSnapshot {
         subscription: &Subscription,
         used: &Used,
         carried: &Carried,
-        plans: &Plans,
+        plans: &SharedPlanData,
     ) -> Self {
         let items = subscription.items.iter().filter_map(|item| {
-            let sold = plans.share_sold(&item.price.id, Sold::of(&item.price)?);
+            let sold = plans.share_sold(&item.price.id, SoldFeature::of(&item.price)?);
             Some(Item {
                 used: match sold.kind {
                     Kind::Licensed => 1,
@@ -129,13 +132,13 @@ impl UsageSnapshot {
         }
     }
 
-    /// The grants of `after`, which a change has just made of `before`. Unchanged items keep their `remembered` usage,
-    /// and levels have the values that the change set. `None` if some usage is unknown.
+    /// The grants of `after`, into which a change has just turned `before`. Unchanged items keep their `remembered` usage,
+    /// and levels have the values that the change set. `None` if the usage of an item is unknown.
     pub(super) fn changed(
         before: Option<&Subscription>,
         after: &Subscription,
         remembered: Option<&Self>,
-        plans: &Plans,
+        plans: &SharedPlanData,
     ) -> Option<Self> {
         if !after.scheduled_changes().is_empty() {
             return None;
@@ -143,11 +146,11 @@ impl UsageSnapshot {
         let mut used = Used::new();
         let begun = |subscription: &Subscription| subscription.current_period_start;
         if let Some(before) = before {
-            let goes_on = begun(before) == begun(after);
-            let same =
-                remembered.filter(|one| goes_on && one.period.end == after.current_period_end);
+            let is_same_start = begun(before) == begun(after);
+            let same = remembered
+                .filter(|usage| is_same_start && usage.period.end == after.current_period_end);
             for item in &before.items {
-                let stays = after.items.iter().any(|own| own.id == item.id);
+                let stays = after.items.iter().any(|kept| kept.id == item.id);
                 if stays && item.price.is_metered() && item.price.feature_plan().is_some() {
                     let mut known = same?.items.iter();
                     let known = known.find(|known| *known.id == *item.id)?;
@@ -174,7 +177,7 @@ impl UsageSnapshot {
         Some(snapshot)
     }
 
-    /// The same, read while the org's plan had that number.
+    /// The same snapshot, with the number of the org's plan.
     pub(in crate::domain) fn of_plan(self, plan: PlanNumber) -> Self {
         Self {
             plan: plan.0,
@@ -216,12 +219,12 @@ impl UsageSnapshot {
         })
     }
 
-    /// Whether a meter counts usage of one of its items.
+    /// Whether a meter counts the usage of any item.
     pub(in crate::domain) fn has_meters(&self) -> bool {
         self.items.iter().any(|item| item.sold.meter.is_some())
     }
 
-    /// The billing period in which it was read.
+    /// The billing period in which the snapshot was read.
     pub(in crate::domain) fn period(&self) -> BillingPeriod {
         self.period
     }
@@ -241,7 +244,7 @@ impl UsageSnapshot {
         period
     }
 
-    /// The period before a given one.
+    /// The period before `period`, if it is known.
     pub(in crate::domain) fn period_before(&self, period: BillingPeriod) -> Option<BillingPeriod> {
         let start = if period.start == self.period.end {
             self.period.start
@@ -284,17 +287,17 @@ impl UsageSnapshot {
     }
 
     /// The snapshot after a report; `None` if its effect is unknown.
-    pub(super) fn with(&self, counted: &Counted) -> Option<Self> {
+    pub(super) fn with(&self, effect: &ReportEffect) -> Option<Self> {
         let mut items = self.items.clone();
-        match counted {
-            Counted::Nothing => {}
-            Counted::Unknown => return None,
-            Counted::Added { item, n } => {
+        match effect {
+            ReportEffect::None => {}
+            ReportEffect::Unknown => return None,
+            ReportEffect::Added { item, n } => {
                 let sum = |known: &&mut Item| known.id == *item && known.sold.kind == Kind::Sum;
                 let known = items.iter_mut().find(sum)?;
                 known.used = known.used.saturating_add(*n);
             }
-            Counted::Set { item, n } => {
+            ReportEffect::Set { item, n } => {
                 let last = |known: &&mut Item| {
                     known.id == *item && matches!(known.sold.kind, Kind::Last | Kind::Perpetual)
                 };
@@ -304,7 +307,7 @@ impl UsageSnapshot {
         Some(self.with_items(items))
     }
 
-    /// The snapshot at `now` (Unix seconds), if it is known.
+    /// The snapshot as it will be at `now` (Unix seconds), if that is known.
     fn at(&self, now: i64) -> Option<Self> {
         if self.cancel_at.is_some_and(|at| at <= now) {
             return Some(Self::default());
@@ -326,10 +329,10 @@ impl UsageSnapshot {
     }
 }
 
-impl Counted {
+impl ReportEffect {
     /// The effect of one usage record for `report`. A record with a time may be in another period, or older than the
     /// last one.
-    pub(in crate::domain) fn by(report: &Report, item: &str) -> Self {
+    pub(in crate::domain) fn of_record(report: &Report, item: &str) -> Self {
         let (item, n) = (item.into(), report.n);
         match report {
             Report { at: Some(_), .. } => Self::Unknown,

@@ -4,7 +4,7 @@ use crate::domain::refs::FeaturePlan;
 
 fn item(id: &str, sells: &str, kind: Kind, limit: i64) -> Item {
     let name: FeaturePlan = sells.parse().expect("a feature of a plan");
-    let sold = Sold {
+    let sold = SoldFeature {
         feature: name.feature(),
         name,
         kind,
@@ -72,7 +72,7 @@ fn rows_sum_what_several_plans_grant_and_leave_out_what_is_not_tiers() {
     }))
     .expect("a subscription");
     let units = [("a", 8), ("b", 1), ("d", 7)].map(|(id, n)| (id.to_owned(), n));
-    let plans = Plans::default();
+    let plans = SharedPlanData::default();
     let read = || {
         UsageSnapshot::new(
             &subscription,
@@ -120,12 +120,12 @@ fn a_report_is_added_where_it_is_known_what_it_did() {
         item("last", "feature:last@plan:p@1", Kind::Last, 10),
     ];
     let snapshot = snapshot(items, 0, None);
-    let after = |counted: Counted| snapshot.with(&counted).map(|after| used(&after));
-    let added = |item: &str| Counted::Added {
+    let after = |counted: ReportEffect| snapshot.with(&counted).map(|after| used(&after));
+    let added = |item: &str| ReportEffect::Added {
         item: item.into(),
         n: 3,
     };
-    let set = |item: &str| Counted::Set {
+    let set = |item: &str| ReportEffect::Set {
         item: item.into(),
         n: 3,
     };
@@ -136,11 +136,11 @@ fn a_report_is_added_where_it_is_known_what_it_did() {
             row("feature:sum", sum, 10),
         ])
     };
-    assert_eq!(after(Counted::Nothing), rows(0, 0, 0));
+    assert_eq!(after(ReportEffect::None), rows(0, 0, 0));
     assert_eq!(after(added("sum")), rows(0, 0, 3));
     assert_eq!(after(set("last")), rows(3, 0, 0));
     for unknown in [
-        Counted::Unknown,
+        ReportEffect::Unknown,
         added("max"),
         added("last"),
         added("gone"),

@@ -1,22 +1,22 @@
-//! Snapshots of orgs in the ledger, which a server uses that is started while Stripe is unavailable.
+//! Snapshots of orgs in the ledger, for a server that is started while Stripe is unavailable.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::store::{Entry, Key, Until};
+use super::store::{Entry, OrgKey, Until};
 use super::usage::UsageSnapshot;
-use super::{Stale, Terms};
+use super::{StaleReason, Terms};
 use crate::domain::{Domain, Error, Result};
 use crate::ledger::Snapshot;
 use crate::ledger::values::Time;
 
-/// How often an unchanged snapshot is written again, in milliseconds, since its age decides whether it may be used.
+/// How often an unchanged snapshot is saved again, in milliseconds. A snapshot that is too old is not used.
 const REWRITE_AFTER: i64 = 5 * 60 * 1000;
 
-/// A stored entry, and its customer.
+/// The text of a snapshot: an entry and its customer.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct StoredSnapshot {
     customer: String,
     /// Unix seconds.
     until: Option<i64>,
@@ -25,11 +25,11 @@ struct Kept {
 }
 
 impl Domain {
-    /// Stores the org's state in the ledger, if there is one and its snapshot is not recent. `before` is the state
-    /// remembered until then.
-    pub(super) fn keep_in_ledger(
+    /// Saves a snapshot of the org in the ledger, if there is a ledger and its snapshot is old or differs. `before` is
+    /// the previously remembered entry.
+    pub(super) fn save_snapshot(
         &self,
-        (_, org): &Key,
+        (_, org): &OrgKey,
         customer: &Arc<str>,
         entry: &Entry<UsageSnapshot>,
         before: Option<&Entry<UsageSnapshot>>,
@@ -45,7 +45,7 @@ impl Domain {
         if before.is_some_and(is_same) {
             return;
         }
-        let kept = serde_json::to_string(&Kept {
+        let kept = serde_json::to_string(&StoredSnapshot {
             customer: customer.to_string(),
             until: entry.until.get(),
             terms: entry.terms,
@@ -57,14 +57,14 @@ impl Domain {
                 read_at: Time::from_millis(entry.read_at),
                 text,
             }),
-            Err(error) => tracing::error!(%error, "what was read of an org cannot be kept"),
+            Err(error) => tracing::error!(%error, "could not save the snapshot of an org"),
         }
     }
 
     /// The ledger's snapshot of an org, and its customer.
-    pub(super) async fn kept_in_ledger(
+    pub(super) async fn load_snapshot(
         &self,
-        (_, org): &Key,
+        (_, org): &OrgKey,
     ) -> Result<Option<(Arc<str>, Entry<UsageSnapshot>)>> {
         let Some(handle) = self.ledger() else {
             return Ok(None);
@@ -75,10 +75,10 @@ impl Domain {
             return Ok(None);
         };
         if snapshot.text.contains(r#""on_meter":true"#) {
-            // Of a version that did not keep which meter it is.
+            // An earlier version wrote the snapshot, without the meters' ids.
             return Ok(None);
         }
-        let kept: Kept = serde_json::from_str(&snapshot.text)
+        let kept: StoredSnapshot = serde_json::from_str(&snapshot.text)
             .map_err(|error| Error::LedgerUnavailable(error.to_string()))?;
         let plan = kept.usage.plan();
         let entry = Entry {
@@ -94,12 +94,12 @@ impl Domain {
 }
 
 impl Error {
-    /// The reason to accept an older answer in place of this error, if there is one.
-    pub(super) fn stale(&self) -> Option<Stale> {
+    /// The reason to accept an older answer in place of this error, if an older answer is acceptable.
+    pub(super) fn stale_reason(&self) -> Option<StaleReason> {
         match self {
-            Self::RateLimited { .. } => Some(Stale::RateLimited),
+            Self::RateLimited { .. } => Some(StaleReason::RateLimited),
             Self::Unavailable { .. } | Self::TimedOut { .. } | Self::Busy { .. } => {
-                Some(Stale::Unavailable)
+                Some(StaleReason::Unavailable)
             }
             _ => None,
         }
