@@ -68,7 +68,7 @@ impl Tasks {
                         "failed"
                     }
                 };
-                metrics.ran(name, outcome);
+                metrics.count_run(name, outcome);
                 tokio::time::sleep(every).await;
             }
         });

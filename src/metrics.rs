@@ -206,7 +206,7 @@ metrics! {
 
 impl Metrics {
     /// Counts a lookup in `cache`.
-    pub fn looked(&self, cache: &'static str, hit: bool) {
+    pub fn count_lookup(&self, cache: &'static str, hit: bool) {
         let outcome = if hit { "hit" } else { "miss" };
         self.cache_lookups
             .get_or_create(&CacheLookup { cache, outcome })
@@ -214,7 +214,7 @@ impl Metrics {
     }
 
     /// Counts a run of a background `task`.
-    pub fn ran(&self, task: &'static str, outcome: &'static str) {
+    pub fn count_run(&self, task: &'static str, outcome: &'static str) {
         self.background.get_or_create(&Task { task, outcome }).inc();
     }
 
@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn the_text_has_names_help_labels_and_an_end() {
         let metrics = Metrics::default();
-        metrics.looked("orgs", true);
+        metrics.count_lookup("orgs", true);
         // A family is shown once it has a sample.
         let request = HttpRequest {
             endpoint: "/v1/limits",
@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn every_sample_of_the_classic_format_follows_its_description() {
         let metrics = Metrics::default();
-        metrics.looked("orgs", true);
+        metrics.count_lookup("orgs", true);
         metrics.stripe_called("/v1/prices", "ok", Duration::from_millis(3));
         let text = metrics.encode(Format::Classic, []).unwrap();
         let (mut helped, mut kind) = (String::new(), (String::new(), String::new()));

@@ -92,7 +92,7 @@ impl Cloud {
     pub(super) fn pin(&self, key: &str) -> Option<PinnedAccount> {
         let digest = Sha256::digest(key).into();
         let (account, known) = self.known.pin(digest, || self.account(key))?;
-        self.metrics().looked("accounts", known);
+        self.metrics().count_lookup("accounts", known);
         Some(account)
     }
 

@@ -75,7 +75,10 @@ impl Billing<'_> {
             .client
             .post(WITH_METERS, "/v1/billing/meter_events")
             .param("event_name", "unknown");
-        let refused = Write::<Done>::new(request).key(key).send_once().await;
+        let refused = Write::<Done>::new(request)
+            .key(key)
+            .send_detecting_replay()
+            .await;
         match refused {
             Err(error) if error.is_idempotency_conflict() => Ok(true),
             Err(error) if !error.is_invalid_request() => Err(error),

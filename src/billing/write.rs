@@ -33,9 +33,9 @@ impl<T> Write<T> {
         Self::new(self.request.idempotency_key(key))
     }
 
-    /// The key, if one was given.
-    pub fn given_key(&self) -> Option<&str> {
-        self.request.given_key()
+    /// The idempotency key that was set with [`key`](Self::key), if any.
+    pub fn explicit_key(&self) -> Option<&str> {
+        self.request.explicit_key()
     }
 
     /// Adds a metadata pair.
@@ -85,8 +85,8 @@ impl<T: DeserializeOwned> Write<T> {
     ///
     /// # Errors
     /// As [`Request::send`].
-    pub async fn send_once(self) -> Result<Answer<T>, Error> {
-        self.request.send_once().await
+    pub async fn send_detecting_replay(self) -> Result<Answer<T>, Error> {
+        self.request.send_detecting_replay().await
     }
 }
 

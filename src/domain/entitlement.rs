@@ -1,10 +1,9 @@
-//! Entitlements: an org's limits, usage and current phase. They are answered from memory while they are fresh. Otherwise
-//! Stripe is read once for all waiting requests.
+//! Entitlements: an org's limits, usage and current phase. They are answered from memory while they are fresh.
+//! Otherwise Stripe is read once for all waiting requests.
 
 mod answered;
 mod change;
 mod events;
-
 mod outage;
 mod plans;
 mod reading;
@@ -38,7 +37,8 @@ pub(super) use usage::{Item, Kind, ReportEffect, UsageSnapshot};
 /// How long after the last event the delivery of Stripe's events is assumed to work.
 const EVENTS_TRUSTED_FOR: Duration = Duration::from_secs(60 * 60);
 
-/// The maximum age for an org without a subscription, or with an open Checkout page, since it may subscribe at any moment.
+/// The maximum age for an org without a subscription, or with an open Checkout page, since it may subscribe at any
+/// moment.
 const BEFORE_PURCHASE: Duration = Duration::from_secs(1);
 
 /// How long a caller waits for Stripe if an older answer is acceptable.
@@ -64,8 +64,8 @@ pub(super) trait Readable: Part {
     /// The predicted value at `now` (Unix seconds), after this one has expired; `None` if it cannot be predicted.
     fn predicted(&self, now: i64) -> Option<Self>;
 
-    /// Saves the value in the ledger, if there is a ledger and it stores this part. `before` is the previously remembered
-    /// value.
+    /// Saves the value in the ledger, if there is a ledger and it stores this part. `before` is the previously
+    /// remembered value.
     fn save_to_ledger(
         _: &Domain,
         _: &OrgKey,
@@ -128,7 +128,7 @@ impl Domain {
         }
         let found = self.remembered::<T>(store, &key);
         let is_fresh = matches!(found, MemoryLookup::Fresh(_) | MemoryLookup::Ageing(_));
-        self.stripe().metrics().looked(T::NAME, is_fresh);
+        self.stripe().metrics().count_lookup(T::NAME, is_fresh);
         match found {
             MemoryLookup::Fresh(entry) => Ok(self.answer_from_memory(entry)),
             MemoryLookup::Ageing(entry) => {
@@ -194,8 +194,8 @@ impl Domain {
         Ok(entry.filter(is_of_plan).map(|entry| entry.value))
     }
 
-    /// Whether this API key may see values that were read with other keys of the account. In a process with many keys, a
-    /// key that has read nothing for `life` may have been revoked, or may lack the permission to read.
+    /// Whether this API key may see values that were read with other keys of the account. In a process with many keys,
+    /// a key that has read nothing for `life` may have been revoked, or may lack the permission to read.
     fn may_read_memory(&self, life: Duration, now: i64) -> bool {
         let last_read = self.account.last_read.load(Ordering::Relaxed);
         self.account.identity.is_only() || since(last_read, now).is_some_and(|ago| ago < life)

@@ -72,7 +72,7 @@ impl Domain {
                     "failed"
                 }
             };
-            domain.stripe().metrics().ran("settle", outcome);
+            domain.stripe().metrics().count_run("settle", outcome);
         });
     }
 

@@ -128,8 +128,8 @@ impl Request {
         self
     }
 
-    /// The idempotency key, if one was given.
-    pub fn given_key(&self) -> Option<&str> {
+    /// The idempotency key that was set with [`idempotency_key`](Self::idempotency_key), if any.
+    pub fn explicit_key(&self) -> Option<&str> {
         self.idempotency_key.as_deref()
     }
 
@@ -155,14 +155,14 @@ impl Request {
     /// attempt was [rejected](Error::is_attempt_rejected), and an earlier one may have had its effect, the earlier
     /// error.
     pub async fn send<T: DeserializeOwned>(self) -> Result<T, Error> {
-        Ok(self.send_once().await?.value)
+        Ok(self.send_detecting_replay().await?.value)
     }
 
     /// Like [`send`](Self::send), but also returns whether Stripe replayed the answer to an earlier call.
     ///
     /// # Errors
     /// Those of [`send`](Self::send).
-    pub async fn send_once<T: DeserializeOwned>(mut self) -> Result<Answer<T>, Error> {
+    pub async fn send_detecting_replay<T: DeserializeOwned>(mut self) -> Result<Answer<T>, Error> {
         if !self.is_read && self.method == Method::POST {
             let key = self.idempotency_key.take();
             let key = key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());

@@ -163,7 +163,7 @@ impl Domain {
                     "failed"
                 }
             };
-            domain.stripe().metrics().ran("event", outcome);
+            domain.stripe().metrics().count_run("event", outcome);
         });
     }
 

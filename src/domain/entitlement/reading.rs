@@ -116,7 +116,7 @@ impl Domain {
                     "failed"
                 }
             };
-            domain.stripe().metrics().ran("refresh", outcome);
+            domain.stripe().metrics().count_run("refresh", outcome);
         });
     }
 }

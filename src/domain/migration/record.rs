@@ -143,7 +143,7 @@ impl Domain {
         });
         match create
             .key(format!("migration:{}", record.id))
-            .send_once()
+            .send_detecting_replay()
             .await
         {
             Ok(made) if !made.replayed => Ok(None),

@@ -29,7 +29,7 @@ impl Domain {
                 1 => name.clone(),
                 attempt => format!("{name}:{attempt}"),
             };
-            let refusal = match create.clone().key(key).send_once().await {
+            let refusal = match create.clone().key(key).send_detecting_replay().await {
                 Ok(made) if !made.replayed => {
                     let id = self.remember_customer(org, &made.value.id).await?;
                     return Ok(Written {

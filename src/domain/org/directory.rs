@@ -74,7 +74,7 @@ impl Domain {
             (0..CUSTOMER_LIFETIME).contains(&age)
         });
         let id = fresh.and_then(|known| known.id.clone());
-        self.stripe().metrics().looked("orgs", id.is_some());
+        self.stripe().metrics().count_lookup("orgs", id.is_some());
         match id {
             Some(id) => Ok(id),
             // On the heap, so that requests which find the org in memory do not reserve the space of a look-up.

@@ -42,7 +42,7 @@ impl Domain {
         let Ok(shared) = self.shared().await else {
             return write.send().await;
         };
-        let key = write.given_key().unwrap_or_default().to_owned();
+        let key = write.explicit_key().unwrap_or_default().to_owned();
         let (key, refused) = ((shared.number, key), shared.memory.refused());
         let error = match write.clone().send().await {
             Err(error) => error,

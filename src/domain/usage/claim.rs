@@ -104,7 +104,7 @@ impl Domain {
                 1 => key.name.clone(),
                 _ => format!("{}:claim:{attempt}", key.name),
             };
-            match claim.clone().key(name).send_once().await {
+            match claim.clone().key(name).send_detecting_replay().await {
                 Err(error) if error.is_idempotency_conflict() => return Err(reused().into()),
                 Err(error)
                     if error.is_replayed() && error.is_failure_of_stripes() && attempt < CLAIMS =>

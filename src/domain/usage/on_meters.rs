@@ -148,7 +148,7 @@ impl Domain {
             if attempt == 1 {
                 send = send.key(event_key(event.identifier));
             }
-            match send.send_once().await {
+            match send.send_detecting_replay().await {
                 Ok(answer) => return Ok(!answer.replayed),
                 Err(error) if error.is_event_known() => return Ok(false),
                 // The plan was changed since it was first sent, so that another meter counts it. The identifier decides

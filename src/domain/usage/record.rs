@@ -178,7 +178,7 @@ impl Domain {
         if let Some(key) = key {
             write = write.key(key);
         }
-        Ok(write.send_once().await?.replayed)
+        Ok(write.send_detecting_replay().await?.replayed)
     }
 
     /// The item to record usage of `feature` on.
