@@ -36,7 +36,7 @@ impl<T: DeserializeOwned + Change> FromRequest<Shared> for AuditedJson<T> {
         let context = RequestContext::of(request.extensions())?.clone();
         let body = RawBody::from_request(request, app).await?;
         let request: T = decode::from_slice(&body.bytes).map_err(|fault| {
-            let other = fault.is_of_syntax().then(|| body.not_json()).flatten();
+            let other = fault.is_syntax_error().then(|| body.not_json()).flatten();
             other.unwrap_or_else(|| fault.into())
         })?;
         context.set_change(request.org(), request.change());

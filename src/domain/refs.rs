@@ -1,4 +1,5 @@
-//! Names of orgs, plans and features. They are parsed once, at the edge; the rest of the code has no raw strings.
+//! Names of orgs, plans and features. They are parsed once, where they enter the program. The rest of the code uses
+//! these types.
 //!
 //! | type | looks like |
 //! |---|---|
@@ -7,7 +8,7 @@
 //! | [`FeatureName`] | `feature:seats` |
 //! | [`FeaturePlan`] | `feature:seats@plan:pro@2` |
 //!
-//! Clones share the text. Names are ordered by their text, and every list is sorted by it.
+//! Clones share the text. Names are ordered by their text.
 
 use std::fmt::{self, Display};
 use std::str::FromStr;
@@ -18,7 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The maximum length of an org name in characters: the limit of a metadata value in Stripe.
 pub const MAX_ORG_CHARS: usize = 500;
 
-/// How many characters of an invalid text an error repeats.
+/// The maximum number of characters of an invalid text that an error repeats.
 const SHOWN_CHARS: usize = 120;
 
 /// A text that is not a valid name. The message is for clients.
@@ -53,7 +54,7 @@ impl RefError {
     }
 }
 
-/// Implements what the four names have in common, based on their field `text`.
+/// Implements what the four kinds of name have in common, based on their field `text`.
 macro_rules! text_type {
     ($name:ident) => {
         impl $name {
@@ -136,7 +137,7 @@ impl PlanName {
         self.split().0
     }
 
-    /// The part behind `@`.
+    /// The part after `@`.
     pub fn version(&self) -> &str {
         self.split().1
     }
@@ -146,16 +147,16 @@ impl PlanName {
         stripe_id(&self.text)
     }
 
-    /// The `NAME` of `plan:NAME`, which stands for all versions.
+    /// The `NAME` in `plan:NAME`, which stands for all versions of the plan.
     ///
     /// # Errors
-    /// It is not such a text.
-    pub(super) fn without_version(text: &str) -> Result<&str, RefError> {
+    /// If the text does not have that form.
+    pub(super) fn name_without_version(text: &str) -> Result<&str, RefError> {
         match text.strip_prefix("plan:") {
             Some(name) if is_name(name) => Ok(name),
             Some(_) => Err(RefError::name("plan name must match [a-zA-Z0-9:-]+", text)),
             None => {
-                fault_of_resembled_kind(text)?;
+                error_of_similar_kind(text)?;
                 Err(RefError::name("plan name must start with 'plan:'", text))
             }
         }
@@ -173,7 +174,7 @@ impl FromStr for PlanName {
 
     fn from_str(text: &str) -> Result<Self, RefError> {
         let Some(rest) = text.strip_prefix("plan:") else {
-            fault_of_resembled_kind(text)?;
+            error_of_similar_kind(text)?;
             return Err(RefError::name("plan name must start with 'plan:'", text));
         };
         let Some((name, version)) = rest.split_once('@').filter(|(_, v)| !v.is_empty()) else {
@@ -200,7 +201,7 @@ pub struct FeatureName {
 text_type!(FeatureName);
 
 impl FeatureName {
-    /// The part behind `feature:`.
+    /// The part after `feature:`.
     pub fn name(&self) -> &str {
         &self.text["feature:".len()..]
     }
@@ -218,7 +219,7 @@ impl FromStr for FeatureName {
 
     fn from_str(text: &str) -> Result<Self, RefError> {
         let Some(name) = text.strip_prefix("feature:") else {
-            fault_of_resembled_kind(text)?;
+            error_of_similar_kind(text)?;
             return Err(RefError::name(
                 "feature name must start with 'feature:'",
                 text,
@@ -284,9 +285,9 @@ impl FromStr for FeaturePlan {
 const FEATURE_PLAN_VERSION: &str =
     "feature plan version must match [a-zA-Z0-9-]+ or be a valid plan";
 
-/// The error of the kind of name that the text resembles. A plan in place of a feature, or the reverse, is more likely
-/// misspelt than misplaced, so that error is more helpful.
-fn fault_of_resembled_kind(text: &str) -> Result<(), RefError> {
+/// Parses the text as the kind of name that its prefix suggests, and returns that error if there is one. It is more
+/// helpful than the error of the expected kind, since a misspelt name is more likely than a misplaced one.
+fn error_of_similar_kind(text: &str) -> Result<(), RefError> {
     if text.starts_with("plan:") {
         text.parse::<PlanName>().map(drop)
     } else if text.starts_with("feature:") && text.contains('@') {
@@ -319,13 +320,13 @@ fn is_version(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-/// Whether Tier has given something in Stripe this id or lookup key.
+/// Whether the id or lookup key of a Stripe object was chosen by Tier.
 pub(super) fn is_stripe_id_of_tier(id: &str) -> bool {
     id.starts_with("tier__")
 }
 
-/// The original's names in Stripe, where `:` and `@` are not allowed. `-`, which the original did not have, is written
-/// out so that `a-b` and `a:b` differ (names have no `_`).
+/// The id of a name in Stripe, as in the original Tier: `:` and `@` are not allowed, so they become `-`. The original
+/// did not allow `-` in names; it becomes `_2d`, so that `a-b` and `a:b` differ (names have no `_`).
 fn stripe_id(name: &str) -> String {
     let mut id = String::with_capacity("tier__".len() + name.len());
     id.push_str("tier__");

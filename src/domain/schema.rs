@@ -188,7 +188,7 @@ mod tests {
         }
     }
 
-    /// Every value in `json`, itself included, by its JSON pointer.
+    /// Adds the JSON pointers of `json`, which is at `here`, and of every value in it to `all`.
     fn pointers(json: &Value, here: &str, all: &mut Vec<String>) {
         all.push(here.to_owned());
         let escape = |key: &str| key.replace('~', "~0").replace('/', "~1");
@@ -250,10 +250,10 @@ mod tests {
     }
 
     /// Replaces a value by junk, adds junk beside it under another key, or removes the value.
-    fn spoil(json: &mut Value, place: Index, key: &str, junk: Value, remove: bool) {
+    fn spoil(json: &mut Value, index: Index, key: &str, junk: Value, remove: bool) {
         let mut all = Vec::new();
         pointers(json, "", &mut all);
-        let pointer = place.get(&all);
+        let pointer = index.get(&all);
         let target = json
             .pointer_mut(pointer)
             .expect("the pointer was taken from the value");
@@ -311,8 +311,8 @@ mod tests {
         ) {
             let validator = jsonschema::validator_for(&schema()).unwrap();
             let mut json = good;
-            for (place, key, junk, remove) in spoils {
-                spoil(&mut json, place, key, junk, remove);
+            for (index, key, junk, remove) in spoils {
+                spoil(&mut json, index, key, junk, remove);
                 agree(&validator, &json)?;
             }
             agree(&validator, &json)?;

@@ -24,7 +24,7 @@ pub(super) enum Problem {
 
 impl DecodeError {
     /// Whether the body is not valid JSON.
-    pub(in crate::api) fn is_of_syntax(&self) -> bool {
+    pub(in crate::api) fn is_syntax_error(&self) -> bool {
         matches!(self.problem, Problem::Syntax(_))
     }
 

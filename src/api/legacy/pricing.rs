@@ -52,7 +52,7 @@ async fn push(
 ) -> Result<Json<PushAnswer>, LegacyError> {
     let existing = domain.pull_all().await?.model;
     let model = Model::parse_legacy(&body.bytes, existing).map_err(|faults| {
-        let other = faults.is_of_syntax().then(|| body.not_json()).flatten();
+        let other = faults.is_syntax_error().then(|| body.not_json()).flatten();
         other.unwrap_or_else(|| faults.into())
     })?;
     let plans: Vec<_> = model.plans.keys().map(ToString::to_string).collect();
@@ -103,7 +103,7 @@ async fn page(app: &Shared, domain: &Domain, name: &str) -> Result<Document, Leg
     let model = domain.pull().await?;
     let page = match app.listed_pages.page_of(name, &model) {
         Some(page) => page,
-        None if name == DEFAULT_PAGE => PricingPage::of_newest(&model),
+        None if name == DEFAULT_PAGE => PricingPage::with_newest_plans(&model),
         None => return Err(Error::not_found().into()),
     };
     let plans = page.plans.iter();

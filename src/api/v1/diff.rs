@@ -25,7 +25,7 @@ async fn compare(
     body: RawBody,
 ) -> Result<Json<ModelDiff>, Error> {
     let model = Model::parse_bytes(&body.bytes).map_err(|faults| {
-        let other = faults.is_of_syntax().then(|| body.not_json()).flatten();
+        let other = faults.is_syntax_error().then(|| body.not_json()).flatten();
         other.unwrap_or_else(|| faults.into())
     })?;
     let plans: Vec<_> = model.plans.keys().map(ToString::to_string).collect();

@@ -87,7 +87,7 @@ pub(in crate::api) async fn page(
     if name != DEFAULT_PAGE {
         return Err(Error::not_found());
     }
-    Ok((PricingPage::of_newest(&domain.pull().await?), false))
+    Ok((PricingPage::with_newest_plans(&domain.pull().await?), false))
 }
 
 /// `GET /v1/pricing`

@@ -173,7 +173,7 @@ impl FromStr for PlanFilter {
         if text.contains('@') {
             text.parse().map(Self::Version)
         } else {
-            PlanName::without_version(text).map(|name| Self::AnyVersion(name.to_owned()))
+            PlanName::name_without_version(text).map(|name| Self::AnyVersion(name.to_owned()))
         }
     }
 }

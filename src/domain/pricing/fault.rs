@@ -1,4 +1,4 @@
-//! The faults of a model, all at once, with their positions.
+//! The faults of a model. All are reported at once, with their positions.
 
 use std::fmt::{self, Display};
 
@@ -7,10 +7,10 @@ use serde::Serialize;
 use super::MAX_LOOKUP_KEY_CHARS;
 use crate::position::Position;
 
-/// Faults beyond this number are counted but not described: a broken generator can make a million.
-const DESCRIBED: usize = 1000;
+/// The maximum number of described faults. Further ones are only counted, since a broken generator can make a million.
+const MAX_DESCRIBED: usize = 1000;
 
-/// The faults of a text that is not a valid model. It displays as one line per fault.
+/// The faults of a text that is not a valid model. They are displayed one per line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Faults {
     list: Vec<Fault>,
@@ -20,9 +20,9 @@ pub struct Faults {
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The path to it in the model, e.g. `plans["plan:a@1"].features["feature:x"]`; empty at the top.
+    /// The path to the faulty value for people, e.g. `plans["plan:a@1"].features["feature:x"]`; empty at the top.
     pub place: String,
-    /// The same for programs. It goes on to the field that is at fault.
+    /// The path for programs. It includes the field that is at fault, even if the message names it.
     pub path: Vec<PathStep>,
     /// The description of the fault.
     pub message: String,
@@ -32,7 +32,7 @@ pub struct Fault {
     pub position: Option<Position>,
 }
 
-/// A step from a value to a value in it.
+/// A step from a value to a value inside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum PathStep {
@@ -73,7 +73,7 @@ impl Faults {
     }
 
     /// Whether the text is not valid JSON.
-    pub fn is_of_syntax(&self) -> bool {
+    pub fn is_syntax_error(&self) -> bool {
         self.list.iter().any(|fault| fault.detail.is_some())
     }
 }
@@ -119,7 +119,7 @@ impl Collector {
         self.add_in(offset, path, path, message);
     }
 
-    /// Adds a fault whose message names the field, so that people need not see it in the path.
+    /// Adds a fault whose message names the field, so that the path for people omits it.
     pub(super) fn add_at_field(
         &mut self,
         offset: usize,
@@ -131,7 +131,7 @@ impl Collector {
     }
 
     fn add_in(&mut self, offset: usize, shown: &Path<'_>, path: &Path<'_>, message: impl Display) {
-        if self.found.len() == DESCRIBED {
+        if self.found.len() == MAX_DESCRIBED {
             self.more += 1;
             return;
         }
@@ -151,8 +151,8 @@ impl Collector {
             return Ok(value);
         }
         self.found.sort_by_key(|(offset, _)| *offset);
-        let places = positions(text, self.found.iter().map(|(offset, _)| *offset));
-        let list = (self.found.into_iter().zip(places))
+        let positions = positions(text, self.found.iter().map(|(offset, _)| *offset));
+        let list = (self.found.into_iter().zip(positions))
             .map(|((_, mut fault), position)| {
                 fault.position = Some(position);
                 fault
@@ -235,7 +235,7 @@ impl<'a> Path<'a> {
         steps.extend(match self.step {
             Step::Top => None,
             Step::Field(key) => Some(PathStep::Key(key.to_owned())),
-            // No valid key is longer, and there may be many faults.
+            // No valid key is longer, and many faults may contain the key.
             Step::Entry(key) => Some(PathStep::Key(cut(key, MAX_LOOKUP_KEY_CHARS))),
             Step::Index(index) => Some(PathStep::Index(index)),
         });
@@ -265,8 +265,8 @@ pub(super) fn short(text: &str) -> String {
     cut(text, SHOWN_CHARS)
 }
 
-fn cut(text: &str, most: usize) -> String {
-    let mut shown: String = text.chars().take(most).collect();
+fn cut(text: &str, max_chars: usize) -> String {
+    let mut shown: String = text.chars().take(max_chars).collect();
     if shown.len() < text.len() {
         shown.push('…');
     }

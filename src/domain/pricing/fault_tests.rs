@@ -1,4 +1,4 @@
-//! Tests of faults: their texts and places, and very large inputs.
+//! Tests of faults: their messages and positions, and very large inputs.
 
 use insta::assert_snapshot;
 

@@ -1,4 +1,5 @@
-//! Writes the model as JSON. Field order and omissions are the original's, since people keep the output in git.
+//! Writes the model as JSON. The order of fields and the omission of defaults are as in the original Tier, since people
+//! keep the output in git.
 //!
 //! A plan's hash is computed from its JSON, so a change here makes every pushed plan look changed.
 
@@ -127,7 +128,7 @@ impl DivideJson {
     }
 }
 
-/// The terms of a feature, field by field, as JSON, starting with the plan's. Used to compare features.
+/// The terms of a feature as names and JSON values, starting with the plan's. They are used to compare features.
 pub(in crate::domain) fn fields(
     plan_title: &str,
     interval: Interval,
@@ -153,7 +154,7 @@ fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("a model is text and numbers")
 }
 
-/// The plans of a model, without white space.
+/// The value of the model's field `plans`, without white space.
 pub(super) fn plans(model: &Model) -> String {
     let plans = model.plans.iter();
     let plans = plans.map(|(name, plan)| (name, PlanJson::of(name, plan)));
@@ -161,7 +162,7 @@ pub(super) fn plans(model: &Model) -> String {
     serde_json::to_string(&plans).expect("a model is text and numbers")
 }
 
-/// The model, indented by two. The `archived` plans say that they are.
+/// The model, indented by two spaces. The `archived` plans have the field `archived`.
 pub(super) fn model(model: &Model, archived: &BTreeSet<PlanName>) -> String {
     let plans = (model.plans.iter())
         .map(|(name, plan)| {
@@ -176,7 +177,7 @@ pub(super) fn model(model: &Model, archived: &BTreeSet<PlanName>) -> String {
 }
 
 impl Plan {
-    /// The SHA-256 of the plan's JSON, in hex. Plans of one name have equal hashes only if they are equal.
+    /// The SHA-256 of the plan's JSON, in hex. Plans with the same name have equal hashes only if they are equal.
     pub fn hash(&self, name: &PlanName) -> String {
         let json =
             serde_json::to_vec(&PlanJson::of(name, self)).expect("a plan is text and numbers");

@@ -7,15 +7,15 @@ use super::{Model, Plan};
 use crate::domain::refs::PlanName;
 
 impl Model {
-    /// The newest version of each plan, sorted by the plans' names. Whole numbers are compared as numbers, and other
-    /// versions as English text. Versions of both kinds have no order that always holds, so their sequence matters: it
-    /// is that of [`to_json`](Self::to_json).
+    /// The newest version of each plan, sorted by plan name. Whole numbers are compared as numbers, and other versions
+    /// as English text. A mix of both has no consistent order, so the result then depends on the sequence, which is
+    /// that of [`to_json`](Self::to_json).
     pub fn latest(&self) -> Vec<(&PlanName, &Plan)> {
         let mut latest: BTreeMap<&str, (&PlanName, &Plan)> = BTreeMap::new();
         for (name, plan) in &self.plans {
-            let known = latest.entry(name.name()).or_insert((name, plan));
-            if is_newer(name.version(), known.0.version()) {
-                *known = (name, plan);
+            let newest = latest.entry(name.name()).or_insert((name, plan));
+            if is_newer(name.version(), newest.0.version()) {
+                *newest = (name, plan);
             }
         }
         latest.into_values().collect()
@@ -25,26 +25,24 @@ impl Model {
 fn is_newer(version: &str, than: &str) -> bool {
     let order = match (is_number(version), is_number(than)) {
         (true, true) => (version.len(), version).cmp(&(than.len(), than)),
-        _ => in_english(version, than),
+        _ => compare_in_english(version, than),
     };
     order == Ordering::Greater
 }
 
-/// Whether it is a whole number as JavaScript prints it.
+/// Whether the version is a whole number as JavaScript prints it.
 fn is_number(version: &str) -> bool {
     let all_digits = version.bytes().all(|byte| byte.is_ascii_digit());
     all_digits && (version == "0" || !version.starts_with('0'))
 }
 
-/// Compares letters, digits and hyphens as English dictionaries sort them: hyphens come before digits, and digits before
-/// letters. Capitals count only between texts that are equal otherwise, and come last.
-fn in_english(one: &str, other: &str) -> Ordering {
-    let letters = |text: &str| text.to_ascii_lowercase();
-    letters(one).cmp(&letters(other)).then_with(|| {
+/// Compares letters, digits and hyphens as JavaScript's `localeCompare` does in English: hyphens come before digits,
+/// and digits before letters. Case matters only between texts that are equal otherwise; capitals come last.
+fn compare_in_english(a: &str, b: &str) -> Ordering {
+    let folded = |text: &str| text.to_ascii_lowercase();
+    folded(a).cmp(&folded(b)).then_with(|| {
         let is_capital = |byte: u8| byte.is_ascii_uppercase();
-        one.bytes()
-            .map(is_capital)
-            .cmp(other.bytes().map(is_capital))
+        a.bytes().map(is_capital).cmp(b.bytes().map(is_capital))
     })
 }
 
@@ -89,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn each_name_has_one() {
+    fn each_plan_name_has_one_newest_version() {
         let model = r#"{"plans":{"plan:b@1":{"features":{"feature:x":{}}},"plan:a@2":{"features":{"feature:x":{}}},
             "plan:a@1":{"features":{"feature:x":{}}},"plan:a:c@1":{"features":{"feature:x":{}}}}}"#;
         let model = Model::parse(model).expect("a model");

@@ -1,8 +1,8 @@
 //! The model in the format of 2022: features have a `type` and a `reset`, and every tier has all of its fields.
 //!
-//! That format cannot say everything: a licensed feature becomes one tier with its base, and `divide` is left out. So a
-//! plan that is pushed as it was pulled is recognised by its text, and stands for the plan that it was made from. Numbers
-//! are compared as JavaScript's, since its clients read and print them in between.
+//! That format cannot express everything: a licensed feature becomes one tier with its base, and `divide` is left out.
+//! So a plan that is pushed unchanged after it was pulled is recognised by its content, and read as the existing plan.
+//! Numbers are compared as JavaScript's, since its clients parse and print them in between.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use super::{Aggregate, Faults, Feature, Interval, Mode, Model, NO_LIMIT, Plan, T
 use crate::domain::refs::{FeatureName, PlanName};
 use crate::num::{self, NumberError};
 
-/// The fields that a plan has besides: those on a pricing page, which mean nothing.
+/// Fields of a plan that are ignored. Plans on a pricing page have them.
 pub(super) const PLAN_FIELDS: [&str; 3] = ["id", "name", "version"];
 
 /// The fields of a feature, in either format.
@@ -32,40 +32,40 @@ pub(super) const FEATURE_FIELDS: [&str; 8] = [
     "reset",
 ];
 
-/// The `reset` of what goes on for ever.
+/// The `reset` of a perpetual feature.
 const NEVER: &str = "@never";
 
-/// The `reset` that says nothing.
+/// The `reset` of a feature that resets with its plan's interval.
 const PERIOD: &str = "@period";
 
-/// What a reader of the format of 2022 knows.
+/// The state of a reader that accepts the format of 2022.
 pub(super) struct LegacyReader {
-    /// The plans that exist, each with its text in that format.
+    /// The existing plans, each with its text in that format.
     existing: BTreeMap<PlanName, (Plan, String)>,
-    /// How often the features of the plan that is being read reset.
+    /// The resets of the features of the plan that is being read.
     resets: Vec<Interval>,
 }
 
 impl Model {
-    /// Reads a model in the format of 2022 or in today's, or a JSON string of such a text. A plan in it that is one of
-    /// `existing` as [`to_legacy`](Self::to_legacy) writes it is that one.
+    /// Parses a model in the format of 2022 or in the current one, or a JSON string with such a text. A plan that
+    /// equals an `existing` plan as [`to_legacy`](Self::to_legacy) writes it is read as the existing plan.
     ///
     /// # Errors
-    /// Every fault that there is.
+    /// Every fault, each with its position.
     pub fn parse_legacy(bytes: &[u8], existing: Self) -> Result<Self, Faults> {
         let text = std::str::from_utf8(bytes);
         let text = text.map_err(|error| Faults::not_utf8(bytes, error.valid_up_to()))?;
-        let text = parse::without_mark(text);
+        let text = parse::without_byte_order_mark(text);
         let mut reader = Reader {
-            legacy: Some(LegacyReader::over(existing)),
+            legacy: Some(LegacyReader::new(existing)),
             ..Reader::default()
         };
         match parse::syntax_tree(text)? {
             Some(Value::StringLit(inner)) => {
                 let tree = parse::syntax_tree(&inner.value)?;
-                parse::model_of(&inner.value, tree.as_ref(), &mut reader)
+                parse::model_from_tree(&inner.value, tree.as_ref(), &mut reader)
             }
-            tree => parse::model_of(text, tree.as_ref(), &mut reader),
+            tree => parse::model_from_tree(text, tree.as_ref(), &mut reader),
         }
     }
 
@@ -80,13 +80,13 @@ impl Model {
     }
 }
 
-/// A model.
+/// A model in the format of 2022.
 #[derive(Serialize)]
 pub struct LegacyModel<'a> {
     plans: BTreeMap<&'a PlanName, LegacyPlan<'a>>,
 }
 
-/// A plan.
+/// A plan in the format of 2022.
 #[derive(Serialize)]
 pub struct LegacyPlan<'a> {
     title: &'a str,
@@ -115,7 +115,7 @@ struct LegacyTier {
 }
 
 impl<'a> LegacyPlan<'a> {
-    /// A plan in the format of 2022, and what that has no word for in today's.
+    /// Converts a plan. Fields that the format of 2022 does not have are as in the current one.
     pub fn of(plan: &'a Plan) -> Self {
         let currency = plan.currency.as_str();
         let features = plan.features.iter();
@@ -159,7 +159,7 @@ impl LegacyTier {
         }
     }
 
-    /// What comes closest to a licensed feature: using it at all costs its base.
+    /// The closest equivalent of a licensed feature: a tier whose base is charged when the feature is used.
     fn licensed(base: Decimal) -> Self {
         Self {
             upto: NO_LIMIT,
@@ -170,7 +170,7 @@ impl LegacyTier {
 }
 
 impl LegacyReader {
-    fn over(existing: Model) -> Self {
+    fn new(existing: Model) -> Self {
         let with_text = |(name, plan): (PlanName, Plan)| {
             let text = serde_json::to_string(&LegacyPlan::of(&plan));
             (name, (plan, text.expect("a plan is text and numbers")))
@@ -188,15 +188,15 @@ impl Reader {
         self.legacy.is_some()
     }
 
-    /// The existing plan of that name, if `value` is what was pulled of it.
-    pub(super) fn recognised(&self, name: &PlanName, value: &Value<'_>) -> Option<Plan> {
+    /// The existing plan of that name, if `value` is its unchanged text.
+    pub(super) fn existing_plan(&self, name: &PlanName, value: &Value<'_>) -> Option<Plan> {
         let (plan, text) = self.legacy.as_ref()?.existing.get(name)?;
         let pulled = parse::syntax_tree(text).ok()??;
-        let is_pulled = same_objects(value.as_object()?, pulled.as_object()?, &PLAN_FIELDS);
-        is_pulled.then(|| plan.clone())
+        let is_unchanged = are_equal_objects(value.as_object()?, pulled.as_object()?, &PLAN_FIELDS);
+        is_unchanged.then(|| plan.clone())
     }
 
-    /// Reads what features had other words for in 2022.
+    /// Reads the fields `type` and `reset` of the format of 2022.
     pub(super) fn legacy_terms(
         &mut self,
         path: &Path<'_>,
@@ -227,7 +227,7 @@ impl Reader {
         }
     }
 
-    /// Notes how often a feature resets: all features of a plan reset together.
+    /// Records how often a feature resets, which must be the same for all features of a plan.
     fn reset(&mut self, path: &Path<'_>, fields: &Fields<'_>, word: &str) {
         let words = Interval::ALL.iter();
         let known = words.copied().find(|interval| interval.as_str() == word);
@@ -254,14 +254,14 @@ impl Reader {
         }
     }
 
-    /// How often the features of the plan that was just read reset, if they say so.
-    pub(super) fn common_reset(&mut self) -> Option<Interval> {
+    /// Takes the reset of the features of the plan that was just read; `None` if no feature has one.
+    pub(super) fn take_common_reset(&mut self) -> Option<Interval> {
         let resets = std::mem::take(&mut self.legacy.as_mut()?.resets);
         resets.first().copied()
     }
 
-    /// Whether a tier's `upto` is the largest integer as JavaScript prints it, or more.
-    pub(super) fn is_no_limit_of_2022(&self, fields: &Fields<'_>) -> bool {
+    /// Whether a tier's `upto` exceeds the largest integer, as when JavaScript prints [`NO_LIMIT`].
+    pub(super) fn is_legacy_no_limit(&self, fields: &Fields<'_>) -> bool {
         let Some(Value::NumberLit(literal)) = fields.get("upto") else {
             return false;
         };
@@ -274,35 +274,35 @@ impl Reader {
     }
 }
 
-/// Whether two values are the same to a program in JavaScript.
-fn same(one: &Value<'_>, other: &Value<'_>) -> bool {
-    match (one, other) {
-        (Value::Object(one), Value::Object(other)) => same_objects(one, other, &[]),
-        (Value::Array(one), Value::Array(other)) => {
-            let mut pairs = one.elements.iter().zip(&other.elements);
-            one.elements.len() == other.elements.len() && pairs.all(|(one, other)| same(one, other))
+/// Whether two values are equal in JavaScript.
+fn are_equal(a: &Value<'_>, b: &Value<'_>) -> bool {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => are_equal_objects(a, b, &[]),
+        (Value::Array(a), Value::Array(b)) => {
+            let mut pairs = a.elements.iter().zip(&b.elements);
+            a.elements.len() == b.elements.len() && pairs.all(|(a, b)| are_equal(a, b))
         }
-        (Value::StringLit(one), Value::StringLit(other)) => one.value == other.value,
-        (Value::NumberLit(one), Value::NumberLit(other)) => {
-            let [one, other] = [one.value, other.value].map(str::parse::<f64>);
-            one.is_ok() && one == other
+        (Value::StringLit(a), Value::StringLit(b)) => a.value == b.value,
+        (Value::NumberLit(a), Value::NumberLit(b)) => {
+            let [a, b] = [a.value, b.value].map(str::parse::<f64>);
+            a.is_ok() && a == b
         }
         _ => false,
     }
 }
 
-/// The same for objects, of which the first may have `more` fields.
-fn same_objects(one: &Object<'_>, other: &Object<'_>, more: &[&str]) -> bool {
-    let own = one.properties.iter();
-    let own = own.filter(|property| !more.contains(&property.name.as_str()));
+/// Whether two objects are equal in JavaScript, not counting the fields of `a` in `ignored`.
+fn are_equal_objects(a: &Object<'_>, b: &Object<'_>, ignored: &[&str]) -> bool {
+    let compared = a.properties.iter();
+    let compared = compared.filter(|property| !ignored.contains(&property.name.as_str()));
     let has = |name: &str, value: &Value<'_>| {
-        let mut own = own.clone();
-        let found = own.find(|property| property.name.as_str() == name);
-        found.is_some_and(|found| same(&found.value, value))
+        let mut compared = compared.clone();
+        let found = compared.find(|property| property.name.as_str() == name);
+        found.is_some_and(|found| are_equal(&found.value, value))
     };
-    let others = &other.properties;
-    let mut pairs = others.iter().map(|one| (one.name.as_str(), &one.value));
-    own.clone().count() == others.len() && pairs.all(|(name, value)| has(name, value))
+    let mut expected = b.properties.iter();
+    compared.clone().count() == b.properties.len()
+        && expected.all(|property| has(property.name.as_str(), &property.value))
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ fn a_limit_that_does_not_fit_is_none() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_its_place() {
+fn faults_have_their_paths() {
     let at = r#"plans["plan:p@1"].features["feature:x"]"#;
     let tiers = json!([{}]);
     for (old, message) in [
@@ -209,7 +209,7 @@ fn a_model_in_the_format_of_2022() {
     assert_eq!(legacy, expected);
 }
 
-/// What is recognised, and what only looks like it.
+/// Texts that are recognised as the existing plan, and texts that only resemble them.
 #[test]
 fn an_existing_plan_is_recognised_by_its_whole_text() {
     let licensed = today(&feature(&json!({"base": 100})));
@@ -254,7 +254,7 @@ fn through_javascript(value: &mut Value) {
 
 proptest! {
     #[test]
-    fn what_was_pulled_is_what_exists(model in models(3, 4)) {
+    fn a_pulled_plan_is_read_as_the_existing_plan(model in models(3, 4)) {
         let existing = today(&model.to_string());
         let text = serde_json::to_string(&existing.to_legacy()).expect("JSON");
         let pushed = Model::parse_legacy(text.as_bytes(), existing.clone());
@@ -266,7 +266,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_said_today_is_understood(model in models(3, 4)) {
+    fn the_current_format_is_read_too(model in models(3, 4)) {
         let text = model.to_string();
         prop_assert_eq!(read(&text), Ok(today(&text)));
     }

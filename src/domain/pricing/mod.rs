@@ -28,17 +28,17 @@ pub use fault::{Fault, Faults, PathStep};
 pub(in crate::domain) use json::fields;
 pub use legacy::{LegacyModel, LegacyPlan};
 
-/// No limit, as it is written on the wire.
+/// The number that stands for "no limit" in requests and answers.
 pub const NO_LIMIT: i64 = i64::MAX;
 
-/// Prices have up to this many decimals, as in Stripe.
+/// The maximum number of decimals of a price, as in Stripe.
 pub const MAX_DECIMALS: u32 = 12;
 
-/// The highest amount, in the currency's minor unit. Stripe takes up to twelve digits; for most currencies its limit is
-/// lower, and Stripe reports that itself.
+/// The maximum amount, in the currency's minor unit. Stripe accepts up to twelve digits. For most currencies its limit
+/// is lower, which Stripe reports itself.
 pub const MAX_AMOUNT: i64 = 999_999_999_999;
 
-/// The longest title, in characters: the limit of a metadata value in Stripe.
+/// The maximum length of a title, in characters: the limit of a metadata value in Stripe.
 pub const MAX_TITLE_CHARS: usize = 500;
 
 /// Stripe's maximum length of a lookup key, in characters.
@@ -69,7 +69,7 @@ pub struct Plan {
 pub struct Feature {
     /// The display name; the [`FeaturePlan`] by default.
     pub title: String,
-    /// Price per interval in the currency's minor unit, billed in advance; zero with tiers.
+    /// The price per interval, in the currency's minor unit, billed in advance; zero with tiers.
     pub base: Decimal,
     /// How tiers are priced. The default unless [tiered](Self::is_tiered).
     pub mode: Mode,
@@ -192,7 +192,7 @@ words! {
     }
 }
 
-/// Every currency that Stripe supports or has supported, since old accounts may have prices in a withdrawn one.
+/// Every currency that Stripe supports or has supported, since old accounts may have prices in withdrawn currencies.
 const CURRENCIES: &str = "\
     usd aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd btn bwp byn byr bzd cad cdf chf \
     clp cny cop crc cve czk djf dkk dop dzd eek egp etb eur fjd fkp gbp gel ghs gip gmd gnf gtq gyd hkd hnl hrk htg huf idr \
@@ -277,7 +277,7 @@ impl Model {
         }
     }
 
-    /// Reads what [`to_json_with`](Self::to_json_with) has written: the model, and the plans that are archived.
+    /// Parses the output of [`to_json_with`](Self::to_json_with). Returns the model, and the plans that are archived.
     ///
     /// # Errors
     /// As [`parse_bytes`](Self::parse_bytes).
@@ -309,17 +309,17 @@ impl Model {
             .collect()
     }
 
-    /// The JSON that `/v1/pull` returns: defaults omitted, keys sorted, indented by two, no trailing newline.
+    /// The JSON that `/v1/pull` returns: defaults omitted, keys sorted, indented by two spaces, no trailing newline.
     pub fn to_json(&self) -> String {
         self.to_json_with(&BTreeSet::new())
     }
 
-    /// What is in `plans` of that JSON, without white space.
+    /// The value of `plans` in that JSON, without white space.
     pub fn to_json_of_plans(&self) -> String {
         json::plans(self)
     }
 
-    /// The same, where the `archived` plans say so.
+    /// Like [`to_json`](Self::to_json), with the field `archived` in the `archived` plans.
     pub fn to_json_with(&self, archived: &BTreeSet<PlanName>) -> String {
         json::model(self, archived)
     }

@@ -14,7 +14,7 @@ use super::{
 use crate::domain::refs::{FeatureName, FeaturePlan, PlanName};
 use crate::position::Position;
 
-/// JSON with comments and trailing commas, and no other extension of the parser.
+/// JSON with comments and trailing commas, but none of the parser's other extensions.
 const SYNTAX: ParseOptions = ParseOptions {
     allow_comments: true,
     allow_loose_object_property_names: false,
@@ -28,14 +28,14 @@ const SYNTAX: ParseOptions = ParseOptions {
     allow_extended_string_escapes: false,
 };
 
-/// The field by which a plan that was pulled says that it is archived.
+/// The field that marks a pulled plan as archived.
 const ARCHIVED: &str = "archived";
 
 pub(super) fn model(text: &str) -> Result<Model, Faults> {
     read(text, &mut Reader::default())
 }
 
-/// The same, where plans may say that they are archived. Returns those that do.
+/// Like [`model`], for plans that may be marked as archived. Returns the archived plans too.
 pub(super) fn pulled(text: &str) -> Result<(Model, BTreeSet<PlanName>), Faults> {
     let mut reader = Reader {
         archived: Some(BTreeSet::new()),
@@ -46,16 +46,16 @@ pub(super) fn pulled(text: &str) -> Result<(Model, BTreeSet<PlanName>), Faults> 
 }
 
 fn read(text: &str, reader: &mut Reader) -> Result<Model, Faults> {
-    let text = without_mark(text);
-    model_of(text, syntax_tree(text)?.as_ref(), reader)
+    let text = without_byte_order_mark(text);
+    model_from_tree(text, syntax_tree(text)?.as_ref(), reader)
 }
 
-/// Without the byte order mark that some editors write.
-pub(super) fn without_mark(text: &str) -> &str {
+/// The text without the byte order mark that some editors write.
+pub(super) fn without_byte_order_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// The syntax tree of a text; none if there is nothing in it.
+/// The syntax tree of a text; `None` if the text is empty.
 pub(super) fn syntax_tree(text: &str) -> Result<Option<Value<'_>>, Faults> {
     let parsed = parse_to_ast(text, &CollectOptions::default(), &SYNTAX).map_err(|error| {
         let position = Position {
@@ -67,8 +67,8 @@ pub(super) fn syntax_tree(text: &str) -> Result<Option<Value<'_>>, Faults> {
     Ok(parsed.value)
 }
 
-/// The model that a syntax tree describes. `text` is what the tree is made of.
-pub(super) fn model_of(
+/// The model that a syntax tree describes. `text` is the text of the tree.
+pub(super) fn model_from_tree(
     text: &str,
     tree: Option<&Value<'_>>,
     reader: &mut Reader,
@@ -87,15 +87,17 @@ impl Reader {
         let Some(fields) = self.fields(&path, value, &["$schema", "plans"]) else {
             return model;
         };
-        // Editors use it.
+        // Editors use `$schema`.
         self.string(&path, &fields, "$schema");
         let path = path.field("plans");
         for (key, start, value) in self.entries(&path, fields.get("plans")) {
             let path = path.entry(key);
             let name = self.name::<PlanName>(&path, key, start);
-            let known = name.as_ref().and_then(|name| self.recognised(name, value));
-            if known.is_some() {
-                model.plans.extend(name.zip(known));
+            let existing = name
+                .as_ref()
+                .and_then(|name| self.existing_plan(name, value));
+            if existing.is_some() {
+                model.plans.extend(name.zip(existing));
                 continue;
             }
             let plan = self.plan(&path, name.as_ref(), value);
@@ -104,7 +106,7 @@ impl Reader {
         model
     }
 
-    /// A plan with an invalid name is read too, to find the faults in it.
+    /// Reads a plan. If its name is invalid, the plan is read only for its faults.
     fn plan(
         &mut self,
         path: &Path<'_>,
@@ -144,7 +146,7 @@ impl Reader {
         let default_title = name.map_or("", PlanName::as_str);
         let title = self.title(path, &fields, default_title);
         let features = self.features(path, &fields, name);
-        if let Some(reset) = self.common_reset() {
+        if let Some(reset) = self.take_common_reset() {
             if fields.get("interval").is_some() && interval != reset {
                 let message = "interval and reset differ";
                 self.faults
@@ -162,11 +164,11 @@ impl Reader {
 
     fn features(
         &mut self,
-        plan_place: &Path<'_>,
+        plan_path: &Path<'_>,
         plan_fields: &Fields<'_>,
         plan: Option<&PlanName>,
     ) -> BTreeMap<FeatureName, Feature> {
-        let path = plan_place.field("features");
+        let path = plan_path.field("features");
         let value = plan_fields.get("features");
         let mut features = BTreeMap::new();
         let entries = self.entries(&path, value);
@@ -174,7 +176,7 @@ impl Reader {
         if entries.is_empty() && is_object {
             let message = "plans must have at least one feature";
             self.faults
-                .add(plan_fields.offset("features"), plan_place, message);
+                .add(plan_fields.offset("features"), plan_path, message);
         }
         for (key, start, value) in entries {
             let path = path.entry(key);
@@ -270,7 +272,7 @@ impl Reader {
     /// A tier, and the offset of its bound in the text.
     fn tier(&mut self, path: &Path<'_>, value: &Value<'_>) -> Option<(Tier, usize)> {
         let fields = self.fields(path, value, &["upto", "price", "base"])?;
-        let upto = if self.is_no_limit_of_2022(&fields) {
+        let upto = if self.is_legacy_no_limit(&fields) {
             None
         } else {
             self.integer(path, &fields, "upto", NO_LIMIT)
@@ -294,7 +296,7 @@ impl Reader {
         Some((tier, fields.offset("upto")))
     }
 
-    /// Also `None` without a divisor, which is how Go clients write "not divided".
+    /// Reads `divide`. It is `None` without a divisor too, which is how Go clients write "not divided".
     fn divide(&mut self, path: &Path<'_>, fields: &Fields<'_>) -> Option<Divide> {
         let path = path.field("divide");
         let fields = self.fields(&path, fields.get("divide")?, &["by", "rounding"])?;
@@ -308,7 +310,9 @@ impl Reader {
         Some(Divide { by, rounding })
     }
 
-    /// Checks the lookup key: Stripe limits its length, and `:plan:` in a name and `@plan:` have the same key.
+    /// Checks the lookup key. Stripe limits its length, and two names have the same key if they differ only in `:plan:`
+    /// and
+    /// `@plan:`.
     fn lookup_key(&mut self, path: &Path<'_>, offset: usize, full: &FeaturePlan) {
         let key = full.lookup_key();
         if key.len() > MAX_LOOKUP_KEY_CHARS {

@@ -1,4 +1,4 @@
-//! Typed access to the values of a syntax tree, with the faults of each type.
+//! Typed access to the values of a syntax tree. Values of the wrong type are reported as faults.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Display;
@@ -20,16 +20,16 @@ pub(super) struct Reader {
     pub(super) faults: Collector,
     /// The feature of each lookup key, since two names may have the same key.
     pub(super) lookup_keys: HashMap<String, FeaturePlan>,
-    /// The plans that say they are archived, where they may.
+    /// The archived plans; `None` if plans cannot be marked as archived.
     pub(super) archived: Option<BTreeSet<PlanName>>,
-    /// What is particular to the format of 2022, if the text may be in that.
+    /// The state for the format of 2022, if that is accepted.
     pub(super) legacy: Option<LegacyReader>,
 }
 
 /// The fields of an object that are present and not null.
 pub(super) struct Fields<'a> {
     start: usize,
-    /// By their canonical names, whatever their case in the text.
+    /// Each field with its canonical name, whatever its case in the text.
     list: Vec<(&'static str, &'a ObjectProp<'a>)>,
 }
 
@@ -90,7 +90,7 @@ impl Reader {
         })
     }
 
-    /// The keys, offsets and values of an object whose keys the user chose.
+    /// The keys, offsets and values of an object whose keys are chosen by the user.
     pub(super) fn entries<'a>(
         &mut self,
         path: &Path<'_>,

@@ -1,4 +1,4 @@
-//! The definition of pages: a file of the operator. What it does not list is not public.
+//! The operator's file that defines pricing pages. Plans and pages that it does not list are not public.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use super::{PricedPlan, PricingPage};
 use crate::domain::pricing::{Model, Plan};
 use crate::domain::refs::{FeatureName, PlanName, RefError};
 
-/// The name of the page that is meant if none is named.
+/// The name of the page that is used if a request names none.
 pub const DEFAULT_PAGE: &str = "default";
 
-/// The pages that are listed.
+/// The pages that the operator's file defines.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PricingPages {
@@ -23,17 +23,18 @@ pub struct PricingPages {
 struct Definition {
     title: Option<String>,
     signup_url: Option<SignupUrl>,
-    plans: Vec<Choice>,
-    promoted: Option<Choice>,
+    plans: Vec<PlanChoice>,
+    promoted: Option<PlanChoice>,
     features: Option<Vec<FeatureName>>,
 }
 
-/// A version of a plan.
+/// A plan to show on a page.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(try_from = "String")]
-enum Choice {
-    This(PlanName),
-    /// The newest of this plan.
+enum PlanChoice {
+    /// This version of a plan.
+    Exact(PlanName),
+    /// The newest version of the plan with this name.
     Newest(String),
 }
 
@@ -41,25 +42,25 @@ enum Choice {
 #[serde(try_from = "String")]
 struct SignupUrl(String);
 
-/// The text is not a definition of pages.
+/// Why a text does not define pricing pages.
 #[derive(Debug, thiserror::Error)]
 pub enum PricingPagesError {
-    /// It is not JSON, or not such JSON.
+    /// It is not JSON, or has the wrong fields.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    /// A name that no URL has.
+    /// A page's name cannot be part of a URL.
     #[error("a page's name must match [a-zA-Z0-9_-]+: {0:?}")]
     Name(String),
 }
 
-impl TryFrom<String> for Choice {
+impl TryFrom<String> for PlanChoice {
     type Error = RefError;
 
     fn try_from(text: String) -> Result<Self, RefError> {
         if text.contains('@') {
-            text.parse().map(Self::This)
+            text.parse().map(Self::Exact)
         } else {
-            let name = PlanName::without_version(&text)?;
+            let name = PlanName::name_without_version(&text)?;
             Ok(Self::Newest(name.to_owned()))
         }
     }
@@ -79,10 +80,10 @@ impl TryFrom<String> for SignupUrl {
     }
 }
 
-impl Choice {
+impl PlanChoice {
     fn find<'a>(&self, model: &'a Model) -> Option<(&'a PlanName, &'a Plan)> {
         match self {
-            Self::This(name) => model.plans.get_key_value(name),
+            Self::Exact(name) => model.plans.get_key_value(name),
             Self::Newest(plan) => {
                 let mut latest = model.latest().into_iter();
                 latest.find(|(name, _)| name.name() == plan)
@@ -92,10 +93,10 @@ impl Choice {
 }
 
 impl PricingPages {
-    /// Reads a definition.
+    /// Parses the operator's file.
     ///
     /// # Errors
-    /// It is none.
+    /// If it does not define pages.
     pub fn parse(text: &str) -> Result<Self, PricingPagesError> {
         let pages: Self = serde_json::from_str(text)?;
         let is_name = |name: &&String| {
@@ -108,12 +109,12 @@ impl PricingPages {
         }
     }
 
-    /// Whether a page of that name is listed.
+    /// Whether a page of that name is defined.
     pub fn has(&self, name: &str) -> bool {
         self.pages.contains_key(name)
     }
 
-    /// The listed page of that name. Plans and features that the model does not have are left out.
+    /// The page of that name, if it is defined. Plans and features that the model does not have are left out.
     pub fn page(&self, name: &str, model: &Model) -> Option<PricingPage> {
         let definition = self.pages.get(name)?;
         let promoted = definition.promoted.as_ref();

@@ -1,6 +1,6 @@
-//! Pricing pages: which plans of the model the public sees, and what they cost in words.
+//! Pricing pages: the plans of the model that are public, with their prices in words.
 //!
-//! Words are made here alone, so that all pages and all apps say the same.
+//! Only this module puts prices into words, so that all pages and apps use the same ones.
 
 mod definition;
 #[cfg(test)]
@@ -14,7 +14,7 @@ use super::pricing::{Currency, Feature, Interval, Model, Plan};
 use super::refs::{FeatureName, PlanName};
 pub use definition::{DEFAULT_PAGE, PricingPages, PricingPagesError};
 
-/// A page, with the plans that are on it.
+/// A page and its plans.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PricingPage {
     /// Its name.
@@ -30,7 +30,7 @@ pub struct PricingPage {
 /// A plan in words.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PricedPlan {
-    /// Its name and version.
+    /// The plan's name and version.
     pub id: PlanName,
     /// Its display name.
     pub title: String,
@@ -38,11 +38,11 @@ pub struct PricedPlan {
     pub currency: Currency,
     /// How often it is billed.
     pub interval: Interval,
-    /// The fixed prices of all its features together, in the currency's minor unit.
+    /// The sum of its features' fixed prices, in the currency's minor unit.
     pub price: Decimal,
-    /// The same in words.
+    /// The price in words.
     pub text: String,
-    /// Whether it is the one that customers should look at first.
+    /// Whether the page highlights this plan.
     pub promoted: bool,
     /// Its features, in order.
     pub features: Vec<PricedFeature>,
@@ -77,11 +77,11 @@ pub struct Bill {
 pub struct BillLine {
     /// The feature.
     pub feature: FeatureName,
-    /// How much of it is used; 1 if it is licensed.
+    /// The used units; 1 for a licensed feature.
     pub used: i64,
-    /// What that costs, in the currency's minor unit.
+    /// The cost, in the currency's minor unit.
     pub amount: i64,
-    /// The same in words.
+    /// The cost in words.
     pub text: String,
 }
 
@@ -97,10 +97,10 @@ impl PricedPlan {
         features: impl Iterator<Item = (&'a FeatureName, &'a Feature)>,
     ) -> Self {
         let price = plan.features.values().map(|feature| feature.base).sum();
-        let is_own_title = plan.title != id.as_str();
+        let has_title = plan.title != id.as_str();
         Self {
             id: id.clone(),
-            title: if is_own_title {
+            title: if has_title {
                 plan.title.clone()
             } else {
                 id.name().to_owned()
@@ -116,7 +116,7 @@ impl PricedPlan {
         }
     }
 
-    /// What the whole plan costs for a period with this usage, shown features or not.
+    /// The bill of a plan for a period with this usage. It includes features that the page does not show.
     pub fn bill(plan: &Plan, used: impl Fn(&FeatureName) -> i64) -> Bill {
         let lines = plan.features.iter().map(|(name, feature)| {
             let used = if feature.is_metered() { used(name) } else { 1 };
@@ -141,10 +141,10 @@ impl PricedPlan {
 
 impl PricedFeature {
     fn of(name: &FeatureName, id: &PlanName, plan: &Plan, feature: &Feature) -> Self {
-        let is_own_title = feature.title != name.on(id).as_str();
+        let has_title = feature.title != name.on(id).as_str();
         Self {
             feature: name.clone(),
-            title: if is_own_title {
+            title: if has_title {
                 feature.title.clone()
             } else {
                 name.name().to_owned()
@@ -156,8 +156,8 @@ impl PricedFeature {
 }
 
 impl PricingPage {
-    /// The page that holders of a key see if no page is defined: the newest version of each plan.
-    pub fn of_newest(model: &Model) -> Self {
+    /// The page that callers with an API key see if no page is defined: the newest version of each plan.
+    pub fn with_newest_plans(model: &Model) -> Self {
         let plans = model.latest().into_iter();
         Self {
             name: DEFAULT_PAGE.to_owned(),
@@ -167,7 +167,7 @@ impl PricingPage {
         }
     }
 
-    /// Where a customer signs up for a plan.
+    /// The URL at which a customer signs up for a plan.
     pub fn signup_url(&self, plan: &PlanName) -> Option<String> {
         let url = self.signup_url.as_deref()?;
         let (url, fragment) = match url.split_once('#') {

@@ -1,4 +1,4 @@
-//! Tests of which plans are on which page.
+//! Tests of pricing pages and bills.
 
 use super::{Bill, PricedPlan, PricingPage, PricingPages};
 use crate::domain::pricing::Model;
@@ -27,7 +27,7 @@ fn plans(page: &PricingPage) -> Vec<&str> {
 }
 
 #[test]
-fn a_page_has_what_is_listed_in_that_order() {
+fn a_page_has_the_listed_plans_in_order() {
     let page = page(
         r#"{"title":"Plans","signup_url":"/signup","plans":["plan:pro@3","plan:free","plan:pro","plan:none"],
             "promoted":"plan:pro","features":["feature:convert","feature:seat"]}"#,
@@ -35,15 +35,15 @@ fn a_page_has_what_is_listed_in_that_order() {
     assert_eq!(plans(&page), ["plan:pro@3", "plan:free@1", "plan:pro@10"]);
     let promoted: Vec<bool> = page.plans.iter().map(|plan| plan.promoted).collect();
     assert_eq!(promoted, [false, false, true]);
-    let told = |plan: &PricedPlan| {
+    let text = |plan: &PricedPlan| {
         let features = plan.features.iter();
         let features = features.map(|feature| format!("{}: {}", feature.title, feature.text));
         let features: Vec<String> = features.collect();
         format!("{}, {}; {}", plan.title, plan.text, features.join("; "))
     };
-    let told: Vec<String> = page.plans.iter().map(told).collect();
+    let texts: Vec<String> = page.plans.iter().map(text).collect();
     assert_eq!(
-        told,
+        texts,
         [
             "Pro, $15.00 a month; convert: 1,000 included, then $0.005 each; Seats: $10.00",
             "free, Free; convert: 10 included",
@@ -53,8 +53,8 @@ fn a_page_has_what_is_listed_in_that_order() {
 }
 
 #[test]
-fn without_a_definition_there_are_the_newest() {
-    let newest = PricingPage::of_newest(&model());
+fn the_default_page_has_the_newest_plans() {
+    let newest = PricingPage::with_newest_plans(&model());
     let expected = ["plan:custom-for-acme@1", "plan:free@1", "plan:pro@10"];
     assert_eq!(plans(&newest), expected);
 }

@@ -7,7 +7,7 @@ use crate::domain::pricing::{
     Aggregate, Currency, Divide, Feature, Interval, Mode, Plan, Rounding, Tier,
 };
 
-/// What the plan costs before anything is used.
+/// The fixed price of a plan per interval.
 pub(super) fn plan(plan: &Plan, price: Decimal) -> String {
     if plan.features.values().all(is_free) {
         return "Free".to_owned();
@@ -27,7 +27,7 @@ fn is_free(feature: &Feature) -> bool {
     feature.base.is_zero() && tiers.into_iter().all(Tier::is_free)
 }
 
-/// What a feature costs.
+/// The price of a feature.
 pub(super) fn feature(feature: &Feature, currency: &Currency) -> String {
     let Some(tiers) = feature.tiers.as_deref() else {
         return licensed(feature, currency);
@@ -78,7 +78,7 @@ fn package(divide: Divide) -> String {
     }
 }
 
-/// Each unit has the price of its tier.
+/// Each unit costs the price of its tier.
 fn graduated(tiers: &[Tier], currency: &Currency) -> String {
     let parts = tiers.iter().enumerate().map(|(i, tier)| {
         let free = tier.is_free();
@@ -98,7 +98,7 @@ fn graduated(tiers: &[Tier], currency: &Currency) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// All units have the price of the tier that is reached.
+/// All units cost the price of the tier of the last unit.
 fn volume(tiers: &[Tier], currency: &Currency) -> String {
     let mut below = None;
     let parts = tiers.iter().map(|tier| {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn features_are_told_as_they_are_sold() {
+    fn prices_are_put_into_words() {
         for (json, text) in [
             ("{}", "included"),
             (r#"{"base":1000}"#, "$10.00"),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    FEATURE_PLAN_VERSION, FeaturePlan, PlanName, RefError, fault_of_resembled_kind, is_name,
+    FEATURE_PLAN_VERSION, FeaturePlan, PlanName, RefError, error_of_similar_kind, is_name,
     is_version,
 };
 
@@ -34,7 +34,7 @@ impl Reference {
 
     pub(super) fn feature(text: &str) -> Result<Self, RefError> {
         let Some(rest) = text.strip_prefix("feature:") else {
-            fault_of_resembled_kind(text)?;
+            error_of_similar_kind(text)?;
             return Err(RefError::name(
                 "feature plan must start with 'feature:'",
                 text,

@@ -173,7 +173,7 @@ fn references() {
 }
 
 #[test]
-fn a_long_text_is_not_repeated_whole() {
+fn a_long_text_is_shortened_in_errors() {
     let message = fault::<PlanName>(&"é".repeat(10_000));
     assert!(message.chars().count() < 200, "{message}");
     assert!(message.ends_with("…\""));
