@@ -13,7 +13,7 @@ pub struct Whoami {
     pub created: i64,
     /// Where the key came from: `STRIPE_API_KEY`, a file's path, `sandbox`, `authorization`.
     pub key_source: String,
-    /// Whether a connected account is in force.
+    /// Whether a connected account is used.
     pub isolated: bool,
     /// The account's page in Stripe's dashboard; empty if it has none.
     pub url: String,

@@ -14,7 +14,7 @@ use super::refs::OrgName;
 #[derive(Clone, Default)]
 pub struct Background {
     tasks: TaskTracker,
-    under_way: Arc<Mutex<HashSet<String>>>,
+    running: Arc<Mutex<HashSet<String>>>,
     observer: Arc<Mutex<Option<Observer>>>,
     stopping: CancellationToken,
 }
@@ -54,15 +54,15 @@ impl Background {
 
     /// Sets the observer, replacing an earlier one.
     pub fn observe(&self, observer: Arc<dyn Fn(&Superseded) + Send + Sync>) {
-        let mut place = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
-        *place = Some(observer);
+        let mut observer_slot = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
+        *observer_slot = Some(observer);
     }
 
     /// Notifies the observer.
     pub(super) fn emit(&self, superseded: &Superseded) {
-        let place = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
-        let observer = place.clone();
-        drop(place);
+        let observer_slot = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
+        let observer = observer_slot.clone();
+        drop(observer_slot);
         if let Some(observer) = observer {
             observer(superseded);
         }
@@ -70,18 +70,15 @@ impl Background {
 
     /// Starts a task, unless one of the same name is running.
     pub(super) fn start(&self, name: String, task: impl Future<Output = ()> + Send + 'static) {
-        let mut list = self
-            .under_way
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut list = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if !list.insert(name.clone()) {
             return;
         }
         drop(list);
-        let list = Arc::clone(&self.under_way);
-        let under_way = RunningTask { name, list };
+        let list = Arc::clone(&self.running);
+        let running = RunningTask { name, list };
         self.tasks.spawn(async move {
-            let _under_way = under_way;
+            let _running = running;
             task.await;
         });
     }
@@ -98,12 +95,12 @@ impl Background {
         });
     }
 
-    /// Whether the server stops, so that what takes long should not go on.
+    /// Whether the server is stopping, so that long tasks should end.
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.is_cancelled()
     }
 
-    /// Waits, but not for a server that stops.
+    /// Waits for `time`, or until the server stops.
     pub(super) async fn pause(&self, time: Duration) {
         let pause = tokio::time::sleep(time);
         let _: Option<()> = self.stopping.run_until_cancelled(pause).await;

@@ -1,12 +1,13 @@
-//! What a feature costs for a given usage, as Stripe bills it. Nothing is billed by this: it is for people who make a
-//! model, before there is anything in Stripe.
+//! The cost of a feature for a given usage, calculated as Stripe bills it. It only serves previews, while a model is
+//! being designed.
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::{RoundingStrategy, ToPrimitive as _};
 
 use super::pricing::{Divide, Feature, Mode, Rounding, Tier};
 
-/// What `used` units of a feature cost in a period, in the currency's minor unit. A licensed feature is used once.
+/// The cost of `used` units of a feature in a period, in the currency's minor unit. `used` does not matter for a
+/// licensed feature.
 pub(super) fn cost(feature: &Feature, used: i64) -> i64 {
     let used = used.max(0);
     match feature.tiers.as_deref() {
@@ -34,7 +35,7 @@ fn packages(divide: Divide, quantity: i64) -> i64 {
     }
 }
 
-/// Each unit has the price of its tier, and each tier that is reached its base. The first is reached by nothing.
+/// Each unit costs the price of its tier, and each reached tier costs its base. The first tier is always reached.
 fn graduated(tiers: &[Tier], used: i64) -> i64 {
     let mut below = 0;
     let mut sum: i64 = 0;
@@ -42,23 +43,23 @@ fn graduated(tiers: &[Tier], used: i64) -> i64 {
         if i > 0 && used <= below {
             break;
         }
-        // Stripe goes on counting after the limit.
+        // Stripe also bills usage above the limit.
         let is_last = i + 1 == tiers.len();
         let top = tier.upto.filter(|_| !is_last).unwrap_or(i64::MAX);
-        sum = sum.saturating_add(of_tier(tier, used.min(top) - below));
+        sum = sum.saturating_add(tier_cost(tier, used.min(top) - below));
         below = top;
     }
     sum
 }
 
-/// All units have the price of the tier that is reached.
+/// All units cost the price of the tier of the last unit.
 fn volume(tiers: &[Tier], used: i64) -> i64 {
     let reached = |tier: &&Tier| tier.upto.is_none_or(|upto| used <= upto);
     let tier = tiers.iter().find(reached).or(tiers.last());
-    tier.map_or(0, |tier| of_tier(tier, used))
+    tier.map_or(0, |tier| tier_cost(tier, used))
 }
 
-fn of_tier(tier: &Tier, units: i64) -> i64 {
+fn tier_cost(tier: &Tier, units: i64) -> i64 {
     rounded(tier.price, units).saturating_add(tier.base)
 }
 

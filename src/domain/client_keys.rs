@@ -1,4 +1,4 @@
-//! Clients' idempotency keys, which this process remembers for a day with the request and state of each.
+//! Clients' idempotency keys, which this process remembers for a day, with the request and state of each.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use tokio::sync::Mutex;
 
 use super::Domain;
 
-/// How long a key is remembered. It is the same time as at Stripe.
+/// How long a key is remembered. Stripe also keeps its idempotency keys for 24 hours.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The number of an account, and a key.
-pub(super) type Entry = (u64, String);
+/// A client's key, with the number of its account.
+pub(super) type ScopedKey = (u64, String);
 
 /// The keys of the last 24 hours, each with the `State` of its request.
-pub(super) struct ClientKeys<State>(Cache<Entry, Arc<Slot<State>>>);
+pub(super) struct ClientKeys<State>(Cache<ScopedKey, Arc<Slot<State>>>);
 
 /// The request and state of a key.
 pub(super) struct Slot<State> {
@@ -27,10 +27,10 @@ pub(super) struct Slot<State> {
 }
 
 impl<State: Default + Send + 'static> ClientKeys<State> {
-    /// A cache for `most` keys.
-    pub(super) fn new(most: usize) -> Self {
+    /// A cache for up to `capacity` keys.
+    pub(super) fn new(capacity: usize) -> Self {
         let cache = Cache::builder()
-            .max_capacity(most as u64)
+            .max_capacity(capacity as u64)
             .time_to_live(REMEMBERED)
             // Requests are repeated soon or never, so the newest keys are kept.
             .eviction_policy(EvictionPolicy::lru())
@@ -38,8 +38,12 @@ impl<State: Default + Send + 'static> ClientKeys<State> {
         Self(cache)
     }
 
-    /// The slot of a request's key; `None` if the key was used with another request.
-    pub(super) async fn known(&self, key: &Entry, request: [u8; 32]) -> Option<Arc<Slot<State>>> {
+    /// The slot of a key for a request with this digest; `None` if the key was used with another request.
+    pub(super) async fn slot(
+        &self,
+        key: &ScopedKey,
+        request: [u8; 32],
+    ) -> Option<Arc<Slot<State>>> {
         let fresh = async {
             Arc::new(Slot {
                 request,
@@ -56,7 +60,7 @@ impl<State: Default + Send + 'static> ClientKeys<State> {
     }
 
     /// Forgets a key, so that another request can use it.
-    pub(super) async fn forget(&self, key: &Entry) {
+    pub(super) async fn forget(&self, key: &ScopedKey) {
         self.0.invalidate(key).await;
     }
 }

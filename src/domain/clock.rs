@@ -41,7 +41,8 @@ pub struct ClockState {
 }
 
 impl Domain {
-    /// Creates or advances a test clock. Stripe advances in the background: poll [`Domain::clock`] until it is `ready`.
+    /// Creates or advances a test clock. Stripe advances it in the background: poll [`Domain::clock`] until it is
+    /// `ready`.
     pub async fn change_clock(&self, change: ClockChange) -> Result<ClockState> {
         let write = match &change {
             ClockChange::Create { name, present } => {
@@ -57,7 +58,7 @@ impl Domain {
         Ok(self.clock_state(self.test_clock(id).await?))
     }
 
-    /// The test clock of an org; the newest if there are several.
+    /// The test clock of an org; the newest clock if there are several.
     ///
     /// # Errors
     /// [`Error::Invalid`] if the org has none, or [`Error::OrgNotFound`] if there is no such org.

@@ -1,17 +1,18 @@
-//! What may keep a key or an account from working, and what to do about it.
+//! Checks for problems with an API key or its account, with remedies.
 
 use serde::Serialize;
 
 use super::{Domain, Error, Result};
 use crate::billing::{Access, CLASSIC, Generation, PERMISSIONS, Permission};
 
-/// How old an event is, in seconds, that should have arrived.
+/// The age at which an event should have been delivered, in seconds.
 const DELIVERED_AFTER: i64 = 10 * 60;
 
 /// A day, in seconds.
 const DAY: i64 = 24 * 60 * 60;
 
-/// How far this clock may be from Stripe's, in seconds. Usage must be at most 5 minutes ahead.
+/// The maximum difference between this machine's clock and Stripe's, in seconds. Stripe refuses usage that is more than
+/// 5 minutes ahead.
 const MAX_SKEW: i64 = 60;
 
 /// How serious a finding is.
@@ -20,7 +21,7 @@ const MAX_SKEW: i64 = 60;
 pub enum Verdict {
     /// It works.
     Ok,
-    /// It works, and could be better.
+    /// It works, but could be improved.
     Advice,
     /// Something does not work.
     Wrong,
@@ -35,7 +36,7 @@ pub struct Finding {
     pub verdict: Verdict,
     /// What was found.
     pub found: String,
-    /// What to do about it. Nothing if it works.
+    /// What to do about it; `None` if it works.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
@@ -72,8 +73,9 @@ impl Finding {
 }
 
 impl Domain {
-    /// Checks the key and the account, without changing anything. `webhook_path` is the path of the server's webhook
-    /// receiver. With `probes`, a price is created and archived to learn what the account takes.
+    /// Checks the API key and the account. `webhook_path` is the path of the server's webhook receiver. Nothing is
+    /// changed, except that with `probes` a price is created and archived to find out whether the account takes classic
+    /// prices.
     ///
     /// # Errors
     /// If the key does not work at all.
@@ -92,14 +94,14 @@ impl Domain {
 
     fn examine_clock(&self) -> Finding {
         let check = "clock";
-        let Some(stripes) = self.stripe().server_time() else {
+        let Some(stripe_time) = self.stripe().server_time() else {
             return Finding::advice(
                 check,
                 "Stripe's answers have no date",
                 "check what is between this machine and Stripe",
             );
         };
-        let skew = self.account.clock.unix() - stripes;
+        let skew = self.account.clock.unix() - stripe_time;
         let found = format!("{skew} s from Stripe's");
         if skew.abs() <= MAX_SKEW {
             return Finding::ok(check, found);
@@ -157,12 +159,12 @@ impl Domain {
         };
         let ours: Vec<_> = endpoints
             .iter()
-            .filter(|one| one.url.ends_with(path))
+            .filter(|endpoint| endpoint.url.ends_with(path))
             .collect();
         let Some(first) = ours.first() else {
             return Finding::advice(check, "no endpoint delivers to a server of Tier's", create);
         };
-        if let Some(off) = ours.iter().find(|one| one.status != "enabled") {
+        if let Some(off) = ours.iter().find(|endpoint| endpoint.status != "enabled") {
             return Finding::wrong(
                 check,
                 format!("{} ({}) is {}", off.id, off.url, off.status),
@@ -172,7 +174,7 @@ impl Domain {
         let expected = Some(CLASSIC.0);
         if let Some(other) = ours
             .iter()
-            .find(|one| one.api_version.as_deref() != expected)
+            .find(|endpoint| endpoint.api_version.as_deref() != expected)
         {
             return Finding::advice(
                 check,
@@ -188,13 +190,13 @@ impl Domain {
         advice.unwrap_or_else(delivers)
     }
 
-    /// What to do if events of the last day have not arrived. Stripe does not tell at which endpoint.
+    /// Advice if events of the last day have not been delivered. Stripe does not say to which endpoint.
     async fn advice_on_deliveries(&self, check: &str) -> Option<Finding> {
         let now = self.at_stripe(self.account.clock.unix());
         let undelivered = self
             .billing()
             .undelivered_event(now - DAY, now - DELIVERED_AFTER);
-        // Whether events may be read is a check of its own.
+        // The permission to read events has its own check.
         let event = undelivered.await.ok()??;
         Some(Finding::advice(
             check,
@@ -207,7 +209,7 @@ impl Domain {
         ))
     }
 
-    /// What to do if the server does not learn of usage that meters have dropped.
+    /// Advice if meters' error reports are not delivered to the server.
     async fn advice_on_meter_errors(&self, check: &str, path: &str) -> Option<Finding> {
         if !matches!(self.generation().await, Ok(Generation::Meters)) {
             return None;
@@ -222,7 +224,9 @@ impl Domain {
                 ));
             }
         };
-        if destinations.any(|one| one.url.ends_with(path) && one.status == "enabled") {
+        if destinations
+            .any(|destination| destination.url.ends_with(path) && destination.status == "enabled")
+        {
             return None;
         }
         Some(Finding::advice(
@@ -239,15 +243,18 @@ impl Domain {
             Ok(generation) => generation,
             Err(error) => return Finding::unknown(check, &error),
         };
-        let says = format!("a push creates {} ones", created.as_str());
+        let pushes = format!("a push creates {} ones", created.as_str());
         if !probes {
             return Finding::ok(
                 check,
-                format!("{says} (--probe asks what the account takes)"),
+                format!("{pushes} (--probe asks what the account takes)"),
             );
         }
         match self.billing().takes_classic_prices().await {
-            Ok(true) => Finding::ok(check, format!("{says}; the account takes both generations")),
+            Ok(true) => Finding::ok(
+                check,
+                format!("{pushes}; the account takes both generations"),
+            ),
             Ok(false) if created == Generation::Meters || self.may_use_meters() => Finding::ok(
                 check,
                 "the account takes only those with meters, which a push creates",

@@ -16,19 +16,19 @@ pub enum Error {
     /// A reference that does not parse.
     #[error(transparent)]
     Reference(#[from] RefError),
-    /// No customer for that org.
+    /// Stripe has no customer for that org.
     #[error("org not found")]
     OrgNotFound,
     /// Usage was reported for a feature that the org is not subscribed to.
     #[error("feature not found")]
     FeatureNotFound,
-    /// The first reference that is not in the pushed model.
+    /// The request names a feature or plan that was not pushed. The text is the first such name.
     #[error("feature or plan not found: {0:?}")]
     FeatureOrPlanNotFound(String),
     /// The request asks for a plan that is archived.
     #[error("plan is archived: {0:?}")]
     PlanArchived(String),
-    /// No set-up intent of that id for the org's customer.
+    /// The org's customer has no set-up intent with that id.
     #[error("setup intent not found")]
     SetupIntentNotFound,
     /// Usage was reported for a licensed feature.
@@ -46,7 +46,7 @@ pub enum Error {
     /// Stripe does not know the payment method, or cannot use it. The text is Stripe's message.
     #[error("{0}")]
     InvalidPaymentMethod(String),
-    /// The request contradicts itself or the contract. The text says how to correct it.
+    /// The request contradicts itself or the API's rules. The text says how to correct it.
     #[error("{0}")]
     Invalid(String),
     /// Stripe refused the content of the request: Stripe's message.
@@ -116,7 +116,7 @@ pub enum Error {
         "Stripe has not processed earlier usage yet, so nothing was changed: try again in a few seconds"
     )]
     Unprocessed,
-    /// Another request changes the org's plan. Nothing was done. The request can be repeated.
+    /// Another request is changing the org's plan. Nothing was done. The request can be repeated.
     #[error(
         "another request is changing the org's plan, so nothing was done: try again in a few seconds"
     )]
@@ -127,13 +127,13 @@ pub enum Error {
          again in a second"
     )]
     TooSoon,
-    /// The reservation has ended: its outcome.
+    /// The reservation has ended. The text says how.
     #[error("reservation has {0}")]
     ReservationEnded(&'static str),
-    /// The ledger cannot record usage, and nothing was recorded: the reason.
+    /// The ledger cannot record usage, and nothing was recorded. The text is the reason.
     #[error("the ledger is unavailable: {0}")]
     LedgerUnavailable(String),
-    /// Whether the usage was counted is unknown.
+    /// It is unknown whether the usage was counted. The text is the reason.
     #[error("it is not known whether this was counted: {0}")]
     OutcomeUnknown(&'static str),
     /// Part of the request took effect, or may have. The rest did not.
@@ -157,7 +157,7 @@ impl From<Faults> for Error {
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Error {
-    /// Other requests changed the plan during every attempt. The message does not show Stripe's ids.
+    /// The error if other requests changed the plan during every attempt. Its message does not contain Stripe's ids.
     pub(super) fn plan_is_changing() -> Self {
         Self::Unavailable {
             reason: "the plan is being changed".into(),
@@ -185,7 +185,7 @@ impl Error {
     }
 }
 
-/// What to do where Stripe refuses metered prices without a meter.
+/// What to do if Stripe refuses metered prices without a meter.
 const METERS_NEEDED: &str = "the account takes only metered prices with a billing meter: push with --stripe-generation \
     meters, or set TIER_STRIPE_GENERATION=meters; a plan that already has prices without one needs a new version";
 
@@ -272,14 +272,14 @@ mod tests {
             source.map(ToString::to_string)
         };
         let failed = answer(503, Some("api_error"), None, "Sorry");
-        let said = Some("Stripe: Sorry (503 api_error)".to_owned());
-        assert_eq!(source(&failed), said);
+        let expected = Some("Stripe: Sorry (503 api_error)".to_owned());
+        assert_eq!(source(&failed), expected);
         let busy = answer(429, Some("lock_timeout"), None, "Locked");
         let unfinished = Error::Unfinished(Box::new(busy.clone()));
         assert_eq!(source(&unfinished), Some(busy.to_string()));
         let late = Error::from(stripe::Error::Timeout("connecting"));
-        let said = Some("Stripe did not answer in time (connecting)".to_owned());
-        assert_eq!(source(&late), said);
+        let expected = Some("Stripe did not answer in time (connecting)".to_owned());
+        assert_eq!(source(&late), expected);
         assert_eq!(source(&Error::plan_is_changing()), None);
         assert_eq!(
             error_chain(&unfinished),

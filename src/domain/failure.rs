@@ -1,9 +1,9 @@
-//! Failures within an operation, which may be retried.
+//! Failures of a step of an operation, which the operation may retry.
 
 use super::Error;
 use crate::stripe;
 
-/// Why a part of a request failed. It keeps Stripe's error, which decides whether another attempt may help.
+/// Why a step failed. It keeps Stripe's error, which decides whether another attempt may help.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// Stripe's own error.
@@ -18,7 +18,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// Turns the failure of a call about an item into [`Failure::Overtaken`] if the item is gone.
+    /// Turns the failure of a call about an item into [`Failure::Overtaken`], if the item is gone.
     pub(super) fn of_item(failure: impl Into<Self>) -> Self {
         match failure.into() {
             Self::Stripe(error) if error.is_item_gone() => Self::Overtaken(error),
@@ -34,7 +34,7 @@ impl Failure {
         }
     }
 
-    /// The failure after too many attempts on items that are gone. It does not show Stripe's ids.
+    /// The failure to report after too many attempts on items that are gone. It does not contain Stripe's ids.
     pub(super) fn without_item(self) -> Self {
         if self.is_item_gone() {
             Error::plan_is_changing().into()

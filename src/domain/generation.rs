@@ -1,6 +1,6 @@
-//! The generation of metered prices: which one a push creates, and which one a subscription is of.
+//! The generation of metered prices: classic ones, which bill usage records, or those with billing meters.
 //!
-//! All metered prices of a subscription are of one generation, which decides how Stripe bills it.
+//! All metered prices of a subscription have the same generation, which decides how Stripe bills it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,8 +12,8 @@ use super::plan_change::{CurrentState, ResolvedPhase};
 use super::{Domain, Error, Result};
 use crate::billing::{Discount, Generation, Metadata, Price, Schedule, Subscription};
 
-/// Marks a subscription, and each phase of a schedule, whose prices have meters. A subscription without metered prices
-/// is of a generation too.
+/// Marks a subscription, and each phase of a schedule, whose metered prices have meters. The mark also gives a
+/// generation to a subscription without metered prices.
 const MARK: (&str, &str) = ("tier.generation", "meters");
 
 /// The metadata key of the mark.
@@ -61,27 +61,27 @@ impl Schedule {
     }
 }
 
-/// Checks that the org can change to `features`, from `later` (Unix seconds) or now. `keeps_coupon`: the request names no
-/// other.
+/// Checks that the org can change to `features`, from `later` (Unix seconds) or now. `keeps_coupon` says that the
+/// request names no other coupon.
 ///
 /// # Errors
-/// [`Error::Invalid`] if the features are of both generations, or if the org's subscription is of another one and the
-/// change begins neither now nor at the end of its billing period, or if what is unpaid or discounted could not go on as
-/// it is.
+/// [`Error::Invalid`] if the features have both generations. If the generation of the org's subscription differs, also
+/// if the change begins neither now nor at the end of the billing period, or if a new subscription could not continue
+/// an unpaid invoice or a coupon.
 pub(super) fn check_generation<'a>(
     state: CurrentState<'_>,
     features: impl IntoIterator<Item = &'a PricedFeature>,
     later: Option<i64>,
     keeps_coupon: bool,
 ) -> Result<()> {
-    let Some(asked) = generation_of(features)? else {
+    let Some(requested) = generation_of(features)? else {
         return Ok(());
     };
     let CurrentState::Subscribed(subscription) = state else {
         return Ok(());
     };
     let ends = subscription.current_period_end;
-    let Some(later) = later.filter(|_| subscription.generation() != asked) else {
+    let Some(later) = later.filter(|_| subscription.generation() != requested) else {
         return Ok(());
     };
     if later == ends {
@@ -95,7 +95,7 @@ pub(super) fn check_generation<'a>(
     )))
 }
 
-/// Checks that another subscription can follow this one.
+/// Checks that a new subscription can follow this one.
 fn check_successor(subscription: &Subscription, keeps_coupon: bool) -> Result<()> {
     if !subscription.is_paid_for() {
         return Err(Error::Invalid(
@@ -116,23 +116,26 @@ fn check_successor(subscription: &Subscription, keeps_coupon: bool) -> Result<()
     }
 }
 
-/// The generation of the metered features; none if no feature is metered.
+/// The generation of the metered features; `None` if no feature is metered.
 ///
 /// # Errors
-/// [`Error::Invalid`] if they are of both.
+/// [`Error::Invalid`] if they have both generations.
 pub(super) fn generation_of<'a>(
     features: impl IntoIterator<Item = &'a PricedFeature>,
 ) -> Result<Option<Generation>> {
-    let metered = features.into_iter().filter(|one| one.generation.is_some());
+    let metered = features
+        .into_iter()
+        .filter(|feature| feature.generation.is_some());
     let mut first: Option<&PricedFeature> = None;
-    for one in metered {
+    for feature in metered {
         match first {
-            Some(first) if first.generation != one.generation => {
-                let on_meter = |one: &PricedFeature| one.generation == Some(Generation::Meters);
-                let (with, without) = if on_meter(one) {
-                    (one, first)
+            Some(first) if first.generation != feature.generation => {
+                let on_meter =
+                    |feature: &PricedFeature| feature.generation == Some(Generation::Meters);
+                let (with, without) = if on_meter(feature) {
+                    (feature, first)
                 } else {
-                    (first, one)
+                    (first, feature)
                 };
                 return Err(Error::Invalid(format!(
                     "{} has a price with a billing meter, and {} has not: a subscription cannot have both; push one of \
@@ -140,62 +143,63 @@ pub(super) fn generation_of<'a>(
                     with.name, without.name
                 )));
             }
-            _ => first = Some(one),
+            _ => first = Some(feature),
         }
     }
-    Ok(first.and_then(|one| one.generation))
+    Ok(first.and_then(|feature| feature.generation))
 }
 
-/// The generation of the metered features of phases, if there are any. They were checked to be of one.
-pub(super) fn generation_of_phases(asked: &[ResolvedPhase]) -> Option<Generation> {
-    let mut features = asked.iter().flat_map(|phase| &phase.features);
-    features.find_map(|one| one.generation)
+/// The generation of the metered features of phases, if there are any. They have been checked to have the same one.
+pub(super) fn generation_of_phases(requested: &[ResolvedPhase]) -> Option<Generation> {
+    let mut features = requested.iter().flat_map(|phase| &phase.features);
+    features.find_map(|feature| feature.generation)
 }
 
 /// Which generation of metered prices a push creates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GenerationSetting {
-    /// That of the account's newest metered price. If it has none: meters with a ledger, or if Stripe refuses classic
-    /// ones, else classic.
+    /// The generation of the account's newest metered price. An account without metered prices gets meters if there is
+    /// a ledger or if Stripe refuses classic prices, or else classic ones.
     #[default]
     Auto,
-    /// Always this one.
+    /// Always this generation.
     Fixed(Generation),
 }
 
 /// What is known of the generation of an account's prices.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct KnownGeneration {
     /// Whether Stripe has refused classic metered prices.
     classic_refused: AtomicBool,
     newest: Mutex<Newest>,
 }
 
-/// The generation of the newest metered price of Tier's when prices were last read.
+/// The generation of Tier's newest metered price when prices were last read.
 #[derive(Clone, Copy, Debug, Default)]
 enum Newest {
-    /// They were not read yet.
+    /// Prices have not been read yet.
     #[default]
     Unread,
-    /// None: there were no metered prices.
+    /// Prices have been read.
     Read {
+        /// `None`: there were no metered prices.
         newest: Option<Generation>,
         /// Unix milliseconds.
         at: i64,
     },
 }
 
-/// How long it is used, in milliseconds: another process may push.
+/// How long the known newest generation is used, in milliseconds. Another process may push in the meantime.
 const NEWEST_USED_FOR: i64 = 60_000;
 
-impl Known {
+impl KnownGeneration {
     pub(super) fn note_refusal(&self) {
         self.classic_refused.store(true, Ordering::Relaxed);
     }
 
     /// Notes the newest metered price, from the list of all prices, which is newest first.
     pub(super) fn note_prices(&self, prices: &[Price], at: i64) {
-        let newest = prices.iter().find_map(generation_of_tiers);
+        let newest = prices.iter().find_map(generation_if_tiers);
         *self.newest() = Newest::Read { newest, at };
     }
 
@@ -204,15 +208,15 @@ impl Known {
     }
 }
 
-/// The generation of a metered price of Tier's.
-fn generation_of_tiers(price: &Price) -> Option<Generation> {
+/// The price's generation; `None` unless it is a metered price of Tier's.
+fn generation_if_tiers(price: &Price) -> Option<Generation> {
     price
         .generation()
         .filter(|_| price.feature_plan().is_some())
 }
 
 impl Domain {
-    /// The same account, whose pushes create metered prices of another generation.
+    /// The same account, with the generation of metered prices that pushes create.
     #[must_use]
     pub fn with_generation(self, generation: GenerationSetting) -> Self {
         Self { generation, ..self }
@@ -231,15 +235,15 @@ impl Domain {
         Ok(newest.unwrap_or(self.first_generation()))
     }
 
-    async fn read_newest(&self, known: &Known) -> Result<Option<Generation>> {
-        let newest = self.billing().newest_metered_price(generation_of_tiers);
+    async fn read_newest(&self, known: &KnownGeneration) -> Result<Option<Generation>> {
+        let newest = self.billing().newest_metered_price(generation_if_tiers);
         let newest = newest.await?;
         let at = self.account.clock.millis();
         *known.newest() = Newest::Read { newest, at };
         Ok(newest)
     }
 
-    /// The generation of an account's first metered price. Only a ledger serves all aggregates of meters.
+    /// The generation of an account's first metered price. Meters need a ledger to support all aggregates.
     fn first_generation(&self) -> Generation {
         match self.ledger {
             Some(_) => Generation::Meters,
@@ -247,7 +251,8 @@ impl Domain {
         }
     }
 
-    /// The generation of new plans when prices were last read. A new subscription that sells nothing metered is of it.
+    /// The generation of new plans, according to prices that were read recently. A new subscription without metered
+    /// features gets it.
     pub(super) async fn generation_of_new(&self) -> Result<Generation> {
         if let GenerationSetting::Fixed(generation) = self.generation {
             return Ok(generation);
@@ -265,7 +270,7 @@ impl Domain {
         Ok(newest.unwrap_or(self.first_generation()))
     }
 
-    /// Whether a push may create prices with meters if Stripe refuses classic ones.
+    /// Whether a push may create prices with meters when Stripe refuses classic ones.
     pub(super) fn may_use_meters(&self) -> bool {
         self.generation != GenerationSetting::Fixed(Generation::Classic)
     }

@@ -1,4 +1,4 @@
-//! The account of a key. Locks and caches belong to the account, so all keys of an account share them.
+//! The Stripe account of an API key. Locks and caches belong to the account, so all of its keys share them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -27,19 +27,19 @@ pub(super) struct SharedState {
     pub(super) totals: locks::Locks,
     /// Shared by requests that report usage of an org, and held by one that changes its plan.
     pub(super) reports: locks::Locks,
-    /// Whether its Stripe is unavailable.
+    /// The last outage of Stripe.
     pub(super) outage: entitlement::Outage,
-    /// Usage that is being recorded.
+    /// The usage records that are being written.
     pub(super) writes: usage::Writes,
-    /// Its migrations that this process has begun.
+    /// The migrations that this process has begun.
     pub(super) migrations: migration::Migrations,
-    /// What is known of the generation of its prices.
-    pub(super) generation: generation::Known,
-    /// Events that Stripe may not have processed.
+    /// What is known about the generation of its prices.
+    pub(super) generation: generation::KnownGeneration,
+    /// The meter events that Stripe may not have processed yet.
     pub(super) sent_events: usage::SentEvents,
     /// The names of its meters' events.
     pub(super) event_names: meters::EventNames,
-    /// The reports of its meters that were applied.
+    /// The error reports of its meters that were applied.
     pub(super) meter_error_reports: ledger::AppliedReports,
     /// Its calls to Stripe.
     calls: AccountCalls,
@@ -62,7 +62,7 @@ impl SharedState {
             outage: entitlement::Outage::default(),
             writes: usage::Writes::default(),
             migrations: migration::Migrations::default(),
-            generation: generation::Known::default(),
+            generation: generation::KnownGeneration::default(),
             sent_events: usage::SentEvents::default(),
             event_names: meters::EventNames::default(),
             meter_error_reports: ledger::AppliedReports::default(),
@@ -71,16 +71,16 @@ impl SharedState {
     }
 }
 
-/// The account that a key's calls act on.
+/// The account that an API key belongs to.
 pub(super) enum Identity {
-    /// The only account of the process, whose id is not needed.
+    /// The only account of the process. Its id is not needed.
     Only(Arc<SharedState>),
     /// One of many accounts, identified by one call to Stripe.
     OneOf(Memory, OnceCell<Arc<SharedState>>),
 }
 
 impl Identity {
-    /// Whether the process serves only this account and key.
+    /// Whether the process serves only this account, with only this key.
     pub(super) fn is_only(&self) -> bool {
         matches!(self, Self::Only(_))
     }
@@ -94,7 +94,7 @@ impl Identity {
     }
 }
 
-/// The accounts of a process that are in use.
+/// The accounts that are in use in this process.
 #[derive(Default)]
 pub(super) struct ActiveAccounts(Mutex<HashMap<u64, Weak<SharedState>>>);
 
@@ -112,7 +112,7 @@ impl ActiveAccounts {
 }
 
 impl Domain {
-    /// The shared state of the account. In a process with many accounts, the first use asks Stripe which account the
+    /// The shared state of the account. In a process with many accounts, the first call asks Stripe which account the
     /// key belongs to.
     pub(super) async fn shared(&self) -> Result<Arc<SharedState>> {
         match &self.account.identity {
@@ -136,7 +136,7 @@ impl Domain {
             Err(Error::Forbidden(reason)) => {
                 tracing::warn!(
                     reason,
-                    "the key may not read its account: other keys of it share no lock with this one"
+                    "the key may not read its account, so it shares no locks with the account's other keys"
                 );
                 hex(&Sha256::digest(
                     self.stripe().credentials().key.expose_secret(),

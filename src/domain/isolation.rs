@@ -1,4 +1,4 @@
-//! Connected accounts for experiments: each has its own data in Stripe.
+//! Connected accounts for experiments, each with its own data in Stripe.
 
 use super::{Domain, Result};
 use crate::billing::{Account, Metadata, NewAccount};
@@ -6,11 +6,11 @@ use crate::billing::{Account, Metadata, NewAccount};
 /// The metadata key that names the creator of a connected account.
 const MADE_BY: &str = "tier.account";
 
-/// Its value for accounts created by `tier switch -c`.
+/// The value of [`MADE_BY`] for accounts created by `tier switch -c`.
 const SWITCH: &str = "switch";
 
-/// Its values for temporary accounts, which may be deleted after a while: Tier's own, and those of the original's
-/// tests.
+/// The values of [`MADE_BY`] for temporary accounts, which may be deleted after a while: Tier's, and those of the
+/// original Tier's tests.
 const TEMPORARY: [&str; 2] = [SWITCH, "stroke"];
 
 /// A connected account for experiments.

@@ -1,5 +1,5 @@
-//! Locks by name. Two changes of one org or of one usage total must not interleave, and no usage may be reported
-//! while a plan is changed.
+//! Locks by name. Two changes of the same org or usage total must not interleave, and no usage may be reported while a
+//! plan is being changed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, Weak};
@@ -13,10 +13,11 @@ use crate::admission::AdmissionError;
 #[derive(Default)]
 pub(super) struct Locks(std::sync::Mutex<HashMap<String, Weak<RwLock<()>>>>);
 
-/// The number of names at which unused ones are first removed. It is small, since thousands of accounts may have locks.
+/// The number of names at which unused names are first removed. It is small, since thousands of accounts may have
+/// locks.
 const SWEEP_AT: usize = 16;
 
-/// The maximum number of requests that wait for one lock or idempotency key. More would time out.
+/// The maximum number of requests that wait for one lock or idempotency key. Further requests would time out.
 const MAX_WAITING: usize = 32;
 
 impl Domain {
@@ -42,20 +43,20 @@ impl Domain {
         self.acquire(free, lock.read_owned()).await
     }
 
-    /// Locks the state of an idempotency key, which another request with the same key may hold. The request gives up
-    /// its admission while it waits.
-    pub(super) async fn hold_key<T>(&self, known: &Arc<Mutex<T>>) -> Result<OwnedMutexGuard<T>> {
-        // The cache holds one reference too.
-        let others = Arc::strong_count(known) - 1;
+    /// Locks the state of an idempotency key, which another request with the same key may have locked. The request
+    /// gives up its admission while it waits.
+    pub(super) async fn hold_key<T>(&self, state: &Arc<Mutex<T>>) -> Result<OwnedMutexGuard<T>> {
+        // The cache holds one of the references.
+        let others = Arc::strong_count(state) - 1;
         if others > MAX_WAITING {
             return Err(AdmissionError::KeyQueue.into());
         }
-        let lock = known.clone();
+        let lock = state.clone();
         let free = lock.clone().try_lock_owned().ok();
         self.acquire(free, lock.lock_owned()).await
     }
 
-    /// Returns the `free` guard, or else waits for one, unless the caller leaves first.
+    /// Returns the `free` guard, or else waits for `guard`, unless the caller leaves first.
     pub(super) async fn acquire<G>(
         &self,
         free: Option<G>,
@@ -71,7 +72,7 @@ impl Domain {
         }
     }
 
-    /// Waits for another request, without this request's admission.
+    /// Waits for `other`, which depends on another request. This request gives up its admission meanwhile.
     pub(super) async fn wait<T>(&self, other: impl Future<Output = T>) -> Result<T> {
         match &self.admission {
             Some(admission) => Ok(admission.wait(other).await?),
@@ -81,14 +82,13 @@ impl Domain {
 }
 
 impl Locks {
-    /// Locks `name` exclusively in a background task. The number of waiting tasks is not limited, since only one task
-    /// of each name runs.
+    /// Locks `name` exclusively, without a limit on the number of waiting tasks. Callers must limit it themselves.
     pub(super) async fn exclusive(&self, name: &str) -> OwnedRwLockWriteGuard<()> {
         self.get(name).write_owned().await
     }
 
-    /// The lock of `name`; `None` if too many requests wait for it. Every waiting request and the holder keep a
-    /// reference.
+    /// The lock of `name`; `None` if too many requests wait for it. The holder and each waiting request have a
+    /// reference to the lock.
     fn join(&self, name: &str) -> Option<Arc<RwLock<()>>> {
         let lock = self.get(name);
         let others = Arc::strong_count(&lock) - 1;
@@ -102,9 +102,9 @@ impl Locks {
         }
         if locks.len() >= SWEEP_AT && locks.len() == locks.capacity() {
             locks.retain(|_, lock| lock.strong_count() > 0);
-            // If most locks are held, the next sweep waits until the number has doubled.
-            let held = locks.len();
-            locks.reserve(held);
+            // If most locks are in use, the next sweep comes when their number has doubled.
+            let in_use = locks.len();
+            locks.reserve(in_use);
         }
         let lock = Arc::new(RwLock::default());
         locks.insert(name.to_owned(), Arc::downgrade(&lock));

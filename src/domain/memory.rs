@@ -14,20 +14,20 @@ use super::request_key::KeyedRequests;
 use super::revision::{RefusedWrites, refused_writes};
 use super::usage::{KeyedReports, SettledPublications};
 
-/// The default number of orgs, and of report keys.
-const REMEMBERED: usize = 100_000;
+/// The default capacity, in orgs and in idempotency keys.
+const DEFAULT_CAPACITY: usize = 100_000;
 
-/// The greatest number of cached customers. They are valid for a minute, in which an account that may make 100 calls a
+/// The maximum number of cached customers. They are valid for a minute, in which an account that may make 100 calls a
 /// second cannot look up more than 6,000.
-const CUSTOMERS: usize = 10_000;
+const MAX_CUSTOMERS: usize = 10_000;
 
 /// The memory of one account or of many. Clones share it.
 #[derive(Clone)]
 pub struct Memory(Arc<Parts>);
 
-/// Each part is created on first use, so a server that serves no org yet allocates no cache.
+/// Each cache is created on first use, so a server that serves no org yet allocates none.
 struct Parts {
-    most: usize,
+    capacity: usize,
     max_age: MaxAge,
     accounts: ActiveAccounts,
     customers: OnceLock<Customers>,
@@ -42,15 +42,15 @@ struct Parts {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self::new(REMEMBERED, MaxAge::default())
+        Self::new(DEFAULT_CAPACITY, MaxAge::default())
     }
 }
 
 impl Memory {
-    /// Caches for `most` orgs and as many report keys. Entitlements are remembered for `max_age`.
-    pub fn new(most: usize, max_age: MaxAge) -> Self {
+    /// Caches for up to `capacity` orgs and as many idempotency keys. Entitlements are remembered for `max_age`.
+    pub fn new(capacity: usize, max_age: MaxAge) -> Self {
         Self(Arc::new(Parts {
-            most,
+            capacity,
             max_age,
             accounts: ActiveAccounts::default(),
             customers: OnceLock::new(),
@@ -64,7 +64,7 @@ impl Memory {
         }))
     }
 
-    /// Forgets everything. Needed when Stripe's data was replaced.
+    /// Forgets everything. This is needed after Stripe's data was replaced.
     pub fn clear(&self) {
         let parts = &self.0;
         if let Some(customers) = parts.customers.get() {
@@ -95,25 +95,25 @@ impl Memory {
     /// The customers of orgs.
     pub(super) fn customers(&self) -> &Customers {
         let customers = &self.0.customers;
-        customers.get_or_init(|| Cache::new(self.0.most.min(CUSTOMERS)))
+        customers.get_or_init(|| Cache::new(self.0.capacity.min(MAX_CUSTOMERS)))
     }
 
     /// The limits and usage of orgs.
     pub(super) fn entitlements(&self) -> &Arc<Entitlements> {
         let entitlements = &self.0.entitlements;
-        entitlements.get_or_init(|| Arc::new(Entitlements::new(self.0.most, self.0.max_age)))
+        entitlements.get_or_init(|| Arc::new(Entitlements::new(self.0.capacity, self.0.max_age)))
     }
 
     /// The idempotency keys of subscribe requests.
     pub(super) fn requests(&self) -> &KeyedRequests {
         let requests = &self.0.requests;
-        requests.get_or_init(|| KeyedRequests::new(self.0.most))
+        requests.get_or_init(|| KeyedRequests::new(self.0.capacity))
     }
 
     /// Published additions that have ended.
     pub(super) fn publications(&self) -> &SettledPublications {
         let publications = &self.0.publications;
-        publications.get_or_init(|| Cache::new(self.0.most))
+        publications.get_or_init(|| Cache::new(self.0.capacity))
     }
 
     /// Writes that Stripe has refused.
@@ -134,6 +134,6 @@ impl Memory {
     /// The idempotency keys of reports.
     pub(super) fn reports(&self) -> &KeyedReports {
         let reports = &self.0.reports;
-        reports.get_or_init(|| KeyedReports::new(self.0.most))
+        reports.get_or_init(|| KeyedReports::new(self.0.capacity))
     }
 }

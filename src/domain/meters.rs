@@ -1,7 +1,7 @@
-//! Billing meters: one for each metered price of their generation, found by the name of its events.
+//! Billing meters. Each metered price of their generation has its own meter, which is found by its event name.
 //!
-//! A pushed plan never changes, so its meters do not either. Two plans that sell one feature have different meters, so
-//! that no event counts twice.
+//! A pushed plan never changes, so neither do its meters. Two plans that sell the same feature have different meters,
+//! so that no event counts twice.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ const MAX_EVENT_NAME: usize = 100;
 /// The length of the digest in a shortened event name.
 const DIGEST: usize = 16;
 
-/// The names of meters' events, by the meter's id. They never change.
+/// The event names of meters, by meter id. They never change.
 #[derive(Debug, Default)]
 pub(super) struct EventNames(Mutex<HashMap<String, Arc<str>>>);
 
@@ -48,7 +48,7 @@ fn event_name(feature: &FeaturePlan) -> String {
     format!("{beginning}-{digest}")
 }
 
-/// The formula for an aggregate. A meter knows no maximum, and forgets at the end of a period: it is sent the level.
+/// The formula for an aggregate. A meter has no maximum and no perpetual level, so Tier sends it the current level.
 fn formula(aggregate: Aggregate) -> Formula {
     match aggregate {
         Aggregate::Sum => Formula::Sum,
@@ -57,10 +57,10 @@ fn formula(aggregate: Aggregate) -> Formula {
 }
 
 impl Domain {
-    /// The id of the meter that counts a feature's usage. It is created if the account has none.
+    /// The id of the meter that counts a feature's usage. The meter is created if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the account has a meter of that event name that counts otherwise.
+    /// [`Error::Invalid`] if the account has a meter with that event name and other settings.
     pub(super) async fn meter_of(
         &self,
         name: &FeaturePlan,
@@ -90,7 +90,7 @@ impl Domain {
         }
     }
 
-    /// The name of a meter's events.
+    /// The event name of the meter with this id.
     pub(super) async fn event_name_of(&self, meter: &str) -> Result<Arc<str>> {
         let shared = self.shared().await?;
         let known = shared.event_names.names().get(meter).cloned();
@@ -111,7 +111,10 @@ impl Domain {
     }
 }
 
-/// The meter's id, if it counts as it should.
+/// The meter's id.
+///
+/// # Errors
+/// [`Error::Invalid`] if it does not count by `formula`.
 fn usable(meter: &Meter, formula: &Formula) -> Result<String> {
     if meter.counts(formula) {
         return Ok(meter.id.clone());

@@ -104,7 +104,7 @@ pub use crate::stripe::{CallerState, Lane};
 /// The outcome of a request.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The number of parallel calls. Stripe allows live keys several times as many as test keys.
+/// The maximum number of parallel calls. Stripe allows live keys several times as many calls as test keys.
 const PARALLEL_TEST: usize = 20;
 const PARALLEL_LIVE: usize = 50;
 
@@ -133,12 +133,12 @@ struct Account {
 }
 
 impl Domain {
-    /// The account of `stripe`, with its own memory. `key_source` names the source of the key, for `whoami`.
+    /// The account of `stripe`, with a memory of its own. `key_source` says where the API key came from, for `whoami`.
     pub fn new(stripe: stripe::Client, clock: Clock, key_source: impl Into<String>) -> Self {
         Self::with_own_memory(stripe, clock, key_source, Memory::default())
     }
 
-    /// Like [`new`](Self::new), with a given `memory` that no other account uses.
+    /// Like [`new`](Self::new), with a `memory` that no other account uses.
     pub fn with_own_memory(
         stripe: stripe::Client,
         clock: Clock,
@@ -148,8 +148,8 @@ impl Domain {
         Self::of(stripe, clock, key_source, Identity::only(memory))
     }
 
-    /// Like [`new`](Self::new), with a memory that other accounts use too. Keys of the same account share its entries;
-    /// other accounts do not see them.
+    /// Like [`new`](Self::new), with a `memory` that other accounts also use. API keys of the same account share its
+    /// entries; other accounts do not see them.
     pub fn with_memory(
         stripe: stripe::Client,
         clock: Clock,
@@ -181,7 +181,7 @@ impl Domain {
         }
     }
 
-    /// The same account, with its usage in a ledger.
+    /// The same account, which records usage in `ledger`.
     #[must_use]
     pub fn with_ledger(self, ledger: LedgerHandle) -> Self {
         Self {
@@ -213,9 +213,9 @@ impl Domain {
         }
     }
 
-    /// The same account for a request of a `caller`, who may leave before the answer. Work that has not begun by then
-    /// does not begin. The request's calls to Stripe are counted together and wait in `lane`. While it waits for other
-    /// requests, it gives up its `admission`.
+    /// The same account for one request of a `caller`, who may leave before the answer. Work that has not begun by then is
+    /// not begun. The request's calls to Stripe are counted together and wait in `lane`. While the request waits for
+    /// others, it gives up its `admission`.
     #[must_use]
     pub fn for_caller(&self, lane: Lane, caller: CallerState, admission: Admission) -> Self {
         Self {
@@ -248,7 +248,7 @@ impl Domain {
         }
     }
 
-    /// The background tasks of this account, and of those that share its memory.
+    /// The background tasks of this account, and of the accounts that share its memory.
     pub fn background(&self) -> &Background {
         match &self.account.identity {
             Identity::Only(shared) => shared.memory.background(),
@@ -288,7 +288,7 @@ impl Domain {
         }
     }
 
-    /// The time in Unix seconds, by the clock of this request's customers.
+    /// The current time in Unix seconds: the test clock's, if this request has one.
     async fn now(&self) -> Result<i64> {
         match &self.test_clock {
             None => Ok(self.account.clock.unix()),
@@ -296,8 +296,8 @@ impl Domain {
         }
     }
 
-    /// The time now by Stripe's clock, as its last answer showed it. This machine's clock may be behind it, or ahead, and
-    /// Stripe refuses to end a phase in the second in which it began.
+    /// The current time in Unix seconds by Stripe's clock, according to the date of its last answer; `now` if unknown. This
+    /// machine's clock may differ, and Stripe refuses to end a phase in the second in which it began.
     fn at_stripe(&self, now: i64) -> i64 {
         match &self.test_clock {
             None => self.stripe().server_time().unwrap_or(now),
@@ -305,7 +305,7 @@ impl Domain {
         }
     }
 
-    /// The number of parallel calls.
+    /// The maximum number of parallel calls to Stripe.
     fn parallel(&self) -> usize {
         if self.stripe().credentials().is_live() {
             PARALLEL_LIVE

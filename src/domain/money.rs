@@ -1,16 +1,17 @@
-//! Amounts of money in words.
+//! Amounts of money as text.
 
 use rust_decimal::Decimal;
 
 use super::pricing::Currency;
 
-/// Currencies whose amounts in Stripe are whole. ISK and UGX have no coins either, but Stripe takes them in hundredths.
-const WHOLE: &str = "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf";
+/// Currencies whose amounts in Stripe have no decimals. ISK and UGX have no coins either, but Stripe takes them in
+/// hundredths.
+const ZERO_DECIMAL: &str = "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf";
 
 /// Currencies whose amounts in Stripe are in thousandths.
 const THOUSANDTHS: &str = "bhd jod kwd omr tnd";
 
-/// The signs of currencies that have one of their own. Others are named by their code.
+/// The signs of currencies. Currencies without a sign of their own are named by their code.
 const SIGNS: [(&str, &str); 6] = [
     ("usd", "$"),
     ("eur", "€"),
@@ -21,10 +22,10 @@ const SIGNS: [(&str, &str); 6] = [
 ];
 
 impl Currency {
-    /// How many decimals an amount has that is not a fraction of the minor unit.
+    /// The number of decimals of an amount in whole minor units.
     pub fn decimals(&self) -> u32 {
         let is_in = |list: &str| list.split(' ').any(|code| code == self.as_str());
-        if is_in(WHOLE) {
+        if is_in(ZERO_DECIMAL) {
             0
         } else if is_in(THOUSANDTHS) {
             3
@@ -33,16 +34,16 @@ impl Currency {
         }
     }
 
-    /// Its sign, or its code and a space.
+    /// The currency's sign, or its code and a space.
     pub fn sign(&self) -> String {
-        let own = SIGNS.iter().find(|(code, _)| *code == self.as_str());
-        match own {
+        let found = SIGNS.iter().find(|(code, _)| *code == self.as_str());
+        match found {
             Some((_, sign)) => (*sign).to_owned(),
             None => format!("{} ", self.as_str().to_uppercase()),
         }
     }
 
-    /// An amount of minor units in words, such as `$1,000.00`; no decimal is lost.
+    /// An amount of minor units as text, such as `$1,000.00`. It is not rounded.
     pub fn amount(&self, minor_units: Decimal) -> String {
         let decimals = self.decimals();
         let mut value = shifted(minor_units, decimals).normalize();
@@ -56,7 +57,7 @@ impl Currency {
     }
 }
 
-/// The number with its point moved to the left. A division would round where there are many digits.
+/// The number with its decimal point moved `places` to the left. A division would round numbers with many digits.
 fn shifted(number: Decimal, places: u32) -> Decimal {
     let mut shifted = number;
     let scaled = shifted.set_scale(number.scale() + places);

@@ -19,7 +19,7 @@ pub struct Pulled {
 }
 
 impl Domain {
-    /// Reads the whole model, with one call for each hundred prices.
+    /// Reads the model without archived plans, with one call for each hundred prices.
     pub async fn pull(&self) -> Result<Model> {
         let mut pulled = self.pull_all().await?;
         let archived = &pulled.archived;
@@ -30,7 +30,7 @@ impl Domain {
         Ok(pulled.model)
     }
 
-    /// Reads the whole model, including archived plans.
+    /// Reads the model with archived plans.
     pub async fn pull_all(&self) -> Result<Pulled> {
         Ok(Pulled::of(self.billing().prices_with_tiers().await?))
     }
@@ -52,7 +52,7 @@ impl Pulled {
     }
 }
 
-/// The plans that cannot be bought as a whole.
+/// The plans of which at least one price is inactive, so that they cannot be bought as a whole.
 fn archived_plans(prices: &BTreeMap<FeaturePlan, Price>) -> BTreeSet<PlanName> {
     let inactive = prices.iter().filter(|(_, price)| !price.active);
     inactive.map(|(name, _)| name.plan()).collect()

@@ -1,4 +1,4 @@
-//! A client's `Idempotency-Key` on subscribe: a repeated request gets the first answer, and nothing is written.
+//! A client's `Idempotency-Key` on subscribe: a repeated request gets the first answer and writes nothing.
 //!
 //! This process remembers a key for a day. For other servers, and after a restart, the digests of the last five keys
 //! are in the subscription's metadata. They are written together with the request's change.
@@ -12,13 +12,13 @@ use super::{Domain, Error, Result};
 use crate::billing::Metadata;
 use crate::num::hex;
 
-/// The metadata key of the digests.
+/// The metadata key under which the digests of clients' keys are stored.
 pub(super) const KEYS: &str = "tier.keys";
 
 /// How many digests the metadata keeps.
 const KEPT: usize = 5;
 
-/// The keys of subscribes, and whether each request was carried out.
+/// The keys of subscribe requests, with whether each request was carried out.
 pub(super) type KeyedRequests = ClientKeys<bool>;
 
 impl Domain {
@@ -35,10 +35,10 @@ impl Domain {
         let digest = self.key_digest(key);
         let shared = self.shared().await?;
         let keys = shared.memory.requests();
-        let entry = (shared.number, digest.clone());
-        let asked = Sha256::digest(format!("{org}\n{request:?}")).into();
-        let known = keys.known(&entry, asked).await.ok_or_else(reused)?;
-        let mut done = self.hold_key(&known.state).await?;
+        let scoped_key = (shared.number, digest.clone());
+        let requested = Sha256::digest(format!("{org}\n{request:?}")).into();
+        let slot = keys.slot(&scoped_key, requested).await.ok_or_else(reused)?;
+        let mut done = self.hold_key(&slot.state).await?;
         if *done {
             return Ok(());
         }
@@ -54,7 +54,7 @@ impl Domain {
                 Error::Unavailable { .. } | Error::TimedOut { .. } | Error::CustomerVanished { .. },
             ) => {}
             // Nothing was done, so the key is free for a corrected request.
-            Err(_) => keys.forget(&entry).await,
+            Err(_) => keys.forget(&scoped_key).await,
         }
         outcome
     }
@@ -71,7 +71,7 @@ pub(super) fn reused() -> Error {
     )
 }
 
-/// The words in the metadata of objects under `name`, such as the keys of requests, oldest first.
+/// The distinct words under the metadata key `name` of the objects, in order, such as the digests of clients' keys.
 pub(super) fn noted<'a>(name: &str, objects: impl Iterator<Item = &'a Metadata>) -> Vec<String> {
     let mut keys: Vec<String> = Vec::new();
     for key in objects
@@ -85,7 +85,7 @@ pub(super) fn noted<'a>(name: &str, objects: impl Iterator<Item = &'a Metadata>)
     keys
 }
 
-/// The metadata value after `key` is added.
+/// The metadata value with `key` added in front. It has at most [`KEPT`] keys.
 pub(super) fn with(known: &[String], key: &str) -> String {
     let known = known.iter().map(String::as_str);
     let keys: Vec<_> = std::iter::once(key).chain(known).take(KEPT).collect();

@@ -1,5 +1,5 @@
-//! Models in links: the text of a model, compressed, as a part of a URL. Nothing is stored, and the same model has the same
-//! link.
+//! Models in links: the compressed JSON of a model, as part of a URL. Nothing is stored, and equal models have equal
+//! links.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,23 +9,23 @@ use serde_json::value::RawValue;
 
 use super::pricing::{Faults, Model};
 
-/// The longest text in a link. The head of a request has to have room for it, and browsers and mail programs too.
+/// The maximum length of the text in a link. Browsers, mail programs and the server's limit for request heads must
+/// accept it.
 pub const MAX_LINK_TEXT: usize = 12 << 10;
 
-/// The longest model in a link, in bytes.
+/// The maximum length of a model's JSON in a link, in bytes.
 const MAX_JSON: usize = 256 << 10;
 
-/// How many times as long as its compressed form a model may be. Plans look alike, but not as much as a text that is made
-/// to fill the memory.
+/// The maximum compression ratio of a model. Plans are repetitive, but not as much as a decompression bomb.
 const MAX_RATIO: usize = 256;
 
-/// A model that is this short may have any ratio.
+/// The length up to which a model may have any compression ratio, in bytes.
 const SHORT_JSON: usize = 64 << 10;
 
-/// The longest title, in characters.
+/// The maximum length of a title, in characters.
 const MAX_TITLE_CHARS: usize = 200;
 
-/// The longest address that a model may have come from, in characters.
+/// The maximum length of the address that a model was read from, in characters.
 const MAX_FROM_CHARS: usize = 1000;
 
 const LEVEL: u8 = 9;
@@ -33,15 +33,15 @@ const LEVEL: u8 = 9;
 /// A model that is shared by a link.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SharedModel {
-    /// What it is called. A pricing.json has no title.
+    /// The title, since a pricing.json has none.
     pub title: Option<String>,
-    /// The address that it was read from, before it was shared.
+    /// The URL that the model was read from.
     pub from: Option<String>,
     /// The model.
     pub model: Model,
 }
 
-/// Why there is no link, or no model in it.
+/// Why a model cannot be shared, or a link cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShareError {
     /// The model does not fit into a link.
@@ -50,7 +50,7 @@ pub enum ShareError {
     /// The title is too long.
     #[error("the title must not exceed {MAX_TITLE_CHARS} characters")]
     Title,
-    /// The address is none, or too long.
+    /// The address is not a URL, or is too long.
     #[error(
         "the address that the model is from must begin with http:// or https://, and must not exceed {MAX_FROM_CHARS} characters"
     )]
@@ -58,12 +58,12 @@ pub enum ShareError {
     /// The text was not made from a model, or is incomplete.
     #[error("there is no model in this link: it may be incomplete")]
     Unreadable,
-    /// What is in it is not a valid model.
+    /// The text does not contain a valid model.
     #[error("the model in this link is not valid: {0}")]
     Invalid(Faults),
 }
 
-/// What is in a link.
+/// The JSON in a link.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Content<'a> {
@@ -76,7 +76,7 @@ struct Content<'a> {
 }
 
 impl SharedModel {
-    /// The text in the model's link.
+    /// The text for the model's link.
     pub fn link_text(&self) -> Result<String, ShareError> {
         self.check()?;
         let json = self.json();
@@ -84,7 +84,7 @@ impl SharedModel {
             return Err(ShareError::TooLarge);
         }
         let compressed = deflate::compress_to_vec(json.as_bytes(), LEVEL);
-        if json.len() > most(compressed.len()) {
+        if json.len() > max_json(compressed.len()) {
             return Err(ShareError::TooLarge);
         }
         let text = URL_SAFE_NO_PAD.encode(compressed);
@@ -101,7 +101,7 @@ impl SharedModel {
         }
         let compressed = URL_SAFE_NO_PAD.decode(text);
         let compressed = compressed.map_err(|_| ShareError::Unreadable)?;
-        let json = inflate::decompress_to_vec_with_limit(&compressed, most(compressed.len()));
+        let json = inflate::decompress_to_vec_with_limit(&compressed, max_json(compressed.len()));
         let json = json.map_err(|_| ShareError::Unreadable)?;
         let content: Content<'_> =
             serde_json::from_slice(&json).map_err(|_| ShareError::Unreadable)?;
@@ -116,9 +116,9 @@ impl SharedModel {
     }
 
     fn check(&self) -> Result<(), ShareError> {
-        let fits = |text: &Option<String>, most| {
+        let fits = |text: &Option<String>, max_chars| {
             let text = text.as_deref().unwrap_or_default();
-            text.chars().nth(most).is_none()
+            text.chars().nth(max_chars).is_none()
         };
         if !fits(&self.title, MAX_TITLE_CHARS) {
             return Err(ShareError::Title);
@@ -144,10 +144,10 @@ impl SharedModel {
     }
 }
 
-/// How long a model may be that has `compressed` bytes in a link.
-fn most(compressed: usize) -> usize {
-    let most = compressed.saturating_mul(MAX_RATIO);
-    most.clamp(SHORT_JSON, MAX_JSON)
+/// The maximum length of a model's JSON whose compressed form has `compressed` bytes.
+fn max_json(compressed: usize) -> usize {
+    let max = compressed.saturating_mul(MAX_RATIO);
+    max.clamp(SHORT_JSON, MAX_JSON)
 }
 
 #[cfg(test)]
@@ -211,13 +211,13 @@ mod tests {
             let read = SharedModel::from_link_text(&bomb);
             assert_eq!(read, Err(ShareError::Unreadable), "{size}");
         }
-        // A short text may be as dull as it likes, a long one not.
-        let dull = |length| {
+        // A short text may have any compression ratio, but a long one may not.
+        let is_accepted = |length| {
             let content = format!("{}{{\"plans\":{{}}}}", " ".repeat(length));
             SharedModel::from_link_text(&link_of(content.as_bytes())).is_ok()
         };
-        assert!(dull(SHORT_JSON - 100));
-        assert!(!dull(MAX_JSON / 2));
+        assert!(is_accepted(SHORT_JSON - 100));
+        assert!(!is_accepted(MAX_JSON / 2));
     }
 
     #[test]

@@ -11,9 +11,9 @@ impl Domain {
     /// # Errors
     /// [`Error::Invalid`] if an endpoint with that URL exists, since each event would be delivered twice.
     pub async fn create_webhook(&self, url: &str, types: EventTypes) -> Result<WebhookEndpoint> {
-        let there = self.webhooks().await?;
-        if let Some(there) = there.into_iter().find(|endpoint| endpoint.url == url) {
-            let id = there.id;
+        let mut endpoints = self.webhooks().await?.into_iter();
+        if let Some(existing) = endpoints.find(|endpoint| endpoint.url == url) {
+            let id = existing.id;
             return Err(Error::Invalid(format!(
                 "there is a webhook endpoint at {url}, and Stripe tells its secret but once: delete it first, with \
                  `tier webhook delete {id}`"
@@ -23,15 +23,15 @@ impl Domain {
         Ok(create.send().await?)
     }
 
-    /// Creates a destination at `url` for the reports of meters that have dropped events. Stripe returns its signing secret,
-    /// which is not that of the endpoint, only in this answer.
+    /// Creates an event destination at `url` for meters' error reports. Stripe returns its signing secret, which
+    /// differs from the webhook endpoint's, only in this answer.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if one with that URL exists.
+    /// [`Error::Invalid`] if a destination with that URL exists.
     pub async fn create_event_destination(&self, url: &str) -> Result<WebhookEndpoint> {
-        let there = self.event_destinations().await?;
-        if let Some(there) = there.into_iter().find(|one| one.url == url) {
-            let id = there.id;
+        let mut destinations = self.event_destinations().await?.into_iter();
+        if let Some(existing) = destinations.find(|destination| destination.url == url) {
+            let id = existing.id;
             return Err(Error::Invalid(format!(
                 "there is an event destination at {url}, and Stripe tells its secret but once: delete it with \
                  `tier webhook delete {id}`"
@@ -40,7 +40,7 @@ impl Domain {
         Ok(self.billing().create_event_destination(url).await?)
     }
 
-    /// The account's destinations for the reports of meters that have dropped events.
+    /// The account's event destinations for meters' error reports.
     pub async fn event_destinations(&self) -> Result<Vec<WebhookEndpoint>> {
         Ok(self.billing().event_destinations().await?)
     }

@@ -55,9 +55,12 @@ impl Domain {
         };
         let shared = self.shared().await?;
         let keys = shared.memory.reports();
-        let entry = (shared.number, key.name.clone());
-        let known = keys.known(&entry, key.report).await.ok_or_else(reused)?;
-        let mut state = self.hold_key(&known.state).await?;
+        let scoped_key = (shared.number, key.name.clone());
+        let slot = keys
+            .slot(&scoped_key, key.report)
+            .await
+            .ok_or_else(reused)?;
+        let mut state = self.hold_key(&slot.state).await?;
         if matches!(*state, State::Done) {
             return Ok(ReportEffect::None);
         }
@@ -67,7 +70,7 @@ impl Domain {
         match &recorded {
             Ok(_) => *state = State::Done,
             // The key is unused, or belongs to another report.
-            Err(_) if matches!(*state, State::New) => keys.forget(&entry).await,
+            Err(_) if matches!(*state, State::New) => keys.forget(&scoped_key).await,
             Err(_) => {}
         }
         recorded
