@@ -87,7 +87,7 @@ pub use push::{PushOutcome, PushResult, PushedPrice};
 pub use schedule::{RequestedPhase, Subscribe};
 pub use setup::StartedSetup;
 pub use shared_model::{MAX_LINK_TEXT, ShareError, SharedModel};
-pub use usage::{Allowance, FeatureUsage, Recorded, Report};
+pub use usage::{Allowance, FeatureUsage, RecordedUsage, Report};
 pub use webhooks::{Event, EventTypes, METER_ERRORS, WebhookEndpoint};
 
 pub use crate::billing::{Coupon, Invoice, InvoiceLine, PaymentMethodDetails, SetupIntent};
@@ -213,8 +213,8 @@ impl Domain {
         }
     }
 
-    /// The same account for one request of a `caller`, who may leave before the answer. Work that has not begun by then is
-    /// not begun. The request's calls to Stripe are counted together and wait in `lane`. While the request waits for
+    /// The same account for one request of a `caller`, who may leave before the answer. Work that has not begun by then
+    /// is not begun. The request's calls to Stripe are counted together and wait in `lane`. While the request waits for
     /// others, it gives up its `admission`.
     #[must_use]
     pub fn for_caller(&self, lane: Lane, caller: CallerState, admission: Admission) -> Self {
@@ -296,8 +296,8 @@ impl Domain {
         }
     }
 
-    /// The current time in Unix seconds by Stripe's clock, according to the date of its last answer; `now` if unknown. This
-    /// machine's clock may differ, and Stripe refuses to end a phase in the second in which it began.
+    /// The current time in Unix seconds by Stripe's clock, according to the date of its last answer; `now` if unknown.
+    /// This machine's clock may differ, and Stripe refuses to end a phase in the second in which it began.
     fn at_stripe(&self, now: i64) -> i64 {
         match &self.test_clock {
             None => self.stripe().server_time().unwrap_or(now),

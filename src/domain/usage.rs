@@ -1,4 +1,4 @@
-//! `limits` and `report`: the limits and usage of an org, and recording of usage.
+//! `limits` and `report`: the limits and usage of an org, and the recording of usage.
 
 mod addition;
 mod allowance;
@@ -28,13 +28,13 @@ use record::LOOK_UPS;
 
 pub use allowance::Allowance;
 pub(super) use carried::{Billed, Carried, SCHEDULED, SETTLED};
-pub(super) use claim::reused;
+pub(super) use claim::key_reused;
 pub(super) use figure::Figure;
 pub(super) use keyed::KeyedReports;
 pub(super) use publication::SettledPublications;
-pub use recorded::Recorded;
+pub use recorded::RecordedUsage;
 pub(super) use sent_events::SentEvents;
-pub(super) use totals::Used;
+pub(super) use totals::UsedByItem;
 pub(super) use writes::Writes;
 
 /// The limit and usage of a feature in the running period.
@@ -44,9 +44,9 @@ pub struct FeatureUsage {
     pub feature: FeatureName,
     /// Units; 1 for a licensed feature.
     pub used: i64,
-    /// The limit; [`i64::MAX`] if there is none.
+    /// Units; [`i64::MAX`] if there is no limit.
     pub limit: i64,
-    /// The reserved part of the used units, which is not billed.
+    /// The part of `used` that is only reserved, and not billed.
     #[serde(skip_serializing_if = "is_zero")]
     pub reserved: i64,
 }
@@ -66,14 +66,14 @@ pub struct Report {
     pub feature: FeatureName,
     /// Units.
     pub n: i64,
-    /// The time in Unix seconds; `None`: now.
+    /// When the usage happened, in Unix seconds; `None`: now.
     pub at: Option<i64>,
     /// Whether to set the period's usage to `n` instead of adding to it.
     pub clobber: bool,
 }
 
 impl Domain {
-    /// The org's limits and usage, by feature name. Empty if nothing is granted.
+    /// The org's limits and usage, by feature name. Empty if the org is granted nothing.
     pub async fn limits(&self, org: &OrgName) -> Result<Answered<Arc<[FeatureUsage]>>> {
         if let Some(ledger) = self.ledger() {
             return self.limits_with_ledger(ledger, org).await;
@@ -81,7 +81,7 @@ impl Domain {
         let known = self.entitlement::<UsageSnapshot>(org).await?;
         let is_sent = known.value.has_meters() && {
             let sent = &self.shared().await?.sent_events;
-            sent.are_in(&known.value)
+            sent.are_pending_in(&known.value)
         };
         let mut answered = known.map(|usage| usage.rows());
         if is_sent {
@@ -114,7 +114,7 @@ impl Domain {
         let plan = self.plan_number(&org.name);
         let remembered = self.remembered_usage(&org.name).await?;
         let had_meters = remembered.is_some_and(|usage| usage.has_meters());
-        // A rate limit or a busy org is reported at once. Other errors matter only if the lines are needed.
+        // A rate limit is reported at once. Other errors matter only if the lines are needed.
         let lines = async {
             if had_meters {
                 return Ok(None);
@@ -160,8 +160,10 @@ impl Domain {
             levels => levels?,
         };
         for level in levels.into_iter().flatten() {
-            let own = used.entry(level.to).or_default();
-            *own = if *own == 0 { level.n } else { *own };
+            let total = used.entry(level.to).or_default();
+            if *total == 0 {
+                *total = level.n;
+            }
         }
         let usage = UsageSnapshot::new(&current, &used, &carried, plans);
         self.submit_external_usage(&in_ledger, &usage).await;
@@ -174,8 +176,8 @@ impl Domain {
         })
     }
 
-    /// Records usage. With `key`, repetitions of the same report count once: for 24 hours, or with a ledger for as long
-    /// as it keeps entries.
+    /// Records usage. With `key`, repetitions of the same report count once. This holds for 24 hours, or with a ledger
+    /// for as long as it keeps its entries.
     pub async fn report(&self, org: &OrgName, report: &Report, key: Option<&str>) -> Result<()> {
         if let Some(ledger) = self.ledger() {
             let report = OrgReport {
@@ -192,7 +194,7 @@ impl Domain {
             ));
         }
         let shared = self.shared().await?;
-        let _plan_stays = self.prevent_plan_change(org).await?;
+        let _no_plan_change = self.prevent_plan_change(org).await?;
         let mut reporting = self.reporting(&shared, org);
         let remembered = reporting
             .as_ref()
@@ -211,7 +213,7 @@ impl Domain {
             match &outcome {
                 Ok(effect) => reporting.write.record_effect(effect.clone()),
                 Err(error) if error.is_refusal() => {
-                    reporting.write.record_effect(ReportEffect::None)
+                    reporting.write.record_effect(ReportEffect::None);
                 }
                 Err(_) => {}
             }
@@ -219,7 +221,7 @@ impl Domain {
         outcome.map(drop)
     }
 
-    /// Returns the effect of the report.
+    /// Records a report in Stripe. Returns its effect.
     async fn record_reported(
         &self,
         org: &OrgName,
@@ -242,8 +244,8 @@ impl Domain {
 }
 
 impl Price {
-    /// Whether reports are summed over a period.
-    fn sums(&self) -> bool {
+    /// Whether reports are added up over a period.
+    fn is_sum(&self) -> bool {
         !self.aggregate().is_level()
     }
 }

@@ -8,7 +8,7 @@ use crate::cli::error::CliError;
 use crate::cli::session::Session;
 use crate::cli::{Context, output};
 use crate::config::KeyError;
-use crate::domain::{Domain, Recorded};
+use crate::domain::{Domain, RecordedUsage};
 use crate::ledger::state::{Mismatch, Total};
 use crate::ledger::store::read::{Problem, Reader, Status};
 use crate::ledger::{Location, StoreError};
@@ -185,7 +185,7 @@ async fn compare(
 }
 
 impl Comparison {
-    fn compare(&mut self, total: &Total, recorded: &[Recorded]) {
+    fn compare(&mut self, total: &Total, recorded: &[RecordedUsage]) {
         let at = total
             .delivery
             .timestamp

@@ -13,7 +13,7 @@ use super::change::MAX_WAIT;
 use super::{LedgerHandle, org_in_ledger};
 use crate::domain::entitlement::{Kind, Source, UsageSnapshot};
 use crate::domain::refs::{FeatureName, OrgName};
-use crate::domain::usage::{Report, reused};
+use crate::domain::usage::{Report, key_reused};
 use crate::domain::{Domain, Error, Result};
 use crate::ledger::Ledger;
 use crate::ledger::state::{self, Answer, Change, Event, Key, LARGEST, LARGEST_ON_METER, Refusal};
@@ -144,8 +144,8 @@ impl Domain {
     async fn reported_orgs(&self, reports: &[OrgReport]) -> BTreeMap<OrgName, Result<ReportedOrg>> {
         let orgs: BTreeSet<&OrgName> = reports.iter().map(|report| &report.org).collect();
         let known = stream::iter(orgs.into_iter().cloned()).map(|org| async {
-            let own = reports.iter().filter(|report| report.org == org);
-            let features: Vec<&FeatureName> = own.map(|report| &report.report.feature).collect();
+            let of_org = reports.iter().filter(|report| report.org == org);
+            let features: Vec<&FeatureName> = of_org.map(|report| &report.report.feature).collect();
             let known = self.reported_org(&org, &features).await;
             (org, known)
         });
@@ -163,7 +163,10 @@ impl Domain {
         let mut usage = self.entitlement::<UsageSnapshot>(org).await?;
         let has_item = |feature: &&FeatureName| usage.value.metered_item(feature).is_some();
         if usage.source == Source::Memory && !features.iter().all(has_item) {
-            usage = self.asking_stripe().entitlement::<UsageSnapshot>(org).await?;
+            usage = self
+                .asking_stripe()
+                .entitlement::<UsageSnapshot>(org)
+                .await?;
         }
         Ok(ReportedOrg {
             usage: usage.value,
@@ -172,8 +175,8 @@ impl Domain {
     }
 }
 
-fn event(one: &OrgReport, usage: &UsageSnapshot, ledger: &Ledger, now: Time) -> Result<Event> {
-    let OrgReport { org, report, key } = one;
+fn event(report: &OrgReport, usage: &UsageSnapshot, ledger: &Ledger, now: Time) -> Result<Event> {
+    let OrgReport { org, report, key } = report;
     let target = usage.target(org, &report.feature, now)?;
     let change = if report.clobber {
         let elsewhere = elsewhere(usage, ledger, org, &report.feature, now);
@@ -240,7 +243,7 @@ fn elsewhere(
 /// The error for a refused report. `elsewhere` is the usage on items that are not in the ledger.
 fn refusal_error(report: &Report, refusal: Refusal, elsewhere: i64) -> Error {
     match refusal {
-        Refusal::KeyReused => reused(),
+        Refusal::KeyReused => key_reused(),
         Refusal::PlanChanged => Error::PlanChanging,
         Refusal::TooLow { least } => too_low(&report.feature, least.saturating_add(elsewhere)),
         Refusal::TooFarAhead => Error::Invalid("at must be at most 5 minutes ahead".to_owned()),

@@ -10,7 +10,7 @@ use crate::billing::{self, Subscription, SubscriptionItem};
 use crate::domain::entitlement::UsageSnapshot;
 use crate::domain::refs::OrgName;
 use crate::domain::subscription::Detail;
-use crate::domain::usage::Used;
+use crate::domain::usage::UsedByItem;
 use crate::domain::{Domain, Error, Failure, Result};
 use crate::ledger::Ledger;
 use crate::ledger::state::{Event, ItemUsed, MeterEvent, Move, Outcome, Total};
@@ -66,7 +66,8 @@ impl Domain {
         };
         match self.send_event(&sent).await {
             Ok(_) => Ok((Outcome::Done, CallResult::Done)),
-            // If this is not the first attempt, an earlier one may have been counted. The summary of its minute decides.
+            // If this is not the first attempt, an earlier one may have been counted. The summary of its minute
+            // decides.
             Err(Failure::Stripe(error)) if is_refusal(&error) && event.is_new => {
                 Ok(self.outcome_of_refused(event, &error.to_string()).await)
             }
@@ -77,8 +78,8 @@ impl Domain {
     /// The outcome of an event whose item no subscription bills any more.
     async fn outcome_of_unbilled(&self, event: &MeterEvent) -> (Outcome, CallResult) {
         match self.delivery_time().await {
-            // Within its period, the usage moves at once to the item that bills the feature now, before the plan changes
-            // again.
+            // Within its period, the usage moves at once to the item that bills the feature now, before the plan
+            // changes again.
             Ok(now) if event.is_new && now < event.period_end => {
                 self.outcome_of_refused(event, "the subscription item is gone")
                     .await
@@ -88,7 +89,8 @@ impl Domain {
         }
     }
 
-    /// The outcome of an event that is refused. If the current target of its usage cannot be looked up, it is sent again.
+    /// The outcome of an event that is refused. If the current target of its usage cannot be looked up, it is sent
+    /// again.
     async fn outcome_of_refused(&self, event: &MeterEvent, reason: &str) -> (Outcome, CallResult) {
         match self.current_target(&event.org, &event.feature).await {
             Ok(next) => {
@@ -99,8 +101,8 @@ impl Domain {
         }
     }
 
-    /// The event's name; `None` if no subscription bills its item any more. Stripe would accept the event even then, but
-    /// it would not be billed.
+    /// The event's name; `None` if no subscription bills its item any more. Stripe would accept the event even then,
+    /// but it would not be billed.
     async fn billed_event_name(&self, event: &MeterEvent) -> Result<Option<Arc<str>>> {
         if !self.is_billed(event).await? {
             return Ok(None);
@@ -171,7 +173,11 @@ impl Domain {
     ) -> BoxFuture<'a, Result<i64>> {
         let previewed = async move {
             let org: OrgName = org.as_str().parse()?;
-            let usage = match self.asking_stripe().entitlement::<UsageSnapshot>(&org).await {
+            let usage = match self
+                .asking_stripe()
+                .entitlement::<UsageSnapshot>(&org)
+                .await
+            {
                 Err(Error::OrgNotFound) => return Ok(0),
                 usage => usage?,
             };
@@ -182,8 +188,8 @@ impl Domain {
         previewed.boxed()
     }
 
-    /// A meter's count from `start` (inclusive) to `end` (exclusive), each the first Unix second of a minute. If Stripe no
-    /// longer has it, the result is an impossible value ([`i64::MIN`]), so that the usage is parked for an operator.
+    /// A meter's count from `start` (inclusive) to `end` (exclusive), each the first Unix second of a minute. If Stripe
+    /// no longer has it, the result is an impossible value ([`i64::MIN`]), so that the usage is parked for an operator.
     pub(super) async fn counted_in_minutes(
         &self,
         meter: &Meter,
@@ -199,8 +205,8 @@ impl Domain {
         }
     }
 
-    /// A meter's count for a total. For a sum: in the total's period, including events that other programs sent, and the
-    /// whole minutes in which the period begins and ends. For a level: in the minute of the last event.
+    /// A meter's count for a total. For a sum: in the total's period, including events that other programs sent, and
+    /// the whole minutes in which the period begins and ends. For a level: in the minute of the last event.
     ///
     /// # Errors
     /// If Stripe cannot be asked.
@@ -272,12 +278,12 @@ impl Domain {
             if awaited.is_empty() {
                 continue;
             }
-            let is_processed = |totals: &Used| {
+            let is_processed = |totals: &UsedByItem| {
                 let total_of = |item: &SubscriptionItem| totals.get(&item.id).copied().unwrap_or(0);
                 let mut awaited = awaited.iter();
                 awaited.all(|(item, sent)| total_of(item) == sent.recorded)
             };
-            self.await_shown(subscription, is_processed).await?;
+            self.await_totals(subscription, is_processed).await?;
         }
         Ok(())
     }
@@ -294,8 +300,8 @@ fn minute_start(second: i64) -> i64 {
     second - second.rem_euclid(MINUTE)
 }
 
-/// Whether the subscription has a period that ends at `end`, and continues after it. The invoice of such a period accepts
-/// usage for a while. The last invoice of a subscription does not.
+/// Whether the subscription has a period that ends at `end`, and continues after it. The invoice of such a period
+/// accepts usage for a while. The last invoice of a subscription does not.
 fn still_bills_period_ending_at(subscription: &Subscription, end: i64) -> bool {
     let is_period_end = [
         subscription.current_period_start,

@@ -19,7 +19,7 @@ use crate::billing::{AggregateUsage, InvoiceLine, Metadata, Subscription, Subscr
 use crate::domain::catalog::{BillingTerms, PricedFeature};
 use crate::domain::plan_change::{Action, Change};
 use crate::domain::refs::FeatureName;
-use crate::domain::usage::{Carried, Figure, SCHEDULED, SETTLED, Used};
+use crate::domain::usage::{Carried, Figure, SCHEDULED, SETTLED, UsedByItem};
 use crate::domain::{Domain, Error, Failure};
 
 /// What a change transfers from removed items.
@@ -53,7 +53,7 @@ impl Transfer {
 /// What a transfer was computed from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Basis {
-    used: Used,
+    used: UsedByItem,
     /// A figure of zero for the running period.
     zero: Figure,
 }
@@ -136,7 +136,7 @@ impl<'a> ItemChange<'a> {
     }
 
     /// Computes the transfer from what was `used` of each item, and what was `carried` from earlier items.
-    fn transfer(&self, used: &Used, carried: &Carried, lines: &[InvoiceLine]) -> Transfer {
+    fn transfer(&self, used: &UsedByItem, carried: &Carried, lines: &[InvoiceLine]) -> Transfer {
         let mut transfer = Transfer::default();
         let removed = self.removed().map(|(feature, _)| feature);
         let metered = self.features.iter().filter(|one| one.metered);
@@ -174,7 +174,7 @@ impl<'a> ItemChange<'a> {
         transfer: &mut Transfer,
         feature: &FeatureName,
         removed: &[&SubscriptionItem],
-        used: &Used,
+        used: &UsedByItem,
         carried: &Carried,
     ) {
         let before = carried.before(feature);
@@ -220,7 +220,7 @@ impl<'a> ItemChange<'a> {
         feature: &FeatureName,
         target: &PricedFeature,
         removed: &[&SubscriptionItem],
-        used: &Used,
+        used: &UsedByItem,
         carried: &Carried,
     ) {
         let noted = Figure::of(self.subscription, feature);
@@ -274,11 +274,11 @@ pub(super) fn starts_new_period(
     before != after || subscription.is_trialing() != trial
 }
 
-fn used_of(item: &SubscriptionItem, used: &Used) -> i64 {
+fn used_of(item: &SubscriptionItem, used: &UsedByItem) -> i64 {
     used.get(&item.id).copied().unwrap_or(0)
 }
 
-fn total(items: &[&SubscriptionItem], used: &Used) -> i64 {
+fn total(items: &[&SubscriptionItem], used: &UsedByItem) -> i64 {
     let each = items.iter().map(|item| used_of(item, used));
     each.fold(0, i64::saturating_add)
 }

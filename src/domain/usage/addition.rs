@@ -1,14 +1,14 @@
 //! Additions to a total. Of several requests that saw the same total, only one adds to it.
 //!
-//! The idempotency key of an addition names only the total that was seen, so Stripe carries out one addition to it. A
-//! request with another quantity is refused, and cannot learn from that whether the addition with the key is in flight,
-//! succeeded, or failed. So each request first [publishes](super::publication) its addition. A request that finds the
-//! key taken reads the published addition and sends it again: Stripe answers that it is in flight, or repeats its first
-//! answer. After that the total can be read. No decision depends on a wait.
+//! The idempotency key of an addition contains only the total that was seen, so Stripe carries out only one addition to
+//! that total. Stripe refuses a second addition of another quantity, which does not show whether the first is in
+//! flight, succeeded, or failed. So each request first [publishes](super::publication) its addition. A request that
+//! finds the key taken reads the published addition and sends it again: Stripe answers that it is in flight, or replays
+//! its first answer. After that, the total can be read. No decision depends on a wait.
 //!
-//! Others may add usage without reading the total, so two requests may see different totals, and have different keys. A
-//! request that publishes learns of earlier publications, and settles those for another total: it takes the key with an
-//! addition of nothing, or learns the outcome of the addition. Then it reads the total again.
+//! Other programs may add usage without reading the total, so two requests may see different totals, and use different
+//! keys. A request that publishes its addition also sees earlier publications, and settles those for other totals: it
+//! takes their keys with additions of nothing, or finds out their outcomes. Then it reads the total again.
 
 use super::Report;
 use super::keyed::RECORDS;
@@ -18,8 +18,8 @@ use crate::billing::{SubscriptionItem, UsageAction, UsageRecord};
 use crate::domain::{Domain, Error, Failure};
 use crate::stripe;
 
-/// How often the total is read again while an unpublished addition has the key.
-const LOOKS: u32 = 8;
+/// How often the total is read again while the key is taken by an addition that is not published.
+const MAX_READS: u32 = 8;
 
 /// An addition to an observed total.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,21 +34,22 @@ pub(super) struct Addition {
 
 /// The attempts to set the total of an item.
 #[derive(Default)]
-pub(super) struct AdditionTries {
+pub(super) struct AdditionAttempts {
     /// The last observed total.
     seen: Option<i64>,
-    /// The number of keys of additions to it that are spent on failures.
+    /// The number of keys for that total under which Stripe keeps a failure.
     failures: u32,
-    looks: u32,
-    /// Publications of the item that have ended.
+    /// How often that total was read while its key was taken.
+    reads: u32,
+    /// The item's publications whose outcomes are known.
     settled: Vec<Publication>,
 }
 
 /// The outcome of an addition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Settled {
+pub(super) enum AdditionOutcome {
     Added,
-    /// It was not made, and can no longer be made.
+    /// The addition was not made, and can no longer be made.
     NotAdded,
 }
 
@@ -99,17 +100,17 @@ const NOTHING: UsageRecord = UsageRecord {
     at: None,
 };
 
-impl AdditionTries {
-    fn saw(&mut self, total: i64) {
+impl AdditionAttempts {
+    fn observe(&mut self, total: i64) {
         if self.seen != Some(total) {
             self.seen = Some(total);
             self.failures = 0;
-            self.looks = 0;
+            self.reads = 0;
         }
     }
 
     /// Notes that Stripe keeps `error` under the key, so no further addition can be made with it.
-    fn failed(&mut self, error: stripe::Error) -> Result<(), stripe::Error> {
+    fn note_failure(&mut self, error: stripe::Error) -> Result<(), stripe::Error> {
         if self.failures >= RECORDS {
             return Err(error);
         }
@@ -117,49 +118,49 @@ impl AdditionTries {
         Ok(())
     }
 
-    /// How long to wait before the total is read again, in units of the first wait between attempts.
-    fn next_look(&mut self) -> Result<u32, Error> {
-        self.looks += 1;
-        if self.looks > LOOKS {
+    /// How long to wait before the total is read again, as a multiple of the client's first retry wait.
+    fn next_wait(&mut self) -> Result<u32, Error> {
+        self.reads += 1;
+        if self.reads > MAX_READS {
             return Err(Error::Unavailable {
                 reason: "the total is being set by another request".into(),
                 source: None,
             });
         }
         // The first retry does not wait: usually the other request has just ended.
-        Ok((1 << self.looks.min(5)) >> 2)
+        Ok((1 << self.reads.min(5)) >> 2)
     }
 }
 
 impl Domain {
     /// Begins additions to an item, before its total is read.
-    pub(super) async fn begin_additions(&self, item: &str) -> Result<AdditionTries, Failure> {
-        Ok(AdditionTries {
+    pub(super) async fn begin_additions(&self, item: &str) -> Result<AdditionAttempts, Failure> {
+        Ok(AdditionAttempts {
             settled: self.settled_publications(item).await?,
-            ..AdditionTries::default()
+            ..AdditionAttempts::default()
         })
     }
 
-    /// Makes an addition. `false`: another one was made, or this one failed, and the total must be read again.
+    /// Makes an addition. Returns `false` if it was not made, so that the total must be read again.
     pub(super) async fn add_to_total(
         &self,
         customer: &str,
         addition: &Addition,
-        tries: &mut AdditionTries,
+        attempts: &mut AdditionAttempts,
     ) -> Result<bool, Failure> {
-        tries.saw(addition.seen.total);
+        attempts.observe(addition.seen.total);
         let own = Publication::new(addition.clone());
-        let before = self.publish(customer, &own, &mut tries.settled).await?;
-        let added = match self.settle_published(addition, before, tries).await {
-            Ok(true) => self.add_published(customer, &own, tries).await,
-            // The addition is not sent.
+        let before = self.publish(customer, &own, &mut attempts.settled).await?;
+        let added = match self.settle_published(addition, before, attempts).await {
+            Ok(true) => self.add_published(customer, &own, attempts).await,
+            // The total has changed, so the addition is not sent.
             Ok(false) => Ok(false),
             Err(failure) => Err(failure),
         };
         if added.is_ok() {
-            tries.settled.push(own);
+            attempts.settled.push(own);
         }
-        self.remember_settled(&addition.item, &tries.settled)
+        self.remember_settled(&addition.item, &attempts.settled)
             .await?;
         added
     }
@@ -169,43 +170,43 @@ impl Domain {
         &self,
         addition: &Addition,
         before: Vec<Publication>,
-        tries: &mut AdditionTries,
+        attempts: &mut AdditionAttempts,
     ) -> Result<bool, Failure> {
         let mut is_unchanged = true;
         for other in before {
             if !other.addition.is_to_same_total(addition) {
-                tracing::info!(item = %addition.item, total = other.addition.seen.total, "settles an addition to another total");
+                tracing::info!(item = %addition.item, total = other.addition.seen.total, "settling an addition to another total");
                 self.settle_addition(&other.addition).await?;
-                tries.settled.push(other);
+                attempts.settled.push(other);
                 is_unchanged = false;
             }
         }
         Ok(is_unchanged || self.period_usage(&addition.item, None).await? == addition.seen)
     }
 
-    /// Sends a published addition.
+    /// Sends a published addition. Returns whether it was made.
     async fn add_published(
         &self,
         customer: &str,
         own: &Publication,
-        tries: &mut AdditionTries,
+        attempts: &mut AdditionAttempts,
     ) -> Result<bool, Failure> {
         let addition = &own.addition;
-        let key = addition.key(tries.failures);
+        let key = addition.key(attempts.failures);
         let added = self.add_record(&addition.item, addition.record(), Some(key));
         match added.await {
             Ok(()) => return Ok(true),
             Err(error) if error.is_item_gone() => return Err(error.into()),
             Err(error) if error.is_replayed() => {
-                tries.failed(error)?;
+                attempts.note_failure(error)?;
                 return Ok(false);
             }
             Err(error) if error.is_idempotency_conflict() => {}
             Err(error) => return Err(error.into()),
         }
         tracing::info!(item = %addition.item, total = addition.seen.total, "another request adds to this total");
-        if !self.finish_other(customer, own, tries).await? {
-            let units = tries.next_look()?;
+        if !self.finish_other(customer, own, attempts).await? {
+            let units = attempts.next_wait()?;
             tokio::time::sleep(self.stripe().first_wait() * units).await;
         }
         Ok(false)
@@ -216,7 +217,7 @@ impl Domain {
         &self,
         customer: &str,
         own: &Publication,
-        tries: &mut AdditionTries,
+        attempts: &mut AdditionAttempts,
     ) -> Result<bool, Failure> {
         let addition = &own.addition;
         let published = self.published_additions(customer).await?.into_iter();
@@ -225,18 +226,18 @@ impl Domain {
         let others = others.filter(|other| other != addition && other.is_to_same_total(addition));
         let others = others.map(|other| other.record());
         for record in others.chain([NOTHING]) {
-            let key = addition.key(tries.failures);
+            let key = addition.key(attempts.failures);
             match self.add_record(&addition.item, record, Some(key)).await {
-                // Another request took the key, so that no addition can use it.
+                // The key is taken by an addition of nothing, so no other addition can use it.
                 Ok(()) if record.quantity == 0 => {
-                    tries.failures += 1;
+                    attempts.failures += 1;
                     return Ok(true);
                 }
                 Ok(()) => return Ok(true),
                 Err(error) if error.is_item_gone() => return Err(error.into()),
                 Err(error) if error.is_idempotency_conflict() => {}
                 Err(error) if error.is_replayed() => {
-                    tries.failed(error)?;
+                    attempts.note_failure(error)?;
                     return Ok(true);
                 }
                 // Stripe refused the call before it looked at the key.
@@ -256,7 +257,7 @@ impl Domain {
         for published in self.published_additions(customer).await? {
             let addition = published.addition;
             if addition.for_key == for_key
-                && self.settle_addition(&addition).await? == Settled::Added
+                && self.settle_addition(&addition).await? == AdditionOutcome::Added
             {
                 return Ok(true);
             }
@@ -265,30 +266,30 @@ impl Domain {
     }
 
     /// Finds out the outcome of an addition. If it was not made, it can no longer be made.
-    async fn settle_addition(&self, addition: &Addition) -> Result<Settled, stripe::Error> {
+    async fn settle_addition(&self, addition: &Addition) -> Result<AdditionOutcome, stripe::Error> {
         let send = async |record, failures| {
             let key = Some(addition.key(failures));
             self.add_record_once(&addition.item, record, key).await
         };
         for failures in 0..=RECORDS {
             match send(NOTHING, failures).await {
-                Ok(is_replayed) if !is_replayed => return Ok(Settled::NotAdded),
+                Ok(is_replayed) if !is_replayed => return Ok(AdditionOutcome::NotAdded),
                 // The key was taken before, so the addition may have a later key.
                 Ok(_) => continue,
-                Err(error) if error.is_item_gone() => return Ok(Settled::NotAdded),
+                Err(error) if error.is_item_gone() => return Ok(AdditionOutcome::NotAdded),
                 Err(error) if error.is_idempotency_conflict() => {}
                 Err(error) if error.is_replayed() => continue,
                 Err(error) => return Err(error),
             }
-            // The key is taken, so this adds nothing that was not sent before.
+            // The key is taken, so this cannot make a new addition.
             match send(addition.record(), failures).await {
-                Ok(_) => return Ok(Settled::Added),
-                Err(error) if error.is_item_gone() => return Ok(Settled::NotAdded),
+                Ok(_) => return Ok(AdditionOutcome::Added),
+                Err(error) if error.is_item_gone() => return Ok(AdditionOutcome::NotAdded),
                 Err(error) if error.is_idempotency_conflict() || error.is_definite() => {}
                 Err(error) if error.is_replayed() => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(Settled::NotAdded)
+        Ok(AdditionOutcome::NotAdded)
     }
 }

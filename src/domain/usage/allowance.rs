@@ -1,4 +1,4 @@
-//! What an org may use of one feature, and usage that is answered with what is used after it.
+//! An org's limit and usage of one feature, and reports that return the new usage.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use crate::domain::entitlement::{Kind, UsageSnapshot};
 use crate::domain::refs::{FeatureName, OrgName};
 use crate::domain::{Domain, Error, ReservationRequest, Result};
 
-/// What an org may use of a feature in the running period, and has used. Nothing where it is granted nothing.
+/// An org's limit and usage of a feature in the running period. Both are 0 if the feature is not granted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Allowance {
     /// Units; 1 for a licensed feature.
     pub used: i64,
-    /// Units; [`i64::MAX`] for none.
+    /// Units; [`i64::MAX`] if there is no limit.
     pub limit: i64,
 }
 
@@ -29,7 +29,7 @@ impl Allowance {
 }
 
 impl Domain {
-    /// What the org may use of a feature. An unknown org may use nothing.
+    /// The org's limit and usage of a feature. An unknown org is granted nothing.
     pub async fn allowance(&self, org: &OrgName, feature: &FeatureName) -> Result<Allowance> {
         match self.limits(org).await {
             Ok(usage) => Ok(Allowance::of(&usage.value, feature)),
@@ -38,9 +38,9 @@ impl Domain {
         }
     }
 
-    /// Adds usage, also beyond the limit, and answers with what is used after it. Of several additions at the same time,
-    /// each is answered on top of those before it. A negative `n` gives usage back, which needs a ledger. The time of the
-    /// report is a client's, whose clock may be up to [`CLOCK_SKEW`] from ours.
+    /// Adds usage, even beyond the limit, and returns the new usage. Each of several concurrent additions gets the
+    /// usage after its own. A negative `n` gives usage back, which needs a ledger. The report's time comes from a
+    /// client, whose clock may differ from ours by up to [`CLOCK_SKEW`].
     pub async fn add_usage(&self, org: &OrgName, report: &Report) -> Result<Allowance> {
         if report.n < 0 && !self.has_ledger() {
             return Err(Error::Invalid(
@@ -49,14 +49,14 @@ impl Domain {
         }
         if self.has_ledger() {
             let usage = self.entitlement::<UsageSnapshot>(org).await?.value;
-            if usage.sums(&report.feature) {
+            if usage.is_sum(&report.feature) {
                 let report = self.with_clock_skew(report, &usage).await?;
                 return self.add_to_ledger(org, report).await;
             }
         }
         let shared = self.shared().await?;
         let name = format!("{org} {}", report.feature);
-        // It keeps its place while it waits, so no more wait than an org may have requests in flight.
+        // A waiting request keeps its admission, so the limit of an org's requests also limits those that wait.
         let _held = tokio::select! {
             biased;
             () = self.stripe().caller().leaves() => return Err(Error::Abandoned),
@@ -65,7 +65,7 @@ impl Domain {
         let mut usage = self.entitlement::<UsageSnapshot>(org).await?.value;
         let is_level = usage.is_level(&report.feature);
         if is_level && !self.has_ledger() {
-            // The new level is written over the one that Stripe has, which another instance may have changed.
+            // The new level replaces Stripe's, which another server may have changed.
             usage = self
                 .asking_stripe()
                 .entitlement::<UsageSnapshot>(org)
@@ -80,7 +80,7 @@ impl Domain {
         };
         let used = before.used.saturating_add(report.n);
         if is_level {
-            // A report of a level says what it is, and not by how much it changes.
+            // A report of a level contains the new level, not the difference.
             if used < 0 {
                 return Err(Error::Invalid(format!(
                     "usage cannot be lowered below 0: {} is used",
@@ -96,7 +96,7 @@ impl Domain {
 
     async fn add_to_ledger(&self, org: &OrgName, report: Report) -> Result<Allowance> {
         if report.n > 0 && report.at.is_none() {
-            // The ledger says what is used after this one, whatever is in the same commit.
+            // A reservation returns the usage after it, whatever else is in the same commit.
             let addition = ReservationRequest {
                 feature: report.feature,
                 n: report.n,
@@ -114,11 +114,12 @@ impl Domain {
         self.allowance(org, &report.feature).await
     }
 
-    /// The report, as of now if its time is about now, and as of the beginning of the period if it is shortly before that.
+    /// The report with a corrected time: now if its time differs from now by at most [`CLOCK_SKEW`], and the start of
+    /// the period if its time is at most that long before the start.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if it belongs to a plan that is over. What was used then is billed at that plan's price, and can
-    /// neither be added to nor taken back.
+    /// [`Error::Invalid`] if the time is before the last change of plan. Usage at that time is billed already, so it
+    /// can no longer change.
     async fn with_clock_skew(&self, report: &Report, usage: &UsageSnapshot) -> Result<Report> {
         let now = self.now().await?;
         let start = usage.period_at(now).start;
@@ -144,18 +145,19 @@ impl Domain {
 
 impl UsageSnapshot {
     /// Whether usage of the feature adds up.
-    fn sums(&self, feature: &FeatureName) -> bool {
+    fn is_sum(&self, feature: &FeatureName) -> bool {
         let item = self.metered_item(feature);
         item.is_some_and(|item| item.sold.kind == Kind::Sum)
     }
 
-    /// Whether usage of the feature is a level, which each report states anew.
+    /// Whether usage of the feature is a level, which each report replaces.
     fn is_level(&self, feature: &FeatureName) -> bool {
         let item = self.metered_item(feature);
         item.is_some_and(|item| matches!(item.sold.kind, Kind::Max | Kind::Last | Kind::Perpetual))
     }
 
-    /// When a change of plan gave the feature the item that it has now, in Unix seconds.
+    /// When a change of plan created the feature's current item, in Unix seconds; `None` if the subscription began with
+    /// it.
     fn sold_since(&self, feature: &FeatureName) -> Option<i64> {
         let item = self.metered_item(feature)?;
         (item.created > self.began()).then_some(item.created)

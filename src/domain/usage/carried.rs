@@ -1,8 +1,8 @@
 //! Usage in the running period on removed items.
 //!
-//! `used` belongs to the org, the feature and the period, but Stripe counts by subscription item, and a change of plan
-//! replaces items. An immediate change records the earlier usage in the subscription's metadata, one figure for each
-//! feature. A scheduled change happens without Tier; its earlier usage is on the invoice that it made.
+//! Tier counts usage by org, feature and period, but Stripe counts by subscription item, and a change of plan replaces
+//! items. An immediate change records the earlier usage in the subscription's metadata, one figure for each feature. A
+//! scheduled change happens without Tier; the earlier usage is on the invoice of the change.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,20 @@ use crate::billing::{AggregateUsage, Invoice, InvoiceLine, Subscription};
 use crate::domain::refs::FeatureName;
 use crate::domain::{Domain, Result};
 
-/// The metadata key of a scheduled phase that lists its start, and the starts of the phases before it, in Unix seconds.
-/// Several changes may happen between two reads.
+/// The metadata key of a scheduled phase under which it lists its start and the starts of earlier phases, in Unix
+/// seconds, since several changes may happen between two reads.
 pub(in crate::domain) const SCHEDULED: &str = "tier.scheduled";
 
-/// The metadata key of the newest settled scheduled change, in Unix seconds.
+/// The metadata key for the time of the newest scheduled change that is settled, in Unix seconds.
 pub(in crate::domain) const SETTLED: &str = "tier.settled";
 
-/// Earlier usage, by feature.
+/// Usage in the running period on removed items, by feature.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::domain) struct Carried(pub(super) BTreeMap<FeatureName, Before>);
+pub(in crate::domain) struct Carried(pub(super) BTreeMap<FeatureName, CarriedUsage>);
 
-/// The earlier usage of one feature.
+/// The usage of one feature on removed items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::domain) struct Before {
+pub(in crate::domain) struct CarriedUsage {
     pub(in crate::domain) n: i64,
     /// Whether it is a level rather than a sum.
     pub(in crate::domain) is_level: bool,
@@ -32,7 +32,7 @@ pub(in crate::domain) struct Before {
     pub(in crate::domain) is_perpetual: bool,
 }
 
-impl From<Figure> for Before {
+impl From<Figure> for CarriedUsage {
     fn from(figure: Figure) -> Self {
         Self {
             n: figure.n,
@@ -43,7 +43,7 @@ impl From<Figure> for Before {
 }
 
 impl Carried {
-    /// The usage in the subscription's metadata.
+    /// The usage that the subscription's metadata records.
     pub(in crate::domain) fn noted(subscription: &Subscription) -> Self {
         let mut carried = BTreeMap::new();
         if Figure::any(subscription) {
@@ -64,7 +64,7 @@ impl Carried {
         self.before(feature).n
     }
 
-    pub(in crate::domain) fn before(&self, feature: &FeatureName) -> Before {
+    pub(in crate::domain) fn before(&self, feature: &FeatureName) -> CarriedUsage {
         self.0.get(feature).copied().unwrap_or_default()
     }
 
@@ -87,7 +87,7 @@ impl Carried {
     }
 }
 
-/// The usage of one item that the invoice of a change billed.
+/// The usage of a removed item that an invoice bills.
 #[derive(Clone, Debug)]
 pub(in crate::domain) struct Billed {
     pub(in crate::domain) item: String,
@@ -107,8 +107,9 @@ impl Billed {
             let (Some(item), Some(price)) = (&line.subscription_item, &line.price) else {
                 continue;
             };
-            let held = subscription.items.iter().any(|own| own.id == *item);
-            let Some(name) = price.feature_plan().filter(|_| price.is_metered() && !held) else {
+            let is_removed = subscription.items.iter().all(|kept| kept.id != *item);
+            let is_usage = price.is_metered() && is_removed;
+            let Some(name) = price.feature_plan().filter(|_| is_usage) else {
                 continue;
             };
             let row = rows.entry(item).or_insert_with(|| Self {
@@ -147,59 +148,53 @@ impl Subscription {
 }
 
 impl Domain {
-    /// The earlier usage of the features that the subscription sells now.
+    /// The usage on removed items of the features that the subscription still sells.
     pub(super) async fn carried_to_items(&self, subscription: &Subscription) -> Result<Carried> {
         let changes = subscription.scheduled_changes().into_iter();
-        let within = changes.max() > Some(subscription.current_period_start);
+        let is_within_period = changes.max() > Some(subscription.current_period_start);
         let items = subscription.items.iter();
         let mut metered = items.filter(|item| item.price.is_metered());
-        if metered.any(|item| within || item.price.is_perpetual()) {
+        if metered.any(|item| is_within_period || item.price.is_perpetual()) {
             self.carried(subscription).await
         } else {
             Ok(Carried::noted(subscription))
         }
     }
 
-    /// The earlier usage, including usage before a scheduled change.
+    /// The usage on removed items, including items that scheduled changes removed.
     pub(in crate::domain) async fn carried(&self, subscription: &Subscription) -> Result<Carried> {
         let mut carried = Carried::noted(subscription);
         let Some(at) = subscription.scheduled_changes().into_iter().min() else {
             return Ok(carried);
         };
-        for (invoice, one) in self.billed_on_changes(subscription, at).await? {
-            let figure = Figure::of(subscription, &one.feature);
+        for (invoice, billed) in self.billed_on_changes(subscription, at).await? {
+            let figure = Figure::of(subscription, &billed.feature);
             let noted = figure.filter(|figure| figure.counts(subscription));
             if noted.is_some_and(|figure| invoice.created <= figure.as_of) {
                 continue;
             }
-            let before = noted.map_or_else(Before::default, Before::from);
-            let (is_level, is_perpetual) = (one.is_level(), one.is_perpetual());
-            let before = carried.0.entry(one.feature).or_insert(before);
+            let before = noted.map_or_else(CarriedUsage::default, CarriedUsage::from);
+            let (is_level, is_perpetual) = (billed.is_level(), billed.is_perpetual());
+            let before = carried.0.entry(billed.feature).or_insert(before);
             (before.is_level, before.is_perpetual) = (is_level, is_perpetual);
             let n = &mut before.n;
-            match one.aggregate {
-                AggregateUsage::Sum if one.period_start >= subscription.current_period_start => {
-                    *n = n.saturating_add(one.quantity);
-                }
-                AggregateUsage::Max if one.period_start >= subscription.current_period_start => {
-                    *n = one.quantity.max(*n);
-                }
-                AggregateUsage::LastDuringPeriod
-                    if one.period_start >= subscription.current_period_start
-                        && one.quantity > 0 =>
-                {
-                    *n = one.quantity;
-                }
+            let is_in_period = billed.period_start >= subscription.current_period_start;
+            match billed.aggregate {
+                AggregateUsage::Sum if is_in_period => *n = n.saturating_add(billed.quantity),
+                AggregateUsage::Max if is_in_period => *n = billed.quantity.max(*n),
                 // An item without usage records has no level.
-                AggregateUsage::LastEver if one.quantity > 0 => *n = one.quantity,
+                AggregateUsage::LastDuringPeriod if is_in_period && billed.quantity > 0 => {
+                    *n = billed.quantity;
+                }
+                AggregateUsage::LastEver if billed.quantity > 0 => *n = billed.quantity,
                 _ => {}
             }
         }
         Ok(carried)
     }
 
-    /// The usage of removed items with the invoices that bill it, since the start of the running period, or since a
-    /// scheduled change `at` an earlier time. Oldest first.
+    /// The usage of removed items, with the invoices that bill it, oldest first. It covers the running period, and the
+    /// time since the scheduled change `at` (Unix seconds) if that is earlier.
     pub(in crate::domain) async fn billed_on_changes(
         &self,
         subscription: &Subscription,
@@ -208,14 +203,14 @@ impl Domain {
         let mut billed = Vec::new();
         let since = at.min(subscription.current_period_start);
         for invoice in self.invoices_since(&subscription.id, since).await? {
-            let gone = Billed::of(&invoice.lines, subscription);
-            billed.extend(gone.into_iter().map(|one| (invoice.clone(), one)));
+            let removed = Billed::of(&invoice.lines, subscription);
+            billed.extend(removed.into_iter().map(|usage| (invoice.clone(), usage)));
         }
         billed.sort_by_key(|(invoice, _)| invoice.created);
         Ok(billed)
     }
 
-    /// The subscription's invoices since a time, each with all lines.
+    /// The subscription's invoices since a time (Unix seconds), each with all lines.
     pub(in crate::domain) async fn invoices_since(
         &self,
         subscription: &str,

@@ -2,10 +2,10 @@
 //!
 //! Before anything is recorded, the key is claimed at Stripe by an update of the customer that changes nothing: it
 //! unsets a metadata key that does not exist. The idempotency key of that call is derived from the client's key, and
-//! its parameters from the report. So Stripe refuses another report with the same key, and replays the first answer to
-//! the same report. That answer contains the customer's subscriptions at the time, so a repeated report finds its
-//! original item, even after a change of plan, and can repeat exactly the same call. The claim costs no extra call:
-//! without it the subscriptions would be read.
+//! its parameters from the report. So Stripe refuses a different report with the same key, and replays the first answer
+//! to the same report. That answer contains the customer's subscriptions at that time, so a repeated report finds its
+//! original item, even after a change of plan, and can repeat exactly the same call. The claim costs no extra call,
+//! since the subscriptions are needed anyway.
 
 use sha2::{Digest as _, Sha256};
 
@@ -20,14 +20,14 @@ use crate::num::hex;
 const CLAIMS: u32 = 10;
 
 /// A client's key, as it is used in calls to Stripe.
-pub(super) struct Key {
-    /// The prefix of its calls' idempotency keys.
+pub(super) struct ReportKey {
+    /// The prefix of the idempotency keys of its calls.
     pub(super) name: String,
     /// The digest of its report.
     pub(super) report: [u8; 32],
 }
 
-impl Key {
+impl ReportKey {
     /// A write without effect, whose parameters identify the report.
     pub(super) fn report_mark(&self) -> CustomerUpdate<'static> {
         mark(&self.report[..8])
@@ -35,28 +35,28 @@ impl Key {
 
     /// A write without effect that marks the report as done.
     pub(super) fn done_mark(&self) -> CustomerUpdate<'static> {
-        mark(&self.own_digest())
+        mark(&self.digest_bytes())
     }
 
     /// Identifies the report of a published addition, without revealing the key.
     pub(super) fn digest(&self) -> String {
-        hex(&self.own_digest())
+        hex(&self.digest_bytes())
     }
 
-    fn own_digest(&self) -> [u8; 8] {
+    fn digest_bytes(&self) -> [u8; 8] {
         let own = Sha256::new()
             .chain_update(&self.name)
             .chain_update(self.report);
         *own.finalize().first_chunk().expect("of 32 bytes")
     }
 
-    /// The idempotency key of the usage record, for its `attempt` from 1.
-    pub(super) fn of_record(&self, attempt: u32) -> String {
+    /// The idempotency key of the usage record in an attempt, from 1.
+    pub(super) fn record_key(&self, attempt: u32) -> String {
         format!("{}:{attempt}", self.name)
     }
 
     /// The idempotency key of the call that marks the report as done.
-    pub(super) fn of_end(&self) -> String {
+    pub(super) fn done_key(&self) -> String {
         format!("{}:done", self.name)
     }
 }
@@ -67,8 +67,8 @@ pub(super) struct Claim {
     pub(super) subscription: Subscription,
     /// The report's item when the key was claimed.
     pub(super) item: SubscriptionItem,
-    /// Whether it had been claimed before; then the report may have been recorded already.
-    pub(super) repeated: bool,
+    /// Whether the key had been claimed before, so that the report may have been recorded already.
+    pub(super) is_repeated: bool,
 }
 
 impl Domain {
@@ -77,12 +77,12 @@ impl Domain {
         &self,
         customer: &str,
         feature: &FeatureName,
-        key: &Key,
+        key: &ReportKey,
     ) -> Result<Claim, Failure> {
-        let (subscriptions, repeated) = self.claimed_subscriptions(customer, key).await?;
-        match found(subscriptions, feature, repeated) {
-            // There was no item to record on then, but there may be one now.
-            Err(_) if repeated => {
+        let (subscriptions, is_repeated) = self.claimed_subscriptions(customer, key).await?;
+        match found(subscriptions, feature, is_repeated) {
+            // At the time of the first claim there was no item to record on, but there may be one now.
+            Err(_) if is_repeated => {
                 let now = self.subscriptions(customer, Detail::Items).await?;
                 Ok(found(now, feature, true)?)
             }
@@ -93,7 +93,7 @@ impl Domain {
     async fn claimed_subscriptions(
         &self,
         customer: &str,
-        key: &Key,
+        key: &ReportKey,
     ) -> Result<(Subscriptions, bool), Failure> {
         let claim = self
             .billing()
@@ -105,7 +105,7 @@ impl Domain {
                 _ => format!("{}:claim:{attempt}", key.name),
             };
             match claim.clone().key(name).send_detecting_replay().await {
-                Err(error) if error.is_idempotency_conflict() => return Err(reused().into()),
+                Err(error) if error.is_idempotency_conflict() => return Err(key_reused().into()),
                 Err(error)
                     if error.is_replayed() && error.is_failure_of_stripes() && attempt < CLAIMS =>
                 {
@@ -117,11 +117,15 @@ impl Domain {
         if answer.value.deleted {
             return Err(Error::CustomerVanished { source: None }.into());
         }
-        let repeated = answer.replayed || attempt > 1;
+        let is_repeated = answer.replayed || attempt > 1;
         match answer.value.subscriptions {
-            // An org has one or two subscriptions. Some are missing only if the customer has many from others.
-            Some(all) if all.next.is_none() => Ok((subscription::sort_out(all.items), repeated)),
-            _ => Ok((self.subscriptions(customer, Detail::Items).await?, repeated)),
+            // An org has one or two subscriptions of Tier's. The list is incomplete only if the customer has many
+            // others.
+            Some(all) if all.next.is_none() => Ok((subscription::sort_out(all.items), is_repeated)),
+            _ => Ok((
+                self.subscriptions(customer, Detail::Items).await?,
+                is_repeated,
+            )),
         }
     }
 }
@@ -135,16 +139,16 @@ fn mark(digest: &[u8]) -> CustomerUpdate<'static> {
     }
 }
 
-fn found(subscriptions: Subscriptions, feature: &FeatureName, repeated: bool) -> Result<Claim> {
+fn found(subscriptions: Subscriptions, feature: &FeatureName, is_repeated: bool) -> Result<Claim> {
     let (subscription, item) = metered_item(subscriptions, feature)?;
     Ok(Claim {
         subscription,
         item,
-        repeated,
+        is_repeated,
     })
 }
 
-pub(in crate::domain) fn reused() -> Error {
+pub(in crate::domain) fn key_reused() -> Error {
     Error::Invalid(
         "the Idempotency-Key was used before with another report; use a new key for each".into(),
     )

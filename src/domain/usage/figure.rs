@@ -1,4 +1,4 @@
-//! Figures in a subscription's metadata: usage of a feature on removed items.
+//! Figures in a subscription's metadata: the usage of features on removed items.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,15 +18,15 @@ const PREFIX: &str = "tier.u.";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::domain) struct Figure {
     pub(in crate::domain) n: i64,
-    /// Its billing period, in Unix seconds.
+    /// The start and end of its billing period, in Unix seconds.
     pub(in crate::domain) period: (i64, i64),
-    /// The time of the figure in Unix seconds. It excludes later changes.
+    /// The time of the figure, in Unix seconds. It does not include usage billed by later changes.
     pub(in crate::domain) as_of: i64,
     /// Whether it is a level that no item has yet, and that must still be set and billed.
     pub(in crate::domain) is_pending: bool,
-    /// It does not start again with the period.
+    /// Whether it carries over to later periods.
     pub(in crate::domain) is_perpetual: bool,
-    /// Whether it is a level that was billed when its item was removed. If the feature returns, that charge is
+    /// Whether it is a level that was billed when its item was removed. If the feature comes back, that charge is
     /// credited.
     pub(in crate::domain) was_billed: bool,
 }
@@ -78,13 +78,13 @@ impl FromStr for Figure {
 }
 
 impl Figure {
-    /// The metadata key of a feature's figure: a digest, since names may be longer than Stripe's keys.
+    /// The metadata key of a feature's figure. It contains a digest, since names may be too long for Stripe's keys.
     pub(in crate::domain) fn key(feature: &FeatureName) -> String {
         let digest = hex(&Sha256::digest(feature.to_string().as_bytes()));
         format!("{PREFIX}{}", &digest[..16])
     }
 
-    /// The figure of a feature in the subscription's metadata, for any period.
+    /// The figure of a feature in the subscription's metadata, whatever its period.
     pub(in crate::domain) fn of(
         subscription: &Subscription,
         feature: &FeatureName,
@@ -118,18 +118,20 @@ impl Figure {
         features.filter_map(figure).collect()
     }
 
-    /// Metadata that removes the figures that no longer count at `now`. The figure of a trial that ended in the second
-    /// in which it began still counts, since the next period has the same start.
+    /// The metadata update that removes figures that no longer count at `now`. The figure of a trial that ended in the
+    /// second in which it began still counts, since the next period has the same start.
     pub(in crate::domain) fn outdated(subscription: &Subscription, now: i64) -> Metadata {
         let metadata = subscription.metadata.iter();
-        let own = metadata.filter(|(key, _)| key.starts_with(PREFIX));
-        let over = own.filter(|(_, value)| {
+        let figures = metadata.filter(|(key, _)| key.starts_with(PREFIX));
+        let outdated = figures.filter(|(_, value)| {
             let figure: Result<Self, ()> = value.parse();
             figure.map_or(!value.is_empty(), |figure| {
                 !figure.counts(subscription) && figure.period.1 <= now
             })
         });
-        over.map(|(key, _)| (key.clone(), String::new())).collect()
+        outdated
+            .map(|(key, _)| (key.clone(), String::new()))
+            .collect()
     }
 }
 

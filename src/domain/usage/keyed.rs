@@ -1,13 +1,13 @@
-//! Reports with a client's idempotency key: the same key and the same report count once.
+//! Reports with a client's idempotency key. Reports with the same key count once.
 //!
 //! Stripe remembers the key (see [`claim`](super::claim)), so this holds across restarts, servers and changes of plan.
-//! The memory of this process only answers repetitions without calling Stripe.
+//! This process also remembers it, but only to answer repetitions without calling Stripe.
 
 use sha2::{Digest, Sha256};
 
 use super::Report;
-use super::claim::{Claim, Key, reused};
-use super::record::{LOOK_UPS, unknown};
+use super::claim::{Claim, ReportKey, key_reused};
+use super::record::{LOOK_UPS, outcome_unknown};
 use crate::billing::{Subscription, SubscriptionItem};
 use crate::domain::client_keys::ClientKeys;
 use crate::domain::entitlement::{ReportEffect, UsageSnapshot};
@@ -16,7 +16,7 @@ use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Failure, Result};
 use crate::num::hex;
 
-/// The keys of reports. Keys beyond the capacity are known to Stripe only.
+/// The remembered keys of reports. Stripe knows all of them.
 pub(in crate::domain) type KeyedReports = ClientKeys<State>;
 
 #[derive(Default)]
@@ -26,19 +26,19 @@ pub(in crate::domain) enum State {
     New,
     /// Claimed, with an unknown outcome: Stripe may have counted the report.
     Begun(Progress),
-    /// ReportEffect.
+    /// Counted.
     Done,
 }
 
 /// The progress of a report.
 pub(in crate::domain) struct Progress {
-    /// The item that it is recorded on, if the claim's item was removed before.
+    /// The item to record on instead of the claim's, if the claim's item was removed.
     moved_to: Option<Box<(Subscription, SubscriptionItem)>>,
-    /// The number of the next record's idempotency key. The earlier ones are known to have counted nothing.
+    /// The number of the next usage record. The earlier ones are known to have counted nothing.
     pub(super) attempt: u32,
 }
 
-/// The maximum number of records of a report that counted nothing.
+/// The maximum number of usage records of a report that counted nothing.
 pub(super) const RECORDS: u32 = 10;
 
 impl Domain {
@@ -49,8 +49,8 @@ impl Domain {
         key: &str,
         remembered: Option<&UsageSnapshot>,
     ) -> Result<ReportEffect> {
-        let key = Key {
-            name: self.name_of(key),
+        let key = ReportKey {
+            name: self.stripe_key_of(key),
             report: digest(org, report),
         };
         let shared = self.shared().await?;
@@ -59,7 +59,7 @@ impl Domain {
         let slot = keys
             .slot(&scoped_key, key.report)
             .await
-            .ok_or_else(reused)?;
+            .ok_or_else(key_reused)?;
         let mut state = self.hold_key(&slot.state).await?;
         if matches!(*state, State::Done) {
             return Ok(ReportEffect::None);
@@ -80,7 +80,7 @@ impl Domain {
         &self,
         org: &OrgName,
         report: &Report,
-        key: &Key,
+        key: &ReportKey,
         state: &mut State,
         remembered: Option<&UsageSnapshot>,
     ) -> Result<ReportEffect> {
@@ -99,7 +99,7 @@ impl Domain {
         &self,
         org: &ResolvedOrg,
         report: &Report,
-        key: &Key,
+        key: &ReportKey,
         state: &mut State,
         remembered: Option<&UsageSnapshot>,
     ) -> Result<ReportEffect, Failure> {
@@ -120,19 +120,19 @@ impl Domain {
         for _ in 1..LOOK_UPS {
             if claim.item.price.meter().is_some() {
                 let reported = self.report_event(org, report, &key.name, remembered).await;
-                // The org's present plan may refuse what an earlier one took.
+                // The org's current plan may refuse what an earlier plan accepted.
                 let is_refused = matches!(
                     reported,
                     Err(Failure::Domain(
                         Error::FeatureNotFound | Error::FeatureNotReportable | Error::Invalid(_)
                     ))
                 );
-                if is_refused && claim.repeated && self.is_event_sent(&key.name).await? {
+                if is_refused && claim.is_repeated && self.is_event_sent(&key.name).await? {
                     return Ok(ReportEffect::Unknown);
                 }
                 return reported;
             }
-            let sets_sum = report.clobber && claim.item.price.sums();
+            let sets_sum = report.clobber && claim.item.price.is_sum();
             let recorded = if sets_sum {
                 self.set_sum_once(customer, &claim, report, key).await
             } else {
@@ -140,13 +140,13 @@ impl Domain {
             };
             match recorded {
                 Err(failure) if failure.is_item_gone() => {
-                    tracing::info!(error = %failure, "the plan was changed meanwhile; the item is looked up again");
+                    tracing::info!(error = %failure, "the plan has changed; looking up the item again");
                     let found = self.metered_item(customer, &report.feature).await?;
                     (claim.subscription, claim.item) = found.clone();
                     progress.moved_to = Some(Box::new(found));
                     progress.attempt += 1;
                 }
-                Ok(()) if sets_sum || claim.repeated || progress.attempt > 1 => {
+                Ok(()) if sets_sum || claim.is_repeated || progress.attempt > 1 => {
                     return Ok(ReportEffect::Unknown);
                 }
                 outcome => {
@@ -162,48 +162,48 @@ impl Domain {
         &self,
         claim: &Claim,
         report: &Report,
-        key: &Key,
+        key: &ReportKey,
         progress: &mut Progress,
     ) -> Result<(), Failure> {
         let item = &claim.item;
         let shared = self.shared().await?;
         let write = shared.writes.begin(&item.id);
-        // If the answer is a failure, the change of the total shows whether the record was counted.
-        let tells = !report.clobber && item.price.sums() && !claim.repeated;
-        let before = if tells {
+        // If Stripe fails, the change of the total shows whether the record was counted.
+        let is_comparable = !report.clobber && item.price.is_sum() && !claim.is_repeated;
+        let before = if is_comparable {
             Some(self.period_usage(&item.id, None).await?.total)
         } else {
             None
         };
         loop {
-            let name = key.of_record(progress.attempt);
+            let name = key.record_key(progress.attempt);
             match self.add_record(&item.id, report.record(), Some(name)).await {
                 Ok(()) => return Ok(()),
-                // Only this report uses the key, so it was sent before, to an item that is no longer known.
+                // Only this report uses the key, so it was sent before, for an item that is no longer known.
                 Err(error) if error.is_idempotency_conflict() => {
-                    tracing::error!(item = %item.id, n = report.n, "this report was sent for another item: whether it was counted is not known");
-                    return Err(unknown());
+                    tracing::error!(item = %item.id, n = report.n, "this report was sent before for another item; it is unknown whether it was counted");
+                    return Err(outcome_unknown());
                 }
                 Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {
                     let after = match self.period_usage(&item.id, None).await {
                         Ok(after) => after.total,
                         // The record may have been counted before the item was removed.
                         Err(error) if error.is_item_gone() => {
-                            tracing::error!(item = %item.id, n = report.n, "stripe keeps a failure for an answer, and the plan was changed since: whether this report was counted is not known");
-                            return Err(unknown());
+                            tracing::error!(item = %item.id, n = report.n, "Stripe replays a failure, and the plan has changed since; it is unknown whether this report was counted");
+                            return Err(outcome_unknown());
                         }
                         Err(error) => return Err(error.into()),
                     };
                     if before.is_none() && !report.clobber || progress.attempt >= RECORDS {
-                        tracing::error!(item = %item.id, n = report.n, after, "stripe keeps a failure for an answer: whether this report was counted is not known");
-                        return Err(unknown());
+                        tracing::error!(item = %item.id, n = report.n, after, "Stripe replays a failure; it is unknown whether this report was counted");
+                        return Err(outcome_unknown());
                     }
                     match was_counted(before, after, report, write.is_alone()) {
                         Some(true) => return Ok(()),
                         Some(false) => progress.attempt += 1,
                         None => {
-                            tracing::error!(item = %item.id, n = report.n, before, after, "stripe keeps a failure for an answer: whether this report was counted is not known");
-                            return Err(unknown());
+                            tracing::error!(item = %item.id, n = report.n, before, after, "Stripe replays a failure; it is unknown whether this report was counted");
+                            return Err(outcome_unknown());
                         }
                     }
                 }
@@ -212,23 +212,23 @@ impl Domain {
         }
     }
 
-    /// The form of a client's key that is sent to Stripe. Stripe takes up to 255 characters. A digest is short, and
-    /// cannot collide with this server's other keys.
-    fn name_of(&self, key: &str) -> String {
+    /// The prefix of Stripe's idempotency keys for a client's key. Stripe accepts up to 255 characters. A digest is
+    /// short, and cannot collide with this server's other keys.
+    fn stripe_key_of(&self, key: &str) -> String {
         format!("report:{}", hex(&self.client_key_digest(key)))
     }
 }
 
-/// Whether the report was counted, judged by the change of the total while it was sent.
-fn was_counted(before: Option<i64>, after: i64, report: &Report, alone: bool) -> Option<bool> {
-    // Setting is idempotent.
+/// Whether the report was counted, according to the change of the total while it was sent; `None` if that is unknown.
+fn was_counted(before: Option<i64>, after: i64, report: &Report, is_alone: bool) -> Option<bool> {
+    // A level can be set again.
     let Some(before) = before else {
         return Some(false);
     };
     match after.checked_sub(before)? {
         0 if report.n == 0 => Some(true),
         0 => Some(false),
-        moved if moved == report.n && alone => Some(true),
+        change if change == report.n && is_alone => Some(true),
         _ => None,
     }
 }
@@ -264,8 +264,8 @@ mod tests {
             (Some(3), 3, 0, true, Some(true)),
             (None, 8, 5, true, Some(false)),
         ] {
-            let told = was_counted(before, after, &report(n), alone);
-            assert_eq!(told, counted, "{before:?} {after} {n} {alone}");
+            let found = was_counted(before, after, &report(n), alone);
+            assert_eq!(found, counted, "{before:?} {after} {n} {alone}");
         }
     }
 }

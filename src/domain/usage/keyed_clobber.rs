@@ -1,9 +1,9 @@
-//! Setting a sum under a client's idempotency key. The difference to add depends on the current total, so a repetition
-//! cannot be the same call. The addition uses the key of the observed total, as without a client's key, and the
-//! client's key is marked as done afterwards. Two requests with different keys that set the same total add once.
+//! Setting a sum with a client's idempotency key. The difference to add depends on the current total, so a repetition
+//! may need a different call. The addition uses the key of the observed total, as without a client's key, and the
+//! report is marked as done afterwards. Two requests with different keys that set the same total add once.
 
 use super::addition::Addition;
-use super::claim::{Claim, Key};
+use super::claim::{Claim, ReportKey};
 use super::record::cannot_be_lowered;
 use super::{Report, totals::PeriodUsage};
 use crate::domain::{Domain, Failure};
@@ -16,105 +16,111 @@ impl Domain {
         customer: &str,
         claim: &Claim,
         report: &Report,
-        key: &Key,
+        key: &ReportKey,
     ) -> Result<(), Failure> {
-        self.bring_total(customer, claim, report, key).await?;
+        self.raise_total(customer, claim, report, key).await?;
         let done = self
             .billing()
             .update_customer(customer, &key.done_mark())
             .unread();
-        match done.key(key.of_end()).send().await {
+        match done.key(key.done_key()).send().await {
             Ok(_) => {}
-            // Another server has checked whether it is done.
+            // Another server has taken the key to check whether the report is done.
             Err(error) if error.is_idempotency_conflict() => {}
-            Err(error) => tracing::warn!(%error, "could not note that a report is done"),
+            Err(error) => tracing::warn!(%error, "could not mark a report as done"),
         }
         Ok(())
     }
 
-    /// Adds the difference. Of several requests that saw the same total, one adds.
-    async fn bring_total(
+    /// Adds what is missing to `n`. Of several requests that saw the same total, only one adds.
+    async fn raise_total(
         &self,
         customer: &str,
         claim: &Claim,
         report: &Report,
-        key: &Key,
+        key: &ReportKey,
     ) -> Result<(), Failure> {
         let item = &claim.item;
         let shared = self.shared().await?;
         let _held = self.hold(&shared.totals, &item.id).await?;
         let _write = shared.writes.begin(&item.id);
-        let beside = self
-            .used_beside(&claim.subscription, item, &report.feature)
+        let elsewhere = self
+            .used_elsewhere(&claim.subscription, item, &report.feature)
             .await;
-        let beside = match beside {
-            Ok(beside) => beside,
-            Err(Failure::Stripe(error)) if error.is_item_gone() && claim.repeated => {
-                return self.done_before(error, customer, key).await;
+        let elsewhere = match elsewhere {
+            Ok(elsewhere) => elsewhere,
+            Err(Failure::Stripe(error)) if error.is_item_gone() && claim.is_repeated => {
+                return self.confirm_done(error, customer, key).await;
             }
             Err(failure) => return Err(failure),
         };
-        let mut tries = self.begin_additions(&item.id).await?;
+        let mut attempts = self.begin_additions(&item.id).await?;
         loop {
-            let seen = match self.seen_by(customer, claim, beside, report, key).await? {
-                Seen::Done => return Ok(()),
-                Seen::Total(seen) => seen,
+            let seen = match self
+                .observe_total(customer, claim, elsewhere, report, key)
+                .await?
+            {
+                Observed::Done => return Ok(()),
+                Observed::Total(seen) => seen,
             };
-            let total = seen.total.saturating_add(beside);
+            let total = seen.total.saturating_add(elsewhere);
             let missing = report.n.saturating_sub(total);
             if missing == 0 {
                 return Ok(());
             }
             if missing < 0 {
-                if claim.repeated && self.is_done(customer, key).await? {
+                if claim.is_repeated && self.is_done(customer, key).await? {
                     return Ok(());
                 }
                 return Err(cannot_be_lowered(report, total).into());
             }
             let addition = Addition::new(item, seen, missing, report, key.digest());
-            if self.add_to_total(customer, &addition, &mut tries).await? {
+            if self
+                .add_to_total(customer, &addition, &mut attempts)
+                .await?
+            {
                 return Ok(());
             }
         }
     }
 
-    /// The total to compare with `n`.
-    async fn seen_by(
+    /// Reads the total to compare with `n`. `elsewhere` is the usage on other items.
+    async fn observe_total(
         &self,
         customer: &str,
         claim: &Claim,
-        beside: i64,
+        elsewhere: i64,
         report: &Report,
-        key: &Key,
-    ) -> Result<Seen, Failure> {
+        key: &ReportKey,
+    ) -> Result<Observed, Failure> {
         let item = &claim.item;
         let running = match self.period_usage(&item.id, None).await {
             Ok(running) => running,
-            Err(error) if error.is_item_gone() && claim.repeated => {
-                self.done_before(error, customer, key).await?;
-                return Ok(Seen::Done);
+            Err(error) if error.is_item_gone() && claim.is_repeated => {
+                self.confirm_done(error, customer, key).await?;
+                return Ok(Observed::Done);
             }
             Err(error) => return Err(error.into()),
         };
         let began = claim.subscription.current_period_start;
-        if claim.repeated && running.start.is_some_and(|start| start > began) {
+        if claim.is_repeated && running.start.is_some_and(|start| start > began) {
             let then = self.period_usage(&item.id, Some(began)).await?;
-            if then.total.saturating_add(beside) >= report.n {
-                return Ok(Seen::Done);
+            if then.total.saturating_add(elsewhere) >= report.n {
+                return Ok(Observed::Done);
             }
         }
-        Ok(Seen::Total(running))
+        Ok(Observed::Total(running))
     }
 
-    /// Whether the report was done before, when an item of the total was removed together with its usage.
+    /// Checks that the report was done before its item was removed.
     ///
     /// # Errors
-    /// `gone`, if it was not done.
-    async fn done_before(
+    /// `gone` if it was not done.
+    async fn confirm_done(
         &self,
         gone: stripe::Error,
         customer: &str,
-        key: &Key,
+        key: &ReportKey,
     ) -> Result<(), Failure> {
         if self.is_done(customer, key).await? {
             Ok(())
@@ -123,13 +129,13 @@ impl Domain {
         }
     }
 
-    /// Whether the key's report was done before. It makes a call that Stripe refuses if the report was marked as done.
-    async fn is_done(&self, customer: &str, key: &Key) -> Result<bool, stripe::Error> {
-        let ask = self
+    /// Whether the key's report was done before. Makes a call that Stripe refuses if the report was marked as done.
+    async fn is_done(&self, customer: &str, key: &ReportKey) -> Result<bool, stripe::Error> {
+        let check = self
             .billing()
             .update_customer(customer, &key.report_mark())
             .unread();
-        match ask.key(key.of_end()).send().await {
+        match check.key(key.done_key()).send().await {
             // The addition may have been made without marking the report as done.
             Ok(_) => self.was_added_for(customer, &key.digest()).await,
             Err(error) if error.is_idempotency_conflict() => Ok(true),
@@ -138,7 +144,7 @@ impl Domain {
     }
 }
 
-enum Seen {
+enum Observed {
     /// The report was done before.
     Done,
     Total(PeriodUsage),

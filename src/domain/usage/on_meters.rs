@@ -1,13 +1,14 @@
 //! Usage of features whose price has a billing meter.
 //!
-//! Stripe counts a meter's events by customer, whether the customer has the price or not, and processes them later. So
-//! a report is sent while the org's plan cannot change, and what was sent counts before Stripe knows it.
+//! Stripe counts a meter's events by customer, even if the customer does not have the price, and processes them
+//! asynchronously. So a report is sent only while the org's plan cannot change, and counts as used before Stripe has
+//! processed it.
 
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Carried, Figure, Report, Used};
+use super::{Carried, Figure, Report, UsedByItem};
 use crate::billing::{AggregateUsage, MeterEvent, Price, Subscription, SubscriptionItem};
 use crate::domain::billing_cycle::BillingCycle;
 use crate::domain::entitlement::{Kind, ReportEffect, UsageSnapshot};
@@ -18,19 +19,21 @@ use crate::ledger::state::LARGEST_ON_METER;
 use crate::num::hex;
 
 /// How far ahead of Stripe's clock an event may be, in seconds.
-const AHEAD: i64 = 5 * 60;
+const MAX_AHEAD: i64 = 5 * 60;
 
-/// How long after a period its events still count, in seconds. Stripe finalizes its invoice an hour after its end.
-const LATE: i64 = 50 * 60;
+/// How long after a period its events still count, in seconds. Stripe finalizes the invoice an hour after the period's
+/// end.
+const MAX_LATE: i64 = 50 * 60;
 
-/// How often one report is sent with a fresh idempotency key because Stripe keeps another answer under the last one.
-const ATTEMPTS: u32 = 5;
+/// How often one report is sent. After the first attempt it uses fresh idempotency keys, since Stripe keeps another
+/// answer under the previous key.
+const MAX_ATTEMPTS: u32 = 5;
 
-/// How often Stripe is asked whether it has processed the events before a change of plan.
-const LOOKS: u32 = 8;
+/// How often Stripe's totals are read before a change of plan gives up waiting for them.
+const MAX_READS: u32 = 8;
 
 impl Domain {
-    /// Reports an event for the item that the org has now, whose plan must not change meanwhile. Reports with the same
+    /// Reports an event for the org's current item. The org's plan must not change meanwhile. Reports with the same
     /// `identifier` count once.
     pub(super) async fn report_event(
         &self,
@@ -92,8 +95,8 @@ impl Domain {
         })
     }
 
-    /// Sets the level of an item whose price has a meter, once for each `identifier`. Returns a second that is not before
-    /// the event's.
+    /// Sets the level of an item whose price has a meter, once for each `identifier`. Returns a Unix second that is not
+    /// before the event's time.
     pub(in crate::domain) async fn send_level(
         &self,
         customer: &str,
@@ -119,7 +122,7 @@ impl Domain {
         Ok(self.at_stripe(self.now().await?))
     }
 
-    /// The total of an item before an event, which tells later whether Stripe has processed it.
+    /// The total of an item before an event. A later total then shows whether Stripe has processed the event.
     async fn total_before(
         &self,
         subscription: &Subscription,
@@ -127,23 +130,23 @@ impl Domain {
         remembered: Option<&UsageSnapshot>,
     ) -> Result<i64> {
         let shared = self.shared().await?;
-        if shared.sent_events.knows(subscription, item) {
+        if shared.sent_events.has_total_of(subscription, item) {
             return Ok(0);
         }
         let mut known = remembered.iter().flat_map(|usage| usage.items());
         if let Some(known) = known.find(|known| *known.id == *item.id) {
             return Ok(known.used);
         }
-        let shown = self.shown_by_item(subscription).await?;
-        Ok(shown.get(&item.id).copied().unwrap_or(0))
+        let totals = self.stripe_totals(subscription).await?;
+        Ok(totals.get(&item.id).copied().unwrap_or(0))
     }
 
-    /// Sends an event. Returns whether it is new, as far as Stripe tells.
+    /// Sends an event. Returns `false` if Stripe's answer shows that it was sent before.
     pub(in crate::domain) async fn send_event(
         &self,
         event: &MeterEvent<'_>,
     ) -> Result<bool, Failure> {
-        for attempt in 1..=ATTEMPTS {
+        for attempt in 1..=MAX_ATTEMPTS {
             let mut send = self.billing().report_event(event);
             if attempt == 1 {
                 send = send.key(event_key(event.identifier));
@@ -151,8 +154,8 @@ impl Domain {
             match send.send_detecting_replay().await {
                 Ok(answer) => return Ok(!answer.replayed),
                 Err(error) if error.is_event_known() => return Ok(false),
-                // The plan was changed since it was first sent, so that another meter counts it. The identifier decides
-                // whether it was counted.
+                // The plan has changed since the first attempt, so the event goes to another meter. Stripe decides by
+                // the identifier whether it was counted.
                 Err(error) if error.is_idempotency_conflict() => {}
                 Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {}
                 Err(error) => return Err(error.into()),
@@ -161,22 +164,22 @@ impl Domain {
         Err(Error::OutcomeUnknown("Stripe failed while it was recorded").into())
     }
 
-    /// Whether an event was sent, also if the org does not have the feature any more.
+    /// Whether an event was sent, even if the org no longer has the feature.
     pub(super) async fn is_event_sent(&self, identifier: &str) -> Result<bool, Failure> {
         Ok(self.billing().is_event_sent(event_key(identifier)).await?)
     }
 
-    /// What was used of each item in the running period, and of each feature on removed items.
+    /// The usage in the running period of each item, and of each feature on removed items.
     pub(in crate::domain) async fn usage_on_meters(
         &self,
         subscription: &Subscription,
-    ) -> Result<(Used, Carried)> {
-        let mut used = Used::new();
+    ) -> Result<(UsedByItem, Carried)> {
+        let mut used = UsedByItem::new();
         let mut removed = Carried::default();
         for usage in self.billing().usage_to_bill(&subscription.id).await? {
             let items = subscription.items.iter();
-            let mut own = items.filter(|item| usage.item.as_ref() == Some(&item.id));
-            if let Some(item) = own.find(|item| item.price.id == usage.price) {
+            let mut same_id = items.filter(|item| usage.item.as_ref() == Some(&item.id));
+            if let Some(item) = same_id.find(|item| item.price.id == usage.price) {
                 if item.price.is_metered() {
                     let total = used.entry(item.id.clone()).or_default();
                     *total = total.saturating_add(usage.quantity);
@@ -192,20 +195,21 @@ impl Domain {
         for item in &subscription.items {
             if item.price.is_metered() {
                 let total = used.entry(item.id.clone()).or_default();
-                *total = sent.complete(subscription, item, *total);
-                // A change has noted the level, and is about to set it.
+                *total = sent.total_with_sent(subscription, item, *total);
+                // A change of plan has recorded the level in the metadata, and is about to set it.
                 let name = item.price.feature_plan().map(|name| name.feature());
-                let noted = name.and_then(|name| levels.get(&name));
-                if let Some(noted) = noted.filter(|noted| *total == 0 && noted.counts(subscription))
+                let pending = name.and_then(|name| levels.get(&name));
+                if let Some(pending) =
+                    pending.filter(|pending| *total == 0 && pending.counts(subscription))
                 {
-                    *total = noted.n;
+                    *total = pending.n;
                 }
             }
         }
         Ok((used, removed))
     }
 
-    /// The price, if it bills usage.
+    /// The price with this id, if it is metered.
     async fn metered_price(&self, subscription: &Subscription, id: &str) -> Result<Option<Price>> {
         let mut items = subscription.items.iter();
         let price = match items.find(|item| item.price.id == id) {
@@ -215,22 +219,24 @@ impl Domain {
         Ok(Some(price).filter(Price::is_metered))
     }
 
-    /// Waits until Stripe has processed the events that this process has sent for the subscription, so that it bills them
-    /// with the plan that ends.
+    /// Waits until Stripe has processed the events that this process has sent for the subscription, so that they are
+    /// billed with the plan that ends.
     ///
     /// # Errors
     /// [`Error::Unprocessed`] if it takes too long. The plan must not be changed then.
     pub(in crate::domain) async fn await_events(&self, subscription: &Subscription) -> Result<()> {
         let sent = &self.shared().await?.sent_events;
-        if !sent.has_any(subscription) {
+        if !sent.has_pending(subscription) {
             return Ok(());
         }
-        let awaited = self.await_shown(subscription, |shown| !sent.are_open(subscription, shown));
+        let awaited = self.await_totals(subscription, |totals| {
+            !sent.are_pending(subscription, totals)
+        });
         match awaited.await {
-            // Another server's level may have taken the place of ours.
+            // Another server's level may have replaced ours.
             Err(Error::Unprocessed) => {
-                let shown = self.shown_by_item(subscription).await?;
-                if sent.are_open_unreplaced(subscription, &shown) {
+                let totals = self.stripe_totals(subscription).await?;
+                if sent.are_pending_unreplaced(subscription, &totals) {
                     return Err(Error::Unprocessed);
                 }
                 Ok(())
@@ -239,40 +245,40 @@ impl Domain {
         }
     }
 
-    /// Waits until the totals that Stripe shows for the subscription's items are as expected.
+    /// Waits until Stripe's totals of the subscription's items are as expected.
     ///
     /// # Errors
     /// [`Error::Unprocessed`] if it takes too long.
-    pub(in crate::domain) async fn await_shown(
+    pub(in crate::domain) async fn await_totals(
         &self,
         subscription: &Subscription,
-        is_expected: impl Fn(&Used) -> bool,
+        is_expected: impl Fn(&UsedByItem) -> bool,
     ) -> Result<()> {
-        for look in 0..LOOKS {
-            if look > 0 {
+        for read in 0..MAX_READS {
+            if read > 0 {
                 let wait = self.stripe().first_wait().max(Duration::from_millis(20));
-                tokio::time::sleep(wait * (1 << look.min(6))).await;
+                tokio::time::sleep(wait * (1 << read.min(6))).await;
             }
-            if is_expected(&self.shown_by_item(subscription).await?) {
+            if is_expected(&self.stripe_totals(subscription).await?) {
                 return Ok(());
             }
         }
         Err(Error::Unprocessed)
     }
 
-    /// The totals that Stripe shows for the subscription's items.
-    pub(in crate::domain) async fn shown_by_item(
+    /// Stripe's totals of the subscription's items. They lack events that Stripe has not processed yet.
+    pub(in crate::domain) async fn stripe_totals(
         &self,
         subscription: &Subscription,
-    ) -> Result<Used> {
-        let mut shown = Used::new();
+    ) -> Result<UsedByItem> {
+        let mut totals = UsedByItem::new();
         for usage in self.billing().usage_to_bill(&subscription.id).await? {
             if let Some(item) = usage.item {
-                let total = shown.entry(item).or_default();
+                let total = totals.entry(item).or_default();
                 *total = total.saturating_add(usage.quantity);
             }
         }
-        Ok(shown)
+        Ok(totals)
     }
 }
 
@@ -281,7 +287,7 @@ fn event_key(identifier: &str) -> String {
     format!("event:{identifier}")
 }
 
-/// Checks that the report needs no ledger.
+/// Checks that the report can be recorded without a ledger.
 fn check_without_ledger(kind: Kind, report: &Report) -> Result<()> {
     let what = match kind {
         Kind::Max => "a maximum",
@@ -295,7 +301,7 @@ fn check_without_ledger(kind: Kind, report: &Report) -> Result<()> {
     )))
 }
 
-/// Checks that the item bills usage at a time.
+/// Checks that the item bills usage at the Unix second `at`.
 fn check_time(
     subscription: &Subscription,
     item: &SubscriptionItem,
@@ -304,8 +310,8 @@ fn check_time(
 ) -> Result<()> {
     let began = subscription.current_period_start;
     let previous = BillingCycle::of(subscription).and_then(|cycle| cycle.previous(began));
-    let earliest = previous.filter(|_| now < began + LATE).unwrap_or(began);
-    if at > now + AHEAD {
+    let earliest = previous.filter(|_| now < began + MAX_LATE).unwrap_or(began);
+    if at > now + MAX_AHEAD {
         return Err(Error::Invalid(
             "at must be at most 5 minutes ahead".to_owned(),
         ));

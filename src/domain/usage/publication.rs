@@ -1,4 +1,4 @@
-//! Published additions, in the customer's metadata, where every instance finds them.
+//! Published additions. They are in the customer's metadata, where every server finds them.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::stripe;
 /// The prefix of the metadata keys of published additions.
 const PREFIX: &str = "tier.set.";
 
-/// The maximum number of publications of a customer, for all of its items. Stripe has room for 50 keys.
+/// The maximum number of publications of a customer, for all of its items. Stripe allows 50 metadata keys.
 const MAX_PUBLICATIONS: usize = 20;
 
 /// Settled publications, by account number and item.
@@ -76,15 +76,14 @@ impl Publication {
     }
 
     fn read_all(metadata: &Metadata) -> impl Iterator<Item = Self> {
-        let own = metadata.iter();
-        let own = own.filter(|(name, _)| name.starts_with(PREFIX));
-        own.filter_map(|(name, text)| Self::read(name, text))
+        let published = metadata.iter().filter(|(name, _)| name.starts_with(PREFIX));
+        published.filter_map(|(name, text)| Self::read(name, text))
     }
 }
 
 impl Domain {
-    /// Publishes an addition, and removes settled publications that are no longer needed. Returns the other
-    /// publications: those of the item, or all if there are many.
+    /// Publishes an addition, and removes settled publications that are no longer needed. Returns the other unsettled
+    /// publications: those of the item, or of all items if there are too many.
     pub(super) async fn publish(
         &self,
         customer: &str,
@@ -97,8 +96,8 @@ impl Domain {
         let removed = settled
             .iter()
             .enumerate()
-            // Its client may still ask for the outcome.
-            .filter(|(place, _)| Some(*place) != newest_keyed)
+            // The client of the newest keyed report may still repeat it.
+            .filter(|(index, _)| Some(*index) != newest_keyed)
             .map(|(_, settled)| (settled.name.clone(), String::new()));
         let mut metadata: Metadata = removed.collect();
         metadata.insert(own.name.clone(), own.text());
@@ -112,8 +111,8 @@ impl Domain {
         let published: Vec<_> = Publication::read_all(&metadata).collect();
         let are_many = published.len() > MAX_PUBLICATIONS;
         let others = published.into_iter().filter(|other| {
-            let concerns = are_many || other.addition.item == own.addition.item;
-            concerns && other != own && !settled.contains(other)
+            let is_relevant = are_many || other.addition.item == own.addition.item;
+            is_relevant && other != own && !settled.contains(other)
         });
         Ok(others.collect())
     }
@@ -126,7 +125,7 @@ impl Domain {
         Ok(Publication::read_all(&customer.metadata).collect())
     }
 
-    /// The publications of an item that this instance knows to have ended.
+    /// The publications of an item whose outcomes this server knows.
     pub(super) async fn settled_publications(
         &self,
         item: &str,

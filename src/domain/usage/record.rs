@@ -1,4 +1,4 @@
-//! Recording a report: choosing its item, sending it to Stripe, and finding out its outcome.
+//! Recording a report: finds its item, sends it to Stripe, and determines its effect.
 
 use super::Report;
 use super::addition::Addition;
@@ -10,11 +10,11 @@ use crate::domain::subscription::{Detail, Subscriptions};
 use crate::domain::{Domain, Error, Failure, Result};
 use crate::stripe;
 
-/// How often one report looks up its item again, because a change of plan removed the previous one.
+/// How often one report looks up its item, because a change of plan may remove the item in the meantime.
 pub(super) const LOOK_UPS: u32 = 5;
 
 impl Report {
-    /// The usage record of a report that need not be compared with the total.
+    /// The usage record of a report that does not depend on the current total.
     pub(super) fn record(&self) -> UsageRecord {
         let action = if self.clobber {
             UsageAction::Set
@@ -30,8 +30,8 @@ impl Report {
 }
 
 impl Domain {
-    /// Adds or sets once, on the item that `usage` remembers for the feature or on the one that is looked up. `identifier`
-    /// is that of a meter's event. Returns the effect.
+    /// Records a report once, on the feature's item in the remembered `usage`, or else on the item that is looked up.
+    /// `identifier` identifies the event if a meter counts the usage. Returns the effect.
     pub(super) async fn record(
         &self,
         org: &ResolvedOrg,
@@ -51,7 +51,7 @@ impl Domain {
                 Err(Failure::Stripe(error))
                     if error.is_item_gone() || error.is_invalid_request() =>
                 {
-                    tracing::info!(%error, "the item is looked up again");
+                    tracing::info!(%error, "the remembered item is outdated; looking it up again");
                 }
                 outcome => return outcome,
             }
@@ -63,7 +63,7 @@ impl Domain {
             }
             match self.record_on(customer, &subscription, &item, report).await {
                 Err(failure) if failure.is_item_gone() => {
-                    tracing::info!(error = %failure, "the plan was changed meanwhile; the item is looked up again");
+                    tracing::info!(error = %failure, "the plan has changed; looking up the item again");
                 }
                 outcome => return outcome,
             }
@@ -80,7 +80,7 @@ impl Domain {
         item: &SubscriptionItem,
         report: &Report,
     ) -> Result<ReportEffect, Failure> {
-        if report.clobber && item.price.sums() {
+        if report.clobber && item.price.is_sum() {
             return self.set_sum(customer, subscription, item, report).await;
         }
         self.write_record(&item.id, report).await
@@ -95,15 +95,16 @@ impl Domain {
                 tracing::error!(
                     item,
                     n = report.n,
-                    "stripe keeps a failure for an answer: whether this report was counted is not known"
+                    "Stripe replays a failure; it is unknown whether this report was counted"
                 );
-                Err(unknown())
+                Err(outcome_unknown())
             }
             outcome => Ok(outcome.map(|()| ReportEffect::of_record(report, item))?),
         }
     }
 
-    /// Sets the period's total to `n` by adding the difference. Of several requests that saw the same total, one adds.
+    /// Sets the period's total to `n` by adding the difference. Of several requests that saw the same total, only one
+    /// adds.
     async fn set_sum(
         &self,
         customer: &str,
@@ -114,24 +115,27 @@ impl Domain {
         let shared = self.shared().await?;
         let _held = self.hold(&shared.totals, &item.id).await?;
         let _write = shared.writes.begin(&item.id);
-        let beside = self
-            .used_beside(subscription, item, &report.feature)
+        let elsewhere = self
+            .used_elsewhere(subscription, item, &report.feature)
             .await?;
-        let mut tries = self.begin_additions(&item.id).await?;
+        let mut attempts = self.begin_additions(&item.id).await?;
         loop {
             let seen = self.period_usage(&item.id, None).await?;
-            let total = seen.total.saturating_add(beside);
+            let total = seen.total.saturating_add(elsewhere);
             let missing = report.n.saturating_sub(total);
             if missing == 0 {
-                // Others may have changed the total since it was remembered.
+                // Other programs may have changed the total since it was remembered.
                 return Ok(ReportEffect::Unknown);
             }
             if missing < 0 {
                 return Err(cannot_be_lowered(report, total).into());
             }
             let addition = Addition::new(item, seen, missing, report, String::new());
-            if self.add_to_total(customer, &addition, &mut tries).await? {
-                // Others may have changed the total since it was remembered.
+            if self
+                .add_to_total(customer, &addition, &mut attempts)
+                .await?
+            {
+                // Other programs may have changed the total since it was remembered.
                 return Ok(ReportEffect::Unknown);
             }
         }
@@ -139,7 +143,7 @@ impl Domain {
 
     /// The usage of a feature in the running period that is not on `item`: on removed items, and on items of other
     /// plans that sell the feature.
-    pub(super) async fn used_beside(
+    pub(super) async fn used_elsewhere(
         &self,
         subscription: &Subscription,
         item: &SubscriptionItem,
@@ -157,7 +161,7 @@ impl Domain {
         Ok(used)
     }
 
-    /// Writes a usage record. Without a key, it still counts once across the client's own retries.
+    /// Writes a usage record. Even without a key, it counts once across the Stripe client's retries.
     pub(super) async fn add_record(
         &self,
         item: &str,
@@ -167,7 +171,7 @@ impl Domain {
         self.add_record_once(item, record, key).await.map(drop)
     }
 
-    /// Like [`add_record`](Self::add_record). Returns whether it was recorded before, with the same key.
+    /// Like [`add_record`](Self::add_record). Returns whether a record with the same key was written before.
     pub(super) async fn add_record_once(
         &self,
         item: &str,
@@ -191,7 +195,10 @@ impl Domain {
     }
 }
 
-/// The item to record usage of `feature` on; `None` where nothing is granted.
+/// The item to record usage of `feature` on, and its subscription.
+///
+/// # Errors
+/// [`Error::FeatureNotReportable`] for a licensed feature, or [`Error::FeatureNotFound`].
 pub(super) fn metered_item(
     subscriptions: Subscriptions,
     feature: &FeatureName,
@@ -222,8 +229,8 @@ pub(super) fn cannot_be_lowered(report: &Report, total: i64) -> Error {
     ))
 }
 
-/// Stripe failed once, and replays that failure.
-pub(super) fn unknown() -> Failure {
+/// The failure if Stripe replays an earlier failure of its own.
+pub(super) fn outcome_unknown() -> Failure {
     Error::OutcomeUnknown("Stripe failed while it was recorded").into()
 }
 
@@ -232,7 +239,7 @@ mod tests {
     use super::*;
     use crate::domain::subscription::sort_out;
 
-    /// Such an org has no rows in `/v1/limits`.
+    /// An org that is granted nothing has no rows in `/v1/limits`.
     #[test]
     fn nothing_is_recorded_where_nothing_is_granted() {
         let feature = "feature:x".parse().expect("a name");

@@ -1,4 +1,4 @@
-//! Usage recorded in Stripe, by Tier or by others.
+//! Usage recorded in Stripe, by Tier or by other programs.
 
 use super::{Domain, Result};
 use crate::billing::UsagePeriod;
@@ -8,7 +8,7 @@ const PERIODS: u32 = 100;
 
 /// Stripe's usage of an item in one period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Recorded {
+pub struct RecordedUsage {
     /// The start in Unix seconds; `None` if it is open.
     start: Option<i64>,
     /// The end in Unix seconds; `None` if it is open.
@@ -17,7 +17,7 @@ pub struct Recorded {
     pub total: i64,
 }
 
-impl Recorded {
+impl RecordedUsage {
     /// Whether the period contains the Unix second `at`.
     pub fn contains(&self, at: i64) -> bool {
         self.start.is_none_or(|start| start <= at) && self.end.is_none_or(|end| at < end)
@@ -26,7 +26,7 @@ impl Recorded {
 
 impl Domain {
     /// Stripe's usage of an item in each of its periods; `None` if the item was removed.
-    pub async fn recorded_on_item(&self, item: &str) -> Result<Option<Vec<Recorded>>> {
+    pub async fn recorded_on_item(&self, item: &str) -> Result<Option<Vec<RecordedUsage>>> {
         let summaries = match self.billing().usage_summaries(item, PERIODS).await {
             Ok(summaries) => summaries,
             Err(error) if error.is_item_gone() => return Ok(None),
@@ -35,7 +35,7 @@ impl Domain {
         let recorded = summaries.into_iter().map(|summary| {
             let UsagePeriod { start, end } = summary.period;
             let total = summary.total_usage;
-            Recorded { start, end, total }
+            RecordedUsage { start, end, total }
         });
         Ok(Some(recorded.collect()))
     }

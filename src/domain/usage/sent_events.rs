@@ -1,28 +1,29 @@
-//! Events that were sent to billing meters, until Stripe has processed them. Stripe gives no bound for that.
+//! Events that were sent to billing meters and that Stripe may not have processed yet. Stripe documents no time limit.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Used;
+use super::UsedByItem;
 use crate::billing::{Subscription, SubscriptionItem};
 use crate::domain::entitlement::UsageSnapshot;
 
-/// How long after the last event what was sent counts although Stripe does not show it. By then Stripe has dropped it,
-/// or somebody has corrected the total.
-const KEPT: Duration = Duration::from_secs(5 * 60);
+/// How long after the last event the sent events count although Stripe's total does not include them. After that,
+/// Stripe has dropped them, or another program has changed the total.
+const TRUSTED_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// How many earlier levels of an item are known at most. With more, none is taken for another server's.
-const EARLIER_LEVELS: usize = 64;
+/// The maximum number of earlier levels of an item that are remembered. With that many, no level is attributed to
+/// another server.
+const MAX_EARLIER_LEVELS: usize = 64;
 
-/// The number of items at which those that are no longer needed are removed.
-const MANY: usize = 10_000;
+/// The number of items at which outdated ones are removed.
+const PRUNE_AT: usize = 10_000;
 
 /// The events of one account, by subscription item.
 #[derive(Debug, Default)]
 pub(in crate::domain) struct SentEvents(Mutex<HashMap<String, Sent>>);
 
-/// What was sent for an item in a period.
+/// The events that were sent for an item in a period.
 #[derive(Clone, Debug)]
 struct Sent {
     /// When the period began, in Unix seconds.
@@ -30,17 +31,18 @@ struct Sent {
     /// The total with all events.
     total: i64,
     is_level: bool,
-    /// The levels before this one, which Stripe may still show.
+    /// The levels before this one, which may still be Stripe's total.
     earlier: Vec<i64>,
-    /// Whether Stripe has not shown this total yet.
-    is_open: bool,
+    /// Whether Stripe's total may still lack events.
+    is_pending: bool,
+    /// When the last event was sent.
     last: Instant,
 }
 
 impl Sent {
-    /// Whether a total that Stripe shows has the events in it.
-    fn is_in(&self, shown: i64) -> bool {
-        !self.is_open
+    /// Whether Stripe's total `shown` includes the events.
+    fn is_included_in(&self, shown: i64) -> bool {
+        !self.is_pending
             || if self.is_level {
                 shown == self.total
             } else {
@@ -48,26 +50,31 @@ impl Sent {
             }
     }
 
-    /// Whether the level that Stripe shows is one that another server has sent.
-    fn is_of_others(&self, shown: i64) -> bool {
+    /// Whether Stripe's level `shown` was sent by another server.
+    fn is_from_another_server(&self, shown: i64) -> bool {
         let is_own = shown == 0 || shown == self.total || self.earlier.contains(&shown);
-        self.is_level && self.earlier.len() < EARLIER_LEVELS && !is_own
+        self.is_level && self.earlier.len() < MAX_EARLIER_LEVELS && !is_own
     }
 
-    fn is_of(&self, subscription: &Subscription) -> bool {
-        self.period == subscription.current_period_start && self.last.elapsed() < KEPT
+    /// Whether the events belong to the subscription's running period, and are recent enough to count.
+    fn is_current_for(&self, subscription: &Subscription) -> bool {
+        self.period == subscription.current_period_start && self.last.elapsed() < TRUSTED_FOR
     }
 }
 
 impl SentEvents {
     /// Whether the total of an item is known, so that an event can be added to it.
-    pub(super) fn knows(&self, subscription: &Subscription, item: &SubscriptionItem) -> bool {
+    pub(super) fn has_total_of(
+        &self,
+        subscription: &Subscription,
+        item: &SubscriptionItem,
+    ) -> bool {
         let items = self.items();
         let known = items.get(&item.id);
-        known.is_some_and(|sent| sent.is_of(subscription))
+        known.is_some_and(|sent| sent.is_current_for(subscription))
     }
 
-    /// Notes an event of `n` units. `before` is the total without it, unless it is known.
+    /// Adds an event of `n` units. `before` is the total without it; it is ignored if the total is known.
     pub(super) fn add(
         &self,
         subscription: &Subscription,
@@ -76,16 +83,16 @@ impl SentEvents {
         n: i64,
     ) {
         let mut items = self.items();
-        if items.len() >= MANY {
-            items.retain(|_, sent| sent.last.elapsed() < KEPT);
+        if items.len() >= PRUNE_AT {
+            items.retain(|_, sent| sent.last.elapsed() < TRUSTED_FOR);
         }
         let known = items.remove(&item.id);
-        let known = known.filter(|sent| sent.is_of(subscription));
+        let known = known.filter(|sent| sent.is_current_for(subscription));
         let before = known.as_ref().map_or(before, |sent| sent.total);
         let is_level = item.price.is_level();
-        let open = known.filter(|sent| sent.is_open);
-        let mut earlier = open.map(|sent| sent.earlier).unwrap_or_default();
-        if is_level && earlier.len() < EARLIER_LEVELS && !earlier.contains(&before) {
+        let pending = known.filter(|sent| sent.is_pending);
+        let mut earlier = pending.map(|sent| sent.earlier).unwrap_or_default();
+        if is_level && earlier.len() < MAX_EARLIER_LEVELS && !earlier.contains(&before) {
             earlier.push(before);
         }
         let total = if is_level {
@@ -98,14 +105,14 @@ impl SentEvents {
             total,
             is_level,
             earlier,
-            is_open: true,
+            is_pending: true,
             last: Instant::now(),
         };
         items.insert(item.id.clone(), sent);
     }
 
-    /// The total of an item of which Stripe shows `shown`, with what it has not processed.
-    pub(super) fn complete(
+    /// The total of an item, including events that Stripe's total `shown` lacks.
+    pub(super) fn total_with_sent(
         &self,
         subscription: &Subscription,
         item: &SubscriptionItem,
@@ -114,15 +121,15 @@ impl SentEvents {
         let mut items = self.items();
         match items.get_mut(&item.id) {
             None => shown,
-            Some(sent) if !sent.is_of(subscription) => {
+            Some(sent) if !sent.is_current_for(subscription) => {
                 items.remove(&item.id);
                 shown
             }
             Some(sent) => {
-                if sent.is_in(shown) {
-                    (sent.is_open, sent.total) = (false, shown);
+                if sent.is_included_in(shown) {
+                    (sent.is_pending, sent.total) = (false, shown);
                 }
-                if sent.is_of_others(shown) {
+                if sent.is_from_another_server(shown) {
                     shown
                 } else {
                     sent.total
@@ -131,53 +138,60 @@ impl SentEvents {
         }
     }
 
-    /// Whether Stripe may not have processed all events of the subscription, of whose items it shows `shown`.
-    pub(super) fn are_open(&self, subscription: &Subscription, shown: &Used) -> bool {
-        self.any_in(subscription, shown, |sent, total| !sent.is_in(total))
-    }
-
-    /// The same, without the levels in whose place Stripe shows another server's.
-    pub(super) fn are_open_unreplaced(&self, subscription: &Subscription, shown: &Used) -> bool {
-        self.any_in(subscription, shown, |sent, total| {
-            !sent.is_in(total) && !sent.is_of_others(total)
+    /// Whether Stripe's totals `shown` may lack events of the subscription.
+    pub(super) fn are_pending(&self, subscription: &Subscription, shown: &UsedByItem) -> bool {
+        self.any_sent(subscription, shown, |sent, total| {
+            !sent.is_included_in(total)
         })
     }
 
-    /// Whether `check` holds for what was sent for an item, and for the total that Stripe shows of it.
-    fn any_in(
+    /// Like [`are_pending`](Self::are_pending), not counting levels that another server's have replaced.
+    pub(super) fn are_pending_unreplaced(
         &self,
         subscription: &Subscription,
-        shown: &Used,
+        shown: &UsedByItem,
+    ) -> bool {
+        self.any_sent(subscription, shown, |sent, total| {
+            !sent.is_included_in(total) && !sent.is_from_another_server(total)
+        })
+    }
+
+    /// Whether `check` holds for the events and Stripe's total of any item.
+    fn any_sent(
+        &self,
+        subscription: &Subscription,
+        shown: &UsedByItem,
         check: impl Fn(&Sent, i64) -> bool,
     ) -> bool {
         let items = self.items();
-        let mut own = subscription.items.iter();
-        own.any(|item| {
+        let mut item_list = subscription.items.iter();
+        item_list.any(|item| {
             let total = shown.get(&item.id).copied().unwrap_or(0);
             let sent = items.get(&item.id);
-            sent.is_some_and(|sent| sent.is_of(subscription) && check(sent, total))
+            sent.is_some_and(|sent| sent.is_current_for(subscription) && check(sent, total))
         })
     }
 
-    /// Whether the subscription has events that Stripe has not shown yet.
-    pub(super) fn has_any(&self, subscription: &Subscription) -> bool {
+    /// Whether the subscription has events that Stripe may not have processed yet.
+    pub(super) fn has_pending(&self, subscription: &Subscription) -> bool {
         let items = self.items();
-        let mut own = subscription.items.iter();
-        own.any(|item| {
+        let mut item_list = subscription.items.iter();
+        item_list.any(|item| {
             let sent = items.get(&item.id);
-            sent.is_some_and(|sent| sent.is_of(subscription) && sent.is_open)
+            sent.is_some_and(|sent| sent.is_current_for(subscription) && sent.is_pending)
         })
     }
 
-    /// Whether what is used of these items has events in it that Stripe has not shown yet.
-    pub(super) fn are_in(&self, usage: &UsageSnapshot) -> bool {
+    /// Whether `usage` includes events that Stripe may not have processed yet.
+    pub(super) fn are_pending_in(&self, usage: &UsageSnapshot) -> bool {
         let items = self.items();
-        let mut own = usage.items().iter();
-        own.any(|item| {
+        let mut item_list = usage.items().iter();
+        item_list.any(|item| {
             let sent = items.get(&*item.id);
             sent.is_some_and(|sent| {
-                let is_counted = sent.period == usage.period().start && sent.last.elapsed() < KEPT;
-                sent.is_open && is_counted
+                let is_counted =
+                    sent.period == usage.period().start && sent.last.elapsed() < TRUSTED_FOR;
+                sent.is_pending && is_counted
             })
         })
     }
@@ -201,30 +215,30 @@ mod tests {
         .expect("a subscription")
     }
 
-    fn used(n: i64) -> Used {
-        Used::from([("si".to_owned(), n)])
+    fn used(n: i64) -> UsedByItem {
+        UsedByItem::from([("si".to_owned(), n)])
     }
 
     #[test]
     fn a_sum_counts_what_was_sent_until_it_is_shown() {
         let (sent, of) = (SentEvents::default(), subscription("sum", 0));
         let item = &of.items[0];
-        assert_eq!(sent.complete(&of, item, 7), 7);
-        assert!(!sent.knows(&of, item) && !sent.has_any(&of));
+        assert_eq!(sent.total_with_sent(&of, item, 7), 7);
+        assert!(!sent.has_total_of(&of, item) && !sent.has_pending(&of));
         sent.add(&of, item, 7, 3);
         // The total is known now, so the caller's is not used.
         sent.add(&of, item, 0, 2);
-        assert!(sent.knows(&of, item) && sent.are_open(&of, &used(10)));
-        assert_eq!(sent.complete(&of, item, 7), 12);
-        assert_eq!(sent.complete(&of, item, 10), 12);
-        assert!(!sent.are_open(&of, &used(12)) && sent.has_any(&of));
+        assert!(sent.has_total_of(&of, item) && sent.are_pending(&of, &used(10)));
+        assert_eq!(sent.total_with_sent(&of, item, 7), 12);
+        assert_eq!(sent.total_with_sent(&of, item, 10), 12);
+        assert!(!sent.are_pending(&of, &used(12)) && sent.has_pending(&of));
         // Others have reported 8.
-        assert_eq!(sent.complete(&of, item, 20), 20);
-        assert!(!sent.has_any(&of));
+        assert_eq!(sent.total_with_sent(&of, item, 20), 20);
+        assert!(!sent.has_pending(&of));
         // Somebody has corrected it.
-        assert_eq!(sent.complete(&of, item, 5), 5);
+        assert_eq!(sent.total_with_sent(&of, item, 5), 5);
         sent.add(&of, item, 0, 1);
-        assert_eq!(sent.complete(&of, item, 5), 6);
+        assert_eq!(sent.total_with_sent(&of, item, 5), 6);
     }
 
     #[test]
@@ -232,16 +246,20 @@ mod tests {
         let (sent, of) = (SentEvents::default(), subscription("last", 0));
         let item = &of.items[0];
         sent.add(&of, item, 9, 4);
-        assert_eq!(sent.complete(&of, item, 9), 4);
-        assert!(sent.are_open_unreplaced(&of, &used(9)));
+        assert_eq!(sent.total_with_sent(&of, item, 9), 4);
+        assert!(sent.are_pending_unreplaced(&of, &used(9)));
         sent.add(&of, item, 0, 5);
-        assert_eq!(sent.complete(&of, item, 4), 5, "it has processed the first");
-        assert!(sent.are_open_unreplaced(&of, &used(4)));
-        assert_eq!(sent.complete(&of, item, 30), 30, "another server's");
-        assert!(sent.are_open(&of, &used(30)));
-        assert!(!sent.are_open_unreplaced(&of, &used(30)));
-        assert_eq!(sent.complete(&of, item, 5), 5);
-        assert_eq!(sent.complete(&of, item, 30), 30, "another server's");
+        assert_eq!(
+            sent.total_with_sent(&of, item, 4),
+            5,
+            "it has processed the first"
+        );
+        assert!(sent.are_pending_unreplaced(&of, &used(4)));
+        assert_eq!(sent.total_with_sent(&of, item, 30), 30, "another server's");
+        assert!(sent.are_pending(&of, &used(30)));
+        assert!(!sent.are_pending_unreplaced(&of, &used(30)));
+        assert_eq!(sent.total_with_sent(&of, item, 5), 5);
+        assert_eq!(sent.total_with_sent(&of, item, 30), 30, "another server's");
     }
 
     #[test]
@@ -250,7 +268,7 @@ mod tests {
         sent.add(&of, &of.items[0], 0, 4);
         let next = subscription("sum", 100);
         let item = &next.items[0];
-        assert!(!sent.has_any(&next) && !sent.knows(&next, item));
-        assert_eq!(sent.complete(&next, item, 0), 0);
+        assert!(!sent.has_pending(&next) && !sent.has_total_of(&next, item));
+        assert_eq!(sent.total_with_sent(&next, item, 0), 0);
     }
 }

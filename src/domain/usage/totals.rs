@@ -8,8 +8,8 @@ use crate::billing::{InvoiceLine, Subscription, SubscriptionItem, UsagePeriod};
 use crate::domain::{Domain, Failure, Result};
 use crate::stripe;
 
-/// The used units by subscription item, as far as they are known.
-pub(in crate::domain) type Used = BTreeMap<String, i64>;
+/// The used units of each subscription item, as far as they are known.
+pub(in crate::domain) type UsedByItem = BTreeMap<String, i64>;
 
 impl Domain {
     /// Usage by item, from the lines of the upcoming invoice of `subscription`, or of the customer's next invoice.
@@ -18,7 +18,7 @@ impl Domain {
         &self,
         customer: &str,
         subscription: Option<&str>,
-    ) -> Result<Used> {
+    ) -> Result<UsedByItem> {
         Ok(sum(&self.upcoming_lines(customer, subscription).await?))
     }
 
@@ -32,16 +32,16 @@ impl Domain {
         Ok(lines.await?)
     }
 
-    /// `used`, completed by reading the metered items of `subscription` that are missing in it.
+    /// `used`, completed by reading the usage of the metered items of `subscription` that are missing in it.
     pub(super) async fn complete_usage(
         &self,
         customer: &str,
         subscription: &Subscription,
-        mut used: Used,
+        mut used: UsedByItem,
         has_others: bool,
-    ) -> Result<Used, Failure> {
+    ) -> Result<UsedByItem, Failure> {
         if has_others && !missing(subscription, &used).is_empty() {
-            // The lines belong to another subscription.
+            // The lines may belong to another subscription.
             used = self
                 .upcoming_usage(customer, Some(&subscription.id))
                 .await?;
@@ -60,7 +60,7 @@ impl Domain {
         customer: &str,
         subscription: &Subscription,
         lines: &[InvoiceLine],
-    ) -> Result<Used, Failure> {
+    ) -> Result<UsedByItem, Failure> {
         self.complete_usage(customer, subscription, sum(lines), false)
             .await
     }
@@ -73,7 +73,7 @@ impl Domain {
         Ok(self.period_usage(&item.id, None).await?.total)
     }
 
-    /// The usage of an item in the period at `at`, or in the running one.
+    /// The usage of an item in the period that contains the Unix second `at`, or in the running period.
     pub(super) async fn period_usage(
         &self,
         item: &str,
@@ -105,16 +105,16 @@ pub(super) struct PeriodUsage {
 }
 
 /// The metered items that are missing in `used`. Stripe gives each at least one line.
-fn missing<'a>(subscription: &'a Subscription, used: &Used) -> Vec<&'a SubscriptionItem> {
+fn missing<'a>(subscription: &'a Subscription, used: &UsedByItem) -> Vec<&'a SubscriptionItem> {
     let items = subscription.items.iter();
     items
         .filter(|item| item.price.is_metered() && !used.contains_key(&item.id))
         .collect()
 }
 
-/// Sums up lines. A tiered price has a line for each tier that was reached.
-fn sum(lines: &[InvoiceLine]) -> Used {
-    let mut used = Used::new();
+/// The sum of the lines of each item. A tiered price has a line for each reached tier.
+fn sum(lines: &[InvoiceLine]) -> UsedByItem {
+    let mut used = UsedByItem::new();
     for line in lines.iter().filter(|line| !line.proration) {
         if let Some(item) = &line.subscription_item {
             let total = used.entry(item.clone()).or_default();

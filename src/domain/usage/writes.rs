@@ -1,17 +1,17 @@
-//! Tracks the writes of usage in flight, by item. A changed total shows the effect of a write only if it was the only
-//! one.
+//! Tracks the writes of usage in flight, by item. The change of a total shows the effect of a write only if no other
+//! write was in flight.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The writes of usage of one account.
 #[derive(Default)]
-pub(in crate::domain) struct Writes(Mutex<HashMap<String, Item>>);
+pub(in crate::domain) struct Writes(Mutex<HashMap<String, ItemWrites>>);
 
 #[derive(Default)]
-struct Item {
-    under_way: u32,
-    /// The number of writes begun since the item is listed.
+struct ItemWrites {
+    in_flight: u32,
+    /// The number of writes since the item was listed.
     begun: u64,
 }
 
@@ -19,8 +19,8 @@ struct Item {
 pub(super) struct Write<'a> {
     writes: &'a Writes,
     item: String,
-    /// Its number, if no other write was in flight when it began.
-    alone: Option<u64>,
+    /// The number of the write, if no other write was in flight when it began.
+    number_if_alone: Option<u64>,
 }
 
 impl Writes {
@@ -28,17 +28,17 @@ impl Writes {
     pub(super) fn begin(&self, item: &str) -> Write<'_> {
         let mut items = self.items();
         let listed = items.entry(item.to_owned()).or_default();
-        listed.under_way += 1;
+        listed.in_flight += 1;
         listed.begun += 1;
-        let alone = (listed.under_way == 1).then_some(listed.begun);
+        let number_if_alone = (listed.in_flight == 1).then_some(listed.begun);
         Write {
             writes: self,
             item: item.to_owned(),
-            alone,
+            number_if_alone,
         }
     }
 
-    fn items(&self) -> MutexGuard<'_, HashMap<String, Item>> {
+    fn items(&self) -> MutexGuard<'_, HashMap<String, ItemWrites>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -48,7 +48,7 @@ impl Write<'_> {
     pub(super) fn is_alone(&self) -> bool {
         let items = self.writes.items();
         let begun = items.get(&self.item).map(|item| item.begun);
-        self.alone.is_some() && self.alone == begun
+        self.number_if_alone.is_some() && self.number_if_alone == begun
     }
 }
 
@@ -56,8 +56,8 @@ impl Drop for Write<'_> {
     fn drop(&mut self) {
         let mut items = self.writes.items();
         if let Some(item) = items.get_mut(&self.item) {
-            item.under_way -= 1;
-            if item.under_way == 0 {
+            item.in_flight -= 1;
+            if item.in_flight == 0 {
                 items.remove(&self.item);
             }
         }

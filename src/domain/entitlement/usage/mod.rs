@@ -15,7 +15,7 @@ use super::{Read, Readable};
 use crate::billing::Subscription;
 use crate::domain::billing_cycle::{BillingCycle, BillingPeriod};
 use crate::domain::refs::{FeatureName, OrgName};
-use crate::domain::usage::{Carried, FeatureUsage, Figure, Report, Used};
+use crate::domain::usage::{Carried, FeatureUsage, Figure, Report, UsedByItem};
 use crate::domain::{Domain, Result};
 use crate::ledger::values::{Meter, PlanNumber};
 
@@ -98,7 +98,7 @@ impl UsageSnapshot {
     /// The grants of `subscription`, with the usage of each item and of removed items.
     pub(in crate::domain) fn new(
         subscription: &Subscription,
-        used: &Used,
+        used: &UsedByItem,
         carried: &Carried,
         plans: &SharedPlanData,
     ) -> Self {
@@ -132,8 +132,8 @@ impl UsageSnapshot {
         }
     }
 
-    /// The grants of `after`, into which a change has just turned `before`. Unchanged items keep their `remembered` usage,
-    /// and levels have the values that the change set. `None` if the usage of an item is unknown.
+    /// The grants of `after`, into which a change has just turned `before`. Unchanged items keep their `remembered`
+    /// usage, and levels have the values that the change set. `None` if the usage of an item is unknown.
     pub(super) fn changed(
         before: Option<&Subscription>,
         after: &Subscription,
@@ -143,7 +143,7 @@ impl UsageSnapshot {
         if !after.scheduled_changes().is_empty() {
             return None;
         }
-        let mut used = Used::new();
+        let mut used = UsedByItem::new();
         let begun = |subscription: &Subscription| subscription.current_period_start;
         if let Some(before) = before {
             let is_same_start = begun(before) == begun(after);

@@ -4,14 +4,14 @@ use super::{ItemChange, Transfer, used_of};
 use crate::billing::{InvoiceLine, SubscriptionItem};
 use crate::domain::refs::FeatureName;
 use crate::domain::schedule::usage_charge::UsageCharge;
-use crate::domain::usage::Used;
+use crate::domain::usage::UsedByItem;
 
 impl ItemChange<'_> {
     /// Whether the upcoming invoice has lines for all usage of the removed items that are not cleared.
     pub(super) fn is_priced(
         &self,
         transfer: &Transfer,
-        used: &Used,
+        used: &UsedByItem,
         lines: &[InvoiceLine],
     ) -> bool {
         self.removed().all(|(_, item)| {
@@ -27,7 +27,7 @@ impl ItemChange<'_> {
     pub(super) fn charges(
         &self,
         transfer: &Transfer,
-        used: &Used,
+        used: &UsedByItem,
         lines: &[InvoiceLine],
     ) -> Vec<UsageCharge> {
         let cleared =

@@ -211,7 +211,7 @@ impl Domain {
         if item.price.meter().is_none() {
             return self.level_of(item).await;
         }
-        let shown = self.shown_by_item(subscription).await?;
+        let shown = self.stripe_totals(subscription).await?;
         Ok(shown.get(&item.id).copied().unwrap_or(0))
     }
 

@@ -9,7 +9,7 @@ use crate::domain::org::ResolvedOrg;
 use crate::domain::refs::FeatureName;
 use crate::domain::revision::Revision;
 use crate::domain::schedule::notes::has_metadata_room;
-use crate::domain::usage::{Figure, Used};
+use crate::domain::usage::{Figure, UsedByItem};
 use crate::domain::{Domain, Failure, Result};
 
 /// A perpetual level of a superseded subscription.
@@ -172,7 +172,7 @@ impl Domain {
         &self,
         customer: &str,
         subscription: &Subscription,
-    ) -> Result<Used, Failure> {
+    ) -> Result<UsedByItem, Failure> {
         if subscription.is_on_meters() {
             let (used, _) = self.usage_on_meters(subscription).await?;
             return Ok(used);
