@@ -1,9 +1,9 @@
-//! Stripe accounts: the key's own account, and the accounts connected to it.
+//! Stripe accounts: the account of the key, and those connected to it.
 
 use serde::Deserialize;
 
 use super::object::{Metadata, identified};
-use super::{Billing, Done, Write};
+use super::{Ack, Billing, Write};
 use crate::stripe::Error;
 
 /// `GET /v1/account`.
@@ -54,7 +54,7 @@ impl Billing<'_> {
     }
 
     /// Deletes a connected account and everything in it.
-    pub async fn delete_connected_account(self, id: &str) -> Result<Done, Error> {
+    pub async fn delete_connected_account(self, id: &str) -> Result<Ack, Error> {
         let path = ("/v1/accounts/*", id);
         self.delete(path).send().await
     }

@@ -1,12 +1,12 @@
-//! The balances of customers: a negative one is a credit, which Stripe takes off the next invoice.
+//! Customer balances. A negative balance is a credit, which Stripe takes off the next invoice.
 
 use serde::Deserialize;
 
 use super::object::{Metadata, identified};
-use super::{Billing, Done, Write};
+use super::{Ack, Billing, Write};
 use crate::stripe::Error;
 
-/// A change of a balance.
+/// A balance transaction.
 #[derive(Clone, Debug, Deserialize)]
 pub struct BalanceTransaction {
     /// `cbtxn_…`.
@@ -18,7 +18,7 @@ pub struct BalanceTransaction {
 
 identified!(BalanceTransaction);
 
-/// A change of a balance to make.
+/// A balance transaction to create.
 #[derive(Clone, Copy, Debug)]
 pub struct NewBalanceTransaction<'a> {
     /// `cus_…`.
@@ -27,14 +27,14 @@ pub struct NewBalanceTransaction<'a> {
     pub amount: i64,
     /// The currency: three lower-case letters.
     pub currency: &'a str,
-    /// The text for the account's owner.
+    /// The description in the dashboard.
     pub description: &'a str,
     /// Its metadata.
     pub metadata: &'a Metadata,
 }
 
 impl Billing<'_> {
-    /// All changes of a customer's balance, newest first.
+    /// All balance transactions of a customer, newest first.
     pub async fn balance_transactions(
         self,
         customer: &str,
@@ -43,7 +43,7 @@ impl Billing<'_> {
     }
 
     /// Changes a customer's balance.
-    pub fn change_balance(self, new: &NewBalanceTransaction<'_>) -> Write<Done> {
+    pub fn change_balance(self, new: &NewBalanceTransaction<'_>) -> Write<Ack> {
         let request = self
             .post((TRANSACTIONS, new.customer))
             .param("amount", new.amount)

@@ -1,4 +1,4 @@
-//! Checkout sessions: pages at Stripe where a person enters a card, and may subscribe.
+//! Checkout sessions: pages at Stripe where a customer enters a card, and may subscribe.
 
 use serde::Deserialize;
 
@@ -14,15 +14,15 @@ pub struct CheckoutSession {
 
 /// A Checkout session to open.
 #[derive(Clone, Copy, Debug)]
-pub struct NewSession<'a> {
+pub struct NewCheckoutSession<'a> {
     /// The customer: `cus_…`.
     pub customer: &'a str,
-    /// Where the browser goes after a success.
+    /// Where Stripe sends the browser after success.
     pub success_url: &'a str,
-    /// Where the browser goes if the person cancels.
+    /// Where Stripe sends the browser if the customer cancels.
     pub cancel_url: Option<&'a str>,
     /// The subscription to create. None: the page only asks for a card.
-    pub subscribes_to: Option<NewSessionItems<'a>>,
+    pub subscription: Option<SessionSubscription<'a>>,
     /// Whether Stripe computes tax.
     pub automatic_tax: bool,
     /// Whether the page asks for a tax id, and so for the customer's name.
@@ -33,10 +33,10 @@ pub struct NewSession<'a> {
 
 /// The subscription that a Checkout session creates.
 #[derive(Clone, Copy, Debug)]
-pub struct NewSessionItems<'a> {
+pub struct SessionSubscription<'a> {
     /// What it sells.
     pub items: &'a [LineItem],
-    /// A metadata pair that marks it.
+    /// The metadata pair that marks it as Tier's.
     pub mark: (&'a str, &'a str),
     /// More metadata.
     pub metadata: &'a Metadata,
@@ -57,13 +57,13 @@ pub struct LineItem {
     pub quantity: Option<u64>,
 }
 
-impl NewSession<'_> {
+impl NewCheckoutSession<'_> {
     fn form(&self) -> Form {
         let mut form = Form::new();
         form.push("customer", self.customer);
         form.push("success_url", self.success_url);
         form.push_some("cancel_url", self.cancel_url);
-        if let Some(subscription) = &self.subscribes_to {
+        if let Some(subscription) = &self.subscription {
             form.push("mode", "subscription");
             subscription.push_to(&mut form);
         } else {
@@ -75,8 +75,8 @@ impl NewSession<'_> {
             form.push("tax_id_collection[enabled]", true);
             form.push("customer_update[name]", "auto");
         }
-        // Stripe computes no tax for a customer without an address, so the one from the page must be saved.
-        let subscribes = self.subscribes_to.is_some();
+        // Stripe computes no tax for a customer without an address, so it must save the one from the page.
+        let subscribes = self.subscription.is_some();
         if self.collects_tax_id || (self.automatic_tax && subscribes) {
             form.push("customer_update[address]", "auto");
         }
@@ -87,7 +87,7 @@ impl NewSession<'_> {
     }
 }
 
-impl NewSessionItems<'_> {
+impl SessionSubscription<'_> {
     fn push_to(&self, form: &mut Form) {
         let (key, value) = self.mark;
         form.push(format!("subscription_data[metadata][{key}]"), value);
@@ -108,8 +108,11 @@ impl NewSessionItems<'_> {
 
 impl Billing<'_> {
     /// Opens a Checkout session.
-    pub fn create_session(self, session: &NewSession<'_>) -> Write<CheckoutSession> {
-        let sold = session.subscribes_to.as_ref();
+    pub fn create_checkout_session(
+        self,
+        session: &NewCheckoutSession<'_>,
+    ) -> Write<CheckoutSession> {
+        let sold = session.subscription.as_ref();
         let generation = sold.map_or(Generation::Classic, |sold| sold.generation);
         let request = self
             .client

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::object::identified;
-use super::words::words;
+use super::string_enum::string_enum;
 use super::{Billing, Write};
 use crate::stripe::Error;
 
@@ -21,7 +21,7 @@ pub struct TestClock {
     pub status: ClockStatus,
 }
 
-words! {
+string_enum! {
     /// The status of a test clock.
     ClockStatus {
         /// It is not advancing.

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use super::object::{Metadata, WithLines, id, identified, items};
-use super::words::words;
-use super::{Billing, Done, Write};
+use super::string_enum::string_enum;
+use super::{Ack, Billing, Write};
 use crate::stripe::Error;
 
 /// A credit note.
@@ -21,7 +21,7 @@ pub struct CreditNote {
     /// Cents, after discounts and with taxes.
     #[serde(default)]
     pub amount: i64,
-    /// The refund that pays it out, if there is one: `re_…`.
+    /// The refund that paid it out, if any: `re_…`.
     #[serde(default, deserialize_with = "id")]
     pub refund: Option<String>,
     /// At least the first ten lines.
@@ -47,7 +47,7 @@ pub struct CreditNoteLine {
 
 identified!(CreditNote, CreditNoteLine);
 
-words! {
+string_enum! {
     /// The status of a credit note.
     CreditNoteStatus {
         /// It is in effect.
@@ -74,32 +74,38 @@ impl Billing<'_> {
         self.get(NOTES).param("invoice", invoice).list().await
     }
 
-    /// The same, each with all of its lines.
-    pub async fn whole_credit_notes_of(self, invoice: &str) -> Result<Vec<CreditNote>, Error> {
+    /// The credit notes of an invoice, newest first, each with all its lines.
+    pub async fn credit_notes_with_all_lines(
+        self,
+        invoice: &str,
+    ) -> Result<Vec<CreditNote>, Error> {
         let notes = self.get(NOTES).param("invoice", invoice).list();
-        self.whole_notes(notes.await?).await
+        self.notes_with_all_lines(notes.await?).await
     }
 
-    /// The credit notes of those of a customer's invoices that are `wanted`, newest first, each with all of its lines.
-    pub async fn customers_credit_notes(
+    /// The credit notes of a customer's invoices for which `is_wanted` holds, newest first, each with all its lines.
+    pub async fn credit_notes_of_customer(
         self,
         customer: &str,
-        wanted: impl Fn(&str) -> bool + Send,
+        is_wanted: impl Fn(&str) -> bool + Send,
     ) -> Result<Vec<CreditNote>, Error> {
         let notes = self.get(NOTES).param("customer", customer).list();
         let mut notes: Vec<WithLines<CreditNote>> = notes.await?;
-        notes.retain(|note| wanted(&note.object.invoice));
-        self.whole_notes(notes).await
+        notes.retain(|note| is_wanted(&note.object.invoice));
+        self.notes_with_all_lines(notes).await
     }
 
-    async fn whole_notes(self, read: Vec<WithLines<CreditNote>>) -> Result<Vec<CreditNote>, Error> {
+    async fn notes_with_all_lines(
+        self,
+        read: Vec<WithLines<CreditNote>>,
+    ) -> Result<Vec<CreditNote>, Error> {
         let mut notes = Vec::with_capacity(read.len());
         for WithLines {
             object: mut note,
-            has_more,
+            has_more_lines,
         } in read
         {
-            if has_more {
+            if has_more_lines {
                 let path = ("/v1/credit_notes/*/lines", note.id.as_str());
                 note.lines = self.get(path).list().await?;
             }
@@ -109,7 +115,7 @@ impl Billing<'_> {
     }
 
     /// Creates a credit note.
-    pub fn create_credit_note(self, new: &NewCreditNote) -> Write<Done> {
+    pub fn create_credit_note(self, new: &NewCreditNote) -> Write<Ack> {
         let mut request = self
             .post(NOTES)
             .param("invoice", &new.invoice)

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::object::{Metadata, Object, default_method, identified};
-use super::{Billing, Done, Part, Subscription, Write};
+use super::{Ack, Billing, ListPage, Subscription, Write};
 use crate::stripe::{Error, Form, Page};
 
 const CUSTOMERS: &str = "/v1/customers";
@@ -41,7 +41,7 @@ pub struct Customer {
     /// The currency that it pays subscriptions in. Stripe sets it with the first one, or the first invoice.
     pub currency: Option<String>,
     /// Its subscriptions that have not ended, if expanded.
-    pub subscriptions: Option<Part<Subscription>>,
+    pub subscriptions: Option<ListPage<Subscription>>,
 }
 
 /// A payment method.
@@ -107,49 +107,48 @@ pub struct NewCustomer<'a> {
     pub details: CustomerUpdate<'a>,
 }
 
-/// Reads.
 impl Billing<'_> {
     /// A customer, or the stub of a deleted one.
     pub async fn customer(self, id: &str) -> Result<Customer, Error> {
         self.get((CUSTOMER, id)).send().await
     }
 
-    /// The same, with its subscriptions that have not ended.
+    /// A customer, with its subscriptions that have not ended.
     pub async fn customer_with_subscriptions(self, id: &str) -> Result<Customer, Error> {
         let request = self.get((CUSTOMER, id));
         request.expand("subscriptions").send().await
     }
 
-    /// A part of the customers that search finds for a metadata pair, which starts at the `next` of the part before.
-    /// Search lags behind, and ignores case.
+    /// A page of the customers that search finds for a metadata pair. `next` is that of the page before. Search lags
+    /// behind, and ignores case.
     pub async fn search_customers(
         self,
         pair: (&str, &str),
         next: Option<&str>,
-    ) -> Result<Part<Customer>, Error> {
+    ) -> Result<ListPage<Customer>, Error> {
         let request = self.get("/v1/customers/search").param("limit", PAGE);
         let request = request.param("query", query(pair));
         let page: Page<Customer> = request.param_some("page", next).send().await?;
-        Ok(Part {
+        Ok(ListPage {
             items: page.data,
             next: page.next_page.filter(|_| page.has_more),
         })
     }
 
-    /// A part of all customers, newest first, that starts after `last`.
-    pub async fn customers_after(self, last: Option<&str>) -> Result<Part<Customer>, Error> {
+    /// A page of all customers, newest first, starting after the customer `last`.
+    pub async fn customers_after(self, last: Option<&str>) -> Result<ListPage<Customer>, Error> {
         let request = self.get(CUSTOMERS).param("limit", PAGE);
         request.param_some("starting_after", last).send().await
     }
 
-    /// A part of the customers on a test clock, or of those on none, newest first, with their subscriptions that have not
-    /// ended. It starts after `last`.
+    /// A page of the customers on a test clock, or on none, newest first, with their subscriptions that have not ended,
+    /// starting after the customer `last`.
     pub async fn customers_with_subscriptions(
         self,
         test_clock: Option<&str>,
         last: Option<&str>,
         limit: usize,
-    ) -> Result<Part<Customer>, Error> {
+    ) -> Result<ListPage<Customer>, Error> {
         let request = self.get(CUSTOMERS).param("limit", limit);
         let request = request.param_some("test_clock", test_clock);
         let request = request.param_some("starting_after", last);
@@ -162,7 +161,7 @@ impl Billing<'_> {
         request.list().await
     }
 
-    /// The newest hundred of these.
+    /// The newest hundred of the customers created since a time (Unix seconds).
     pub async fn newest_customers_since(self, time: i64) -> Result<Vec<Customer>, Error> {
         let request = self.get(CUSTOMERS).param("created[gte]", time);
         let page: Page<Customer> = request.param("limit", PAGE).send().await?;
@@ -203,7 +202,6 @@ impl Billing<'_> {
     }
 }
 
-/// Writes.
 impl Billing<'_> {
     /// Creates a customer.
     pub fn create_customer(self, new: &NewCustomer<'_>) -> Write<Customer> {
@@ -232,7 +230,7 @@ impl Billing<'_> {
     }
 
     /// Deletes a customer and everything that belongs to it.
-    pub async fn delete_customer(self, id: &str) -> Result<Done, Error> {
+    pub async fn delete_customer(self, id: &str) -> Result<Ack, Error> {
         self.delete((CUSTOMER, id)).send().await
     }
 
@@ -243,12 +241,12 @@ impl Billing<'_> {
     }
 
     /// Detaches a payment method from its customer.
-    pub fn detach_payment_method(self, id: &str) -> Write<Done> {
+    pub fn detach_payment_method(self, id: &str) -> Write<Ack> {
         Write::new(self.post(("/v1/payment_methods/*/detach", id)))
     }
 }
 
-/// Stripe's query language quotes with `'` and escapes with `\`.
+/// A search for a metadata pair. Stripe's query language quotes with `'` and escapes with `\`.
 fn query((key, value): (&str, &str)) -> String {
     let mut escaped = String::with_capacity(value.len() + 24);
     for character in value.chars() {

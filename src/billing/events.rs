@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Billing, Part};
+use super::{Billing, ListPage};
 use crate::stripe::{Error, Page};
 
-/// An event: its type, and whose objects have changed.
+/// An event: its type, and the account and customer that it is about.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(from = "Envelope")]
 pub struct Event {
@@ -30,7 +30,7 @@ impl Billing<'_> {
         Ok(page.data.into_iter().next())
     }
 
-    /// An event between two times (Unix seconds) that Stripe could not deliver to each endpoint that wants it, yet or at all.
+    /// An event between two times (Unix seconds) that Stripe has not delivered to all its endpoints, if there is one.
     pub async fn undelivered_event(self, since: i64, until: i64) -> Result<Option<Event>, Error> {
         let request = self
             .get("/v1/events")
@@ -42,19 +42,19 @@ impl Billing<'_> {
         Ok(page.data.into_iter().next())
     }
 
-    /// The events that directly follow `event`, newest first. The rest are newer.
-    pub async fn events_after(self, event: &str) -> Result<Part<Event>, Error> {
+    /// The page of events right after `event`, newest first. The next page is of newer ones.
+    pub async fn events_after(self, event: &str) -> Result<ListPage<Event>, Error> {
         let request = self.get("/v1/events").param("limit", 100);
         let page: Page<Event> = request.param("ending_before", event).send().await?;
         let newest = page.data.first().filter(|_| page.has_more);
-        Ok(Part {
+        Ok(ListPage {
             next: newest.map(|newest| newest.id.clone()),
             items: page.data,
         })
     }
 }
 
-/// The object of a thin event. Others may have a context too, beside the account.
+/// The `object` of a thin event. Other events may also have a `context`.
 const THIN: &str = "v2.core.event";
 
 #[derive(Deserialize)]
@@ -100,7 +100,7 @@ impl From<Envelope> for Event {
         } else {
             &object["customer"]
         };
-        // It is an object in place of an id if it was expanded.
+        // An id, or the object if it was expanded.
         let customer = customer.as_str().or_else(|| customer["id"].as_str());
         Self {
             customer: customer.map(str::to_owned),
@@ -129,8 +129,8 @@ mod tests {
             let event = Event::read(event.to_string().as_bytes()).expect("an event");
             event.customer
         };
-        let own = json!({"object": "customer", "id": "cus_1"});
-        assert_eq!(customer(own).as_deref(), Some("cus_1"));
+        let itself = json!({"object": "customer", "id": "cus_1"});
+        assert_eq!(customer(itself).as_deref(), Some("cus_1"));
         let of_subscription = json!({"object": "subscription", "id": "sub_1", "customer": "cus_2"});
         assert_eq!(customer(of_subscription).as_deref(), Some("cus_2"));
         let expanded = json!({"object": "invoice", "customer": {"id": "cus_3"}});

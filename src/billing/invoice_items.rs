@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::object::{Metadata, identified};
-use super::{Billing, Done, Period, Price, Write};
+use super::{Ack, Billing, Period, Price, Write};
 use crate::stripe::Error;
 
 /// An amount on an invoice, or pending for the next one.
@@ -23,7 +23,7 @@ pub struct InvoiceItem {
     /// The subscription whose invoice it is for.
     #[serde(default)]
     pub subscription: Option<String>,
-    /// The subscription item whose time it charges or credits.
+    /// The subscription item that it charges or credits.
     #[serde(default)]
     pub subscription_item: Option<String>,
     /// Whether it is a proration, which corrects an earlier charge.
@@ -78,7 +78,7 @@ impl Billing<'_> {
     }
 
     /// Adds an amount to a customer's next invoice.
-    pub fn create_invoice_item(self, new: &NewInvoiceItem<'_>) -> Write<Done> {
+    pub fn create_invoice_item(self, new: &NewInvoiceItem<'_>) -> Write<Ack> {
         let request = self
             .post(ITEMS)
             .param("customer", new.customer)
@@ -94,7 +94,7 @@ impl Billing<'_> {
     }
 
     /// Deletes a pending item.
-    pub async fn delete_invoice_item(self, id: &str) -> Result<Done, Error> {
+    pub async fn delete_invoice_item(self, id: &str) -> Result<Ack, Error> {
         let path = ("/v1/invoiceitems/*", id);
         self.delete(path).send().await
     }

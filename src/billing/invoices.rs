@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use super::object::{Expandable, Metadata, WithLines, identified, items, or_default};
-use super::words::words;
-use super::{Billing, Done, Part, Price, Write};
+use super::string_enum::string_enum;
+use super::{Ack, Billing, ListPage, Price, Write};
 use crate::stripe::Error;
 
 /// An invoice.
@@ -13,10 +13,10 @@ pub struct Invoice {
     /// `in_…`. Empty for a preview.
     #[serde(default)]
     pub id: String,
-    /// What people call it. A draft has none.
+    /// The number that the customer sees. A draft has none.
     #[serde(default)]
     pub number: Option<String>,
-    /// Unix seconds. Of one that is only previewed, when it is going to be made.
+    /// Unix seconds. For a preview, when Stripe will create it.
     #[serde(default)]
     pub created: i64,
     /// Three lower-case letters.
@@ -37,7 +37,7 @@ pub struct Invoice {
     /// Cents.
     #[serde(default)]
     pub amount_remaining: i64,
-    /// Cents; none if no tax was computed.
+    /// Cents. None if no tax was computed.
     #[serde(default)]
     pub tax: Option<i64>,
     /// Cents, after discounts and with taxes.
@@ -52,7 +52,7 @@ pub struct Invoice {
     /// The page on which the customer sees and pays it. A draft has none.
     #[serde(default)]
     pub hosted_invoice_url: Option<String>,
-    /// The same as a file.
+    /// The URL of its PDF.
     #[serde(default)]
     pub invoice_pdf: Option<String>,
     #[serde(default)]
@@ -141,10 +141,10 @@ pub struct Period {
 
 identified!(Invoice, InvoiceLine);
 
-words! {
+string_enum! {
     /// The status of an invoice.
     InvoiceStatus {
-        /// It can still be changed.
+        /// It can still change.
         Draft = "draft",
         /// It is due.
         Open = "open",
@@ -157,12 +157,12 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// How an invoice is collected.
     CollectionMethod {
         /// Stripe charges the customer's payment method.
         ChargeAutomatically = "charge_automatically",
-        /// It is sent to the customer, who pays it.
+        /// Stripe sends it to the customer, who pays it.
         SendInvoice = "send_invoice",
     }
 }
@@ -208,7 +208,7 @@ impl Billing<'_> {
         subscription: &str,
         time: i64,
     ) -> Result<Vec<Invoice>, Error> {
-        self.invoices_of("subscription", subscription, time).await
+        self.list_invoices("subscription", subscription, time).await
     }
 
     /// Like [`invoices_since`](Self::invoices_since), for all of a customer's subscriptions.
@@ -217,51 +217,51 @@ impl Billing<'_> {
         customer: &str,
         time: i64,
     ) -> Result<Vec<Invoice>, Error> {
-        self.invoices_of("customer", customer, time).await
+        self.list_invoices("customer", customer, time).await
     }
 
-    async fn invoices_of(
+    async fn list_invoices(
         self,
-        owner: &'static str,
+        filter: &'static str,
         id: &str,
         time: i64,
     ) -> Result<Vec<Invoice>, Error> {
         let request = self
             .get(INVOICES)
-            .param(owner, id)
+            .param(filter, id)
             .param("created[gte]", time)
             .expand("data.payment_intent")
             .expand("data.charge");
-        self.whole_invoices(request.list().await?).await
+        self.with_all_lines(request.list().await?).await
     }
 
-    /// A part of a customer's invoices, newest first, each with all its lines. `after` is the last one of the part before.
+    /// A page of a customer's invoices, newest first, each with all its lines, starting `after` the one with this id.
     pub async fn invoices_after(
         self,
         customer: &str,
         limit: usize,
         after: Option<&str>,
-    ) -> Result<Part<Invoice>, Error> {
+    ) -> Result<ListPage<Invoice>, Error> {
         let request = self
             .get(INVOICES)
             .param("customer", customer)
             .param("limit", limit)
             .param_some("starting_after", after);
-        let part: Part<WithLines<Invoice>> = request.send().await?;
-        Ok(Part {
-            items: self.whole_invoices(part.items).await?,
-            next: part.next,
+        let page: ListPage<WithLines<Invoice>> = request.send().await?;
+        Ok(ListPage {
+            items: self.with_all_lines(page.items).await?,
+            next: page.next,
         })
     }
 
-    async fn whole_invoices(self, read: Vec<WithLines<Invoice>>) -> Result<Vec<Invoice>, Error> {
+    async fn with_all_lines(self, read: Vec<WithLines<Invoice>>) -> Result<Vec<Invoice>, Error> {
         let mut invoices = Vec::with_capacity(read.len());
         for WithLines {
             object: mut invoice,
-            has_more,
+            has_more_lines,
         } in read
         {
-            if has_more {
+            if has_more_lines {
                 let path = ("/v1/invoices/*/lines", invoice.id.as_str());
                 invoice.lines = self.get(path).list().await?;
             }
@@ -271,7 +271,7 @@ impl Billing<'_> {
     }
 
     /// Creates an invoice of a customer's pending items.
-    pub fn invoice_pending_items(self, customer: &str) -> Write<Done> {
+    pub fn invoice_pending_items(self, customer: &str) -> Write<Ack> {
         let request = self
             .post(INVOICES)
             .param("customer", customer)
@@ -279,20 +279,20 @@ impl Billing<'_> {
         Write::new(request.param("pending_invoice_items_behavior", "include"))
     }
 
-    /// Sets whether Stripe finalizes and collects an invoice by itself.
-    pub fn set_auto_advance(self, id: &str, auto_advance: bool) -> Write<Done> {
+    /// Sets whether Stripe finalizes and collects an invoice automatically.
+    pub fn set_auto_advance(self, id: &str, auto_advance: bool) -> Write<Ack> {
         let request = self.post((INVOICE, id));
         Write::new(request.param("auto_advance", auto_advance))
     }
 
-    /// Finalizes a draft, without letting Stripe collect it by itself.
-    pub fn finalize_invoice(self, id: &str) -> Write<Done> {
+    /// Finalizes a draft. Stripe does not collect it automatically.
+    pub fn finalize_invoice(self, id: &str) -> Write<Ack> {
         let request = self.post(("/v1/invoices/*/finalize", id));
         Write::new(request.param("auto_advance", false))
     }
 
     /// Voids an invoice.
-    pub fn void_invoice(self, id: &str) -> Write<Done> {
+    pub fn void_invoice(self, id: &str) -> Write<Ack> {
         Write::new(self.post(("/v1/invoices/*/void", id)))
     }
 }

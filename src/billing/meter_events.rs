@@ -1,6 +1,4 @@
-//! Events of meters, and their totals.
-//!
-//! What the next invoice bills of them is in its preview.
+//! Meter events, and their totals. What the next invoice bills of them is in [its preview](super::previews).
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
@@ -8,13 +6,13 @@ use serde::Deserialize;
 
 use super::meters::{CUSTOMER_KEY, VALUE_KEY};
 use super::object::decimal;
-use super::{Billing, Done, WITH_METERS, Write};
+use super::{Ack, Billing, WITH_METERS, Write};
 use crate::stripe::{Error, Page};
 
 /// An event that counts for a customer's items of the price with its meter.
 #[derive(Clone, Copy, Debug)]
 pub struct MeterEvent<'a> {
-    /// The name that the meter listens to.
+    /// The meter's event name.
     pub name: &'a str,
     /// `cus_…`.
     pub customer: &'a str,
@@ -26,7 +24,7 @@ pub struct MeterEvent<'a> {
     pub identifier: &'a str,
 }
 
-/// What a meter has counted of a customer in a span of time.
+/// What a meter has counted for a customer in a period.
 #[derive(Deserialize)]
 struct EventSummary {
     #[serde(deserialize_with = "decimal")]
@@ -34,8 +32,8 @@ struct EventSummary {
 }
 
 impl Billing<'_> {
-    /// What a meter has counted of a customer from `start` until before `end`, both the first second of a minute, as far
-    /// as Stripe has processed the events.
+    /// What a meter has counted for a customer from `start` (inclusive) to `end` (exclusive), in Unix seconds at full
+    /// minutes, from the events that Stripe has processed.
     pub async fn meter_total(
         self,
         meter: &str,
@@ -51,12 +49,12 @@ impl Billing<'_> {
             .param("end_time", end);
         let summaries: Page<EventSummary> = request.send().await?;
         let totals = summaries.data.iter();
-        let total: Decimal = totals.filter_map(|one| one.aggregated_value).sum();
+        let total: Decimal = totals.filter_map(|summary| summary.aggregated_value).sum();
         Ok(total.to_i64().unwrap_or(i64::MAX))
     }
 
     /// Reports an event. Stripe processes it later, and may drop it then.
-    pub fn report_event(self, event: &MeterEvent<'_>) -> Write<Done> {
+    pub fn report_event(self, event: &MeterEvent<'_>) -> Write<Ack> {
         let request = self
             .client
             .post(WITH_METERS, "/v1/billing/meter_events")
@@ -68,14 +66,14 @@ impl Billing<'_> {
         Write::new(request)
     }
 
-    /// Whether an event was sent with that idempotency key in the last 24 hours, whatever came of it. The call has no
-    /// payload, so that Stripe refuses it in any case: as one that is not the first with its key, or else as incomplete.
+    /// Whether an event was sent with this idempotency key in the last 24 hours, accepted or not. The call has no
+    /// payload, so Stripe always refuses it: because of the key if that was used, or else as incomplete.
     pub async fn is_event_sent(self, key: String) -> Result<bool, Error> {
         let request = self
             .client
             .post(WITH_METERS, "/v1/billing/meter_events")
             .param("event_name", "unknown");
-        let refused = Write::<Done>::new(request)
+        let refused = Write::<Ack>::new(request)
             .key(key)
             .send_detecting_replay()
             .await;

@@ -1,9 +1,9 @@
-//! Billing meters, which count usage for the prices that name them.
+//! Billing meters, which count the usage of metered prices.
 
 use serde::Deserialize;
 
 use super::object::{identified, or_default};
-use super::words::words;
+use super::string_enum::string_enum;
 use super::{Billing, WITH_METERS, Write};
 use crate::stripe::Error;
 
@@ -18,7 +18,7 @@ pub(super) const VALUE_KEY: &str = "value";
 pub struct Meter {
     /// `mtr_…`.
     pub id: String,
-    /// The name of its events. No other active meter has it.
+    /// The name of its events, unique among active meters.
     pub event_name: String,
     #[serde(default, deserialize_with = "or_default")]
     default_aggregation: Aggregation,
@@ -26,7 +26,7 @@ pub struct Meter {
     customer_mapping: PayloadKey,
     #[serde(default, deserialize_with = "or_default")]
     value_settings: PayloadKey,
-    /// The hour or day of which it counts only the last event.
+    /// `hour` or `day`, if it counts only the last event in each.
     #[serde(default)]
     event_time_window: Option<String>,
 }
@@ -43,7 +43,7 @@ struct PayloadKey {
     event_payload_key: String,
 }
 
-words! {
+string_enum! {
     /// How the events of a period are aggregated.
     Formula {
         /// The sum of their values.
@@ -60,7 +60,7 @@ identified!(Meter);
 pub struct NewMeter<'a> {
     /// The name of its events, of at most 100 characters.
     pub event_name: &'a str,
-    /// Its name for people, of at most 250 characters.
+    /// The display name, of at most 250 characters.
     pub display_name: &'a str,
     /// How the events of a period are aggregated.
     pub formula: &'a Formula,
@@ -68,7 +68,7 @@ pub struct NewMeter<'a> {
 
 impl Meter {
     /// Whether it counts events as a [new meter](NewMeter) with `formula` does.
-    pub fn counts(&self, formula: &Formula) -> bool {
+    pub fn counts_with(&self, formula: &Formula) -> bool {
         self.default_aggregation.formula == *formula
             && self.customer_mapping.event_payload_key == CUSTOMER_KEY
             && self.value_settings.event_payload_key == VALUE_KEY

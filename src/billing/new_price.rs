@@ -2,7 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use super::catalog::{
+use super::prices::{
     AggregateUsage, BillingScheme, RecurringInterval, TiersMode, TransformQuantity, UsageType,
 };
 use crate::num;

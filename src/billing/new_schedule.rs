@@ -17,9 +17,9 @@ pub struct NewSchedule {
     pub automatic_tax: bool,
     /// The payment method of invoices. None: the customer's default.
     pub payment_method: Option<String>,
-    /// Whether proration is off, so that unused time is not credited and the rest of the period is not charged.
+    /// Whether proration is off: unused time is not credited, and the rest of the period is not charged.
     pub unprorated: bool,
-    /// The index of the phase that begins now, or is changed in place. None if the first one is kept as it is.
+    /// The index of the phase that begins now or is changed in place. None if the current phase is kept unchanged.
     pub begins: Option<usize>,
     /// The generation of its prices. With meters, its subscription bills in Stripe's flexible mode.
     pub generation: Generation,
@@ -32,7 +32,7 @@ pub enum ScheduleStart {
     Now,
     /// Unix seconds.
     At(i64),
-    /// At the start of the phase in force, which must not change.
+    /// At the start of the current phase, which must not change.
     WithCurrentPhase,
 }
 
@@ -48,17 +48,17 @@ pub enum PhaseEnd {
 /// A phase to send.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewPhase {
-    /// When it ends. On the last phase, none means after one billing interval; then the subscription continues without
-    /// the schedule.
+    /// When it ends. None, on the last phase: after one billing interval, when the subscription continues without the
+    /// schedule.
     pub end: Option<PhaseEnd>,
     /// What it sells.
     pub items: Vec<NewPhaseItem>,
     /// Whether the whole phase is a trial.
     pub trial: bool,
-    /// Unix seconds. For a kept phase whose trial ends before the phase.
+    /// When the trial of a kept phase ends, in Unix seconds, if before the phase.
     pub trial_end: Option<i64>,
-    /// Whether a billing period begins with the phase. In the classic billing mode, another interval has that effect by
-    /// itself.
+    /// Whether a billing period begins with the phase. In the classic billing mode, a change of interval always begins
+    /// one.
     pub restarts_period: bool,
     /// A coupon's id.
     pub coupon: Option<String>,
@@ -89,11 +89,11 @@ impl NewSchedule {
         if self.generation == Generation::Meters {
             form.push("billing_mode[type]", "flexible");
         }
-        form.append(self.terms());
+        form.append(self.shared());
         form
     }
 
-    /// The parameters that replace the phases of a schedule. `current_phase_start` is when the phase in force began, if
+    /// The parameters that replace the phases of a schedule. `current_phase_start` is when the current phase began, if
     /// there is one.
     pub(super) fn replacement(&self, current_phase_start: Option<i64>) -> Form {
         let start = match (self.start, current_phase_start) {
@@ -102,13 +102,13 @@ impl NewSchedule {
             }
             (ScheduleStart::WithCurrentPhase, None) | (ScheduleStart::Now, _) => "now".to_owned(),
         };
-        let mut form = self.terms();
+        let mut form = self.shared();
         form.push("phases[0][start_date]", start);
         form
     }
 
     /// The parameters that creation and replacement have in common.
-    fn terms(&self) -> Form {
+    fn shared(&self) -> Form {
         let mut form = Form::new();
         let end = if self.ends {
             EndBehavior::Cancel
@@ -116,7 +116,7 @@ impl NewSchedule {
             EndBehavior::Release
         };
         form.push("end_behavior", end.as_str());
-        // It is set on the schedule only. Phases without a setting of their own use that, the kept one included.
+        // Set on the schedule only: all its phases, also the kept one, use this default.
         form.push(
             "default_settings[automatic_tax][enabled]",
             self.automatic_tax,

@@ -15,7 +15,7 @@ use crate::stripe::{Identified, Page};
 /// The metadata of an object, sorted by key.
 pub type Metadata = BTreeMap<String, String>;
 
-/// Any object of which only the id matters.
+/// An object whose other fields are not read.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Object {
     /// Stripe's id.
@@ -76,17 +76,17 @@ pub(super) use identified;
 
 identified!(Object);
 
-/// A part of a list, newest first.
+/// A page of a list, newest first.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "Page<T>", bound = "T: Deserialize<'de> + Identified")]
-pub struct Part<T> {
+pub struct ListPage<T> {
     /// The items.
     pub items: Vec<T>,
-    /// Where the rest begins, to ask for it. None: there is no more.
+    /// The cursor of the next page. None on the last page.
     pub next: Option<String>,
 }
 
-impl<T: Identified> From<Page<T>> for Part<T> {
+impl<T: Identified> From<Page<T>> for ListPage<T> {
     fn from(page: Page<T>) -> Self {
         let last = page.data.last().filter(|_| page.has_more);
         Self {
@@ -96,12 +96,12 @@ impl<T: Identified> From<Page<T>> for Part<T> {
     }
 }
 
-/// An object, and whether it shows only the first of its lines.
+/// An object with its first lines, and whether it has more.
 #[derive(Deserialize)]
 #[serde(try_from = "Value", bound = "T: DeserializeOwned")]
 pub(super) struct WithLines<T> {
     pub(super) object: T,
-    pub(super) has_more: bool,
+    pub(super) has_more_lines: bool,
 }
 
 impl<T: DeserializeOwned> TryFrom<Value> for WithLines<T> {
@@ -109,7 +109,7 @@ impl<T: DeserializeOwned> TryFrom<Value> for WithLines<T> {
 
     fn try_from(object: Value) -> serde_json::Result<Self> {
         Ok(Self {
-            has_more: object["lines"]["has_more"] == true,
+            has_more_lines: object["lines"]["has_more"] == true,
             object: T::deserialize(object)?,
         })
     }
@@ -134,24 +134,24 @@ pub(super) fn items<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Ok(Page::deserialize(input)?.data)
 }
 
-/// Whether Stripe does something by itself.
+/// A setting such as `automatic_tax`.
 #[derive(Deserialize)]
 struct Automatic {
     #[serde(default)]
     enabled: bool,
 }
 
-/// Reads whether Stripe does something by itself. None: it does not say.
+/// Reads `enabled` of a setting such as `automatic_tax`. None if the setting is absent.
 pub(super) fn enabled<'de, D: Deserializer<'de>>(input: D) -> Result<Option<bool>, D::Error> {
     Ok(Option::<Automatic>::deserialize(input)?.map(|automatic| automatic.enabled))
 }
 
-/// Like [`enabled`], where Stripe always says it.
+/// Like [`enabled`]; false if the setting is absent.
 pub(super) fn is_enabled<'de, D: Deserializer<'de>>(input: D) -> Result<bool, D::Error> {
     Ok(enabled(input)?.unwrap_or_default())
 }
 
-/// How invoices are paid.
+/// A customer's `invoice_settings`.
 #[derive(Deserialize)]
 #[serde(bound = "M: Deserialize<'de>")]
 struct InvoiceSettings<M> {
@@ -159,7 +159,7 @@ struct InvoiceSettings<M> {
     default_payment_method: Option<M>,
 }
 
-/// Reads the default payment method from the settings for invoices.
+/// Reads the default payment method from `invoice_settings`.
 pub(super) fn default_method<'de, D: Deserializer<'de>, M: Deserialize<'de>>(
     input: D,
 ) -> Result<Option<M>, D::Error> {
@@ -173,7 +173,7 @@ pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de
     Ok(Option::deserialize(input)?.unwrap_or_default())
 }
 
-/// Stripe writes decimals as strings, and percentages as numbers.
+/// Reads a decimal: Stripe sends amounts as strings, and percentages as numbers.
 pub(super) fn decimal<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Decimal>, D::Error> {
     use serde::de::Error;
     let text = match Option::<Value>::deserialize(input)? {
@@ -187,7 +187,7 @@ pub(super) fn decimal<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Deci
         .map_err(D::Error::custom)
 }
 
-/// Objects that are passed on as they are.
+/// An object that is passed on unchanged.
 impl Identified for Value {
     fn id(&self) -> &str {
         self["id"].as_str().unwrap_or_default()
@@ -201,13 +201,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rest_of_a_list_begins_after_its_last_item() {
+    fn the_next_page_begins_after_the_last_item() {
         let next = |has_more: bool, ids: &[&str]| {
             let data: Vec<Value> = ids.iter().map(|id| json!({ "id": id })).collect();
             let page = json!({ "data": data, "has_more": has_more });
-            let part: Part<Object> = serde_json::from_value(page).expect("a part");
-            assert_eq!(part.items.len(), ids.len());
-            part.next
+            let page: ListPage<Object> = serde_json::from_value(page).expect("a page");
+            assert_eq!(page.items.len(), ids.len());
+            page.next
         };
         assert_eq!(next(true, &["a", "b"]).as_deref(), Some("b"));
         assert_eq!(next(false, &["a", "b"]), None);
@@ -237,7 +237,10 @@ mod tests {
         ] {
             let invoice = json!({ "lines": lines });
             let read: WithLines<Invoice> = serde_json::from_value(invoice).expect("an invoice");
-            assert_eq!((read.object.lines.len(), read.has_more), (1, has_more));
+            assert_eq!(
+                (read.object.lines.len(), read.has_more_lines),
+                (1, has_more)
+            );
         }
         let none: Result<WithLines<Invoice>, _> = serde_json::from_value(json!({}));
         assert!(none.is_err());

@@ -1,13 +1,13 @@
 //! What a key may do.
 //!
-//! Stripe does not list the permissions of a restricted key. So each is tried by a call that changes nothing: a list of
-//! one object, a write to an object that does not exist, or one that lacks what it needs.
+//! Stripe does not list the permissions of a restricted key. So each is tested by calls that change nothing: a list of one
+//! object, a write to an object that does not exist, or a write without a required parameter.
 
 use super::{Billing, CLASSIC, Price, WITH_METERS};
 use crate::stripe::{ApiVersion, Error};
 
 /// The id of an object that does not exist.
-const NOTHING: &str = "tier_doctor";
+const MISSING_ID: &str = "tier_doctor";
 
 /// A permission that Stripe's dashboard grants to a restricted key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum Access {
 }
 
 impl Permission {
-    /// What Tier needs of it.
+    /// The access that Tier needs.
     pub fn access(&self) -> Access {
         if self.write.is_some() {
             Access::Write
@@ -152,10 +152,10 @@ pub const PERMISSIONS: [Permission; 15] = [
 ];
 
 impl Billing<'_> {
-    /// Stripe's refusal if the key lacks the permission.
+    /// Stripe's message if it refuses a call because the key lacks the permission.
     ///
     /// # Errors
-    /// If Stripe does not tell.
+    /// If a call fails for another reason.
     pub async fn refusal_of(self, permission: &Permission) -> Result<Option<String>, Error> {
         let read = permission.read.map(|path| {
             let list = self.client.get(permission.version, path);
@@ -163,7 +163,7 @@ impl Billing<'_> {
         });
         let write = permission
             .write
-            .map(|path| self.client.post(permission.version, (path, NOTHING)));
+            .map(|path| self.client.post(permission.version, (path, MISSING_ID)));
         for call in read.into_iter().chain(write) {
             match call.send::<serde_json::Value>().await {
                 Ok(_) => {}
@@ -180,9 +180,9 @@ impl Billing<'_> {
         Ok(None)
     }
 
-    /// Whether the account takes metered prices without a meter. It creates one that costs nothing, once a day at most,
+    /// Whether Stripe lets the account create metered prices without a meter. Creates a free price, at most once a day,
     /// and archives it, since prices cannot be deleted.
-    pub async fn takes_classic_prices(self) -> Result<bool, Error> {
+    pub async fn accepts_classic_prices(self) -> Result<bool, Error> {
         let price = self
             .post("/v1/prices")
             .param("currency", "usd")

@@ -1,8 +1,8 @@
 //! Previews of a subscription's next invoice.
 //!
-//! Which call makes it depends on what the subscription's items are: `GET /v1/invoices/upcoming` knows usage records, and
-//! the versions with meters have `POST /v1/invoices/create_preview` in its place, whose answer is kept for three days and
-//! has lines of another shape.
+//! The call depends on the generation of the subscription's prices: `GET /v1/invoices/upcoming` bills usage records. The
+//! API versions with meters have `POST /v1/invoices/create_preview` instead. Its lines have another shape, and Stripe keeps
+//! its answer for three days.
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
@@ -12,12 +12,12 @@ use super::object::{Expandable, WithLines, decimal, or_default};
 use super::{Billing, Generation, Invoice, InvoiceLine, Price, WITH_METERS};
 use crate::stripe::{Error, Form, Identified, Page, Request};
 
-/// Changed terms of a subscription, for a preview.
+/// A change of a subscription, to preview.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NewTerms {
+pub struct PreviewedChange {
     /// The changed items.
     pub items: Vec<PreviewedItem>,
-    /// The time from which prorations are computed, in Unix seconds. None: without prorations.
+    /// The time from which Stripe computes prorations, in Unix seconds. None: without prorations.
     pub prorated_from: Option<i64>,
 }
 
@@ -49,7 +49,7 @@ pub struct PreviewedUsage {
     pub quantity: i64,
 }
 
-/// A preview of the versions that have meters.
+/// A preview in the API versions with meters.
 #[derive(Deserialize)]
 struct Preview {
     /// `upcoming_in_…`.
@@ -60,9 +60,9 @@ struct Preview {
     lines: Page<Line>,
 }
 
-/// A preview with what is read of every invoice.
+/// A preview with all fields of an invoice.
 #[derive(Deserialize)]
-struct WholePreview {
+struct FullPreview {
     #[serde(flatten)]
     invoice: Invoice,
     #[serde(default, deserialize_with = "or_default")]
@@ -74,11 +74,11 @@ struct Tax {
     amount: i64,
 }
 
-/// A line, in the shape of the versions that have meters. What its shape shares with older ones is read as theirs.
+/// A line, in the shape of the API versions with meters.
 #[derive(Deserialize)]
 struct Line {
     #[serde(flatten)]
-    shared: InvoiceLine,
+    common: InvoiceLine,
     #[serde(default, deserialize_with = "or_default")]
     parent: Parent,
     #[serde(default, deserialize_with = "or_default")]
@@ -107,23 +107,23 @@ struct ItemDetails {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Pricing {
-    price_details: Option<OfPrice>,
+    price_details: Option<PriceDetails>,
 }
 
 #[derive(Deserialize)]
-struct OfPrice {
+struct PriceDetails {
     price: Expandable<Price>,
 }
 
 impl Identified for Line {
     fn id(&self) -> &str {
-        &self.shared.id
+        &self.common.id
     }
 }
 
 impl Line {
-    /// Whether it corrects an earlier charge.
-    fn corrects(&self) -> bool {
+    /// Whether it is a proration, which corrects an earlier charge.
+    fn is_proration(&self) -> bool {
         let Parent {
             subscription_item_details: item,
             invoice_item_details: pending,
@@ -133,15 +133,14 @@ impl Line {
 
     fn quantity(&self) -> Option<i64> {
         let exact = self.quantity_decimal.and_then(|exact| exact.to_i64());
-        exact.or(self.shared.quantity)
+        exact.or(self.common.quantity)
     }
 
-    /// The usage that it bills. Lines of licensed prices are usage of one unit. None for a correction of an earlier
-    /// charge.
+    /// The usage that it bills. A licensed price counts as usage of one unit. None for a proration.
     fn usage(self) -> Option<PreviewedUsage> {
-        let corrects = self.corrects();
+        let is_proration = self.is_proration();
         let quantity = self.quantity().unwrap_or(0);
-        let price = self.pricing.price_details.filter(|_| !corrects)?;
+        let price = self.pricing.price_details.filter(|_| !is_proration)?;
         Some(PreviewedUsage {
             item: self.parent.subscription_item_details.subscription_item,
             price: price.price.id().to_owned(),
@@ -152,7 +151,7 @@ impl Line {
 
 impl From<Line> for InvoiceLine {
     fn from(line: Line) -> Self {
-        let (proration, quantity) = (line.corrects(), line.quantity());
+        let (proration, quantity) = (line.is_proration(), line.quantity());
         let Parent {
             subscription_item_details: item,
             invoice_item_details: pending,
@@ -165,17 +164,17 @@ impl From<Line> for InvoiceLine {
             price,
             quantity,
             proration,
-            ..line.shared
+            ..line.common
         }
     }
 }
 
-impl NewTerms {
-    /// The parameters, named `{name}items…{end}` and so on.
-    fn form(&self, name: &str, end: &str) -> Form {
+impl PreviewedChange {
+    /// The parameters, named `{prefix}items{suffix}` and so on.
+    fn form(&self, prefix: &str, suffix: &str) -> Form {
         let mut form = Form::new();
         for (i, item) in self.items.iter().enumerate() {
-            let name = format!("{name}items{end}[{i}]");
+            let name = format!("{prefix}items{suffix}[{i}]");
             match item {
                 PreviewedItem::Added { price, quantity } => {
                     form.push(format!("{name}[price]"), price);
@@ -191,29 +190,32 @@ impl NewTerms {
             Some(_) => "create_prorations",
             None => "none",
         };
-        form.push(format!("{name}proration_behavior{end}"), behavior);
-        form.push_some(format!("{name}proration_date{end}"), self.prorated_from);
+        form.push(format!("{prefix}proration_behavior{suffix}"), behavior);
+        form.push_some(
+            format!("{prefix}proration_date{suffix}"),
+            self.prorated_from,
+        );
         form
     }
 }
 
 impl Billing<'_> {
-    /// The total of a subscription's next invoice in cents, with `terms` if given. None if there will be no invoice.
+    /// The total of a subscription's next invoice in cents, after `change` if given. None if there will be no invoice.
     pub async fn next_total(
         self,
         subscription: &str,
         generation: Generation,
-        terms: Option<&NewTerms>,
+        change: Option<&PreviewedChange>,
     ) -> Result<Option<i64>, Error> {
         Ok(match generation {
             Generation::Classic => {
-                let form = terms.map(|terms| terms.form("subscription_", ""));
+                let form = change.map(|change| change.form("subscription_", ""));
                 let request = self.upcoming(subscription).form(form.unwrap_or_default());
                 let next: Option<Invoice> = preview(request).await?;
                 next.map(|next| next.total)
             }
             Generation::Meters => {
-                let form = terms.map(|terms| terms.form("subscription_details[", "]"));
+                let form = change.map(|change| change.form("subscription_details[", "]"));
                 let request = self
                     .create_preview(subscription)
                     .form(form.unwrap_or_default());
@@ -235,12 +237,12 @@ impl Billing<'_> {
                 let next: Option<WithLines<Invoice>> = preview(request).await?;
                 let Some(WithLines {
                     mut object,
-                    has_more,
+                    has_more_lines,
                 }) = next
                 else {
                     return Ok(None);
                 };
-                if has_more {
+                if has_more_lines {
                     let lines = self.get("/v1/invoices/upcoming/lines");
                     let lines = lines.param("subscription", subscription);
                     object.lines = lines.list().await?;
@@ -249,11 +251,11 @@ impl Billing<'_> {
             }
             Generation::Meters => {
                 let request = self.create_preview(subscription);
-                let Some(next): Option<WholePreview> = preview(request).await? else {
+                let Some(next): Option<FullPreview> = preview(request).await? else {
                     return Ok(None);
                 };
                 let mut invoice = next.invoice;
-                // The lines name their prices by id. To expand them in the preview itself would be a level too deep.
+                // Stripe cannot expand the prices of lines in the preview itself: they are nested too deeply.
                 let lines = self.lines_of_preview(&invoice.id);
                 let lines: Vec<Line> = lines
                     .expand("data.pricing.price_details.price")
@@ -268,8 +270,8 @@ impl Billing<'_> {
         }
     }
 
-    /// What the next invoice of a subscription with meters bills, as far as Stripe has processed the events. Empty if
-    /// there will be no invoice.
+    /// The usage that the next invoice of a subscription with meters bills, from the events that Stripe has processed.
+    /// Empty if there will be no invoice.
     pub async fn usage_to_bill(self, subscription: &str) -> Result<Vec<PreviewedUsage>, Error> {
         let request = self.create_preview(subscription);
         let Some(next): Option<Preview> = preview(request).await? else {
@@ -303,7 +305,7 @@ impl Billing<'_> {
 async fn preview<T: serde::de::DeserializeOwned>(request: Request) -> Result<Option<T>, Error> {
     match request.send().await {
         Ok(next) => Ok(Some(next)),
-        Err(error) if error.is_no_upcoming_invoice() => Ok(None),
+        Err(error) if error.is_upcoming_invoice_missing() => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::object::Metadata;
-use super::{Billing, Done, Write};
+use super::{Ack, Billing, Write};
 use crate::stripe::Error;
 
 const PRODUCT: &str = "/v1/products/*";
@@ -38,12 +38,12 @@ impl Billing<'_> {
     }
 
     /// Activates or deactivates a product. The prices of an inactive one cannot be bought.
-    pub fn set_product_active(self, id: &str, active: bool) -> Write<Done> {
+    pub fn set_product_active(self, id: &str, active: bool) -> Write<Ack> {
         Write::new(self.post((PRODUCT, id)).param("active", active))
     }
 
-    /// Writes to a product's metadata.
-    pub fn note_on_product(self, id: &str, metadata: &Metadata) -> Write<Done> {
+    /// Sets pairs of a product's metadata.
+    pub fn set_product_metadata(self, id: &str, metadata: &Metadata) -> Write<Ack> {
         Write::new(self.post((PRODUCT, id)).metadata(metadata))
     }
 

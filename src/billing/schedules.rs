@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::new_schedule::NewSchedule;
 use super::object::{Expandable, Metadata, enabled, identified, is_enabled};
-use super::words::words;
-use super::{Billing, Coupon, Customer, Done, Generation, Price, Subscription, Write};
+use super::string_enum::string_enum;
+use super::{Ack, Billing, Coupon, Customer, Generation, Price, Subscription, Write};
 use crate::stripe::Error;
 
 /// A subscription schedule.
@@ -15,16 +15,16 @@ pub struct Schedule {
     pub id: String,
     /// Its status.
     pub status: ScheduleStatus,
-    /// The phase in force. None before the schedule starts and after it ends.
+    /// The current phase. None before the schedule starts and after it ends.
     #[serde(default)]
-    pub current_phase: Option<Span>,
+    pub current_phase: Option<CurrentPhase>,
     /// All phases, past ones too.
     #[serde(default)]
     pub phases: Vec<SchedulePhase>,
     /// What happens after the last phase.
     #[serde(default)]
     pub end_behavior: EndBehavior,
-    /// The subscription that it drove until it was released.
+    /// The subscription that it managed until it was released.
     #[serde(default)]
     pub released_subscription: Option<String>,
     /// Unix seconds.
@@ -40,12 +40,12 @@ pub struct Schedule {
     subscription: Option<Expandable<Subscription>>,
     #[serde(default)]
     default_settings: Settings,
-    /// The schedule's own metadata. That of a phase goes to the subscription.
+    /// The schedule's metadata. Stripe copies only that of phases to the subscription.
     #[serde(default)]
     pub metadata: Metadata,
 }
 
-/// The settings of phases that have none of their own.
+/// The defaults of its phases.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Settings {
@@ -54,9 +54,9 @@ struct Settings {
     default_payment_method: Option<String>,
 }
 
-/// From a second (included) to a second (excluded).
+/// The times of the current phase: from `start_date` (inclusive) to `end_date` (exclusive).
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-pub struct Span {
+pub struct CurrentPhase {
     /// Unix seconds.
     pub start_date: i64,
     /// Unix seconds.
@@ -81,7 +81,7 @@ pub struct SchedulePhase {
     /// Metadata that Stripe copies to the subscription when the phase begins.
     #[serde(default)]
     pub metadata: Option<Metadata>,
-    /// Whether tax is computed. None: the schedule's default.
+    /// Whether Stripe computes tax. None: the schedule's default.
     #[serde(default, deserialize_with = "enabled")]
     pub automatic_tax: Option<bool>,
 }
@@ -116,12 +116,12 @@ impl crate::stripe::Identified for CustomerSchedule {
     }
 }
 
-words! {
+string_enum! {
     /// The status of a schedule.
     ScheduleStatus {
         /// Its first phase has not begun.
         NotStarted = "not_started",
-        /// It drives a subscription.
+        /// It manages a subscription.
         Active = "active",
         /// Its last phase is over.
         Completed = "completed",
@@ -132,7 +132,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// What happens after the last phase.
     EndBehavior {
         /// The subscription ends.
@@ -143,12 +143,12 @@ words! {
 }
 
 impl Schedule {
-    /// Whether it drives a subscription.
+    /// Whether it manages a subscription.
     pub fn is_active(&self) -> bool {
         self.status == ScheduleStatus::Active
     }
 
-    /// Whether tax is computed in phases that do not say it.
+    /// Whether Stripe computes tax in phases without a setting.
     pub fn automatic_tax(&self) -> bool {
         self.default_settings.automatic_tax
     }
@@ -158,17 +158,17 @@ impl Schedule {
         self.default_settings.default_payment_method.as_deref()
     }
 
-    /// The id of the subscription that it drives.
+    /// The id of the subscription that it manages.
     pub fn subscription_id(&self) -> Option<&str> {
         Some(self.subscription.as_ref()?.id())
     }
 
-    /// The subscription that it drives, if that was read too.
+    /// The subscription that it manages, if expanded.
     pub fn subscription(&self) -> Option<&Subscription> {
         self.subscription.as_ref()?.object()
     }
 
-    /// The subscription that it drives, with this schedule in it. None if that was not read too.
+    /// The subscription that it manages, with this schedule in it. None if it was not expanded.
     pub fn into_subscription(mut self) -> Option<Subscription> {
         let Expandable::Object(mut subscription) = self.subscription.take()? else {
             return None;
@@ -189,7 +189,7 @@ impl SchedulePhase {
         Some(self.coupon.as_ref()?.id())
     }
 
-    /// Its coupon, if that was read too.
+    /// Its coupon, if expanded.
     pub fn coupon(&self) -> Option<&Coupon> {
         self.coupon.as_ref()?.object()
     }
@@ -201,7 +201,7 @@ impl PhaseItem {
         self.price.id()
     }
 
-    /// The price, if that was read too.
+    /// The price, if expanded.
     pub fn price(&self) -> Option<&Price> {
         self.price.object()
     }
@@ -219,13 +219,12 @@ impl Billing<'_> {
     }
 
     /// All schedules that have not started, with their customers, newest first.
-    pub async fn schedules_to_come(self) -> Result<Vec<CustomerSchedule>, Error> {
+    pub async fn not_started_schedules(self) -> Result<Vec<CustomerSchedule>, Error> {
         let request = self.get(SCHEDULES).param("scheduled", true);
         request.expand("data.customer").list().await
     }
 
-    /// Creates a schedule for a customer without a subscription. The answer has the new subscription, if the schedule
-    /// begins now.
+    /// Creates a schedule, and its subscription when it begins. The answer has the subscription if that is now.
     pub fn create_schedule(self, customer: &str, new: &NewSchedule) -> Write<Schedule> {
         let request = self.client.post(new.generation.version(), SCHEDULES);
         let request = request.form(new.creation(customer));
@@ -238,8 +237,8 @@ impl Billing<'_> {
         Write::new(request.param("from_subscription", subscription))
     }
 
-    /// Replaces the phases of a schedule. The answer has its subscription. `current_phase_start` is when the phase in
-    /// force began, if there is one.
+    /// Replaces the phases of a schedule. The answer has its subscription. `current_phase_start` is when the current
+    /// phase began, if there is one.
     pub fn replace_phases(
         self,
         id: &str,
@@ -252,14 +251,14 @@ impl Billing<'_> {
         Write::new(request.expand("subscription"))
     }
 
-    /// Sets the payment method of a schedule's invoices, also for its later phases.
+    /// Sets the payment method of a schedule's invoices, in all its phases.
     pub fn set_schedule_payment_method(self, id: &str, method: &str) -> Write<Schedule> {
         let request = self.post((SCHEDULE, id));
         Write::new(request.param("default_settings[default_payment_method]", method))
     }
 
     /// Cancels a schedule that has not started.
-    pub fn cancel_schedule(self, id: &str) -> Write<Done> {
+    pub fn cancel_schedule(self, id: &str) -> Write<Ack> {
         Write::new(self.post(("/v1/subscription_schedules/*/cancel", id)))
     }
 }

@@ -1,4 +1,4 @@
-//! Set-up intents: a person enters a card in Stripe's elements on the app's page, and Stripe attaches it to a customer.
+//! Set-up intents: a person enters a card in a Stripe element on the app's page, and Stripe attaches it to a customer.
 
 use serde::Deserialize;
 

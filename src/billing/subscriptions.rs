@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use super::object::{Expandable, Metadata, identified, is_enabled, items};
-use super::words::words;
-use super::{Billing, Customer, Discount, Generation, Part, Price, Schedule, Write};
+use super::string_enum::string_enum;
+use super::{Billing, Customer, Discount, Generation, ListPage, Price, Schedule, Write};
 use crate::stripe::{Error, Form, Identified, Page};
 
 /// A subscription.
@@ -53,7 +53,7 @@ pub struct Subscription {
     /// The test clock that it is on: `clock_…`.
     #[serde(default)]
     pub test_clock: Option<String>,
-    /// Its items. Stripe allows at most 20, and shows all of them.
+    /// Its items, at most 20. Stripe returns all of them.
     #[serde(deserialize_with = "items")]
     pub items: Vec<SubscriptionItem>,
     #[serde(default)]
@@ -61,10 +61,10 @@ pub struct Subscription {
     /// Its newest invoice: `in_…`.
     #[serde(default)]
     pub latest_invoice: Option<String>,
-    /// The discount in force.
+    /// The current discount.
     #[serde(default)]
     pub discount: Option<Discount>,
-    /// Whether tax is computed.
+    /// Whether Stripe computes tax.
     #[serde(default, deserialize_with = "is_enabled")]
     pub automatic_tax: bool,
 }
@@ -92,7 +92,7 @@ identified!(Subscription);
 /// A subscription together with its customer.
 #[derive(Clone, Debug, Deserialize)]
 pub struct CustomerSubscription {
-    /// The subscription, whose schedule is expanded. It does not name its customer.
+    /// The subscription, with its schedule expanded and `customer` empty.
     #[serde(flatten)]
     pub subscription: Subscription,
     /// The customer, with all its live subscriptions if these were expanded.
@@ -108,7 +108,7 @@ impl Identified for CustomerSubscription {
 /// Which subscriptions are listed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SubscriptionFilter<'a> {
-    /// Only those that sell this price now: `price_…`.
+    /// Only those with an item of this price: `price_…`.
     pub price: Option<&'a str>,
     /// Whether to include those that have ended.
     pub with_ended: bool,
@@ -116,7 +116,7 @@ pub struct SubscriptionFilter<'a> {
     pub test_clock: Option<&'a str>,
 }
 
-words! {
+string_enum! {
     /// The status of a subscription.
     SubscriptionStatus {
         /// It is in a trial.
@@ -149,12 +149,12 @@ impl Subscription {
         Some(self.schedule.as_ref()?.id())
     }
 
-    /// Its schedule, if that was read too.
+    /// Its schedule, if expanded.
     pub fn schedule(&self) -> Option<&Schedule> {
         self.schedule.as_ref()?.object()
     }
 
-    /// The schedule that drives it, if one does and was read too.
+    /// The schedule that manages it, if there is one and it was expanded.
     pub fn active_schedule(&self) -> Option<&Schedule> {
         self.schedule().filter(|schedule| schedule.is_active())
     }
@@ -163,7 +163,7 @@ impl Subscription {
 /// How much to read of a customer's subscriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// Only items, as the entitlement path needs.
+    /// Only items, for entitlements.
     Items,
     /// Also schedules and coupons.
     Schedule,
@@ -176,8 +176,7 @@ pub enum Detail {
 pub struct SubscriptionUpdate<'a> {
     /// The payment method of its invoices: `pm_…`.
     pub default_payment_method: Option<&'a str>,
-    /// Items to replace by empty ones of the same price. Usage records cannot lower a maximum, so clearing needs a new
-    /// item.
+    /// Items to replace with new ones of the same price, without usage. Usage records cannot lower a maximum.
     pub cleared_items: Vec<ClearedItem<'a>>,
     /// Its metadata.
     pub metadata: Metadata,
@@ -217,19 +216,22 @@ impl Billing<'_> {
         self.get((SUBSCRIPTION, id)).send().await
     }
 
-    /// A part of all subscriptions that have not ended, newest first, that starts `after` one of them.
-    pub async fn all_subscriptions(self, after: Option<&str>) -> Result<Part<Subscription>, Error> {
+    /// A page of all subscriptions that have not ended, newest first, starting `after` the one with this id.
+    pub async fn all_subscriptions(
+        self,
+        after: Option<&str>,
+    ) -> Result<ListPage<Subscription>, Error> {
         let request = self.get("/v1/subscriptions").param("limit", 100);
         request.param_some("starting_after", after).send().await
     }
 
-    /// A part of the subscriptions with their customers, newest first, that starts `after` one of them. If the filter names
-    /// a price, each customer has all its live subscriptions.
+    /// A page of the subscriptions with their customers, newest first, starting `after` the one with this id. If the
+    /// filter has a price, each customer has all its live subscriptions.
     pub async fn subscriptions_with_customers(
         self,
         filter: SubscriptionFilter<'_>,
         after: Option<&str>,
-    ) -> Result<Part<CustomerSubscription>, Error> {
+    ) -> Result<ListPage<CustomerSubscription>, Error> {
         let request = self
             .get("/v1/subscriptions")
             .param("limit", 100)
@@ -267,6 +269,7 @@ impl Billing<'_> {
         let page: Page<Subscription> = request.send().await?;
         Ok(page.data)
     }
+
     /// Updates a subscription.
     pub fn update_subscription(
         self,

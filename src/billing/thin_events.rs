@@ -1,4 +1,4 @@
-//! Thin events, of which Stripe sends only the id, and the destinations that it sends them to.
+//! Thin events, which Stripe delivers without their content, and the event destinations that receive them.
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -7,23 +7,23 @@ use super::object::{Object, or_default};
 use super::{Billing, Event, WITH_METERS, WebhookEndpoint, Write};
 use crate::stripe::Error;
 
-/// The types of the events with which meters report what they have accepted and could not count.
-pub const METER_ERRORS: [&str; 2] = [
+/// The types of the events that report accepted meter events which Stripe could not count.
+pub const METER_ERROR_EVENTS: [&str; 2] = [
     "v1.billing.meter.error_report_triggered",
     "v1.billing.meter.no_meter_found",
 ];
 
 const DESTINATIONS: &str = "/v2/core/event_destinations";
 
-/// The URL of a destination, which is shown on request.
+/// The URL of a destination, which Stripe returns only if it is included.
 const WITH_URL: &str = "webhook_endpoint.url";
 
-/// Meter events that Stripe has accepted and then dropped, within some seconds.
+/// A report of meter events that Stripe accepted and then dropped, over some seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeterErrors {
-    /// `mtr_…`; None: Stripe found no meter.
+    /// `mtr_…`. None: Stripe found no meter.
     pub meter: Option<String>,
-    /// Stripe's summary, for people.
+    /// Stripe's summary, in English.
     pub summary: String,
     /// How many were dropped.
     pub count: u64,
@@ -45,7 +45,7 @@ pub struct DroppedEvent {
 }
 
 #[derive(Deserialize)]
-struct Fetched {
+struct ReportEvent {
     #[serde(default)]
     related_object: Option<Object>,
     #[serde(default, deserialize_with = "or_default")]
@@ -87,13 +87,13 @@ struct SampleRequest {
     identifier: String,
 }
 
-impl From<Fetched> for MeterErrors {
-    fn from(fetched: Fetched) -> Self {
+impl From<ReportEvent> for MeterErrors {
+    fn from(event: ReportEvent) -> Self {
         let Data {
             developer_message_summary: summary,
             validation_start,
             reason,
-        } = fetched.data;
+        } = event.data;
         let samples = reason.error_types.into_iter().flat_map(|kind| {
             let code = kind.code;
             let samples = kind.sample_errors.into_iter();
@@ -104,7 +104,7 @@ impl From<Fetched> for MeterErrors {
             })
         });
         Self {
-            meter: fetched.related_object.map(|meter| meter.id),
+            meter: event.related_object.map(|meter| meter.id),
             summary,
             count: reason.error_count,
             since: validation_start.map(|start| start.timestamp()),
@@ -114,13 +114,13 @@ impl From<Fetched> for MeterErrors {
 }
 
 impl Event {
-    /// Whether it says that Stripe has dropped meter events. Which ones is [fetched](Billing::meter_errors).
-    pub fn is_of_meter_errors(&self) -> bool {
-        METER_ERRORS.contains(&&*self.kind)
+    /// Whether it reports dropped meter events. [`Billing::meter_errors`] fetches which.
+    pub fn reports_meter_errors(&self) -> bool {
+        METER_ERROR_EVENTS.contains(&&*self.kind)
     }
 }
 
-/// Where Stripe sends thin events.
+/// An event destination, which receives thin events.
 #[derive(Clone, Debug, Deserialize)]
 struct Destination {
     id: String,
@@ -129,29 +129,29 @@ struct Destination {
     #[serde(default)]
     enabled_events: Vec<String>,
     #[serde(default, deserialize_with = "or_default")]
-    webhook_endpoint: Target,
+    webhook_endpoint: WebhookTarget,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Target {
+struct WebhookTarget {
     url: Option<String>,
     signing_secret: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Destinations {
-    data: Vec<NewDestination>,
+    data: Vec<DestinationEndpoint>,
 }
 
-/// A destination as an endpoint without a version.
+/// A destination, read as an endpoint without an API version.
 #[derive(Deserialize)]
 #[serde(from = "Destination")]
-struct NewDestination(WebhookEndpoint);
+struct DestinationEndpoint(WebhookEndpoint);
 
-impl From<Destination> for NewDestination {
+impl From<Destination> for DestinationEndpoint {
     fn from(destination: Destination) -> Self {
-        let Target {
+        let WebhookTarget {
             url,
             signing_secret: secret,
         } = destination.webhook_endpoint;
@@ -167,14 +167,14 @@ impl From<Destination> for NewDestination {
 }
 
 impl Billing<'_> {
-    /// What a [report](Event::is_of_meter_errors) says.
+    /// The content of an event that [reports meter errors](Event::reports_meter_errors).
     pub async fn meter_errors(self, event: &str) -> Result<MeterErrors, Error> {
         let path = ("/v2/core/events/*", event);
-        let fetched: Fetched = self.client.get(WITH_METERS, path).send().await?;
-        Ok(fetched.into())
+        let event: ReportEvent = self.client.get(WITH_METERS, path).send().await?;
+        Ok(event.into())
     }
 
-    /// The destinations of the account's meter errors. An account has few.
+    /// The destinations that receive the account's meter errors, at most a hundred.
     pub async fn event_destinations(self) -> Result<Vec<WebhookEndpoint>, Error> {
         let request = self.client.get(WITH_METERS, DESTINATIONS);
         let request = request.param("limit", 100).param("include[0]", WITH_URL);
@@ -182,12 +182,12 @@ impl Billing<'_> {
         let all = all.data.into_iter().map(|destination| destination.0);
         let reports = |endpoint: &WebhookEndpoint| {
             let mut types = endpoint.enabled_events.iter();
-            types.any(|kind| METER_ERRORS.contains(&&**kind))
+            types.any(|kind| METER_ERROR_EVENTS.contains(&&**kind))
         };
         Ok(all.filter(reports).collect())
     }
 
-    /// Creates a destination of the account's meter errors at `url`.
+    /// Creates a destination at `url` for the account's meter errors.
     pub async fn create_event_destination(self, url: &str) -> Result<WebhookEndpoint, Error> {
         let request = self.client.post(WITH_METERS, DESTINATIONS);
         let mut request = request
@@ -198,11 +198,11 @@ impl Billing<'_> {
             .param("webhook_endpoint[url]", url)
             .param("include[]", WITH_URL)
             .param("include[]", "webhook_endpoint.signing_secret");
-        for kind in METER_ERRORS {
+        for kind in METER_ERROR_EVENTS {
             request = request.param("enabled_events[]", kind);
         }
-        let made: NewDestination = Write::new(request).send().await?;
-        Ok(made.0)
+        let created: DestinationEndpoint = Write::new(request).send().await?;
+        Ok(created.0)
     }
 
     /// Deletes a destination.
@@ -220,8 +220,8 @@ mod tests {
     use super::*;
 
     fn read(text: serde_json::Value) -> MeterErrors {
-        let fetched: Fetched = serde_json::from_value(text).expect("a report");
-        fetched.into()
+        let event: ReportEvent = serde_json::from_value(text).expect("a report");
+        event.into()
     }
 
     #[test]
@@ -242,7 +242,10 @@ mod tests {
         }));
         assert_eq!(report.meter.as_deref(), Some("mtr_1"));
         assert_eq!((report.count, report.since), (7, Some(1_727_372_770)));
-        let identifiers = report.samples.iter().map(|one| one.identifier.as_str());
+        let identifiers = report
+            .samples
+            .iter()
+            .map(|sample| sample.identifier.as_str());
         assert_eq!(identifiers.collect::<Vec<_>>(), ["si_1:2:3", "si_2:2:3"]);
         assert_eq!(report.samples[0].code, "archived_meter");
         let empty = read(json!({"id": "evt_1", "related_object": null, "data": null}));

@@ -1,8 +1,6 @@
 //! Usage of metered items: usage records, and their totals.
 //!
-//! The price of an item decides how its usage is recorded and read back. All prices today use records on the item, of
-//! the [classic](super::CLASSIC) API. Calls for other kinds of prices, such as those with meters, belong here too, each
-//! with its own API version.
+//! For prices of the [classic](super::CLASSIC) generation. Prices with a meter have [meter events](super::meter_events).
 
 use serde::Deserialize;
 
@@ -45,7 +43,7 @@ pub struct UsageRecord {
 /// A usage record that Stripe has.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct RecordedUsage {
-    /// The second that it is recorded at.
+    /// The time of the usage, in Unix seconds.
     pub timestamp: i64,
 }
 
@@ -106,7 +104,7 @@ impl Billing<'_> {
             // would make a wrong total.
             Ok(page) if page.has_more => Ok(Vec::new()),
             Ok(page) => Ok(page.data),
-            Err(error) if error.is_no_upcoming_invoice() => Ok(Vec::new()),
+            Err(error) if error.is_upcoming_invoice_missing() => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }

@@ -6,7 +6,7 @@ use super::object::{Object, identified};
 use super::{Billing, CLASSIC, Write};
 use crate::stripe::Error;
 
-/// The events after which something that Tier caches about a customer may be outdated.
+/// The events that may outdate what Tier caches about a customer.
 const EVENTS: [&str; 46] = [
     "checkout.session.async_payment_failed",
     "checkout.session.async_payment_succeeded",

@@ -1,4 +1,4 @@
-//! Writes that are not sent yet.
+//! Prepared writes.
 
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::stripe::{Answer, Client, Error, Request};
 
-/// A prepared write. The caller may add an idempotency key and metadata, and sends it.
+/// A write to send. The caller may first add an idempotency key and metadata.
 #[must_use = "a write does nothing until it is sent"]
 pub struct Write<T> {
     request: Request,
@@ -17,7 +17,7 @@ pub struct Write<T> {
 
 /// An answer whose content is not read.
 #[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Done {}
+pub struct Ack {}
 
 impl<T> Write<T> {
     pub(super) fn new(request: Request) -> Self {
@@ -39,25 +39,25 @@ impl<T> Write<T> {
     }
 
     /// Adds a metadata pair.
-    pub fn note(self, key: &str, value: impl Display) -> Self {
+    pub fn metadata(self, key: &str, value: impl Display) -> Self {
         Self::new(self.request.param(format!("metadata[{key}]"), value))
     }
 
     /// Adds a metadata pair, if there is a value.
-    pub fn note_some(self, key: &str, value: Option<impl Display>) -> Self {
+    pub fn metadata_some(self, key: &str, value: Option<impl Display>) -> Self {
         match value {
-            Some(value) => self.note(key, value),
+            Some(value) => self.metadata(key, value),
             None => self,
         }
     }
 
-    /// The same write, without reading its answer.
-    pub fn unread(self) -> Write<Done> {
+    /// The same write, whose answer will not be read.
+    pub fn ignore_answer(self) -> Write<Ack> {
         Write::new(self.request)
     }
 
-    /// The same write, sent by another client.
-    pub fn by(self, client: Client) -> Self {
+    /// The same write, to send with another client.
+    pub fn with_client(self, client: Client) -> Self {
         Self::new(self.request.by(client))
     }
 

@@ -17,7 +17,7 @@ use super::session::SANDBOX_KEY;
 use crate::api;
 use crate::background::Tasks;
 use crate::config::{self, ListenAddr, SANDBOX_ADDR};
-use crate::domain::{Domain, METER_ERRORS, Memory};
+use crate::domain::{Domain, METER_ERROR_EVENTS, Memory};
 use crate::server;
 use stripe_sandbox::{Options, Sandbox};
 
@@ -122,7 +122,7 @@ impl Embedded {
         let url = format!("http://{}{}", addr.reachable(), api::WEBHOOK_PATH);
         let sandbox = &self.sandbox;
         let secret = sandbox.webhook_endpoint(SANDBOX_KEY, &url, &["*"])?;
-        let thin = sandbox.event_destination(SANDBOX_KEY, &url, &METER_ERRORS)?;
+        let thin = sandbox.event_destination(SANDBOX_KEY, &url, &METER_ERROR_EVENTS)?;
         self.host.webhook.get_or_init(|| url);
         Ok([secret.into(), thin.into()])
     }

@@ -16,8 +16,8 @@ use super::revision::{Attempts, Refusal};
 use super::subscription::{Detail, MARK};
 use super::{Domain, Error, Result};
 use crate::billing::{
-    CheckoutSession, Generation, LineItem, Metadata, NewSession, NewSessionItems, Subscription,
-    Write,
+    CheckoutSession, Generation, LineItem, Metadata, NewCheckoutSession, SessionSubscription,
+    Subscription, Write,
 };
 use crate::num::hex;
 
@@ -263,11 +263,11 @@ impl Domain {
     ) -> Write<CheckoutSession> {
         let Checkout { tax, .. } = checkout;
         let cancel_url = checkout.cancel_url.as_str();
-        self.billing().create_session(&NewSession {
+        self.billing().create_checkout_session(&NewCheckoutSession {
             customer,
             success_url: &checkout.success_url,
             cancel_url: Some(cancel_url).filter(|url| !url.is_empty()),
-            subscribes_to: (!purchase.items.is_empty()).then_some(NewSessionItems {
+            subscription: (!purchase.items.is_empty()).then_some(SessionSubscription {
                 items: &purchase.items,
                 mark: MARK,
                 metadata: &purchase.metadata,

@@ -250,7 +250,7 @@ impl Domain {
                 format!("{pushes} (--probe asks what the account takes)"),
             );
         }
-        match self.billing().takes_classic_prices().await {
+        match self.billing().accepts_classic_prices().await {
             Ok(true) => Finding::ok(
                 check,
                 format!("{pushes}; the account takes both generations"),

@@ -236,7 +236,7 @@ impl Domain {
     }
 
     async fn read_newest(&self, known: &KnownGeneration) -> Result<Option<Generation>> {
-        let newest = self.billing().newest_metered_price(generation_if_tiers);
+        let newest = self.billing().find_metered_price(generation_if_tiers);
         let newest = newest.await?;
         let at = self.account.clock.millis();
         *known.newest() = Newest::Read { newest, at };

@@ -116,7 +116,7 @@ impl Domain {
 /// # Errors
 /// [`Error::Invalid`] if it does not count by `formula`.
 fn usable(meter: &Meter, formula: &Formula) -> Result<String> {
-    if meter.counts(formula) {
+    if meter.counts_with(formula) {
         return Ok(meter.id.clone());
     }
     Err(Error::Invalid(format!(

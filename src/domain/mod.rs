@@ -88,7 +88,7 @@ pub use schedule::{RequestedPhase, Subscribe};
 pub use setup::StartedSetup;
 pub use shared_model::{MAX_LINK_TEXT, ShareError, SharedModel};
 pub use usage::{Allowance, FeatureUsage, RecordedUsage, Report};
-pub use webhooks::{Event, EventTypes, METER_ERRORS, WebhookEndpoint};
+pub use webhooks::{Event, EventTypes, METER_ERROR_EVENTS, WebhookEndpoint};
 
 pub use crate::billing::{Coupon, Invoice, InvoiceLine, PaymentMethodDetails, SetupIntent};
 

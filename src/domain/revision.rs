@@ -77,9 +77,9 @@ impl Revision {
     /// A write to a subscription or a schedule as one step of this decision.
     pub(super) fn write<T>(&self, step: &str, write: Write<T>) -> Write<T> {
         self.once(step, write)
-            .note(REVISION, self.made())
-            .note_some(KEYS, self.request_keys())
-            .note_some(MIGRATIONS, self.migrations.as_deref())
+            .metadata(REVISION, self.made())
+            .metadata_some(KEYS, self.request_keys())
+            .metadata_some(MIGRATIONS, self.migrations.as_deref())
     }
 
     /// A step without metadata.

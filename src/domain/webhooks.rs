@@ -2,7 +2,7 @@
 
 use super::{Domain, Error, Result};
 
-pub use crate::billing::{Event, EventTypes, METER_ERRORS, WebhookEndpoint};
+pub use crate::billing::{Event, EventTypes, METER_ERROR_EVENTS, WebhookEndpoint};
 
 impl Domain {
     /// Creates an endpoint that receives events of these types at `url`. Stripe returns the signing secret only in this

@@ -178,7 +178,7 @@ impl Error {
     }
 
     /// There is no upcoming invoice.
-    pub fn is_no_upcoming_invoice(&self) -> bool {
+    pub fn is_upcoming_invoice_missing(&self) -> bool {
         self.api_is(|e| e.is("invoice_upcoming_none"))
     }
 
@@ -188,7 +188,7 @@ impl Error {
     }
 
     /// The object to be created exists already: a product's id is taken.
-    pub fn is_already_exists(&self) -> bool {
+    pub fn already_exists(&self) -> bool {
         self.api_is(|e| e.is("resource_already_exists"))
     }
 
@@ -242,7 +242,7 @@ impl Error {
     }
 
     /// Stripe itself (not a proxy) failed, and the call may have had its effect.
-    pub fn is_failure_of_stripes(&self) -> bool {
+    pub fn is_stripe_failure(&self) -> bool {
         self.api_is(|e| e.status >= 500 && !e.kind.is_empty())
     }
 

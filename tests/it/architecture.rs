@@ -173,7 +173,7 @@ fn the_domain_reads_nothing_of_stripes_envelopes() {
     let offences = offences("domain", |code| one_of(READ_BY_BILLING, code));
     assert!(
         offences.is_empty(),
-        "`domain` gets flat values. Decode it in `billing`: a list as `Vec`, or as `Part` if it may go on; an object that may \
+        "`domain` gets flat values. Decode it in `billing`: a list as `Vec`, or as `ListPage` if it may go on; an object that may \
          be only an id as a private field, with a method for the id and one for the object:\n{}",
         offences.join("\n")
     );

@@ -76,7 +76,7 @@ impl Domain {
         if event.account != credentials.account || event.live != credentials.is_live() {
             return Ok(());
         }
-        if event.is_of_meter_errors() {
+        if event.reports_meter_errors() {
             return self.apply_meter_errors(&event.id).await;
         }
         let notice = EventNotice {

@@ -170,10 +170,10 @@ impl Domain {
         let write = self
             .billing()
             .record_usage(set.item.as_str(), record)
-            .unread();
+            .ignore_answer();
         let (outcome, result) = match write.key(set.key.clone()).send().await {
             Ok(_) => (Outcome::Done, CallResult::Done),
-            Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {
+            Err(error) if error.is_replayed() && error.is_stripe_failure() => {
                 tracing::warn!(%error, item = %set.item, "Stripe replays a failure; the total is sent again under a new key");
                 (Outcome::Ended, CallResult::Unanswered)
             }

@@ -7,7 +7,7 @@ use futures::{StreamExt as _, stream};
 use super::course::{Course, Stretch};
 use super::targets::Target;
 use super::{MigrateAt, MigrationFailure, PlannedMove, Terms};
-use crate::billing::{NewTerms, PreviewedItem, Subscription};
+use crate::billing::{PreviewedChange, PreviewedItem, Subscription};
 use crate::domain::plan_change::{CurrentPlan, CurrentState};
 use crate::domain::pricing::NO_LIMIT;
 use crate::domain::refs::FeatureName;
@@ -67,7 +67,7 @@ impl Domain {
         let CurrentState::Subscribed(subscription) = state.current_state() else {
             return Ok(planned);
         };
-        let next_bill = async |terms: Option<&NewTerms>| {
+        let next_bill = async |terms: Option<&PreviewedChange>| {
             let (id, generation) = (&subscription.id, subscription.generation());
             self.billing().next_total(id, generation, terms).await
         };
@@ -97,7 +97,7 @@ impl Terms {
         subscription: &Subscription,
         course: &Course,
         now: i64,
-    ) -> Option<NewTerms> {
+    ) -> Option<PreviewedChange> {
         let period_end = subscription.current_period_end;
         if course.effective > period_end {
             return None;
@@ -129,7 +129,7 @@ impl Terms {
             return None;
         }
         let is_prorated = course.effective < period_end && !subscription.is_trialing();
-        Some(NewTerms {
+        Some(PreviewedChange {
             items,
             prorated_from: is_prorated.then_some(course.effective.max(now)),
         })

@@ -148,7 +148,7 @@ impl Domain {
         {
             Ok(made) if !made.replayed => Ok(None),
             Ok(_) => self.migration_record(&record.id).await.map(Some),
-            Err(error) if error.is_already_exists() || error.is_idempotency_conflict() => {
+            Err(error) if error.already_exists() || error.is_idempotency_conflict() => {
                 self.migration_record(&record.id).await.map(Some)
             }
             Err(error) => Err(error.into()),
@@ -175,7 +175,7 @@ impl Domain {
             (DONE.to_owned(), state.done.to_string()),
         ]);
         self.billing()
-            .note_on_product(&product, &metadata)
+            .set_product_metadata(&product, &metadata)
             .send()
             .await?;
         Ok(())

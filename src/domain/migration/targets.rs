@@ -141,7 +141,7 @@ impl Domain {
     ) -> Result<()> {
         let waiting: Vec<(Customer, Schedule)> = match &self.test_clock {
             None => {
-                let schedules = self.billing().schedules_to_come().await?.into_iter();
+                let schedules = self.billing().not_started_schedules().await?.into_iter();
                 let real = schedules.filter(|one| one.customer.test_clock.is_none());
                 real.map(|one| (one.customer, one.schedule)).collect()
             }

@@ -38,7 +38,7 @@ impl Domain {
                     });
                 }
                 Ok(_) => None,
-                Err(error) if error.is_failure_of_stripes() && !failed => {
+                Err(error) if error.is_stripe_failure() && !failed => {
                     failed = true;
                     Some(Refusal::Replayed(error))
                 }

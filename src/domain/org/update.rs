@@ -119,7 +119,10 @@ impl Domain {
         if undo.is_empty() {
             return;
         }
-        let undo = self.billing().update_customer(&before.id, &undo).unread();
+        let undo = self
+            .billing()
+            .update_customer(&before.id, &undo)
+            .ignore_answer();
         let undone = undo.send().await;
         if let Err(error) = undone {
             tracing::warn!(%error, customer = before.id, "cannot restore the org's details after a refused request");

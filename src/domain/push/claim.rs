@@ -83,9 +83,7 @@ impl Domain {
                 state: PlanState::New,
                 generation,
             }),
-            Err(error) if error.is_already_exists() => {
-                self.look_at_plan(name, plan, generation).await
-            }
+            Err(error) if error.already_exists() => self.look_at_plan(name, plan, generation).await,
             Err(error) => Err(error.into()),
         }
     }
@@ -128,7 +126,9 @@ impl Domain {
     /// Makes meters the generation of a claimed plan, because Stripe refuses classic prices.
     pub(super) async fn claim_for_meters(&self, name: &PlanName) -> Result<()> {
         let note = Metadata::from_iter([note(Generation::Meters)]);
-        let write = self.billing().note_on_product(&name.product_id(), &note);
+        let write = self
+            .billing()
+            .set_product_metadata(&name.product_id(), &note);
         match write.send().await {
             Ok(_) => Ok(()),
             // The next push claims the plan anew, and is refused classic prices too.

@@ -59,7 +59,7 @@ impl Domain {
         }
         let refused = match sent {
             Ok(price) => return Ok((PushOutcome::Created, Some(self.created(price)))),
-            Err(error) if error.is_already_exists() || error.is_lookup_key_taken() => error,
+            Err(error) if error.already_exists() || error.is_lookup_key_taken() => error,
             Err(error) => return Err(error.into()),
         };
         // Another push was faster, or the plan's product was deleted after an earlier push.
@@ -73,7 +73,7 @@ impl Domain {
                 (PushOutcome::Differs, None)
             });
         }
-        if !prices.is_empty() || !refused.is_already_exists() {
+        if !prices.is_empty() || !refused.already_exists() {
             // A price of someone else has the lookup key.
             return Err(refused.into());
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use moka::future::Cache;
 use serde::de::DeserializeOwned;
 
-use crate::billing::{Done, Write};
+use crate::billing::{Ack, Write};
 use crate::domain::Domain;
 use crate::stripe;
 
@@ -20,11 +20,11 @@ const MAX_SIZE: u64 = 4 << 20;
 const LIFETIME: Duration = Duration::from_secs(600);
 
 /// The refused writes, by account number and key.
-pub(in crate::domain) type RefusedWrites = Cache<(u64, String), Write<Done>>;
+pub(in crate::domain) type RefusedWrites = Cache<(u64, String), Write<Ack>>;
 
 pub(in crate::domain) fn refused_writes() -> RefusedWrites {
     let size =
-        |_: &(u64, String), write: &Write<Done>| u32::try_from(write.size()).unwrap_or(u32::MAX);
+        |_: &(u64, String), write: &Write<Ack>| u32::try_from(write.size()).unwrap_or(u32::MAX);
     Cache::builder()
         .max_capacity(MAX_SIZE)
         .weigher(size)
@@ -50,14 +50,14 @@ impl Domain {
         };
         if error.is_idempotency_conflict() {
             if let Some(other) = refused.get(&key).await
-                && let Err(kept) = other.by(self.stripe().clone()).send().await
+                && let Err(kept) = other.with_client(self.stripe().clone()).send().await
                 && kept.is_replayed()
                 && kept.is_definite()
             {
                 return Err(kept);
             }
         } else if error.is_definite() {
-            refused.insert(key, write.unread()).await;
+            refused.insert(key, write.ignore_answer()).await;
         }
         Err(error)
     }

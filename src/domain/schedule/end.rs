@@ -144,7 +144,7 @@ impl Domain {
             ..SubscriptionUpdate::default()
         };
         let note = self.billing().update_subscription(subscription, &update);
-        if let Err(error) = note.unread().send().await {
+        if let Err(error) = note.ignore_answer().send().await {
             tracing::warn!(%error, subscription, "cannot note the key of a cancellation: another server may not recognize a repeated request");
         }
     }

@@ -199,7 +199,8 @@ impl Domain {
             ..SubscriptionUpdate::default()
         };
         let note = self.billing().update_subscription(subscription, &update);
-        self.decided(revision.write(step, note.unread())).await?;
+        self.decided(revision.write(step, note.ignore_answer()))
+            .await?;
         Ok(())
     }
 }

@@ -150,7 +150,7 @@ impl Domain {
             .billing()
             .update_subscription(&subscription.id, &update);
         let step = format!("pin:{}", subscription.id);
-        self.decided(revision.write(&step, update_method.unread()))
+        self.decided(revision.write(&step, update_method.ignore_answer()))
             .await?;
         Ok(())
     }
@@ -165,7 +165,7 @@ impl Domain {
             .billing()
             .set_schedule_payment_method(&schedule.id, method);
         let step = format!("pin:{}", schedule.id);
-        self.decided(revision.write(&step, update_method.unread()))
+        self.decided(revision.write(&step, update_method.ignore_answer()))
             .await?;
         Ok(())
     }

@@ -234,7 +234,7 @@ impl Domain {
                 || named.is_some_and(|name| name.starts_with(&ours))
         });
         let is_own = |id: &str| invoices.iter().any(|invoice| invoice.id == id);
-        let notes = self.billing().customers_credit_notes(customer, is_own);
+        let notes = self.billing().credit_notes_of_customer(customer, is_own);
         let notes = notes.await?;
         Ok(History::new(invoices, items, &notes))
     }

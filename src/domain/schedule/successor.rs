@@ -157,7 +157,7 @@ impl Domain {
             ..SubscriptionUpdate::default()
         };
         let note = self.billing().update_subscription(subscription, &update);
-        note.unread().send().await?;
+        note.ignore_answer().send().await?;
         Ok(())
     }
 

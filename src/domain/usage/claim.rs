@@ -107,7 +107,7 @@ impl Domain {
             match claim.clone().key(name).send_detecting_replay().await {
                 Err(error) if error.is_idempotency_conflict() => return Err(key_reused().into()),
                 Err(error)
-                    if error.is_replayed() && error.is_failure_of_stripes() && attempt < CLAIMS =>
+                    if error.is_replayed() && error.is_stripe_failure() && attempt < CLAIMS =>
                 {
                     attempt += 1;
                 }

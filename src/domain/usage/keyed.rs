@@ -184,7 +184,7 @@ impl Domain {
                     tracing::error!(item = %item.id, n = report.n, "this report was sent before for another item; it is unknown whether it was counted");
                     return Err(outcome_unknown());
                 }
-                Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {
+                Err(error) if error.is_replayed() && error.is_stripe_failure() => {
                     let after = match self.period_usage(&item.id, None).await {
                         Ok(after) => after.total,
                         // The record may have been counted before the item was removed.

@@ -22,7 +22,7 @@ impl Domain {
         let done = self
             .billing()
             .update_customer(customer, &key.done_mark())
-            .unread();
+            .ignore_answer();
         match done.key(key.done_key()).send().await {
             Ok(_) => {}
             // Another server has taken the key to check whether the report is done.
@@ -134,7 +134,7 @@ impl Domain {
         let check = self
             .billing()
             .update_customer(customer, &key.report_mark())
-            .unread();
+            .ignore_answer();
         match check.key(key.done_key()).send().await {
             // The addition may have been made without marking the report as done.
             Ok(_) => self.was_added_for(customer, &key.digest()).await,

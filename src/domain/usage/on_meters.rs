@@ -157,7 +157,7 @@ impl Domain {
                 // The plan has changed since the first attempt, so the event goes to another meter. Stripe decides by
                 // the identifier whether it was counted.
                 Err(error) if error.is_idempotency_conflict() => {}
-                Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {}
+                Err(error) if error.is_replayed() && error.is_stripe_failure() => {}
                 Err(error) => return Err(error.into()),
             }
         }

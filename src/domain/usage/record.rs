@@ -91,7 +91,7 @@ impl Domain {
         let shared = self.shared().await?;
         let _write = shared.writes.begin(item);
         match self.add_record(item, report.record(), None).await {
-            Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {
+            Err(error) if error.is_replayed() && error.is_stripe_failure() => {
                 tracing::error!(
                     item,
                     n = report.n,
@@ -178,7 +178,7 @@ impl Domain {
         record: UsageRecord,
         key: Option<String>,
     ) -> Result<bool, stripe::Error> {
-        let mut write = self.billing().record_usage(item, record).unread();
+        let mut write = self.billing().record_usage(item, record).ignore_answer();
         if let Some(key) = key {
             write = write.key(key);
         }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use testing::time::until;
 use tier::api::{WEBHOOK_PATH, WebhookSecrets};
 use tier::billing::WITH_METERS;
-use tier::domain::{METER_ERRORS, ParkedDecision, ParkedUsage};
+use tier::domain::{METER_ERROR_EVENTS, ParkedDecision, ParkedUsage};
 use tokio::task::JoinSet;
 
 use super::*;
@@ -22,7 +22,7 @@ async fn receiving(app: TestApp) -> (TestApp, JoinSet<()>) {
     let url = format!("http://{address}{WEBHOOK_PATH}");
     let secret = app
         .sandbox()
-        .event_destination(STRIPE_KEY, &url, &METER_ERRORS);
+        .event_destination(STRIPE_KEY, &url, &METER_ERROR_EVENTS);
     let secrets = vec![
         "whsec_other".to_owned().into(),
         secret.expect("a URL").into(),
@@ -261,7 +261,7 @@ async fn reports_of_other_meters_and_forged_ones_change_nothing() {
     app.advance(REPORTED);
     app.sandbox().deliveries_settled().await;
     assert_eq!(app.sandbox().deliveries().delivered, 1);
-    let forged = json!({"id": "evt_1", "object": "v2.core.event", "type": METER_ERRORS[0]});
+    let forged = json!({"id": "evt_1", "object": "v2.core.event", "type": METER_ERROR_EVENTS[0]});
     let at = app.sandbox().clock().unix();
     let signature = format!("t={at},v1={}", "0".repeat(64));
     app.forget_calls();

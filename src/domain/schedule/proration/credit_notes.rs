@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::history::History;
 use super::reduction::{LinePart, Reduction, credit_note};
-use crate::billing::{CreditNoteStatus, Done, Invoice, InvoiceLine, InvoiceStatus, NewCreditNote};
+use crate::billing::{Ack, CreditNoteStatus, Invoice, InvoiceLine, InvoiceStatus, NewCreditNote};
 use crate::domain::Domain;
 use crate::domain::revision::Revision;
 use crate::stripe;
@@ -46,7 +46,7 @@ impl Domain {
             let hold = self
                 .billing()
                 .set_auto_advance(id, false)
-                .note(HELD_BACK, "1");
+                .metadata(HELD_BACK, "1");
             is_accepted(hold.send().await)?;
             let key = revision.fixed(&format!("finalize:{id}"));
             let finalize = self.billing().finalize_invoice(id).key(key);
@@ -150,7 +150,7 @@ impl Domain {
 
     async fn collect(&self, invoice: &Invoice) -> Result<(), stripe::Error> {
         let go_on = self.billing().set_auto_advance(&invoice.id, true);
-        is_accepted(go_on.note(HELD_BACK, "").send().await).map(drop)
+        is_accepted(go_on.metadata(HELD_BACK, "").send().await).map(drop)
     }
 
     /// Credits parts of a paid invoice to the customer's balance. Returns the parts that Stripe did not accept.
@@ -182,7 +182,10 @@ impl Domain {
         name: &str,
         revision: &Revision,
     ) -> Result<bool, stripe::Error> {
-        let create = self.billing().create_credit_note(note).note(CREDIT, name);
+        let create = self
+            .billing()
+            .create_credit_note(note)
+            .metadata(CREDIT, name);
         is_accepted(create.key(revision.fixed(name)).send().await)
     }
 
@@ -192,7 +195,10 @@ impl Domain {
         invoice: &Invoice,
         lines: &[InvoiceLine],
     ) -> Result<Vec<LinePart>, stripe::Error> {
-        let notes = self.billing().whole_credit_notes_of(&invoice.id).await?;
+        let notes = self
+            .billing()
+            .credit_notes_with_all_lines(&invoice.id)
+            .await?;
         let credited_by_line = History::credited_by_line(&notes);
         let mut remaining_total = invoice.remaining_total(&notes).unwrap_or(i64::MAX);
         let remaining = |line: &InvoiceLine| {
@@ -220,7 +226,7 @@ impl Domain {
 }
 
 /// Whether Stripe accepted the write. A refusal means that the invoice has changed since it was read.
-fn is_accepted(outcome: Result<Done, stripe::Error>) -> Result<bool, stripe::Error> {
+fn is_accepted(outcome: Result<Ack, stripe::Error>) -> Result<bool, stripe::Error> {
     match outcome {
         Err(error) if error.is_invalid_request() => {
             tracing::warn!(%error, "Stripe refused a step of reducing an invoice");

@@ -65,7 +65,7 @@ impl Domain {
         let empty = self
             .billing()
             .update_subscription(&subscription.id, &update);
-        self.decided(revision.write("levels", empty.unread()))
+        self.decided(revision.write("levels", empty.ignore_answer()))
             .await?;
         Ok(())
     }

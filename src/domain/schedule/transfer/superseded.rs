@@ -106,7 +106,8 @@ impl Domain {
         if !update.cleared_items.is_empty() {
             let empty = self.billing().update_subscription(&old.id, &update);
             let step = format!("levels:{}", old.id);
-            self.decided(revision.write(&step, empty.unread())).await?;
+            self.decided(revision.write(&step, empty.ignore_answer()))
+                .await?;
         }
         Ok(waiting)
     }

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::new_price::{NewPrice, NewUsage, PriceProduct};
 use super::object::{Metadata, decimal, id, identified, or_default};
-use super::words::words;
-use super::{Billing, CLASSIC, Done, WITH_METERS, Write};
+use super::string_enum::string_enum;
+use super::{Ack, Billing, CLASSIC, WITH_METERS, Write};
 use crate::stripe::{ApiVersion, Error, Page, Request};
 
 /// How many lookup keys one call can ask for.
@@ -58,7 +58,7 @@ pub struct Price {
 }
 
 impl Price {
-    /// The unit of its period, and the number of units. None: it does not recur.
+    /// Its interval, and the number of intervals in a period. None: it does not recur.
     pub fn period(&self) -> Option<(&RecurringInterval, u64)> {
         let recurring = self.recurring.as_ref()?;
         Some((&recurring.interval, recurring.interval_count))
@@ -75,7 +75,7 @@ impl Price {
         recurring.is_some_and(|recurring| recurring.usage_type == UsageType::Metered)
     }
 
-    /// The generation of a metered price. `None`: it bills no usage.
+    /// Its generation. None if it is not metered.
     pub fn generation(&self) -> Option<Generation> {
         let recurring = self.recurring.as_ref().filter(|_| self.is_metered())?;
         Some(match recurring.meter {
@@ -89,7 +89,7 @@ impl Price {
         self.recurring.as_ref()?.meter.as_deref()
     }
 
-    /// How usage is aggregated. A price with a meter does not say it.
+    /// How usage is aggregated. None for a price with a meter.
     pub fn aggregate_usage(&self) -> Option<&AggregateUsage> {
         let recurring = self.recurring.as_ref();
         recurring.and_then(|recurring| recurring.aggregate_usage.as_ref())
@@ -97,14 +97,14 @@ impl Price {
 
     /// Whether it never costs anything. False for a tiered price whose tiers were not expanded.
     pub fn is_free(&self) -> bool {
-        let nothing = |amount: Option<i64>, exact: Option<Decimal>| {
+        let is_zero = |amount: Option<i64>, exact: Option<Decimal>| {
             amount.unwrap_or(0) == 0 && exact.is_none_or(|exact| exact.is_zero())
         };
         if self.billing_scheme != BillingScheme::Tiered {
-            return nothing(self.unit_amount, self.unit_amount_decimal);
+            return is_zero(self.unit_amount, self.unit_amount_decimal);
         }
         let free = |tier: &PriceTier| {
-            nothing(tier.unit_amount, tier.unit_amount_decimal)
+            is_zero(tier.unit_amount, tier.unit_amount_decimal)
                 && tier.flat_amount.unwrap_or(0) == 0
         };
         !self.tiers.is_empty() && self.tiers.iter().all(free)
@@ -121,7 +121,7 @@ pub enum Generation {
 }
 
 impl Generation {
-    /// The version of the calls that change subscriptions to its prices.
+    /// The API version of calls about subscriptions to its prices.
     pub fn version(self) -> ApiVersion {
         match self {
             Self::Classic => CLASSIC,
@@ -129,7 +129,7 @@ impl Generation {
         }
     }
 
-    /// The name, as in settings.
+    /// Its name in settings and metadata.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Classic => "classic",
@@ -138,7 +138,7 @@ impl Generation {
     }
 }
 
-words! {
+string_enum! {
     /// How the amounts of a price are computed.
     BillingScheme {
         /// A fixed amount per unit.
@@ -148,7 +148,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// Which units a tier prices.
     TiersMode {
         /// Only the units within the tier.
@@ -158,7 +158,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// The unit of a billing period.
     RecurringInterval {
         /// A day.
@@ -172,7 +172,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// Where the quantity comes from.
     UsageType {
         /// It is set on the subscription item.
@@ -182,7 +182,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// How reported usage is aggregated.
     AggregateUsage {
         /// The sum of all reports in the period.
@@ -208,10 +208,10 @@ impl AggregateUsage {
     }
 }
 
-words! {
-    /// How a package that is only partly used is counted.
+string_enum! {
+    /// How a partly used package counts.
     Rounding {
-        /// As a whole one.
+        /// As a full package.
         Up = "up",
         /// Not at all.
         Down = "down",
@@ -266,7 +266,7 @@ pub struct PriceTier {
 pub struct TransformQuantity {
     /// The divisor.
     pub divide_by: i64,
-    /// How a package that is only partly used is counted.
+    /// How a partly used package counts.
     pub round: Rounding,
 }
 
@@ -283,8 +283,8 @@ impl Billing<'_> {
         with_tiers(self.get(PRICES)).list().await
     }
 
-    /// What `look` finds in the newest metered price in which it finds anything.
-    pub async fn newest_metered_price<T>(
+    /// The first value that `look` returns for a metered price, newest price first.
+    pub async fn find_metered_price<T>(
         self,
         look: impl Fn(&Price) -> Option<T> + Send,
     ) -> Result<Option<T>, Error> {
@@ -299,7 +299,7 @@ impl Billing<'_> {
         self.get(("/v1/prices/*", id)).send().await
     }
 
-    /// The prices with these lookup keys, of which there are at most [`KEYS_PER_CALL`].
+    /// The prices with these lookup keys, at most [`KEYS_PER_CALL`].
     pub async fn prices_by_key(self, keys: &[String]) -> Result<Vec<Price>, Error> {
         let mut request = with_tiers(self.get(PRICES).param("limit", 100));
         for key in keys {
@@ -320,7 +320,7 @@ impl Billing<'_> {
     }
 
     /// Activates or deactivates a price. An inactive one cannot be bought.
-    pub fn set_price_active(self, id: &str, active: bool) -> Write<Done> {
+    pub fn set_price_active(self, id: &str, active: bool) -> Write<Ack> {
         let request = self.post(("/v1/prices/*", id));
         Write::new(request.param("active", active))
     }

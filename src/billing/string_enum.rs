@@ -1,7 +1,7 @@
-//! Enums for the fixed words in Stripe's answers: statuses, usage types and so on.
+//! Enums for the fixed strings in Stripe's answers: statuses, usage types and so on.
 
-/// Declares an enum of words. Unknown words are kept as they are, so a new one of Stripe's never breaks a read.
-macro_rules! words {
+/// Declares an enum of strings. An unknown string is kept as it is, so a value that Stripe adds never breaks a read.
+macro_rules! string_enum {
     (
         $(#[$about:meta])*
         $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)* }
@@ -10,12 +10,12 @@ macro_rules! words {
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum $name {
             $($(#[$doc])* $variant,)*
-            /// An unknown word. Empty if there is none.
+            /// An unknown string. Empty if Stripe sent none.
             Other(String),
         }
 
         impl $name {
-            /// The word itself.
+            /// Stripe's string.
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$variant => $word,)*
@@ -47,14 +47,14 @@ macro_rules! words {
     };
 }
 
-pub(super) use words;
+pub(super) use string_enum;
 
 #[cfg(test)]
 mod tests {
     use crate::billing::ClockStatus;
 
     #[test]
-    fn an_unknown_word_is_kept() {
+    fn an_unknown_string_is_kept() {
         let read = |text: &str| -> ClockStatus {
             serde_json::from_value(text.into()).expect("any text can be read")
         };
