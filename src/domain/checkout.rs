@@ -301,7 +301,7 @@ impl Domain {
                 }
                 Err(error) => Refusal::of(error)?,
             };
-            let wait = attempts.after(refusal)?;
+            let wait = attempts.wait_after(refusal)?;
             tokio::time::sleep(self.stripe().first_wait() * wait).await;
         }
     }

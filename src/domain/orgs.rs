@@ -140,7 +140,7 @@ impl Domain {
             test_clock: self.test_clock.as_deref(),
         };
         self.each_subscription(filter, |subscription, customer| {
-            if !subscription.is_tiers() || !is_current(&subscription, &customer) {
+            if !subscription.is_managed() || !is_current(&subscription, &customer) {
                 return;
             }
             let rank = subscription.rank().unwrap_or(ENDED);

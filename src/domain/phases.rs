@@ -147,7 +147,7 @@ impl Domain {
         };
         if detail == Detail::History {
             let earlier = found.superseded.iter().chain(ended);
-            for earlier in earlier.filter(|one| one.had_begun()) {
+            for earlier in earlier.filter(|one| one.has_ever_granted()) {
                 timeline.precede(of_subscription(earlier, &schedules, &catalog));
             }
         }

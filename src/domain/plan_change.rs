@@ -1,5 +1,5 @@
-//! Decides what to do in Stripe so that an org's phases become the requested ones. Pure: it maps the current state and
-//! the request to an [`Action`], which `schedule` carries out.
+//! Decides how to change an org's phases in Stripe to the requested ones. Pure: it maps the current state and the request
+//! to an [`Action`], which `schedule` carries out.
 
 mod append;
 mod current_plan;
@@ -15,12 +15,12 @@ use crate::billing::{
 pub(super) use append::with_phases_to_come;
 pub(super) use current_plan::CurrentPlan;
 
-use phases::{keep, mark_scheduled, period_end_of_long_phase, planned};
+use phases::{kept_phase, mark_scheduled, period_end_of_long_phase, planned};
 
 /// How long Stripe lets a trial last: 730 days, in seconds.
 pub(super) const LONGEST_TRIAL: i64 = 730 * 24 * 60 * 60;
 
-/// In the metadata of a schedule's first phase: the id of the subscription of another generation that it follows.
+/// The metadata key, on a schedule's first phase, of the subscription of another generation that it follows.
 pub(super) const FOLLOWS: &str = "tier.follows";
 
 /// How many current and future phases Stripe lets a schedule have.
@@ -50,11 +50,11 @@ pub(super) struct ResolvedPhase {
     pub(super) coupon: Option<String>,
 }
 
-/// A requested change.
+/// A requested change of plan.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Change<'a> {
+pub(super) struct PlanChange<'a> {
     /// The phases, [normalised](normalise); at least one.
-    pub(super) asked: &'a [ResolvedPhase],
+    pub(super) requested: &'a [ResolvedPhase],
     /// Whether the phases are added to those that the org has.
     pub(super) appends: bool,
     /// Whether Stripe computes tax. None: no change.
@@ -88,10 +88,10 @@ pub(super) enum Action {
 ///
 /// # Errors
 /// [`Error::Invalid`] if the phases are not in order of time, or if a phase before the last one is empty.
-pub(super) fn normalise(mut asked: Vec<ResolvedPhase>, now: i64) -> Result<Vec<ResolvedPhase>> {
+pub(super) fn normalise(mut requested: Vec<ResolvedPhase>, now: i64) -> Result<Vec<ResolvedPhase>> {
     let mut previous = None;
-    let last = asked.len().saturating_sub(1);
-    for (i, phase) in asked.iter_mut().enumerate() {
+    let last = requested.len().saturating_sub(1);
+    for (i, phase) in requested.iter_mut().enumerate() {
         if i == 0 {
             phase.effective = phase.effective.filter(|effective| *effective > now);
         }
@@ -123,16 +123,16 @@ pub(super) fn normalise(mut asked: Vec<ResolvedPhase>, now: i64) -> Result<Vec<R
         }
         previous = Some(starts);
     }
-    if asked.len() > MAX_PHASES {
+    if requested.len() > MAX_PHASES {
         return Err(Error::Invalid(format!(
             "a subscription can have at most {MAX_PHASES} phases, the running one included"
         )));
     }
-    Ok(asked)
+    Ok(requested)
 }
 
-/// Decides what to do for a change. If the subscription is followed by another one, this is what ends it.
-pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Action {
+/// Decides what to do for a change. If a [`successor`] follows the subscription, the action ends the subscription.
+pub(super) fn decide(current_state: CurrentState<'_>, change: PlanChange<'_>) -> Action {
     let current_plan = CurrentPlan::of(current_state, change.now);
     let (phases, ends) = phases_and_end(change);
     let Some(first) = phases.first() else {
@@ -167,7 +167,7 @@ pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Act
                 Action::Create(plan)
             }
         }
-        // A subscription stays of its generation. The new one supersedes it, or follows it.
+        // A subscription cannot change its generation. A new one supersedes or follows it.
         (CurrentState::Subscribed(subscription), at) if subscription.generation() != new => {
             match at {
                 None => Action::Create(plan(ScheduleStart::Now, None, None)),
@@ -176,7 +176,8 @@ pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Act
         }
         (CurrentState::Subscribed(subscription), None) => {
             let begins = ends_current_phase(subscription, &current_plan, first, change.now);
-            let kept = begins.then(|| keep(subscription, &current_plan, PhaseEnd::Now, change.now));
+            let kept =
+                begins.then(|| kept_phase(subscription, &current_plan, PhaseEnd::Now, change.now));
             let open_end = period_end_of_long_phase(subscription, change.now);
             let open_end = open_end.filter(|_| !begins);
             on_subscription(
@@ -185,7 +186,7 @@ pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Act
             )
         }
         (CurrentState::Subscribed(subscription), Some(at)) => {
-            let kept = keep(subscription, &current_plan, PhaseEnd::At(at), change.now);
+            let kept = kept_phase(subscription, &current_plan, PhaseEnd::At(at), change.now);
             on_subscription(
                 subscription,
                 plan(ScheduleStart::WithCurrentPhase, Some(kept), None),
@@ -194,11 +195,11 @@ pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Act
     }
 }
 
-/// The schedule of another generation that follows the org's subscription, which [`decide`] ends when it starts. None if
-/// the change needs none.
+/// The schedule of another generation that follows the org's subscription. [`decide`] ends the subscription when it
+/// starts. None if the change needs no successor.
 pub(super) fn successor(
     current_state: CurrentState<'_>,
-    change: Change<'_>,
+    change: PlanChange<'_>,
 ) -> Option<NewSchedule> {
     let CurrentState::Subscribed(subscription) = current_state else {
         return None;
@@ -215,11 +216,11 @@ pub(super) fn successor(
         restart_periods(&mut planned, phases, current_state);
     }
     let first = planned.first_mut()?;
-    let own = subscription.metadata.iter();
-    let own = own.filter(|(key, _)| !key.starts_with("tier."));
-    let own = own.map(|(key, value)| (key.clone(), value.clone()));
+    let app_metadata = subscription.metadata.iter();
+    let app_metadata = app_metadata.filter(|(key, _)| !key.starts_with("tier."));
+    let app_metadata = app_metadata.map(|(key, value)| (key.clone(), value.clone()));
     let predecessor = (FOLLOWS.to_owned(), subscription.id.clone());
-    first.metadata.extend(own.chain([predecessor]));
+    first.metadata.extend(app_metadata.chain([predecessor]));
     let start = ScheduleStart::At(starts);
     Some(schedule(
         new,
@@ -231,19 +232,20 @@ pub(super) fn successor(
     ))
 }
 
-/// The phases that have features, and when the subscription is to end: none if it is not, or at once.
-fn phases_and_end(change: Change<'_>) -> (&[ResolvedPhase], Option<i64>) {
-    match change.asked.split_last() {
+/// The phases that have features, and when the last, empty one ends the subscription. The time is none if nothing ends it,
+/// or if it ends now.
+fn phases_and_end(change: PlanChange<'_>) -> (&[ResolvedPhase], Option<i64>) {
+    match change.requested.split_last() {
         Some((last, before)) if last.features.is_empty() => (before, last.effective),
-        _ => (change.asked, None),
+        _ => (change.requested, None),
     }
 }
 
-/// Ends everything that the org has, at `at` or now.
+/// Ends the org's subscription or schedule, at `at` or now.
 fn end(
     current_state: CurrentState<'_>,
     current_plan: &CurrentPlan,
-    change: Change<'_>,
+    change: PlanChange<'_>,
     at: Option<i64>,
 ) -> Action {
     match (current_state, at) {
@@ -253,7 +255,7 @@ fn end(
             Action::CancelSubscription(subscription.id.clone())
         }
         (CurrentState::Subscribed(subscription), Some(at)) => {
-            let phases = vec![keep(
+            let phases = vec![kept_phase(
                 subscription,
                 current_plan,
                 PhaseEnd::At(at),
@@ -274,14 +276,14 @@ fn end(
     }
 }
 
-/// A schedule of these phases. Settings that the change does not mention stay as they are.
+/// A schedule of these phases. Settings that the change does not mention are kept.
 fn schedule(
     new: Generation,
     start: ScheduleStart,
     mut phases: Vec<NewPhase>,
     ends: bool,
     current_plan: &CurrentPlan,
-    change: Change<'_>,
+    change: PlanChange<'_>,
 ) -> NewSchedule {
     mark_scheduled(&mut phases);
     for phase in &mut phases {
@@ -300,9 +302,9 @@ fn schedule(
     }
 }
 
-/// Begins a billing period with each phase of another interval than the one before. A trial and a new subscription begin
-/// one by themselves.
-fn restart_periods(planned: &mut [NewPhase], asked: &[ResolvedPhase], state: CurrentState<'_>) {
+/// Begins a billing period with each phase whose interval differs from that of the phase before. Trials and new
+/// subscriptions always begin one.
+fn restart_periods(planned: &mut [NewPhase], requested: &[ResolvedPhase], state: CurrentState<'_>) {
     let mut before = match state {
         CurrentState::Subscribed(subscription) if subscription.is_on_meters() => {
             subscription.items.first()
@@ -310,16 +312,19 @@ fn restart_periods(planned: &mut [NewPhase], asked: &[ResolvedPhase], state: Cur
         _ => None,
     }
     .map(|item| BillingTerms::of(&item.price).every);
-    for (phase, asked) in planned.iter_mut().zip(asked) {
-        let every = asked.features.first().map(|one| one.billing.every.clone());
+    for (phase, requested) in planned.iter_mut().zip(requested) {
+        let every = requested
+            .features
+            .first()
+            .map(|feature| feature.billing.every.clone());
         phase.restarts_period = before.is_some() && before != every && !phase.trial;
         before = every;
     }
 }
 
-/// The generation after the change. Phases without metered features have that of the others, or stay as they are.
-fn generation(current_state: CurrentState<'_>, change: Change<'_>) -> Generation {
-    generation::generation_of_phases(change.asked).unwrap_or_else(|| match current_state {
+/// The generation after the change: that of its metered features, or else the current one.
+fn generation(current_state: CurrentState<'_>, change: PlanChange<'_>) -> Generation {
+    generation::generation_of_phases(change.requested).unwrap_or_else(|| match current_state {
         CurrentState::Nothing => change.unmetered.unwrap_or(Generation::Classic),
         CurrentState::NotStarted(schedule) => schedule.generation(),
         CurrentState::Subscribed(subscription) => subscription.generation(),
@@ -333,7 +338,7 @@ fn on_subscription(subscription: &Subscription, plan: NewSchedule) -> Action {
     }
 }
 
-/// Whether an immediate change ends the phase in force, so that Stripe bills the removed metered items. A change that
+/// Whether an immediate change ends the current phase, so that Stripe bills the removed metered items. A change that
 /// keeps the items changes the phase in place. So does a change in the second in which the phase began, since a phase
 /// cannot have zero length.
 fn ends_current_phase(
@@ -346,7 +351,7 @@ fn ends_current_phase(
     phase_start(subscription) < now && !same
 }
 
-/// When the phase in force began. A subscription without a schedule gets one that begins with its billing period.
+/// When the current phase began. A subscription without a schedule gets one that begins with its billing period.
 pub(super) fn phase_start(subscription: &Subscription) -> i64 {
     let current = subscription
         .active_schedule()

@@ -1,18 +1,17 @@
-//! The revision of a customer's objects in Stripe. Of several writes that processes decide at the same time, it lets
-//! one through.
+//! The revision of a customer's objects in Stripe. Of several concurrent writes, it lets only one through.
 //!
-//! Every write to a subscription or a schedule sets `tier.rev` in its metadata to the revision that it makes: the
-//! revision that the decision saw, plus one. Its idempotency key names the customer, the seen revision and the step,
-//! but not the content. So Stripe carries out one of the writes that were decided at one revision. The same request
-//! gets the same answer. A different one is refused, reads again, and decides again.
+//! Every write to a subscription or a schedule sets `tier.rev` in its metadata to the next revision: the one that the
+//! decision read, plus one. Its idempotency key names the customer, the revision that was read, and the step, but not the
+//! content. So Stripe carries out only one of the writes that were decided at a revision. A repeated request gets the
+//! same answer. A different one is refused, reads again, and decides again.
 //!
 //! To add a write:
-//! - Build it only from the state that was read and from the request: no random value, and no computed time where "now"
-//!   will do.
-//! - Make it with [`Revision::write`], and send it with [`Domain::decided`](super::Domain::decided). All writes of one
-//!   decision make the same revision, and each has a step name of its own. The first one must change the revision, on
-//!   the schedule if there is one.
-//! - Mark every phase that is sent with the revision too ([`Revision::mark`]): Stripe copies the metadata of a phase to
+//! - Build it only from the state that was read and from the request: no random values, and "now" instead of a computed
+//!   time where Stripe accepts it.
+//! - Make it with [`Revision::step`], and send it with [`Domain::send_step`](super::Domain::send_step). All writes of one
+//!   decision write the same revision, and each has its own step name. The first one must change the revision, on the
+//!   schedule if there is one.
+//! - Add the revision to every phase that is sent too ([`Revision::mark`]): Stripe copies the metadata of a phase to
 //!   the subscription when the phase begins, and the revision must never decrease.
 //! - Ending an object needs no key, since it can be repeated.
 
@@ -34,22 +33,22 @@ pub(super) const REVISION: &str = "tier.rev";
 pub(super) struct Revision {
     customer: String,
     seen: u64,
-    /// The number of the key at this revision. Earlier keys are known to be spent on failures.
+    /// The number of the key at this revision, from 1. Stripe keeps failures under the earlier keys.
     attempt: u32,
     /// The clients' request keys to write into the metadata.
     request_keys: Option<String>,
-    /// The migrations that have moved the org once this is written.
+    /// The migrations to write into the metadata.
     migrations: Option<String>,
 }
 
 impl Revision {
-    /// Adds clients' request keys to the writes.
-    pub(super) fn remember(&mut self, request_keys: String) {
+    /// Makes the writes of this decision set the clients' request keys.
+    pub(super) fn set_request_keys(&mut self, request_keys: String) {
         self.request_keys = Some(request_keys);
     }
 
-    /// Writes into the metadata which migrations have moved the org.
-    pub(super) fn note_migrations(&mut self, migrations: String) {
+    /// Makes the writes of this decision set the migrations that have moved the org.
+    pub(super) fn set_migrations(&mut self, migrations: String) {
         self.migrations = Some(migrations);
     }
 
@@ -58,14 +57,14 @@ impl Revision {
         self.request_keys.as_deref()
     }
 
-    /// The revision that this decision's writes make.
-    pub(super) fn made(&self) -> u64 {
+    /// The revision that the writes of this decision set.
+    pub(super) fn next(&self) -> u64 {
         self.seen.saturating_add(1)
     }
 
-    /// Adds the revision to the metadata of a phase.
+    /// Adds the next revision to the metadata of a phase.
     pub(super) fn mark(&self, metadata: &mut Metadata) {
-        metadata.insert(REVISION.to_owned(), self.made().to_string());
+        metadata.insert(REVISION.to_owned(), self.next().to_string());
         if let Some(keys) = &self.request_keys {
             metadata.insert(KEYS.to_owned(), keys.clone());
         }
@@ -75,26 +74,26 @@ impl Revision {
     }
 
     /// A write to a subscription or a schedule as one step of this decision.
-    pub(super) fn write<T>(&self, step: &str, write: Write<T>) -> Write<T> {
-        self.once(step, write)
-            .metadata(REVISION, self.made())
+    pub(super) fn step<T>(&self, step: &str, write: Write<T>) -> Write<T> {
+        self.step_without_metadata(step, write)
+            .metadata(REVISION, self.next())
             .metadata_some(KEYS, self.request_keys())
             .metadata_some(MIGRATIONS, self.migrations.as_deref())
     }
 
     /// A step without metadata.
-    pub(super) fn once<T>(&self, step: &str, write: Write<T>) -> Write<T> {
+    pub(super) fn step_without_metadata<T>(&self, step: &str, write: Write<T>) -> Write<T> {
         write.key(self.key(step))
     }
 
-    /// Whether no key of this revision is known to be spent on a failure.
+    /// Whether Stripe is not known to keep a failure under a key of this revision.
     pub(super) fn is_first(&self) -> bool {
         self.attempt == 1
     }
 
-    /// The idempotency key of an action that must happen once at any revision. After a failure that Stripe keeps, the
-    /// next attempt has another key.
-    pub(super) fn fixed(&self, name: &str) -> String {
+    /// The idempotency key of an action that must happen once, whatever the revision. After a failure that Stripe keeps,
+    /// the next attempt has another key.
+    pub(super) fn key_at_any_revision(&self, name: &str) -> String {
         match self.attempt {
             1 => name.to_owned(),
             attempt => format!("{name}:{attempt}"),
@@ -117,9 +116,9 @@ impl Revision {
     }
 }
 
-/// The highest revision among all of a customer's objects. Ended ones count too, or a returning customer's key would
-/// get the answer of the first time.
-pub(super) fn newest<'a>(
+/// The highest revision of a customer's objects. Ended ones count too: otherwise a returning customer's key would replay
+/// an old answer.
+pub(super) fn newest_of<'a>(
     subscriptions: impl Iterator<Item = &'a Subscription>,
     schedules: impl Iterator<Item = &'a Schedule>,
 ) -> u64 {
@@ -175,9 +174,9 @@ mod tests {
         .expect("a schedule");
         let old = subscription(serde_json::json!({"tier.rev": "3"}), "x");
         let with_phase = subscription(serde_json::json!({}), "5");
-        assert_eq!(newest([].iter(), [].iter()), 0);
-        assert_eq!(newest([&old].into_iter(), [].iter()), 3);
-        assert_eq!(newest([&old, &with_phase].into_iter(), [].iter()), 5);
-        assert_eq!(newest([&old].into_iter(), [&schedule].into_iter()), 7);
+        assert_eq!(newest_of([].iter(), [].iter()), 0);
+        assert_eq!(newest_of([&old].into_iter(), [].iter()), 3);
+        assert_eq!(newest_of([&old, &with_phase].into_iter(), [].iter()), 5);
+        assert_eq!(newest_of([&old].into_iter(), [&schedule].into_iter()), 7);
     }
 }

@@ -26,17 +26,18 @@ use super::{Domain, Error, Result};
 /// What to subscribe an org to.
 #[derive(Clone, Debug, Default)]
 pub struct Subscribe {
-    /// Details to write first.
+    /// The org's details to write, if any.
     pub info: Option<OrgInfoUpdate>,
     /// The phases, in order. None: only `info` and `payment_method` are written. A phase without features cancels.
     pub phases: Vec<RequestedPhase>,
-    /// The payment method; may be empty. Without phases, it becomes the default.
+    /// The payment method, or empty for none. Without phases, it becomes the default.
     pub payment_method: String,
     /// Whether Stripe computes tax in all phases. None: no change.
     pub automatic_tax: Option<bool>,
     /// Whether the phases are added to those that the org has, instead of replacing them.
     pub appends: bool,
-    /// The digest of the request's key. If it is known already, nothing is done. [`Domain::subscribe_once`] sets it.
+    /// The digest of the request's key, set by [`Domain::subscribe_once`]. A request that was carried out before is not
+    /// repeated.
     pub key: Option<String>,
 }
 
@@ -54,7 +55,7 @@ pub struct RequestedPhase {
 }
 
 impl Domain {
-    /// Carries out `request`. Everything in it is checked before the first write.
+    /// Carries out `request`, after checking all of it.
     pub async fn subscribe(&self, org: &OrgName, request: &Subscribe) -> Result<()> {
         let outcome = self.carry_out(org, request).await;
         outcome.map_err(|error| self.error_to_report(error))
@@ -73,18 +74,18 @@ impl Domain {
             return self.write_details(org, request).await;
         }
         let now = self.now().await?;
-        let asked = plan_change::normalise(self.resolve(&request.phases).await?, now)?;
-        for phase in &asked {
+        let requested = plan_change::normalise(self.resolve(&request.phases).await?, now)?;
+        for phase in &requested {
             CurrentPlan::default().check(&phase.features)?;
         }
         let shared = self.shared().await?;
-        let held = self.hold_org(org).await?;
-        let _reports = self.hold_reports(org, &held).await?;
+        let lock = self.hold_org(org).await?;
+        let _reports = self.hold_reports(org, &lock).await?;
         let _changing = self.changing(&shared, org);
-        match self.change_or_sign_up(org, &asked, request, now).await {
+        match self.change_or_sign_up(org, &requested, request, now).await {
             Err(Error::CustomerVanished { .. }) => {
                 self.forget_customer(org).await?;
-                self.change_or_sign_up(org, &asked, request, now).await
+                self.change_or_sign_up(org, &requested, request, now).await
             }
             outcome => outcome,
         }
@@ -93,13 +94,13 @@ impl Domain {
     async fn change_or_sign_up(
         &self,
         org: &OrgName,
-        asked: &[ResolvedPhase],
+        requested: &[ResolvedPhase],
         request: &Subscribe,
         now: i64,
     ) -> Result<()> {
         match self.resolve_org(org).await {
-            Ok(org) => self.change_plan(&org, asked, request, now).await,
-            Err(Error::OrgNotFound) => self.sign_up(org, asked, request, now).await,
+            Ok(org) => self.change_plan(&org, requested, request, now).await,
+            Err(Error::OrgNotFound) => self.sign_up(org, requested, request, now).await,
             Err(error) => Err(error),
         }
     }
@@ -111,7 +112,7 @@ impl Domain {
             .map(|phase| phase.features.as_slice())
             .collect();
         let resolved = self.expand_all(&lists).await?;
-        let asked = phases
+        let requested = phases
             .iter()
             .zip(resolved)
             .map(|(phase, features)| ResolvedPhase {
@@ -120,6 +121,6 @@ impl Domain {
                 features,
                 coupon: phase.coupon.clone(),
             });
-        Ok(asked.collect())
+        Ok(requested.collect())
     }
 }

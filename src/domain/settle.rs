@@ -78,8 +78,8 @@ impl Domain {
 
     async fn settle(&self, org: &OrgName) -> Result<()> {
         let shared = self.shared().await?;
-        let held = self.hold_org(org).await?;
-        let _reports = self.hold_reports(org, &held).await?;
+        let lock = self.hold_org(org).await?;
+        let _reports = self.hold_reports(org, &lock).await?;
         let _changing = self.changing(&shared, org);
         let org = self.resolve_org(org).await?;
         let mut decisions = Decisions::new(&org.customer);
@@ -88,7 +88,7 @@ impl Domain {
             let revision = decisions.at(state.revision);
             match self.settle_state(&org, &state, &revision).await {
                 Ok(()) => return Ok(()),
-                Err(failure) => self.before_next(&mut decisions, failure).await?,
+                Err(failure) => self.wait_before_retry(&mut decisions, failure).await?,
             }
         }
     }

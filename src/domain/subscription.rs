@@ -50,7 +50,7 @@ impl Subscription {
     }
 
     /// Whether it has ever granted anything.
-    pub(super) fn had_begun(&self) -> bool {
+    pub(super) fn has_ever_granted(&self) -> bool {
         !matches!(self.status, Incomplete | IncompleteExpired)
     }
 
@@ -59,7 +59,7 @@ impl Subscription {
         !matches!(self.status, Canceled | IncompleteExpired)
     }
 
-    /// Its rank among the customer's subscriptions. The first of the lowest rank is the org's, as in [`sort_out`]. None
+    /// Its rank among the customer's subscriptions. The first of the lowest rank is the org's, as in [`classify`]. None
     /// if it has ended.
     pub(super) fn rank(&self) -> Option<u8> {
         match self {
@@ -70,7 +70,7 @@ impl Subscription {
         }
     }
 
-    pub(super) fn is_tiers(&self) -> bool {
+    pub(super) fn is_managed(&self) -> bool {
         self.metadata
             .get(MARK.0)
             .is_some_and(|value| value == MARK.1)
@@ -113,7 +113,7 @@ impl Subscription {
 }
 
 impl Schedule {
-    fn is_tiers(&self) -> bool {
+    fn is_managed(&self) -> bool {
         let first = self.phases.first();
         let metadata = first.and_then(|phase| phase.metadata.as_ref());
         let mark = metadata.and_then(|metadata| metadata.get(MARK.0));
@@ -154,21 +154,21 @@ impl Domain {
         detail: Detail,
     ) -> Result<Subscriptions> {
         let all = self.billing().subscriptions(customer, detail).await?;
-        Ok(sort_out(all))
+        Ok(classify(all))
     }
 
     /// All schedules of Tier's, newest first: future, current and past ones.
     pub(super) async fn schedules(&self, customer: &str) -> Result<Vec<Schedule>> {
         let mut schedules = self.billing().schedules(customer).await?;
-        schedules.retain(Schedule::is_tiers);
+        schedules.retain(Schedule::is_managed);
         Ok(schedules)
     }
 }
 
 /// `all` is newest first, as Stripe lists them.
-pub(super) fn sort_out(mut all: Vec<Subscription>) -> Subscriptions {
-    all.retain(Subscription::is_tiers);
-    let revision = revision::newest(all.iter(), [].iter());
+pub(super) fn classify(mut all: Vec<Subscription>) -> Subscriptions {
+    all.retain(Subscription::is_managed);
+    let revision = revision::newest_of(all.iter(), [].iter());
     let noted = |name| request_key::noted(name, all.iter().map(|one| &one.metadata));
     let (request_keys, migrations) = (noted(KEYS), noted(MIGRATIONS));
     let (mut live, over): (Vec<_>, Vec<_>) = all.into_iter().partition(Subscription::is_live);
@@ -240,7 +240,7 @@ mod tests {
             let ranked = ranked.min_by_key(|(rank, _)| *rank);
             let ranked = ranked.map(|(_, one)| one.id.clone());
             assert_eq!(ranked.as_deref(), current, "{statuses:?}");
-            let found = sort_out(all);
+            let found = classify(all);
             assert_eq!(
                 found.current.as_ref().map(|s| s.id.as_str()),
                 current,
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn subscriptions_of_others_are_not_touched() {
-        let found = sort_out(vec![
+        let found = classify(vec![
             subscription("x", "active", false),
             subscription("y", "active", true),
         ]);

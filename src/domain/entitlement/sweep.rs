@@ -68,7 +68,7 @@ impl Domain {
         let mut after = None;
         loop {
             let part = self.billing().all_subscriptions(after.as_deref()).await?;
-            for subscription in part.items.into_iter().filter(Subscription::is_tiers) {
+            for subscription in part.items.into_iter().filter(Subscription::is_managed) {
                 swept.subscriptions += 1;
                 let listed = Listed::of(&subscription);
                 let customer = customers.entry(subscription.customer).or_default();

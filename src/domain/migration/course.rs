@@ -119,20 +119,20 @@ impl Swap {
     /// The change of `phases` if the plan is exchanged `at` that time. None if nothing changes. A phase that contains
     /// that time is split.
     pub(super) fn course(&self, phases: &[Stretch], at: i64, now: i64) -> Option<Course> {
-        let mut asked: Vec<Stretch> = Vec::with_capacity(phases.len() + 1);
+        let mut requested: Vec<Stretch> = Vec::with_capacity(phases.len() + 1);
         let mut effective = None;
         for (i, phase) in phases.iter().enumerate() {
             let starts = phase.start.unwrap_or(now);
             let next = phases.get(i + 1).and_then(|next| next.start);
             if !self.applies_to(&phase.features) || next.is_some_and(|next| next <= at) {
-                asked.push(phase.clone());
+                requested.push(phase.clone());
             } else if at <= starts {
                 effective.get_or_insert(starts);
-                asked.push(self.applied(phase));
+                requested.push(self.applied(phase));
             } else {
                 effective.get_or_insert(at);
-                asked.push(phase.clone());
-                asked.push(Stretch {
+                requested.push(phase.clone());
+                requested.push(Stretch {
                     start: Some(at),
                     ..self.applied(phase)
                 });
@@ -140,12 +140,12 @@ impl Swap {
         }
         let effective = effective?;
         if phases.first().is_some_and(|first| first.start.is_none())
-            && asked.first() == phases.first()
+            && requested.first() == phases.first()
         {
-            asked.remove(0);
+            requested.remove(0);
         }
         Some(Course {
-            phases: asked,
+            phases: requested,
             effective,
         })
     }

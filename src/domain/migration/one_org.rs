@@ -8,7 +8,7 @@ use super::{MigrateAt, Terms, noted_with};
 use crate::billing::{Schedule, Subscription, SubscriptionStatus};
 use crate::domain::org::ResolvedOrg;
 use crate::domain::phases::{followed_by, from_now_on, to_come};
-use crate::domain::plan_change::{Change, CurrentPlan, CurrentState, ResolvedPhase, normalise};
+use crate::domain::plan_change::{CurrentPlan, CurrentState, PlanChange, ResolvedPhase, normalise};
 use crate::domain::refs::Reference;
 use crate::domain::revision::Decisions;
 use crate::domain::schedule::{CustomerState, MAX_SETTLEMENTS, check_generations};
@@ -29,8 +29,8 @@ impl Domain {
             ..self.clone()
         };
         let shared = domain.shared().await?;
-        let held = domain.hold_org(org).await?;
-        let _reports = domain.hold_reports(org, &held).await?;
+        let lock = domain.hold_org(org).await?;
+        let _reports = domain.hold_reports(org, &lock).await?;
         let _changing = domain.changing(&shared, org);
         let mut resolved = domain.resolve_target(target).await?;
         loop {
@@ -63,7 +63,7 @@ impl Domain {
             if settlements < MAX_SETTLEMENTS && state.is_unsettled() {
                 match self.settle_changes(org, &state, &revision).await {
                     Ok(()) => settlements += 1,
-                    Err(failure) => self.before_next(&mut decisions, failure).await?,
+                    Err(failure) => self.wait_before_retry(&mut decisions, failure).await?,
                 }
                 continue;
             }
@@ -76,31 +76,33 @@ impl Domain {
                 });
             }
             let now = self.at_stripe(self.now().await?);
-            let Some((asked, _)) = self.asked_of(&state, record.request.at, terms, now).await?
+            let Some((requested, _)) = self
+                .requested_phases(&state, record.request.at, terms, now)
+                .await?
             else {
                 return Ok(Outcome::NotOnPlan);
             };
-            let change = Change {
-                asked: &asked,
+            let change = PlanChange {
+                requested: &requested,
                 automatic_tax: None,
                 payment_method: None,
                 appends: false,
                 unmetered: None,
                 now,
             };
-            revision.note_migrations(noted_with(&state.migrations, &record.id));
+            revision.set_migrations(noted_with(&state.migrations, &record.id));
             match self
-                .write(org, change, &state, &revision, &mut is_made)
+                .write_change(org, change, &state, &revision, &mut is_made)
                 .await
             {
                 Ok(()) => return Ok(Outcome::Moved),
-                Err(failure) => self.before_next(&mut decisions, failure).await?,
+                Err(failure) => self.wait_before_retry(&mut decisions, failure).await?,
             }
         }
     }
 
     /// The phases to request, after the same checks as in `subscribe`. None if the org does not have the plan.
-    pub(super) async fn asked_of(
+    pub(super) async fn requested_phases(
         &self,
         state: &CustomerState,
         at: MigrateAt,
@@ -118,19 +120,19 @@ impl Domain {
                 )));
             }
         }
-        let asked: Vec<ResolvedPhase> = course
+        let requested: Vec<ResolvedPhase> = course
             .phases
             .iter()
             .map(|phase| terms.resolve(phase))
             .collect::<Result<_>>()?;
-        let asked = normalise(asked, now)?;
-        check_generations(state, &asked)?;
+        let requested = normalise(requested, now)?;
+        check_generations(state, &requested)?;
         let current_plan = CurrentPlan::of(state.current_state(), now);
-        for phase in &asked {
+        for phase in &requested {
             current_plan.check(&phase.features)?;
         }
-        self.check_coupons(&asked, &current_plan).await?;
-        Ok(Some((asked, course)))
+        self.check_coupons(&requested, &current_plan).await?;
+        Ok(Some((requested, course)))
     }
 }
 

@@ -54,7 +54,7 @@ impl Domain {
         self.remember_customer(org, &resolved.customer).await?;
         let state = self.read_customer_state(&resolved.customer).await?;
         let now = self.now().await?;
-        let Some((_, course)) = self.asked_of(&state, at, terms, now).await? else {
+        let Some((_, course)) = self.requested_phases(&state, at, terms, now).await? else {
             return Err(Error::Invalid("the org does not have the plan".into()));
         };
         let mut planned = PlannedMove {

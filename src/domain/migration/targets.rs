@@ -115,7 +115,7 @@ impl Domain {
             ..SubscriptionFilter::default()
         };
         self.each_subscription(filter, |subscription, customer| {
-            if let Some(rank) = subscription.rank().filter(|_| subscription.is_tiers()) {
+            if let Some(rank) = subscription.rank().filter(|_| subscription.is_managed()) {
                 let course =
                     terms.course_of_subscribed(&subscription, None, record.request.at, now);
                 let schedule = subscription.active_schedule();

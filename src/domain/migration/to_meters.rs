@@ -40,9 +40,9 @@ impl Domain {
             if let Some(key) = key
                 && let Ok(known) = self.migration_record(&self.keyed_migration(key)).await
             {
-                let asked = &known.request;
-                let is_same = matches!(asked.exchange, Exchange::ToMeters(_))
-                    && (asked.at, &asked.orgs) == (at, &orgs);
+                let requested = &known.request;
+                let is_same = matches!(requested.exchange, Exchange::ToMeters(_))
+                    && (requested.at, &requested.orgs) == (at, &orgs);
                 if !is_same {
                     return Err(reused());
                 }

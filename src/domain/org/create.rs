@@ -51,11 +51,11 @@ impl Domain {
             }
             match refusal {
                 Some(refusal) => {
-                    let wait = attempts.after(refusal)?;
+                    let wait = attempts.wait_after(refusal)?;
                     tokio::time::sleep(self.stripe().first_wait() * wait).await;
                 }
                 // It was created within the last day, and has been deleted since.
-                None => attempts.next(),
+                None => attempts.use_next_key(),
             }
         }
     }

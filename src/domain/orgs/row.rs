@@ -113,7 +113,7 @@ pub(super) fn is_current(subscription: &Subscription, customer: &Customer) -> bo
 /// The subscription that counts among those of a customer, if they are known.
 fn current(customer: &Customer) -> Option<&Subscription> {
     let all = customer.subscriptions.as_ref()?;
-    let own = all.items.iter().filter(|one| one.is_tiers());
+    let own = all.items.iter().filter(|one| one.is_managed());
     let ranked = own.filter_map(|one| Some((one.rank()?, one)));
     let current = ranked.min_by_key(|(rank, _)| *rank);
     current.map(|(_, current)| current)

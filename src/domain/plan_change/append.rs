@@ -3,18 +3,18 @@
 use super::{ResolvedPhase, normalise};
 use crate::domain::{Error, Result};
 
-/// Merges the `asked` phases into those `to_come`. An asked phase replaces one that begins at the same time. All other
-/// phases stay, and so does an end of the subscription.
+/// Merges the `requested` phases into the phases `to_come`. A requested phase replaces one that begins at the same time.
+/// All other phases are kept, and so is an end of the subscription.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a phase that would begin after the end, and for more phases than Stripe allows.
 pub(in crate::domain) fn with_phases_to_come(
-    asked: &[ResolvedPhase],
+    requested: &[ResolvedPhase],
     to_come: Vec<ResolvedPhase>,
     now: i64,
 ) -> Result<Vec<ResolvedPhase>> {
     let mut phases = to_come;
-    for phase in asked {
+    for phase in requested {
         let begins = Some(phase.effective.unwrap_or(now));
         let ends_before =
             |other: &ResolvedPhase| other.features.is_empty() && other.effective < begins;
@@ -25,12 +25,12 @@ pub(in crate::domain) fn with_phases_to_come(
             ));
         }
         phases.retain(|other| other.effective != begins);
-        let place = phases.partition_point(|other| other.effective < begins);
-        let before = place.checked_sub(1).map(|before| &phases[before]);
+        let index = phases.partition_point(|other| other.effective < begins);
+        let before = index.checked_sub(1).map(|before| &phases[before]);
         // The coupon stays until a phase says otherwise.
         let coupon = before.and_then(|before| before.coupon.clone());
         phases.insert(
-            place,
+            index,
             ResolvedPhase {
                 coupon: phase.coupon.clone().or(coupon),
                 ..phase.clone()
@@ -49,7 +49,7 @@ mod tests {
 
     const NOW: i64 = 1_000;
 
-    /// A phase with that plan. Without a name it ends the subscription.
+    /// A phase with this plan. An empty name ends the subscription.
     fn phase(effective: Option<i64>, plan: &str) -> ResolvedPhase {
         let feature = |plan: &str| {
             let name = format!("feature:x@plan:{plan}@1");
@@ -74,10 +74,10 @@ mod tests {
         }
     }
 
-    /// The plans after one was appended, with the start of each.
-    fn append(asked: (Option<i64>, &str), to_come: &[(i64, &str)]) -> String {
+    /// The plans, each with its start, after `requested` was appended.
+    fn append(requested: (Option<i64>, &str), to_come: &[(i64, &str)]) -> String {
         let to_come = to_come.iter().map(|(at, plan)| phase(Some(*at), plan));
-        match with_phases_to_come(&[phase(asked.0, asked.1)], to_come.collect(), NOW) {
+        match with_phases_to_come(&[phase(requested.0, requested.1)], to_come.collect(), NOW) {
             Err(error) => error.to_string(),
             Ok(phases) => {
                 let shown = phases.iter().map(|phase| {
@@ -97,7 +97,7 @@ mod tests {
     fn phases_before_and_after_stay() {
         let over =
             "the subscription ends before this phase would begin: subscribe the org after that";
-        for (asked, to_come, expected) in [
+        for (requested, to_come, expected) in [
             ((None, "a"), &[][..], "a now"),
             ((Some(2_000), "a"), &[], "a 2000"),
             ((None, "a"), &[(2_000, "b")], "a now, b 2000"),
@@ -118,7 +118,11 @@ mod tests {
             ((Some(2_000), "a"), &[(2_000, "")], "a 2000"),
             ((Some(2_001), "a"), &[(2_000, "")], over),
         ] {
-            assert_eq!(append(asked, to_come), expected, "{asked:?} {to_come:?}");
+            assert_eq!(
+                append(requested, to_come),
+                expected,
+                "{requested:?} {to_come:?}"
+            );
         }
     }
 

@@ -17,7 +17,7 @@ pub(in crate::domain) struct CurrentPlan {
     pub(in crate::domain) coupon: Option<String>,
     /// Whether Stripe computes tax.
     pub(in crate::domain) automatic_tax: bool,
-    /// The payment method of the subscription itself.
+    /// The subscription's own payment method. None: the customer's default.
     pub(in crate::domain) payment_method: Option<String>,
     /// Whether it is in a trial.
     pub(super) trialing: bool,
@@ -83,7 +83,7 @@ impl CurrentPlan {
         }
     }
 
-    /// The first phase of a schedule that has not started. Its prices must have been read too.
+    /// The first phase of a schedule that has not started. Its prices must be expanded.
     fn of_schedule(schedule: &Schedule) -> Self {
         let first = schedule.phases.first();
         let items = first.map(|phase| phase.items.iter()).into_iter().flatten();
@@ -95,27 +95,31 @@ impl CurrentPlan {
             ))
         });
         let coupon = first.and_then(|phase| phase.coupon_id());
-        let own_tax = first.and_then(|phase| phase.automatic_tax);
+        let phase_tax = first.and_then(|phase| phase.automatic_tax);
         Self {
             items: items.collect(),
             coupon: coupon.map(str::to_owned),
-            automatic_tax: own_tax.unwrap_or_else(|| schedule.automatic_tax()),
+            automatic_tax: phase_tax.unwrap_or_else(|| schedule.automatic_tax()),
             payment_method: schedule.default_payment_method().map(str::to_owned),
             trialing: false,
             has_begun: false,
         }
     }
 
-    /// Whether this coupon is applied already, so that it need not be redeemed again.
+    /// Whether this coupon is already applied, so that it is not redeemed again.
     pub(in crate::domain) fn has_coupon(&self, id: &str) -> bool {
         self.coupon.as_deref() == Some(id)
     }
 
     /// Whether it sells exactly these features.
     pub(super) fn sells_exactly(&self, features: &[PricedFeature]) -> bool {
-        let own = || self.items.iter().filter(|item| item.feature.is_some());
-        own().count() == features.len()
-            && own().all(|item| features.iter().any(|one| one.price_id == item.price))
+        let sold = || self.items.iter().filter(|item| item.feature.is_some());
+        let is_wanted = |item: &CurrentItem| {
+            features
+                .iter()
+                .any(|feature| feature.price_id == item.price)
+        };
+        sold().count() == features.len() && sold().all(is_wanted)
     }
 
     /// All items, unchanged.
@@ -126,14 +130,19 @@ impl CurrentPlan {
     /// The items for `features`, and the items that are not Tier's. A quantity is kept when a feature moves to another
     /// price.
     pub(in crate::domain) fn items_with(&self, features: &[PricedFeature]) -> Vec<NewPhaseItem> {
-        let stays = |item: &CurrentItem| features.iter().any(|one| one.price_id == item.price);
-        let mut gone: Vec<&CurrentItem> = self.items.iter().filter(|item| !stays(item)).collect();
-        let own = features.iter().map(|feature| {
+        let stays = |item: &CurrentItem| {
+            features
+                .iter()
+                .any(|feature| feature.price_id == item.price)
+        };
+        let mut removed: Vec<&CurrentItem> =
+            self.items.iter().filter(|item| !stays(item)).collect();
+        let sold = features.iter().map(|feature| {
             let same = self
                 .items
                 .iter()
                 .find(|item| item.price == feature.price_id);
-            let before = same.or_else(|| take_named(&mut gone, feature));
+            let before = same.or_else(|| take_same_feature(&mut removed, feature));
             NewPhaseItem {
                 price: feature.price_id.clone(),
                 quantity: before
@@ -142,9 +151,9 @@ impl CurrentPlan {
                 metadata: before.map(|item| item.metadata.clone()).unwrap_or_default(),
             }
         });
-        let own: Vec<NewPhaseItem> = own.collect();
+        let sold: Vec<NewPhaseItem> = sold.collect();
         let foreign = self.items.iter().filter(|item| item.feature.is_none());
-        own.into_iter()
+        sold.into_iter()
             .chain(foreign.map(CurrentItem::planned))
             .collect()
     }
@@ -159,8 +168,8 @@ impl CurrentPlan {
             return Ok(());
         }
         let foreign = self.items.iter().filter(|item| item.feature.is_none());
-        let own = features.iter().map(|feature| &feature.billing);
-        let all: Vec<&BillingTerms> = own.chain(foreign.map(|item| &item.billing)).collect();
+        let sold = features.iter().map(|feature| &feature.billing);
+        let all: Vec<&BillingTerms> = sold.chain(foreign.map(|item| &item.billing)).collect();
         if all.len() > MAX_ITEMS {
             return Err(Error::Invalid(format!(
                 "You have exceeded the maximum number of items: a subscription can have at most {MAX_ITEMS}, and {} were given.",
@@ -175,8 +184,8 @@ impl CurrentPlan {
         } else if mismatch(|a, b| a.currency != b.currency) {
             "currency"
         } else {
-            let current_plan = self.items.first().filter(|_| self.has_begun);
-            return match current_plan {
+            let current_item = self.items.first().filter(|_| self.has_begun);
+            return match current_item {
                 Some(item) if item.billing.currency != all[0].currency => Err(Error::Invalid(
                     "You cannot change the currency of a subscription.".into(),
                 )),
@@ -189,9 +198,9 @@ impl CurrentPlan {
     }
 }
 
-/// The first removed item that sells the same feature in the same way, whatever its plan.
-fn take_named<'a>(
-    gone: &mut Vec<&'a CurrentItem>,
+/// Takes out the first removed item of the same feature, in any plan, if both are metered or both are licensed.
+fn take_same_feature<'a>(
+    removed: &mut Vec<&'a CurrentItem>,
     feature: &PricedFeature,
 ) -> Option<&'a CurrentItem> {
     let name = feature.name.feature();
@@ -200,7 +209,10 @@ fn take_named<'a>(
             && item
                 .feature
                 .as_ref()
-                .is_some_and(|current_plan| current_plan.feature() == name)
+                .is_some_and(|sold| sold.feature() == name)
     };
-    gone.iter().position(same).map(|index| gone.remove(index))
+    removed
+        .iter()
+        .position(same)
+        .map(|index| removed.remove(index))
 }

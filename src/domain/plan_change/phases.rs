@@ -5,8 +5,8 @@ use crate::billing::{Metadata, NewPhase, PhaseEnd, Subscription};
 use crate::domain::subscription::MARK;
 use crate::domain::usage::SCHEDULED;
 
-/// Notes in each later phase when it and the ones before it begin. If that note is in a subscription's metadata, Stripe
-/// has changed the items by itself.
+/// Notes in each later phase when it and the phases before it begin. If the note is in a subscription's metadata, a
+/// scheduled change has changed the items.
 pub(super) fn mark_scheduled(phases: &mut [NewPhase]) {
     let mut changes: Vec<String> = Vec::new();
     for i in 1..phases.len() {
@@ -18,50 +18,50 @@ pub(super) fn mark_scheduled(phases: &mut [NewPhase]) {
     }
 }
 
-/// The requested phases, each ending where the next one begins. `open_end` is the end of a last phase that began long
-/// ago. Its default end, one interval after its start, may be in the past.
+/// The requested phases, each ending where the next one begins. `open_end` is the end of an only phase that began before
+/// the current period: Stripe's default end, one interval after its start, may be in the past.
 pub(super) fn planned(
-    asked: &[ResolvedPhase],
+    requested: &[ResolvedPhase],
     ends: Option<i64>,
     current_plan: &CurrentPlan,
     now: i64,
     open_end: Option<i64>,
 ) -> Vec<NewPhase> {
-    let starts = asked.iter().map(|phase| phase.effective);
+    let starts = requested.iter().map(|phase| phase.effective);
     let next = starts.skip(1).chain([ends]);
-    let only = asked.len() == 1;
+    let only = requested.len() == 1;
     // The current coupon stays until a phase says otherwise.
     let mut coupon = current_plan.coupon.clone();
     let phase = |(phase, end): (&ResolvedPhase, Option<i64>)| {
-        let for_ever = || {
+        let default_end = || {
             if phase.trial {
                 Some(phase.effective.unwrap_or(now) + LONGEST_TRIAL)
             } else {
                 open_end.filter(|_| only)
             }
         };
-        let own = match &phase.coupon {
-            Some(given) => {
+        let phase_coupon = match &phase.coupon {
+            Some(id) => {
                 coupon = None;
-                Some(given.clone()).filter(|given| !given.is_empty())
+                Some(id.clone()).filter(|id| !id.is_empty())
             }
             None => coupon.clone(),
         };
         NewPhase {
-            end: end.or_else(for_ever).map(PhaseEnd::At),
+            end: end.or_else(default_end).map(PhaseEnd::At),
             items: current_plan.items_with(&phase.features),
             trial: phase.trial,
             trial_end: None,
             restarts_period: false,
-            coupon: own,
+            coupon: phase_coupon,
             metadata: marked(Metadata::new()),
         }
     };
-    asked.iter().zip(next).map(phase).collect()
+    requested.iter().zip(next).map(phase).collect()
 }
 
-/// The phase in force, with the parameters that keep it unchanged until `end`.
-pub(super) fn keep(
+/// The current phase, with the parameters that keep it unchanged until `end`.
+pub(super) fn kept_phase(
     subscription: &Subscription,
     current_plan: &CurrentPlan,
     end: PhaseEnd,
@@ -78,7 +78,7 @@ pub(super) fn keep(
         Some(phase) => (
             phase.trial_end,
             phase.coupon_id().map(str::to_owned),
-            as_it_is(phase.metadata.as_ref(), &subscription.metadata),
+            kept_metadata(phase.metadata.as_ref(), &subscription.metadata),
         ),
         None => (
             subscription.trial_end,
@@ -102,8 +102,8 @@ pub(super) fn keep(
     }
 }
 
-/// The metadata of the phase in force, without pairs that would undo later writes to the subscription.
-fn as_it_is(phase: Option<&Metadata>, subscription: &Metadata) -> Metadata {
+/// The current phase's metadata, with the subscription's values: the phase's may be older.
+fn kept_metadata(phase: Option<&Metadata>, subscription: &Metadata) -> Metadata {
     let keys = phase.into_iter().flat_map(Metadata::keys);
     let current = keys.filter_map(|key| subscription.get_key_value(key));
     current
@@ -116,8 +116,8 @@ fn marked(mut metadata: Metadata) -> Metadata {
     metadata
 }
 
-/// The earliest end that Stripe accepts for a phase that began before the running billing period. Stripe's default, one
-/// interval after its start, may be in the past.
+/// The end of the current period, if the current phase began before that period and so needs an explicit end: Stripe's
+/// default, one interval after its start, may be in the past.
 pub(super) fn period_end_of_long_phase(subscription: &Subscription, now: i64) -> Option<i64> {
     let start = subscription.active_schedule()?.current_phase?.start_date;
     let began_earlier = start < subscription.current_period_start;

@@ -69,7 +69,7 @@ fn sold(price: &str) -> PricedFeature {
     }
 }
 
-/// The item of [`subscription`] that is not Tier's, and stays whatever is sold.
+/// The item of [`subscription`] that is not Tier's. Every change keeps it.
 fn foreign() -> NewPhaseItem {
     NewPhaseItem {
         metadata: [("its".to_owned(), "own".to_owned())].into(),
@@ -86,9 +86,9 @@ fn item(price: &str, quantity: Option<u64>) -> NewPhaseItem {
 }
 
 /// The decision for phases alone.
-fn decide(current_state: CurrentState<'_>, asked: &[ResolvedPhase], now: i64) -> Action {
-    let change = Change {
-        asked,
+fn decide(current_state: CurrentState<'_>, requested: &[ResolvedPhase], now: i64) -> Action {
+    let change = PlanChange {
+        requested,
         appends: false,
         automatic_tax: None,
         payment_method: None,
@@ -98,7 +98,7 @@ fn decide(current_state: CurrentState<'_>, asked: &[ResolvedPhase], now: i64) ->
     super::decide(current_state, change)
 }
 
-fn ask(effective: Option<i64>, prices: &[&str]) -> ResolvedPhase {
+fn request(effective: Option<i64>, prices: &[&str]) -> ResolvedPhase {
     ResolvedPhase {
         effective,
         trial: false,
@@ -140,7 +140,7 @@ fn plan(start: ScheduleStart, mut phases: Vec<NewPhase>) -> NewSchedule {
     }
 }
 
-/// A later phase of [`subscription`], with the items that stay.
+/// A later phase of [`subscription`], with the items that every change keeps.
 fn next(end: Option<i64>, coupon: &str, prices: &[&str]) -> NewPhase {
     let mut phase = phase(end, prices);
     phase.items.push(foreign());
@@ -165,7 +165,7 @@ fn kept(end: PhaseEnd) -> NewPhase {
     }
 }
 
-/// A schedule for [`subscription`], whose payment method and tax stay.
+/// A schedule for [`subscription`], with its payment method and tax.
 fn on(phases: Vec<NewPhase>) -> NewSchedule {
     let ends_now = phases[0].end == Some(PhaseEnd::Now);
     NewSchedule {
@@ -178,49 +178,50 @@ fn on(phases: Vec<NewPhase>) -> NewSchedule {
 
 #[test]
 fn an_org_with_nothing() {
-    let decide = |asked: &[ResolvedPhase]| decide(CurrentState::Nothing, asked, NOW);
+    let decide = |requested: &[ResolvedPhase]| decide(CurrentState::Nothing, requested, NOW);
     assert_eq!(
-        decide(&[ask(None, &["p"])]),
+        decide(&[request(None, &["p"])]),
         Action::Create(plan(ScheduleStart::Now, vec![phase(None, &["p"])]))
     );
     assert_eq!(
-        decide(&[ask(Some(LATER), &["p"]), ask(Some(LATEST), &["q"])]),
+        decide(&[request(Some(LATER), &["p"]), request(Some(LATEST), &["q"])]),
         Action::Create(plan(
             ScheduleStart::At(LATER),
             vec![phase(Some(LATEST), &["p"]), phase(None, &["q"])]
         ))
     );
     assert_eq!(
-        decide(&[ask(None, &["p"]), ask(Some(LATER), &[])]),
+        decide(&[request(None, &["p"]), request(Some(LATER), &[])]),
         Action::Create(NewSchedule {
             ends: true,
             ..plan(ScheduleStart::Now, vec![phase(Some(LATER), &["p"])])
         })
     );
-    assert_eq!(decide(&[ask(None, &[])]), Action::Nothing);
-    assert_eq!(decide(&[ask(Some(LATER), &[])]), Action::Nothing);
+    assert_eq!(decide(&[request(None, &[])]), Action::Nothing);
+    assert_eq!(decide(&[request(Some(LATER), &[])]), Action::Nothing);
 }
 
 #[test]
-fn a_schedule_that_has_not_begun_is_replaced_or_called_off() {
+fn a_schedule_that_has_not_started_is_replaced_or_canceled() {
     let not_started = schedule("not_started", None);
-    let decide =
-        |asked: &[ResolvedPhase]| decide(CurrentState::NotStarted(&not_started), asked, NOW);
+    let decide = |requested: &[ResolvedPhase]| {
+        decide(CurrentState::NotStarted(&not_started), requested, NOW)
+    };
     let id = || "sub_sched_1".to_owned();
     assert_eq!(
-        decide(&[ask(None, &["p"])]),
+        decide(&[request(None, &["p"])]),
         Action::Replace(id(), plan(ScheduleStart::Now, vec![phase(None, &["p"])]))
     );
     assert_eq!(
-        decide(&[ask(Some(LATER), &["p"])]),
+        decide(&[request(Some(LATER), &["p"])]),
         Action::Replace(
             id(),
             plan(ScheduleStart::At(LATER), vec![phase(None, &["p"])])
         )
     );
-    assert_eq!(decide(&[ask(None, &[])]), Action::CancelSchedule(id()));
+    assert_eq!(decide(&[request(None, &[])]), Action::CancelSchedule(id()));
     assert_eq!(
-        decide(&[ask(Some(LATER), &[])]),
+        decide(&[request(Some(LATER), &[])]),
         Action::CancelSchedule(id())
     );
 }
@@ -228,14 +229,15 @@ fn a_schedule_that_has_not_begun_is_replaced_or_called_off() {
 #[test]
 fn a_scheduled_subscription_keeps_or_ends_its_phase() {
     let sub = subscription(Some(&schedule_json("active", None)));
-    let decide = |asked: &[ResolvedPhase]| decide(CurrentState::Subscribed(&sub), asked, NOW);
+    let decide =
+        |requested: &[ResolvedPhase]| decide(CurrentState::Subscribed(&sub), requested, NOW);
     let replace = |plan| Action::Replace("sub_sched_1".into(), plan);
     assert_eq!(
-        decide(&[ask(None, &["p"])]),
+        decide(&[request(None, &["p"])]),
         replace(on(vec![kept(PhaseEnd::Now), next(None, "ten", &["p"])]))
     );
     assert_eq!(
-        decide(&[ask(None, &["p"]), ask(Some(LATER), &["q"])]),
+        decide(&[request(None, &["p"]), request(Some(LATER), &["q"])]),
         replace(on(vec![
             kept(PhaseEnd::Now),
             next(Some(LATER), "ten", &["p"]),
@@ -243,21 +245,21 @@ fn a_scheduled_subscription_keeps_or_ends_its_phase() {
         ]))
     );
     assert_eq!(
-        decide(&[ask(Some(LATEST), &["q"])]),
+        decide(&[request(Some(LATEST), &["q"])]),
         replace(on(vec![
             kept(PhaseEnd::At(LATEST)),
             next(None, "ten", &["q"])
         ]))
     );
     assert_eq!(
-        decide(&[ask(Some(LATEST), &[])]),
+        decide(&[request(Some(LATEST), &[])]),
         replace(NewSchedule {
             ends: true,
             ..on(vec![kept(PhaseEnd::At(LATEST))])
         })
     );
     assert_eq!(
-        decide(&[ask(None, &[])]),
+        decide(&[request(None, &[])]),
         Action::CancelSubscription("sub_1".into())
     );
 }

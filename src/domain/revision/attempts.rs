@@ -3,13 +3,14 @@
 use super::Revision;
 use crate::stripe;
 
-/// The maximum number of decisions for one request. Each failed one met another request's write, or a replayed failure.
+/// The maximum number of decisions for one request. Each one fails because of another request's write, or a replayed
+/// failure.
 const MAX_DECISIONS: u32 = 100;
 
-/// How many times a change is decided again because the clock overtook it.
+/// How many times a change is decided again because its schedule advanced meanwhile.
 const MAX_RACES: u32 = 3;
 
-/// How many times a change waits a part of Stripe's second.
+/// How many times a change waits for Stripe's next second, each time for a part of a second.
 const MAX_WAITS: u32 = 4;
 
 /// How many times the revision is read again while another request's write has the key but is not visible yet. After
@@ -22,7 +23,7 @@ pub(in crate::domain) enum Refusal {
     /// The schedule advanced between the read and the write.
     Overtaken(stripe::Error),
     /// Another request used the key with other parameters, and may still be running.
-    Taken(stripe::Error),
+    KeyTaken(stripe::Error),
     /// Stripe replays the failure of an earlier attempt.
     Replayed(stripe::Error),
 }
@@ -31,7 +32,7 @@ impl Refusal {
     /// Classifies `error` as a refusal, or returns it if another decision would not help.
     pub(in crate::domain) fn of(error: stripe::Error) -> Result<Self, stripe::Error> {
         if error.is_idempotency_conflict() {
-            Ok(Self::Taken(error))
+            Ok(Self::KeyTaken(error))
         } else if error.is_schedule_over() {
             Ok(Self::Overtaken(error))
         } else if error.is_replayed() {
@@ -42,12 +43,12 @@ impl Refusal {
     }
 
     fn error(&self) -> &stripe::Error {
-        let (Self::Overtaken(error) | Self::Taken(error) | Self::Replayed(error)) = self;
+        let (Self::Overtaken(error) | Self::KeyTaken(error) | Self::Replayed(error)) = self;
         error
     }
 
     fn into_error(self) -> stripe::Error {
-        let (Self::Overtaken(error) | Self::Taken(error) | Self::Replayed(error)) = self;
+        let (Self::Overtaken(error) | Self::KeyTaken(error) | Self::Replayed(error)) = self;
         error
     }
 }
@@ -83,24 +84,24 @@ impl Decisions {
     ///
     /// # Errors
     /// The final error, if there are no attempts left.
-    pub(in crate::domain) fn after(&mut self, refusal: Refusal) -> Result<u32, stripe::Error> {
-        self.attempts.after(refusal)
+    pub(in crate::domain) fn wait_after(&mut self, refusal: Refusal) -> Result<u32, stripe::Error> {
+        self.attempts.wait_after(refusal)
     }
 
-    /// Whether to wait once more for Stripe's next second, which comes after a few of the first waits.
-    pub(in crate::domain) fn awaits_second(&mut self) -> bool {
+    /// Whether to wait once more for Stripe's next second. Counts the call.
+    pub(in crate::domain) fn may_await_second(&mut self) -> bool {
         self.waits += 1;
         self.waits <= MAX_WAITS
     }
 }
 
-/// Counts the keys that are derived from one observed state.
+/// Counts the decisions of a request, and the keys at the state that it has read.
 #[derive(Default)]
 pub(in crate::domain) struct Attempts {
-    /// The last observed revision or total.
+    /// The revision or total that was read last.
     seen: Option<u64>,
     attempt: u32,
-    made: u32,
+    decisions: u32,
     races: u32,
     reads: u32,
 }
@@ -111,20 +112,20 @@ impl Attempts {
         if self.seen != Some(seen) {
             (self.seen, self.attempt, self.reads) = (Some(seen), 1, 0);
         }
-        self.made += 1;
+        self.decisions += 1;
         self.attempt
     }
 
-    /// Moves to the next key, because this one was used by a write that has ended.
-    pub(in crate::domain) fn next(&mut self) {
+    /// Moves to the next key, because the write that used this one has ended.
+    pub(in crate::domain) fn use_next_key(&mut self) {
         self.attempt += 1;
     }
 
-    /// Like [`Decisions::after`].
-    pub(in crate::domain) fn after(&mut self, refusal: Refusal) -> Result<u32, stripe::Error> {
+    /// As [`Decisions::wait_after`].
+    pub(in crate::domain) fn wait_after(&mut self, refusal: Refusal) -> Result<u32, stripe::Error> {
         tracing::info!(error = %refusal.error(), seen = self.seen, "deciding again");
         let (wait, give_up) = match &refusal {
-            Refusal::Taken(_) if self.reads < MAX_READS => {
+            Refusal::KeyTaken(_) if self.reads < MAX_READS => {
                 self.reads += 1;
                 // The first retry does not wait: usually the other request has just ended.
                 ((1 << self.reads) >> 2, false)
@@ -134,12 +135,12 @@ impl Attempts {
                 self.attempt += 1;
                 (0, self.races >= MAX_RACES)
             }
-            Refusal::Taken(_) | Refusal::Replayed(_) => {
+            Refusal::KeyTaken(_) | Refusal::Replayed(_) => {
                 self.attempt += 1;
                 (0, false)
             }
         };
-        if give_up || self.made >= MAX_DECISIONS {
+        if give_up || self.decisions >= MAX_DECISIONS {
             return Err(refusal.into_error());
         }
         Ok(wait)
@@ -164,11 +165,11 @@ mod tests {
     }
 
     #[test]
-    fn a_key_names_the_revision_and_a_spent_key_is_followed_by_the_next() {
+    fn a_key_names_the_revision_and_a_new_one_follows_a_kept_failure() {
         let mut decisions = Decisions::new("cus_1");
         assert_eq!(decisions.at(4).key("change"), "sub:cus_1:4:change");
         let kept = refusal("card_error", 402, true);
-        assert_eq!(decisions.after(kept).expect("goes on"), 0);
+        assert_eq!(decisions.wait_after(kept).expect("goes on"), 0);
         assert_eq!(decisions.at(4).key("change"), "sub:cus_1:4:change:2");
         assert_eq!(decisions.at(5).key("change"), "sub:cus_1:5:change");
         assert!(Refusal::of(error("card_error", 402, false)).is_err());
@@ -181,7 +182,7 @@ mod tests {
         while decisions.at(0).key("x") == "sub:cus_1:0:x" {
             waits.push(
                 decisions
-                    .after(refusal("idempotency_error", 400, false))
+                    .wait_after(refusal("idempotency_error", 400, false))
                     .expect("goes on"),
             );
         }
@@ -197,7 +198,7 @@ mod tests {
         let given_up = loop {
             decisions.at(0);
             made += 1;
-            if let Err(error) = decisions.after(refusal("card_error", 402, true)) {
+            if let Err(error) = decisions.wait_after(refusal("card_error", 402, true)) {
                 break error;
             }
         };

@@ -1,8 +1,8 @@
 //! Remembers refused writes by idempotency key.
 //!
 //! Stripe keeps a refusal under its idempotency key. Another request at the same revision finds the key in use, and
-//! would have to wait, since it cannot tell whether that write is still running. If the refused write came from this
-//! process, it is sent again. Stripe replays the refusal, which proves that the write has ended.
+//! cannot tell whether that write is still running. If this process sent the refused write, it sends it again. Stripe
+//! replays the refusal, which proves that the write has ended, so the request need not wait.
 
 use std::time::Duration;
 
@@ -33,9 +33,9 @@ pub(in crate::domain) fn refused_writes() -> RefusedWrites {
 }
 
 impl Domain {
-    /// Sends a write of a decision. If a refused write of this process has its key, returns that refusal, so that the
-    /// next key can be used at once.
-    pub(in crate::domain) async fn decided<T: DeserializeOwned>(
+    /// Sends a step of a decision. If a refused write of this process used its key, returns that refusal, so that the next
+    /// key can be used at once.
+    pub(in crate::domain) async fn send_step<T: DeserializeOwned>(
         &self,
         write: Write<T>,
     ) -> Result<T, stripe::Error> {
@@ -49,8 +49,8 @@ impl Domain {
             done => return done,
         };
         if error.is_idempotency_conflict() {
-            if let Some(other) = refused.get(&key).await
-                && let Err(kept) = other.with_client(self.stripe().clone()).send().await
+            if let Some(earlier) = refused.get(&key).await
+                && let Err(kept) = earlier.with_client(self.stripe().clone()).send().await
                 && kept.is_replayed()
                 && kept.is_definite()
             {

@@ -1,17 +1,17 @@
-//! `append`: adds a phase to an org's schedule, and leaves the phases before and after it as they are.
+//! `append`: adds a phase to an org's schedule, and keeps the phases before and after it.
 
 use super::customer_state::CustomerState;
 use super::{RequestedPhase, Subscribe};
 use crate::domain::catalog::Catalog;
 use crate::domain::clock::CLOCK_SKEW;
 use crate::domain::phases::{followed_by, phases_to_come};
-use crate::domain::plan_change::{Change, ResolvedPhase, with_phases_to_come};
+use crate::domain::plan_change::{PlanChange, ResolvedPhase, with_phases_to_come};
 use crate::domain::refs::{OrgName, PlanName, Reference};
 use crate::domain::{Domain, Result};
 
 impl Domain {
     /// Puts the org on `plan` from `effective` (Unix seconds) until its next phase begins. If `effective` is none, or
-    /// at most [`CLOCK_SKEW`] ahead, the plan replaces the phase in force.
+    /// at most [`CLOCK_SKEW`] ahead, the plan replaces the current phase.
     pub async fn append(
         &self,
         org: &OrgName,
@@ -35,7 +35,7 @@ impl Domain {
 
 /// All current and future phases after a change that appends some.
 pub(super) fn appended(
-    change: Change<'_>,
+    change: PlanChange<'_>,
     state: &CustomerState,
     catalog: &Catalog,
 ) -> Result<Vec<ResolvedPhase>> {
@@ -54,5 +54,5 @@ pub(super) fn appended(
         })
     });
     let to_come: Result<Vec<ResolvedPhase>> = to_come.collect();
-    with_phases_to_come(change.asked, to_come?, change.now)
+    with_phases_to_come(change.requested, to_come?, change.now)
 }

@@ -1,4 +1,4 @@
-//! Carries out a change of plan: reads, decides, writes, and ends what is superseded.
+//! Carries out a change of plan: reads, decides, writes, and ends superseded subscriptions.
 
 use std::sync::Arc;
 
@@ -10,42 +10,44 @@ use super::notes::check_metadata_room;
 use crate::billing::{Generation, NewSchedule, Schedule, ScheduleStart, Subscription};
 use crate::domain::generation::{check_generation, generation_of_phases};
 use crate::domain::org::ResolvedOrg;
-use crate::domain::plan_change::{self, Action, Change, CurrentPlan, CurrentState, ResolvedPhase};
+use crate::domain::plan_change::{
+    self, Action, CurrentPlan, CurrentState, PlanChange, ResolvedPhase,
+};
 use crate::domain::request_key;
 use crate::domain::revision::{Decisions, Revision};
 use crate::domain::{Domain, Error, Failure, Result};
 
-/// How many times a request completes earlier changes before its own. A step that Stripe keeps refusing must not block
-/// it forever.
+/// How many times a request tries to complete earlier changes before it makes its own. A step that Stripe keeps refusing
+/// must not block the org for ever.
 pub(in crate::domain) const MAX_SETTLEMENTS: u32 = 3;
 
-/// The step of a change that makes its revision.
-const CHANGE: &str = "change";
+/// The step that changes the revision.
+const CHANGE_STEP: &str = "change";
 
 impl Domain {
-    /// Writes the request's details to an existing customer, and changes what it is subscribed to.
+    /// Writes the request's details to an existing customer, and changes its plan.
     pub(super) async fn change_plan(
         &self,
         org: &ResolvedOrg,
-        asked: &[ResolvedPhase],
+        requested: &[ResolvedPhase],
         request: &Subscribe,
         now: i64,
     ) -> Result<()> {
         let customer = &org.customer;
         let state = self.read_customer_state(customer).await?;
-        if state.knows(request.key.as_deref()) {
+        if state.has_carried_out(request.key.as_deref()) {
             self.complete_repeated(&state).await?;
             return Ok(());
         }
-        check_archived(asked, Some(&state))?;
+        check_archived(requested, Some(&state))?;
         if !request.appends {
-            check_generations(&state, asked)?;
+            check_generations(&state, requested)?;
         }
         let current_plan = CurrentPlan::of(state.current_state(), now);
-        for phase in asked {
+        for phase in requested {
             current_plan.check(&phase.features)?;
         }
-        self.check_coupons(asked, &current_plan).await?;
+        self.check_coupons(requested, &current_plan).await?;
         let mut attachment = Attachment::Attached;
         if !request.payment_method.is_empty() {
             let method = request.payment_method.as_str();
@@ -62,8 +64,8 @@ impl Domain {
             let method = self
                 .write_request_details(customer, request, attachment, has_own_method, &mut attached)
                 .await?;
-            let change = Change {
-                asked,
+            let change = PlanChange {
+                requested,
                 appends: request.appends,
                 automatic_tax: request.automatic_tax,
                 payment_method: method.as_deref(),
@@ -114,13 +116,13 @@ impl Domain {
         Ok(method.or(default.filter(|_| has_own_method)))
     }
 
-    /// Decides and writes, and repeats both if the clock or another request was faster. `known` is a state that was
-    /// read already. Sets `is_made` once the change itself is made, so that a refusal of a later step is not mistaken
-    /// for a refusal of the change.
+    /// Decides and writes, and repeats both if a scheduled change or another request came first. `known` is the state, if
+    /// it was read already. Sets `is_made` once the change is made, so that the refusal of a later step does not count as
+    /// that of the change.
     pub(super) async fn decide_and_write(
         &self,
         org: &ResolvedOrg,
-        change: Change<'_>,
+        change: PlanChange<'_>,
         mut known: Option<CustomerState>,
         key: Option<&str>,
         is_made: &mut bool,
@@ -138,11 +140,11 @@ impl Domain {
                 Some(state) => state,
                 None => self.read_customer_state(customer).await?,
             };
-            let change = Change {
+            let change = PlanChange {
                 now: self.at_stripe(change.now),
                 ..change
             };
-            if state.knows(key) {
+            if state.has_carried_out(key) {
                 self.complete_repeated(&state).await?;
                 return Ok(());
             }
@@ -150,53 +152,57 @@ impl Domain {
             if settlements < MAX_SETTLEMENTS && state.is_unsettled() {
                 match self.settle_changes(org, &state, &revision).await {
                     Ok(()) => settlements += 1,
-                    Err(failure) => self.before_next(&mut decisions, failure).await?,
+                    Err(failure) => self.wait_before_retry(&mut decisions, failure).await?,
                 }
                 continue;
             }
             if let Some(key) = key {
-                revision.remember(request_key::with(&state.request_keys, key));
+                revision.set_request_keys(request_key::with(&state.request_keys, key));
             }
             let appended = match &catalog {
                 Some(catalog) => Some(appended(change, &state, catalog)?),
                 None => None,
             };
-            let change = appended
-                .as_deref()
-                .map_or(change, |asked| Change { asked, ..change });
-            check_generations(&state, change.asked)?;
-            let change = Change {
-                unmetered: self.generation_of_first(&state, change.asked).await?,
+            let change = appended.as_deref().map_or(change, |requested| PlanChange {
+                requested,
+                ..change
+            });
+            check_generations(&state, change.requested)?;
+            let change = PlanChange {
+                unmetered: self
+                    .generation_of_first_subscription(&state, change.requested)
+                    .await?,
                 ..change
             };
-            let written = self.write(org, change, &state, &revision, is_made);
+            let written = self.write_change(org, change, &state, &revision, is_made);
             match written.await {
                 Ok(()) => return Ok(()),
-                Err(failure) => self.before_next(&mut decisions, failure).await?,
+                Err(failure) => self.wait_before_retry(&mut decisions, failure).await?,
             }
         }
     }
 
     /// The generation of a first subscription that sells nothing metered.
-    async fn generation_of_first(
+    async fn generation_of_first_subscription(
         &self,
         state: &CustomerState,
-        asked: &[ResolvedPhase],
+        requested: &[ResolvedPhase],
     ) -> Result<Option<Generation>> {
-        let begins = asked.iter().any(|phase| !phase.features.is_empty());
+        let begins = requested.iter().any(|phase| !phase.features.is_empty());
         match state.current_state() {
-            CurrentState::Nothing if begins && generation_of_phases(asked).is_none() => {
+            CurrentState::Nothing if begins && generation_of_phases(requested).is_none() => {
                 self.generation_of_new().await.map(Some)
             }
             _ => Ok(None),
         }
     }
 
-    /// Writes the decision, and then ends what it supersedes. The next answer about the org shows the outcome.
-    pub(in crate::domain) async fn write(
+    /// Decides on a change and writes it, ends the subscriptions that it supersedes, and updates the cached state of the
+    /// org.
+    pub(in crate::domain) async fn write_change(
         &self,
         org: &ResolvedOrg,
-        change: Change<'_>,
+        change: PlanChange<'_>,
         state: &CustomerState,
         revision: &Revision,
         is_made: &mut bool,
@@ -204,26 +210,26 @@ impl Domain {
         let customer = &org.customer;
         let mut action = plan_change::decide(state.current_state(), change);
         if plan_of(&action).is_some_and(cannot_begin_period) {
-            return Err(self.too_soon().into());
+            return Err(self.too_soon_error().into());
         }
         let mut successor = plan_change::successor(state.current_state(), change);
         let transfer = self
-            .prepare(org, change, state, &mut action, revision)
+            .plan_usage_and_time(org, change, state, &mut action, revision)
             .await?;
         if let (Some(subscription), Action::Replace(_, plan) | Action::Adopt(_, plan)) =
             (&state.current, &action)
         {
-            check_metadata_room(subscription, change.asked, &plan.phases)?;
+            check_metadata_room(subscription, change.requested, &plan.phases)?;
         }
         if let Some(subscription) = &state.current {
             self.clear_levels(subscription, &transfer, revision).await?;
         }
         let cancels = matches!(action, Action::CancelSubscription(_));
-        // The org's subscription stays beside a new one of another generation, until that is paid for.
-        let moves = state.current.is_some() && matches!(action, Action::Create(_));
-        // Unless it is replaced, since the new one is of another generation.
-        let called_off = state.not_started.as_ref();
-        let called_off = called_off.filter(|_| matches!(action, Action::Create(_)));
+        // The current subscription stays until the new one, of another generation, is paid for.
+        let changes_generation = state.current.is_some() && matches!(action, Action::Create(_));
+        // A new schedule replaces one of another generation, which must be canceled.
+        let replaced = state.not_started.as_ref();
+        let replaced = replaced.filter(|_| matches!(action, Action::Create(_)));
         let plan = plan_of(&action);
         let on_meters = plan.is_some_and(|plan| plan.generation == Generation::Meters);
         let notes_time = plan.is_some_and(NewSchedule::notes_unused_time);
@@ -236,7 +242,7 @@ impl Domain {
             .carry_out_action(org, change, state, action, revision, is_made)
             .await?;
         *is_made = true;
-        if let Some(schedule) = called_off {
+        if let Some(schedule) = replaced {
             self.cancel_schedule(&schedule.id, None).await?;
         }
         if !cancels && (successor.is_some() || !state.successors.is_empty()) {
@@ -244,11 +250,12 @@ impl Domain {
                 .await?;
         }
         let changed = scheduled.as_ref().and_then(Schedule::subscription);
-        let changed = changed.filter(|_| !on_meters && !moves);
-        let mut is_known = cancels || changed.is_some() || state.current.is_none() && !on_meters;
+        let changed = changed.filter(|_| !on_meters && !changes_generation);
+        let mut is_outcome_known =
+            cancels || changed.is_some() || state.current.is_none() && !on_meters;
         if let (Some(before), Some(after)) = (&state.current, changed) {
             let late = self.count_late_usage(before, after, &transfer, revision);
-            is_known &= !late.await?;
+            is_outcome_known &= !late.await?;
         }
         if let Some(subscription) = changed {
             self.settle_notes(org, subscription, true, revision).await?;
@@ -259,7 +266,7 @@ impl Domain {
             let after = self.billing().subscription(&before.id).await?;
             self.settle_notes(org, &after, true, revision).await?;
         }
-        if moves {
+        if changes_generation {
             let state = self.read_customer_state(customer).await?;
             self.end_superseded(org, &state, change.now, revision)
                 .await?;
@@ -279,7 +286,7 @@ impl Domain {
                 self.cancel_schedule(&schedule.id, None).await?;
             }
         }
-        if is_known && (cancels || state.is_alone()) {
+        if is_outcome_known && (cancels || state.is_single()) {
             let after = scheduled.and_then(Schedule::into_subscription);
             self.note_change(org, state.current.as_ref(), after, sent_at)
                 .await?;
@@ -291,7 +298,7 @@ impl Domain {
     async fn carry_out_action(
         &self,
         org: &ResolvedOrg,
-        change: Change<'_>,
+        change: PlanChange<'_>,
         state: &CustomerState,
         action: Action,
         revision: &Revision,
@@ -300,13 +307,13 @@ impl Domain {
         match action {
             Action::Nothing => {}
             Action::CancelSubscription(_) => {
-                for live in state
+                for subscription in state
                     .current
                     .iter()
                     .chain(&state.others)
                     .chain(&state.superseded)
                 {
-                    self.end_subscription(org, live, change.now, revision)
+                    self.end_subscription(org, subscription, change.now, revision)
                         .await?;
                     *is_made = true;
                 }
@@ -318,7 +325,9 @@ impl Domain {
             Action::Create(plan) => {
                 let plan = with_revision(plan, revision);
                 let create = self.billing().create_schedule(&org.customer, &plan);
-                return Ok(Some(self.decided(revision.write(CHANGE, create)).await?));
+                return Ok(Some(
+                    self.send_step(revision.step(CHANGE_STEP, create)).await?,
+                ));
             }
             Action::Replace(schedule, plan) => {
                 let current = state.current.as_ref();
@@ -331,7 +340,9 @@ impl Domain {
             Action::Adopt(subscription, plan) => {
                 let adopt = self.billing();
                 let adopt = adopt.adopt_subscription(&subscription, plan.generation);
-                let schedule = self.decided(revision.once("adopt", adopt)).await?;
+                let schedule = self
+                    .send_step(revision.step_without_metadata("adopt", adopt))
+                    .await?;
                 let started = schedule.current_phase.map(|phase| phase.start_date);
                 let replaced = self.replace(&schedule.id, started, plan, revision).await?;
                 return Ok(Some(replaced));
@@ -340,8 +351,8 @@ impl Domain {
         Ok(None)
     }
 
-    /// The error of a change that has to wait for Stripe's next second. The time of a test clock does not pass.
-    fn too_soon(&self) -> Error {
+    /// The error of a change that has to wait for Stripe's next second. On a test clock, no second passes by itself.
+    fn too_soon_error(&self) -> Error {
         if self.test_clock.is_none() {
             return Error::TooSoon;
         }
@@ -364,19 +375,21 @@ impl Domain {
         let replace = self
             .billing()
             .replace_phases(schedule, &plan, current_phase_start);
-        Ok(self.decided(revision.write(CHANGE, replace)).await?)
+        Ok(self.send_step(revision.step(CHANGE_STEP, replace)).await?)
     }
 }
 
 /// Checks the generations of the requested phases.
 pub(in crate::domain) fn check_generations(
     state: &CustomerState,
-    asked: &[ResolvedPhase],
+    requested: &[ResolvedPhase],
 ) -> Result<()> {
-    let later = asked.first().and_then(|first| first.effective);
-    let keeps_coupon = asked.first().is_some_and(|first| first.coupon.is_none());
-    let features = asked.iter().flat_map(|phase| &phase.features);
-    check_generation(state.current_state(), features, later, keeps_coupon)
+    let starts = requested.first().and_then(|first| first.effective);
+    let keeps_coupon = requested
+        .first()
+        .is_some_and(|first| first.coupon.is_none());
+    let features = requested.iter().flat_map(|phase| &phase.features);
+    check_generation(state.current_state(), features, starts, keeps_coupon)
 }
 
 /// The schedule that an action makes.
@@ -387,10 +400,10 @@ fn plan_of(action: &Action) -> Option<&NewSchedule> {
     }
 }
 
-/// Whether the plan would begin a period in a phase that has begun already. Stripe begins one only with a phase.
+/// Whether the plan would begin a billing period within a phase. In Stripe, only a new phase can begin one.
 fn cannot_begin_period(plan: &NewSchedule) -> bool {
-    let stays = plan.start == ScheduleStart::WithCurrentPhase && plan.begins == Some(0);
-    stays && plan.phases[0].restarts_period
+    let is_in_place = plan.start == ScheduleStart::WithCurrentPhase && plan.begins == Some(0);
+    is_in_place && plan.phases[0].restarts_period
 }
 
 /// The plan with the revision in the metadata of each phase.

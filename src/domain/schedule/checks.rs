@@ -1,4 +1,4 @@
-//! Checks a request against Stripe before anything is written.
+//! Checks of a request against Stripe, before the first write.
 
 use std::collections::BTreeSet;
 
@@ -14,14 +14,18 @@ pub(super) enum Attachment {
     Unattached,
 }
 
-/// Checks that the request adds no archived feature. A feature that the org has, or is scheduled to get, may stay.
+/// Checks that the request adds no archived feature. It may keep one that the org has, or is scheduled to get.
 ///
 /// # Errors
 /// [`Error::PlanArchived`] for the first such feature.
-pub(super) fn check_archived(asked: &[ResolvedPhase], state: Option<&CustomerState>) -> Result<()> {
-    let has = |one: &PricedFeature| state.is_some_and(|state| state.has_price(&one.price_id));
-    let mut added = asked.iter().flat_map(|phase| &phase.features);
-    match added.find(|one| one.archived && !has(one)) {
+pub(super) fn check_archived(
+    requested: &[ResolvedPhase],
+    state: Option<&CustomerState>,
+) -> Result<()> {
+    let has =
+        |feature: &PricedFeature| state.is_some_and(|state| state.has_price(&feature.price_id));
+    let mut features = requested.iter().flat_map(|phase| &phase.features);
+    match features.find(|feature| feature.archived && !has(feature)) {
         None => Ok(()),
         Some(archived) => Err(Error::PlanArchived(archived.name.plan().to_string())),
     }
@@ -34,11 +38,11 @@ impl Domain {
     /// [`Error::Refused`] for a coupon that does not exist, and [`Error::Invalid`] for one that is no longer valid.
     pub(in crate::domain) async fn check_coupons(
         &self,
-        asked: &[ResolvedPhase],
+        requested: &[ResolvedPhase],
         current_plan: &CurrentPlan,
     ) -> Result<()> {
-        let named = asked.iter().filter_map(|phase| phase.coupon.as_deref());
-        let new: BTreeSet<&str> = named
+        let ids = requested.iter().filter_map(|phase| phase.coupon.as_deref());
+        let new: BTreeSet<&str> = ids
             .filter(|id| !id.is_empty() && !current_plan.has_coupon(id))
             .collect();
         for id in new {
@@ -48,14 +52,14 @@ impl Domain {
                     "This coupon is no longer valid: {id}"
                 )));
             }
-            let currencies = asked.iter().flat_map(|phase| &phase.features);
+            let currencies = requested.iter().flat_map(|phase| &phase.features);
             let mut currencies = currencies.map(|feature| &feature.billing.currency);
-            let own = coupon.currency.filter(|_| coupon.amount_off.is_some());
-            if let Some(own) = own
-                && let Some(other) = currencies.find(|currency| **currency != own)
+            let coupon_currency = coupon.currency.filter(|_| coupon.amount_off.is_some());
+            if let Some(coupon_currency) = coupon_currency
+                && let Some(currency) = currencies.find(|currency| **currency != coupon_currency)
             {
                 return Err(Error::Invalid(format!(
-                    "The coupon `{id}` takes off an amount in `{own}`, and the subscription is in `{other}`."
+                    "The coupon `{id}` takes off an amount in `{coupon_currency}`, and the subscription is in `{currency}`."
                 )));
             }
         }

@@ -1,4 +1,4 @@
-//! The subscriptions and schedules of a customer that a decision is based on, and when to decide again.
+//! The state of a customer that a decision is based on, and when to decide again.
 
 use crate::billing::{Schedule, Subscription};
 use crate::domain::migration::MIGRATIONS;
@@ -16,11 +16,12 @@ pub(in crate::domain) struct CustomerState {
     pub(in crate::domain) not_started: Option<Schedule>,
     /// Older live subscriptions, superseded by the org's.
     pub(in crate::domain) superseded: Vec<Subscription>,
-    /// Other live subscriptions, which supersede nothing. Only a cancellation ends them.
+    /// Other live subscriptions, whose payment is pending. Only a cancellation ends them.
     pub(in crate::domain) others: Vec<Subscription>,
     /// Ended subscriptions that still have something to settle.
     pub(in crate::domain) ended_unsettled: Vec<Subscription>,
-    /// Schedules that are to follow the org's subscription, newest first. At most one of them [does](Self::successor).
+    /// Schedules that name the org's subscription as their predecessor, newest first. At most one of them really
+    /// [follows](Self::successor) it.
     pub(super) successors: Vec<Schedule>,
     /// Other schedules that have not started, which a change cancels.
     pub(super) obsolete: Vec<Schedule>,
@@ -34,7 +35,7 @@ pub(in crate::domain) struct CustomerState {
 
 impl CustomerState {
     /// Whether the request with `key` was carried out before.
-    pub(super) fn knows(&self, key: Option<&str>) -> bool {
+    pub(super) fn has_carried_out(&self, key: Option<&str>) -> bool {
         key.is_some_and(|key| self.request_keys.iter().any(|known| known == key))
     }
 
@@ -50,8 +51,8 @@ impl CustomerState {
         self.current.as_ref().is_some_and(Subscription::is_paid_for)
     }
 
-    /// Whether the org has nothing besides its current subscription or the schedule that has not started.
-    pub(super) fn is_alone(&self) -> bool {
+    /// Whether the org has nothing besides its current subscription, or the schedule that has not started.
+    pub(super) fn is_single(&self) -> bool {
         self.superseded.is_empty() && self.others.is_empty() && self.obsolete.is_empty()
     }
 
@@ -87,13 +88,13 @@ impl Domain {
         &self,
         customer: &str,
     ) -> Result<CustomerState> {
-        // In this order, a schedule that starts in between is seen twice rather than not at all.
+        // Schedules first: one that starts between the two calls is then read twice rather than not at all.
         let schedules = self.schedules(customer).await?;
         let found = self.subscriptions(customer, Detail::History).await?;
         // A change that creates a successor writes its revision to the subscription's own schedule.
-        let own = schedules.iter();
-        let own = own.filter(|one| !one.is_not_started() || one.follows().is_none());
-        let revision = revision::newest([].iter(), own).max(found.revision);
+        let counted = schedules.iter();
+        let counted = counted.filter(|one| !one.is_not_started() || one.predecessor().is_none());
+        let revision = revision::newest_of([].iter(), counted).max(found.revision);
         let noted = |name| {
             let metadata = schedules.iter().map(|schedule| &schedule.metadata);
             request_key::noted(name, metadata)
@@ -103,17 +104,17 @@ impl Domain {
         migrations.extend(noted(MIGRATIONS));
         let mut not_started = schedules;
         not_started.retain(Schedule::is_not_started);
-        let begun = found.current.as_ref().and_then(Subscription::schedule_id);
-        not_started.retain(|schedule| begun != Some(schedule.id.as_str()));
+        let active = found.current.as_ref().and_then(Subscription::schedule_id);
+        not_started.retain(|schedule| active != Some(schedule.id.as_str()));
         let current = found.current.as_ref();
-        let is_successor =
-            |schedule: &Schedule| current.is_some_and(|current| current.is_marked_in(schedule));
+        let names_current =
+            |schedule: &Schedule| current.is_some_and(|current| current.is_named_by(schedule));
         let (successors, not_started): (Vec<_>, Vec<_>) =
-            not_started.into_iter().partition(is_successor);
-        let is_over =
+            not_started.into_iter().partition(names_current);
+        let is_obsolete =
             |schedule: &Schedule| found.ended.iter().any(|old| old.has_ended_before(schedule));
         let (mut obsolete, mut not_started): (Vec<_>, Vec<_>) =
-            not_started.into_iter().partition(is_over);
+            not_started.into_iter().partition(is_obsolete);
         obsolete.extend(match found.current {
             Some(_) => not_started.split_off(0),
             None => not_started.split_off(not_started.len().min(1)),
@@ -132,18 +133,18 @@ impl Domain {
         })
     }
 
-    /// Waits until another decision can succeed.
+    /// Waits after a failure until another decision may succeed.
     ///
     /// # Errors
-    /// If none can succeed.
-    pub(in crate::domain) async fn before_next(
+    /// The failure, if no other decision can succeed.
+    pub(in crate::domain) async fn wait_before_retry(
         &self,
         decisions: &mut Decisions,
         failure: Failure,
     ) -> Result<()> {
         let refusal = match failure {
             Failure::Domain(Error::TooSoon) => {
-                if !decisions.awaits_second() {
+                if !decisions.may_await_second() {
                     return Err(Error::TooSoon);
                 }
                 tokio::time::sleep(self.stripe().first_wait()).await;
@@ -151,20 +152,20 @@ impl Domain {
             }
             Failure::Domain(error) => return Err(error),
             Failure::Overtaken(error) => Refusal::Overtaken(error),
-            // Another request has changed the plan, or invoiced what is pending, since that was read.
+            // Another request has changed the plan, or invoiced pending items, since they were read.
             Failure::Stripe(error) if error.is_item_missing() || error.is_invoice_final() => {
                 Refusal::Overtaken(error)
             }
             Failure::Stripe(error) => Refusal::of(error)?,
         };
-        let wait = decisions.after(refusal).map_err(given_up)?;
+        let wait = decisions.wait_after(refusal).map_err(final_error)?;
         tokio::time::sleep(self.stripe().first_wait() * wait).await;
         Ok(())
     }
 }
 
 /// The error after the last attempt. It does not show Stripe's ids.
-fn given_up(error: stripe::Error) -> Error {
+fn final_error(error: stripe::Error) -> Error {
     if error.is_item_gone() || error.is_schedule_over() || error.is_invoice_final() {
         Error::plan_is_changing()
     } else {

@@ -1,7 +1,7 @@
 //! Ends subscriptions, and cancels schedules that have not started.
 
 use super::customer_state::CustomerState;
-use super::proration::{Cause, UnusedTime};
+use super::proration::{UnusedTime, UnusedTimeCause};
 use crate::billing::{Metadata, Subscription, SubscriptionUpdate};
 use crate::domain::org::ResolvedOrg;
 use crate::domain::request_key;
@@ -29,7 +29,7 @@ impl Domain {
                 by: current.id.clone(),
             });
         };
-        // Stripe ends by itself what the current one follows.
+        // Stripe itself ends the subscription that the current one follows.
         let superseded = state.superseded.iter();
         for old in superseded.filter(|old| !current.is_about_to_replace(old, now)) {
             let waiting = self.transfer_levels(org, old, current, revision).await?;
@@ -46,7 +46,7 @@ impl Domain {
         Ok(())
     }
 
-    /// Ends a subscription now: bills what was used, and credits paid time that is unused.
+    /// Ends a subscription now: bills its usage, and credits its paid, unused time.
     pub(super) async fn end_subscription(
         &self,
         org: &ResolvedOrg,
@@ -57,7 +57,7 @@ impl Domain {
         let on_meters = subscription.is_on_meters();
         if on_meters {
             self.await_events(subscription).await?;
-            // If this is interrupted, the last invoice is looked at later.
+            // If this is interrupted, a later read of the org checks the last invoice.
             self.shared().await?.forget_settled(&org.name);
         }
         self.settle_subscription(org, subscription, revision)
@@ -67,13 +67,13 @@ impl Domain {
             .await?;
         let is_uncredited = noted
             .as_ref()
-            .is_some_and(|noted| noted.cause == Cause::End);
+            .is_some_and(|noted| noted.cause == UnusedTimeCause::End);
         let id = subscription.id.as_str();
         let ended = self
             .billing()
             .end_subscription(id, subscription.generation(), !is_uncredited);
         let ended = match ended.await {
-            // Another request has ended it since it was read, or an earlier attempt did and its answer was lost.
+            // Another request has ended it since it was read, or an earlier attempt did, whose answer was lost.
             Err(error) if error.is_subscription_over() && (noted.is_some() || on_meters) => {
                 self.billing().subscription(id).await?
             }
@@ -94,7 +94,7 @@ impl Domain {
         Ok(())
     }
 
-    /// Cancels schedules that an interrupted change has replaced, or whose predecessor has ended.
+    /// Cancels obsolete schedules, unless the org's subscription still waits for its payment.
     pub(in crate::domain) async fn cancel_obsolete(
         &self,
         state: &CustomerState,
@@ -107,7 +107,7 @@ impl Domain {
         Ok(())
     }
 
-    /// Completes what the request that is repeated may not have completed.
+    /// Completes a change that an earlier attempt of the same request may have left incomplete.
     pub(in crate::domain) async fn complete_repeated(&self, state: &CustomerState) -> Result<()> {
         let completed = async {
             self.cancel_obsolete(state).await?;
@@ -129,7 +129,7 @@ impl Domain {
         match cancel.send().await {
             // Another request has canceled it since it was read.
             Err(error) if error.is_schedule_over() => Ok(()),
-            other => other.map(drop),
+            outcome => outcome.map(drop),
         }
     }
 

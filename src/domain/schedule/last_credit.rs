@@ -1,10 +1,10 @@
 //! The credit of a last invoice.
 //!
-//! In 2026, Stripe was recorded to make the last invoice of a canceled subscription uncollectible if it only credits
-//! unused time, seconds after the cancellation and without adding the credit to the customer's balance. That was with a
-//! newer version than that of usage records, for which a credit is known to reach the balance. Stripe does not say when it
-//! happens. So the last invoice of a subscription on meters is looked at once it is final, and a credit that the balance did
-//! not get is added to it.
+//! In recordings of 2026, Stripe made the last invoice of a canceled subscription uncollectible if it only credits unused
+//! time, seconds after the cancellation, without adding the credit to the customer's balance. The recordings use a newer
+//! API version than that of usage records, with which credits do reach the balance. Stripe does not document when this
+//! happens. So the last invoice of a subscription on meters is checked once it is final, and a lost credit is added to the
+//! balance.
 
 use super::notes::has_metadata_room;
 use super::usage_charge::CHARGE;
@@ -14,11 +14,11 @@ use crate::billing::{
 use crate::domain::Domain;
 use crate::stripe;
 
-/// The metadata key that names the last invoice once it has been looked at.
+/// The metadata key of the last invoice, once its credit was checked.
 const CREDITED: &str = "tier.credited";
 
 impl Subscription {
-    /// Whether its last invoice may have a credit that was lost.
+    /// Whether its last invoice may have a lost credit.
     pub(in crate::domain) fn may_have_lost_credit(&self) -> bool {
         let last = self.latest_invoice.as_ref();
         self.status == SubscriptionStatus::Canceled
@@ -29,8 +29,8 @@ impl Subscription {
 }
 
 impl Domain {
-    /// Adds the credit of the last invoice to the customer's balance, once, if Stripe has not done so. Returns whether
-    /// nothing is left to do. A refusal must not block other requests, so the next one tries again.
+    /// Adds the credit of the last invoice to the customer's balance, once, if Stripe has not done so. Returns whether this
+    /// is settled. If Stripe refuses, the next request tries again.
     pub(super) async fn restore_last_credit(
         &self,
         customer: &str,
@@ -50,7 +50,7 @@ impl Domain {
                 Ok(false)
             }
             Ok(true) => {
-                // Without room for the note, the next request looks again.
+                // Without room for the note, the next request checks again.
                 if has_metadata_room(ended) {
                     done.insert(CREDITED.to_owned(), invoice.to_owned());
                 }
@@ -88,10 +88,11 @@ impl Domain {
         Ok(true)
     }
 
-    /// Stripe keeps idempotency keys for a day only.
+    /// Whether the balance has the credit. The idempotency key proves it for a day only.
     async fn is_credited(&self, customer: &str, name: &str) -> Result<bool, stripe::Error> {
-        let changes = self.billing().balance_transactions(customer).await?;
-        let mut names = changes.iter().filter_map(|one| one.metadata.get(CHARGE));
-        Ok(names.any(|own| own == name))
+        let transactions = self.billing().balance_transactions(customer).await?;
+        let transactions = transactions.iter();
+        let mut names = transactions.filter_map(|transaction| transaction.metadata.get(CHARGE));
+        Ok(names.any(|known| known == name))
     }
 }

@@ -1,8 +1,8 @@
-//! Work that remains after a change: charges, levels, and credits for unused time.
+//! Notes of the work that remains after a change: charges, levels, and credits for unused time.
 //!
-//! The change notes it in the subscription's metadata, in the same call, so it gets done even if this process or Stripe
-//! fails in between. The request that made the change does it, or else the next change or read of the org. Each step
-//! can be repeated and takes effect once.
+//! The call that makes the change also writes the notes to the subscription's metadata, so the work is done even if this
+//! process or Stripe fails in between. The request that made the change does it, or else the next change or read of the
+//! org. Each step can be repeated and takes effect once.
 
 use std::collections::BTreeSet;
 
@@ -39,33 +39,35 @@ const NOTE_KEYS: [&str; 11] = [
     LINK,
 ];
 
-/// Checks that the subscription's metadata has room for everything that a change to `asked` may note. Stripe drops or
+/// Checks that the subscription's metadata has room for everything that a change to `requested` may note. Stripe drops or
 /// refuses pairs that do not fit.
 pub(super) fn check_metadata_room(
     subscription: &Subscription,
-    asked: &[ResolvedPhase],
+    requested: &[ResolvedPhase],
     phases: &[NewPhase],
 ) -> Result<()> {
     let items = subscription.items.iter();
     let metered = items.filter(|item| item.price.is_metered());
-    let held = metered.filter_map(|item| Some(item.price.feature_plan()?.feature()));
-    let asked = asked.iter().flat_map(|phase| &phase.features);
-    let asked = asked
-        .filter(|one| one.metered)
-        .map(|one| one.name.feature());
-    let figures = held.chain(asked).map(|feature| Figure::key(&feature));
+    let current = metered.filter_map(|item| Some(item.price.feature_plan()?.feature()));
+    let requested = requested.iter().flat_map(|phase| &phase.features);
+    let requested = requested
+        .filter(|feature| feature.metered)
+        .map(|feature| feature.name.feature());
+    let figures = current
+        .chain(requested)
+        .map(|feature| Figure::key(&feature));
     let planned = phases.iter().flat_map(|phase| phase.metadata.keys());
     let mut keys: BTreeSet<String> = figures.collect();
     keys.extend(NOTE_KEYS.map(str::to_owned));
     keys.extend(planned.cloned());
-    let ours = keys.len();
+    let tier_keys = keys.len();
     keys.extend(pairs(subscription).cloned());
     if keys.len() <= MAX_PAIRS {
         return Ok(());
     }
     Err(Error::Invalid(format!(
         "the subscription's metadata is too full for this change: Stripe keeps {MAX_PAIRS} pairs, and Tier needs up to \
-         {ours} of them; remove {} of the others in Stripe",
+         {tier_keys} of them; remove {} of the others in Stripe",
         keys.len() - MAX_PAIRS
     )))
 }
@@ -85,11 +87,11 @@ fn pairs(subscription: &Subscription) -> impl Iterator<Item = &String> {
 impl Subscription {
     /// Whether a change by Tier or by a schedule still has something to settle.
     pub(in crate::domain) fn is_unsettled(&self) -> bool {
-        let over = self.ended_at.is_some();
+        let is_over = self.ended_at.is_some();
         UsageCharge::noted(self).next().is_some()
             || UnusedTime::noted(self).is_some()
-            || (!over && !self.scheduled_changes().is_empty())
-            || (!over && !Figure::pending_levels(self).is_empty())
+            || (!is_over && !self.scheduled_changes().is_empty())
+            || (!is_over && !Figure::pending_levels(self).is_empty())
             || (self.may_have_lost_credit() && has_metadata_room(self))
             || self.has_open_succession()
             || self.predecessor().is_some()
@@ -138,8 +140,8 @@ impl Domain {
         self.settle_notes(org, subscription, false, revision).await
     }
 
-    /// Settles what is noted on a subscription, and removes the notes. `just_made` means that this request made the
-    /// change, so no other can have begun to settle it.
+    /// Settles the notes on a subscription, and removes them. `just_made` means that this request has just made the change,
+    /// so no other request can have begun to settle it.
     pub(super) async fn settle_notes(
         &self,
         org: &ResolvedOrg,
@@ -160,25 +162,25 @@ impl Domain {
             .await?;
         self.charge_noted(&org.customer, subscription, just_made, revision, &mut done)
             .await?;
-        // A credit that is lost must not be charged back.
-        let has_credit = !subscription.may_have_lost_credit()
+        // A lost credit must not be charged back.
+        let is_credit_settled = !subscription.may_have_lost_credit()
             || self
                 .restore_last_credit(&org.customer, subscription, &mut done)
                 .await?;
-        if has_credit {
+        if is_credit_settled {
             self.settle_noted_time(&org.customer, subscription, just_made, revision, &mut done)
                 .await?;
         }
         if done.is_empty() {
             return Ok(());
         }
-        // One decision may settle a subscription before and after it ends it.
+        // One decision may settle a subscription twice: before and after it ends it.
         let is_over = subscription.ended_at.is_some();
         let step = if is_over { "ended" } else { "settled" };
         let step = format!("{step}:{}", subscription.id);
         match self.note_on(&subscription.id, done, &step, revision).await {
             Err(Failure::Stripe(error)) if is_over && error.is_invalid_request() => {
-                // It would block everything else of the org.
+                // An error would block all other requests of the org.
                 tracing::warn!(%error, subscription = subscription.id, "cannot note what was settled of an ended subscription");
                 Ok(())
             }
@@ -199,7 +201,7 @@ impl Domain {
             ..SubscriptionUpdate::default()
         };
         let note = self.billing().update_subscription(subscription, &update);
-        self.decided(revision.write(step, note.ignore_answer()))
+        self.send_step(revision.step(step, note.ignore_answer()))
             .await?;
         Ok(())
     }

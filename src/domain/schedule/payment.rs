@@ -16,14 +16,14 @@ impl Domain {
             return Ok(());
         }
         let mut info = request.info.clone().unwrap_or_default();
-        let named = !method.is_empty();
+        let has_method = !method.is_empty();
         let shared = self.shared().await?;
-        let _held = self.hold_org(org).await?;
+        let _lock = self.hold_org(org).await?;
         let _changing = self.changing(&shared, org);
-        if named && info.payment_method.is_empty() {
+        if has_method && info.payment_method.is_empty() {
             info.payment_method = method.to_owned();
         }
-        if named {
+        if has_method {
             info.default_payment_method = method.to_owned();
         }
         match self.write_details_once(org, &info, method).await {
@@ -60,14 +60,14 @@ impl Domain {
         info: &OrgInfoUpdate,
         method: &str,
     ) -> Result<(Written, Option<String>)> {
-        let known = match self.customer(org).await {
+        let exists = match self.customer(org).await {
             Err(Error::OrgNotFound) => false,
-            known => known.map(|_| true)?,
+            found => found.map(|_| true)?,
         };
         let mut info = info.clone();
         let mut new = None;
-        if known && !method.is_empty() && info.payment_method != method {
-            // Both are attached. The default is set by the id that attaching returned.
+        if exists && !method.is_empty() && info.payment_method != method {
+            // Both payment methods are attached. The default is the id that attaching returns.
             let customer = self.customer(org).await?;
             let attached = self.attach_named(&customer, method).await?;
             info.default_payment_method.clone_from(&attached.id);
@@ -80,24 +80,29 @@ impl Domain {
             self.detach(new.as_slice()).await;
         }
         let written = written?;
-        let told = known && !info.default_payment_method.is_empty();
+        let has_new_default = exists && !info.default_payment_method.is_empty();
         let default = written.default_payment_method.clone();
-        Ok((written, default.filter(|_| told)))
+        Ok((written, default.filter(|_| has_new_default)))
     }
 
-    /// Makes the org's subscription use the customer's new default payment method. It does so if the request `asked`
+    /// Makes the org's subscription use the customer's new default payment method. It does so if the request `is_explicit`
     /// for it, or if the subscription has a payment method of its own, as after Checkout.
-    pub(super) async fn pay_with(&self, customer: &str, method: &str, asked: bool) -> Result<()> {
+    pub(super) async fn pay_with(
+        &self,
+        customer: &str,
+        method: &str,
+        is_explicit: bool,
+    ) -> Result<()> {
         let mut decisions = Decisions::new(customer);
         loop {
             let state = self.read_customer_state(customer).await?;
             let revision = decisions.at(state.revision);
             match self
-                .apply_payment_method(&state, method, asked, &revision)
+                .apply_payment_method(&state, method, is_explicit, &revision)
                 .await
             {
                 Ok(()) => return Ok(()),
-                Err(failure) => self.before_next(&mut decisions, failure).await?,
+                Err(failure) => self.wait_before_retry(&mut decisions, failure).await?,
             }
         }
     }
@@ -106,12 +111,12 @@ impl Domain {
         &self,
         state: &CustomerState,
         method: &str,
-        asked: bool,
+        is_explicit: bool,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        let applies = |own: Option<&str>| match own {
-            Some(own) => own != method,
-            None => asked,
+        let applies = |current: Option<&str>| match current {
+            Some(current) => current != method,
+            None => is_explicit,
         };
         for subscription in state
             .current
@@ -150,7 +155,7 @@ impl Domain {
             .billing()
             .update_subscription(&subscription.id, &update);
         let step = format!("pin:{}", subscription.id);
-        self.decided(revision.write(&step, update_method.ignore_answer()))
+        self.send_step(revision.step(&step, update_method.ignore_answer()))
             .await?;
         Ok(())
     }
@@ -165,7 +170,7 @@ impl Domain {
             .billing()
             .set_schedule_payment_method(&schedule.id, method);
         let step = format!("pin:{}", schedule.id);
-        self.decided(revision.write(&step, update_method.ignore_answer()))
+        self.send_step(revision.step(&step, update_method.ignore_answer()))
             .await?;
         Ok(())
     }

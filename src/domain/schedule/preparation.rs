@@ -1,25 +1,29 @@
-//! Readies the current subscription for a change of plan.
+//! Prepares the current subscription for a change of plan.
 
 use super::customer_state::CustomerState;
 use super::transfer::{ItemChange, Transfer};
 use super::usage_charge::UsageCharge;
 use crate::domain::org::ResolvedOrg;
-use crate::domain::plan_change::{Action, Change};
+use crate::domain::plan_change::{Action, PlanChange};
 use crate::domain::revision::Revision;
 use crate::domain::{Domain, Failure, Result};
 
 impl Domain {
-    /// Readies the current subscription for an action: its usage, and what is noted of the time that is left. What was
-    /// used of meters before a change is billed by Stripe itself.
-    pub(super) async fn prepare(
+    /// Plans the transfer of the current subscription's usage, and notes its unused time in the action. With meters, waits
+    /// for the events first: Stripe itself bills what they count before the change.
+    pub(super) async fn plan_usage_and_time(
         &self,
         org: &ResolvedOrg,
-        change: Change<'_>,
+        change: PlanChange<'_>,
         state: &CustomerState,
         action: &mut Action,
         revision: &Revision,
     ) -> Result<Transfer, Failure> {
-        if let Some(current) = state.current.as_ref().filter(|one| one.is_on_meters()) {
+        if let Some(current) = state
+            .current
+            .as_ref()
+            .filter(|current| current.is_on_meters())
+        {
             self.await_events(current).await?;
         }
         let transfer = self
@@ -30,11 +34,11 @@ impl Domain {
         Ok(transfer)
     }
 
-    /// Computes which usage of the current subscription an action transfers, and notes it in the phase that begins.
+    /// Plans which usage of the current subscription an action transfers, and notes it in the phase that begins.
     async fn plan_transfer(
         &self,
         customer: &str,
-        change: Change<'_>,
+        change: PlanChange<'_>,
         state: &CustomerState,
         action: &mut Action,
         revision: &Revision,
@@ -52,7 +56,7 @@ impl Domain {
         {
             let metadata = &mut plan.phases[begins].metadata;
             metadata.extend(transfer.figures.clone());
-            metadata.extend(UsageCharge::notes(&transfer.charges, revision.made()));
+            metadata.extend(UsageCharge::notes(&transfer.charges, revision.next()));
         }
         Ok(transfer)
     }

@@ -1,9 +1,9 @@
 //! Credits for unused time that never exceed what was paid.
 //!
-//! When a licensed item is removed, Stripe credits its unused time at its present price, whether or not the invoice was paid
-//! and whatever discount was on it. Where that credit may be wrong, the change itself notes on the subscription which
-//! time it leaves unused. After the change, the [history] shows what was charged for that time. What an unpaid invoice
-//! charges is taken off that invoice, what was paid is credited, and what Stripe credited beyond that is charged back.
+//! When a licensed item is removed, Stripe credits its unused time at its current price, whether or not the invoice was
+//! paid, and without regard to its discount. If that credit may be wrong, the change notes on the subscription which time
+//! it leaves unused. After the change, the [history] shows what was charged for that time. What an unpaid invoice charges
+//! is taken off that invoice, what was paid is credited, and what Stripe credited beyond that is charged back.
 
 mod credit_notes;
 mod history;
@@ -18,7 +18,7 @@ use super::transfer::starts_new_period;
 use super::usage_charge::{CHARGE, CLOCK_SKEW};
 use crate::billing::{DiscountAmount, Invoice, InvoiceLine, NewSchedule, PhaseEnd, Subscription};
 use crate::domain::org::ResolvedOrg;
-use crate::domain::plan_change::{Action, Change};
+use crate::domain::plan_change::{Action, PlanChange};
 use crate::domain::revision::Revision;
 use crate::domain::{Domain, Failure, Result};
 use crate::stripe;
@@ -28,9 +28,11 @@ use unused_time::Newest;
 
 pub(super) use history::TIME;
 pub(super) use reduction::{LinePart, Reduction};
-pub(super) use unused_time::{Cause, PLANNED_END, StripeCredits, UNUSED_TIME, UnusedTime};
+pub(super) use unused_time::{
+    PLANNED_END, StripeCredits, UNUSED_TIME, UnusedTime, UnusedTimeCause,
+};
 
-/// What must be known about unused time before it is credited, if some of it may not have been paid.
+/// Facts about unused time of which some may not have been paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct UnpaidTime {
     /// Whether some of it was paid.
@@ -42,14 +44,14 @@ struct UnpaidTime {
 
 /// Decides whether Stripe's own credit may be wrong because the time was not paid, or was paid at another price.
 struct CreditCheck<'a> {
-    /// The discount that stays after the change.
+    /// The id of the discount that continues after the change.
     continuing_discount: Option<&'a str>,
     /// Unix seconds.
     now: i64,
 }
 
 impl<'a> CreditCheck<'a> {
-    /// `coupon` is the one in force after the change.
+    /// `coupon` is the coupon after the change.
     fn new(subscription: &'a Subscription, coupon: Option<&str>, now: i64) -> Self {
         let discount = subscription.discount.as_ref();
         let continuing_discount =
@@ -62,27 +64,26 @@ impl<'a> CreditCheck<'a> {
 
     fn may_be_wrong(&self, invoice: &Invoice, line: &InvoiceLine) -> bool {
         let mut discounts = line.discount_amounts.iter();
-        let other = |discount: &DiscountAmount| {
+        let ends = |discount: &DiscountAmount| {
             discount.amount > 0 && self.continuing_discount != Some(discount.discount.as_str())
         };
-        invoice.is_unpaid(self.now) || invoice.given_back() > 0 || discounts.any(other)
+        invoice.is_unpaid(self.now) || invoice.credited_or_refunded() > 0 || discounts.any(ends)
     }
 
     fn may_any_be_wrong(&self, invoices: &[Invoice], is_removed: impl Fn(&str) -> bool) -> bool {
-        let concerned = |line: &InvoiceLine| {
+        let is_affected = |line: &InvoiceLine| {
             let licensed = line.price.as_ref().filter(|price| price.is_licensed());
             licensed.is_some_and(|price| is_removed(&price.id)) && line.period.end > self.now
         };
         invoices.iter().any(|invoice| {
             let mut lines = invoice.lines.iter();
-            lines.any(|line| concerned(line) && self.may_be_wrong(invoice, line))
+            lines.any(|line| is_affected(line) && self.may_be_wrong(invoice, line))
         })
     }
 }
 
 impl Domain {
-    /// What must be known about the time of the prices for which `is_removed` holds. None if Stripe's own credit is
-    /// right.
+    /// The unpaid time of the prices for which `is_removed` holds. None if Stripe's own credit is right.
     async fn unpaid_time(
         &self,
         customer: &str,
@@ -116,12 +117,12 @@ impl Domain {
     }
 
     /// Notes in the phase that begins which time the action leaves unused, if that time may not have been paid. If the
-    /// change starts a new period and nothing was paid, it also switches Stripe's proration off, since Stripe would
-    /// credit the time at once; not with meters, whose usage Stripe bills by a proration.
+    /// change starts a new period and nothing was paid, also switches proration off, since Stripe would credit the time at
+    /// once. Not with meters: Stripe bills their usage by a proration.
     pub(super) async fn note_unused_time(
         &self,
         customer: &str,
-        change: Change<'_>,
+        change: PlanChange<'_>,
         state: &CustomerState,
         action: &mut Action,
     ) -> Result<()> {
@@ -136,7 +137,7 @@ impl Domain {
         };
         note_end(plan);
         let (Some(subscription), Some(begins), Some(first)) =
-            (&state.current, plan.begins, change.asked.first())
+            (&state.current, plan.begins, change.requested.first())
         else {
             return Ok(());
         };
@@ -157,9 +158,9 @@ impl Domain {
         };
         let may_prorate = unpaid_time.is_partly_paid || subscription.is_on_meters();
         let cause = match (starts_new_period, may_prorate) {
-            (false, _) => Cause::RemovedItems,
-            (true, false) => Cause::NewPeriod,
-            (true, true) => Cause::CreditedNewPeriod,
+            (false, _) => UnusedTimeCause::RemovedItems,
+            (true, false) => UnusedTimeCause::NewPeriod,
+            (true, true) => UnusedTimeCause::CreditedNewPeriod,
         };
         plan.unprorated = !cause.is_credited();
         let note = UnusedTime {
@@ -173,8 +174,8 @@ impl Domain {
         Ok(())
     }
 
-    /// Does the same for a subscription that is about to be ended. Returns the note, or none if Stripe's own credit is
-    /// right.
+    /// Notes the unused time of a subscription that is about to be ended. Returns the note, or none if Stripe's own credit
+    /// is right.
     pub(super) async fn note_unused_time_at_end(
         &self,
         org: &ResolvedOrg,
@@ -189,11 +190,11 @@ impl Domain {
         let Some(unpaid_time) = unpaid_time.await? else {
             return Ok(None);
         };
-        // The last invoice charges pending items, so it must credit them too. It has what was used in any case.
+        // The last invoice charges pending items, so it must credit them too.
         let cause = if unpaid_time.is_partly_pending {
-            Cause::CreditedEnd
+            UnusedTimeCause::CreditedEnd
         } else {
-            Cause::End
+            UnusedTimeCause::End
         };
         let note = UnusedTime {
             cause,
@@ -202,7 +203,7 @@ impl Domain {
             credits: StripeCredits::NewerThan(unpaid_time.newest),
         };
         if !has_metadata_room(subscription) {
-            // Without a note it is settled only if nothing fails in between.
+            // Without the note, only this request can settle it.
             return Ok(Some(note));
         }
         self.shared().await?.forget_settled(&org.name);
@@ -227,14 +228,14 @@ impl Domain {
         let since = (earliest.unwrap_or(since) - CLOCK_SKEW).max(0);
         let mut items = self.billing().invoice_items_since(customer, since).await?;
         // A credit that Tier made after the end belongs to no subscription.
-        let ours = format!("unpaid:{subscription}:");
+        let prefix = format!("unpaid:{subscription}:");
         items.retain(|item| {
             let named = item.metadata.get(CHARGE);
             item.subscription.as_deref() == Some(subscription)
-                || named.is_some_and(|name| name.starts_with(&ours))
+                || named.is_some_and(|name| name.starts_with(&prefix))
         });
-        let is_own = |id: &str| invoices.iter().any(|invoice| invoice.id == id);
-        let notes = self.billing().credit_notes_of_customer(customer, is_own);
+        let is_listed = |id: &str| invoices.iter().any(|invoice| invoice.id == id);
+        let notes = self.billing().credit_notes_of_customer(customer, is_listed);
         let notes = notes.await?;
         Ok(History::new(invoices, items, &notes))
     }
@@ -248,7 +249,7 @@ impl NewSchedule {
     }
 }
 
-/// Notes when a schedule ends the subscription: Stripe then credits its unused time while Tier is not involved.
+/// Notes when a schedule ends the subscription, since Stripe then credits the unused time without Tier.
 fn note_end(plan: &mut NewSchedule) {
     let Some(last) = plan.phases.last_mut() else {
         return;

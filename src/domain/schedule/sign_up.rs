@@ -4,7 +4,7 @@ use super::Subscribe;
 use super::checks::check_archived;
 use crate::domain::generation::generation_of;
 use crate::domain::org::{OrgInfoUpdate, ResolvedOrg};
-use crate::domain::plan_change::{Change, CurrentPlan, ResolvedPhase};
+use crate::domain::plan_change::{CurrentPlan, PlanChange, ResolvedPhase};
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Result};
 
@@ -13,14 +13,15 @@ impl Domain {
     pub(super) async fn sign_up(
         &self,
         org: &OrgName,
-        asked: &[ResolvedPhase],
+        requested: &[ResolvedPhase],
         request: &Subscribe,
         now: i64,
     ) -> Result<()> {
-        check_archived(asked, None)?;
-        generation_of(asked.iter().flat_map(|phase| &phase.features))?;
+        check_archived(requested, None)?;
+        generation_of(requested.iter().flat_map(|phase| &phase.features))?;
         let method = Some(request.payment_method.as_str()).filter(|method| !method.is_empty());
-        self.check_coupons(asked, &CurrentPlan::default()).await?;
+        self.check_coupons(requested, &CurrentPlan::default())
+            .await?;
         let mut info = request.info.clone().unwrap_or_default();
         if let Some(method) = method {
             self.check_payment_method(method, None).await?;
@@ -30,7 +31,9 @@ impl Domain {
         }
         let written = self.put_org(org, &info).await?;
         let org = ResolvedOrg::new(org, written.id);
-        let outcome = self.subscribe_new(&org, &info, asked, request, now).await;
+        let outcome = self
+            .subscribe_new(&org, &info, requested, request, now)
+            .await;
         if let Err(error) = &outcome
             && written.is_new
             && error.is_definite_refusal()
@@ -45,7 +48,7 @@ impl Domain {
         &self,
         org: &ResolvedOrg,
         info: &OrgInfoUpdate,
-        asked: &[ResolvedPhase],
+        requested: &[ResolvedPhase],
         request: &Subscribe,
         now: i64,
     ) -> Result<()> {
@@ -53,8 +56,8 @@ impl Domain {
         if let Some(method) = method.filter(|method| *method != info.payment_method) {
             self.attach_payment_method(&org.customer, method).await?;
         }
-        let change = Change {
-            asked,
+        let change = PlanChange {
+            requested,
             appends: request.appends,
             automatic_tax: request.automatic_tax,
             payment_method: method,

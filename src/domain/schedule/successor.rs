@@ -1,11 +1,11 @@
 //! The schedule that follows an org's subscription: a change to another generation at the end of a billing period.
 //!
-//! Stripe ends the one and starts the other in the same second, so no server needs to be there then. The successor is
-//! created first. Then the phases of the subscription's own schedule are replaced, which ends it. Both carry the same
-//! link; a schedule with another link does not follow. A change that breaks off could leave such a schedule, so before it
-//! begins, the subscription gets a note. Whoever finds the note much later cancels what does not follow, and removes it.
-//! Neither the note nor the successor raises the revision: another change that is decided meanwhile uses the same key for
-//! the schedule's phases, and one of both is decided again.
+//! Stripe ends the subscription and starts its successor in the same second, so no server needs to act then. The successor
+//! is created first. Then the phases of the subscription's schedule are replaced, which ends the subscription. Both carry
+//! the same link; a schedule with another link is not the successor. An interrupted change may leave such a schedule, so
+//! the subscription first gets a note. A request that finds the note much later cancels the schedules that do not follow,
+//! and removes the note. Neither the note nor the successor raises the revision: another change that is decided meanwhile
+//! uses the same key for the schedule's phases, so one of the two is decided again.
 
 use super::customer_state::CustomerState;
 use crate::billing::{
@@ -16,21 +16,21 @@ use crate::domain::plan_change::{Action, FOLLOWS};
 use crate::domain::revision::Revision;
 use crate::domain::{Domain, Error, Failure, Result};
 
-/// Notes on a subscription that a change of what follows it may not be complete, and since when, in Unix seconds.
+/// The metadata key, on a subscription, of when a change of its successor began, in Unix seconds. Empty once complete.
 pub(super) const SUCCESSION: &str = "tier.succession";
 
-/// In the metadata of the last phase of a subscription and of the first of the one that follows: the change that has linked
-/// them.
+/// The metadata key, on a subscription's last phase and on its successor's first phase, of the change that linked them.
 pub(super) const LINK: &str = "tier.link";
 
-/// How old the note is when others complete the change, in seconds. By then, its request has been answered.
+/// How old the note is, in seconds, when another request completes the change. By then, its own request was answered.
 const ABANDONED_AFTER: i64 = 20 * 60;
 
-/// How long before its end, in seconds, a subscription can get a successor. Stripe starts a schedule of the past at once.
+/// How long before its end, in seconds, a subscription can get a successor. Stripe starts a schedule at once if its start
+/// is past.
 const LEAST_NOTICE: i64 = 10;
 
 impl Subscription {
-    /// Whether a change of what follows it may not be complete.
+    /// Whether a change of its successor may be incomplete.
     pub(super) fn has_open_succession(&self) -> bool {
         self.ended_at.is_none() && self.succession_since().is_some()
     }
@@ -39,13 +39,13 @@ impl Subscription {
         self.metadata.get(SUCCESSION)?.parse().ok()
     }
 
-    /// The subscription that it follows, until it has taken over what that leaves.
+    /// The subscription that it follows, until it has taken over that one's levels.
     pub(super) fn predecessor(&self) -> Option<&str> {
-        let old = self.metadata.get(FOLLOWS).map(String::as_str);
-        old.filter(|old| self.ended_at.is_none() && !old.is_empty())
+        let id = self.metadata.get(FOLLOWS).map(String::as_str);
+        id.filter(|id| self.ended_at.is_none() && !id.is_empty())
     }
 
-    /// Whether `old` is about to be ended by Stripe, and this one follows it.
+    /// Whether it follows `old`, and Stripe is about to end `old`.
     pub(super) fn is_about_to_replace(&self, old: &Subscription, now: i64) -> bool {
         let follows = self.predecessor() == Some(old.id.as_str());
         follows
@@ -54,32 +54,35 @@ impl Subscription {
                 .is_some_and(|end| end <= self.start_date && end <= now)
     }
 
-    /// Whether a schedule is to follow it, by its mark, although it may not end in time.
-    pub(super) fn is_marked_in(&self, schedule: &Schedule) -> bool {
-        schedule.follows() == Some(self.id.as_str())
+    /// Whether a schedule's metadata says that it follows this subscription. It may not: see
+    /// [`is_followed_by`](Self::is_followed_by).
+    pub(super) fn is_named_by(&self, schedule: &Schedule) -> bool {
+        schedule.predecessor() == Some(self.id.as_str())
     }
 
-    /// Whether it has ended long before the schedule that was to follow it.
+    /// Whether it has ended before the start of the schedule that was to follow it.
     pub(super) fn has_ended_before(&self, schedule: &Schedule) -> bool {
         let starts = schedule.phases.first().map(|first| first.start_date);
         let ended = self.ended_at.zip(starts);
-        self.is_marked_in(schedule) && ended.is_some_and(|(ended, starts)| ended < starts)
+        self.is_named_by(schedule) && ended.is_some_and(|(ended, starts)| ended < starts)
     }
 
-    /// Whether a change has made another subscription follow it. What it shows of that need not be true any more.
+    /// Whether its schedule has the link of a successor. The successor may have been canceled since.
     pub(in crate::domain) fn is_followed(&self) -> bool {
-        let last = self.active_schedule().and_then(|own| own.phases.last());
+        let schedule = self.active_schedule();
+        let last = schedule.and_then(|schedule| schedule.phases.last());
         last.and_then(link).is_some_and(|link| !link.is_empty())
     }
 
-    /// Whether a schedule follows it: it starts when this ends, and one change has made both so.
+    /// Whether a schedule follows it: it starts when this subscription ends, and both have the same link.
     pub(in crate::domain) fn is_followed_by(&self, schedule: &Schedule) -> bool {
-        let own = self.active_schedule().and_then(|own| own.phases.last());
-        let (Some(last), Some(first)) = (own, schedule.phases.first()) else {
+        let last = self.active_schedule();
+        let last = last.and_then(|active| active.phases.last());
+        let (Some(last), Some(first)) = (last, schedule.phases.first()) else {
             return false;
         };
         schedule.is_not_started()
-            && self.is_marked_in(schedule)
+            && self.is_named_by(schedule)
             && self.planned_end() == Some(first.start_date)
             && self.is_followed()
             && link(last) == link(first)
@@ -91,7 +94,7 @@ fn link(phase: &SchedulePhase) -> Option<&str> {
     metadata.get(LINK).map(String::as_str)
 }
 
-/// Links the schedule that ends the subscription with what follows it. Without a link, nothing does.
+/// Writes the successor's link to the schedule that ends the subscription, or an empty link for no successor.
 fn set_link(action: &mut Action, link: String) {
     if let Action::Replace(_, plan) | Action::Adopt(_, plan) = action
         && let Some(last) = plan.phases.last_mut()
@@ -101,16 +104,16 @@ fn set_link(action: &mut Action, link: String) {
 }
 
 impl Schedule {
-    /// The subscription that it is to follow.
-    pub(super) fn follows(&self) -> Option<&str> {
+    /// The subscription that its metadata says it follows.
+    pub(super) fn predecessor(&self) -> Option<&str> {
         let first = self.phases.first()?;
-        let marked = first.metadata.as_ref()?.get(FOLLOWS)?;
-        Some(marked.as_str())
+        let id = first.metadata.as_ref()?.get(FOLLOWS)?;
+        Some(id.as_str())
     }
 }
 
 impl Domain {
-    /// Before a change of what follows the subscription: notes it, and creates the new successor.
+    /// Begins a change of the subscription's successor: notes it, and creates the new successor.
     pub(super) async fn begin_succession(
         &self,
         org: &ResolvedOrg,
@@ -137,7 +140,7 @@ impl Domain {
             set_link(action, String::new());
             return Ok(());
         };
-        // A later attempt creates another one, since this one may be canceled by then.
+        // A later attempt creates another successor, since this one may be canceled by then.
         let step = format!("successor:{since}");
         let link = revision.key(&step);
         for phase in &mut successor.phases {
@@ -150,7 +153,7 @@ impl Domain {
         self.create_successor(org, successor, &step, revision).await
     }
 
-    /// Writes the note, without a revision.
+    /// Writes or removes the note, without changing the revision.
     async fn note_succession(&self, subscription: &str, since: String) -> Result<(), Failure> {
         let update = SubscriptionUpdate {
             metadata: Metadata::from([(SUCCESSION.to_owned(), since)]),
@@ -169,12 +172,13 @@ impl Domain {
         revision: &Revision,
     ) -> Result<(), Failure> {
         let create = self.billing().create_schedule(&org.customer, successor);
-        self.decided(revision.once(step, create)).await?;
+        self.send_step(revision.step_without_metadata(step, create))
+            .await?;
         Ok(())
     }
 
-    /// After a change of what follows the subscription. If another server has canceled the successor meanwhile, it is
-    /// created again.
+    /// Completes a change of the subscription's successor. If another server has canceled the successor meanwhile, creates
+    /// it again.
     pub(super) async fn end_succession(
         &self,
         org: &ResolvedOrg,
@@ -193,7 +197,7 @@ impl Domain {
         self.settle_succession(&state).await
     }
 
-    /// Completes a change of what follows the subscription, if the request that began it has been answered.
+    /// Completes an interrupted change of the subscription's successor, once the request that began it was answered.
     pub(super) async fn settle_abandoned_succession(
         &self,
         state: &CustomerState,
@@ -215,9 +219,9 @@ impl Domain {
             return Ok(());
         };
         let successor = state.successor().map(|successor| successor.id.as_str());
-        for other in &state.successors {
-            if Some(other.id.as_str()) != successor {
-                self.cancel_schedule(&other.id, None).await?;
+        for schedule in &state.successors {
+            if Some(schedule.id.as_str()) != successor {
+                self.cancel_schedule(&schedule.id, None).await?;
             }
         }
         if current.has_open_succession() {

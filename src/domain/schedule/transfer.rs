@@ -17,7 +17,7 @@ use super::customer_state::CustomerState;
 use super::usage_charge::UsageCharge;
 use crate::billing::{AggregateUsage, InvoiceLine, Metadata, Subscription, SubscriptionItem};
 use crate::domain::catalog::{BillingTerms, PricedFeature};
-use crate::domain::plan_change::{Action, Change};
+use crate::domain::plan_change::{Action, PlanChange};
 use crate::domain::refs::FeatureName;
 use crate::domain::usage::{Carried, Figure, SCHEDULED, SETTLED, UsedByItem};
 use crate::domain::{Domain, Error, Failure};
@@ -64,8 +64,8 @@ pub(super) struct ItemChange<'a> {
     pub(super) subscription: &'a Subscription,
     /// The features after the change.
     pub(super) features: &'a [PricedFeature],
-    /// Whether the phase in force ends. Then Stripe bills the removed metered items. If the phase is changed in place,
-    /// it does not.
+    /// Whether the current phase ends. Then Stripe bills the removed metered items. If the phase is changed in place, it
+    /// does not.
     pub(super) ends_phase: bool,
     /// Whether a trial begins or continues.
     pub(super) trial: bool,
@@ -78,14 +78,14 @@ pub(super) struct ItemChange<'a> {
 impl<'a> ItemChange<'a> {
     /// The change that an action makes to the current subscription, if it changes the items.
     pub(super) fn of(
-        change: Change<'a>,
+        change: PlanChange<'a>,
         state: &'a CustomerState,
         action: &Action,
     ) -> Option<Self> {
         let (Action::Replace(_, plan) | Action::Adopt(_, plan)) = action else {
             return None;
         };
-        let first = change.asked.first()?;
+        let first = change.requested.first()?;
         Some(Self {
             subscription: state.current.as_ref()?,
             features: &first.features,
@@ -103,21 +103,21 @@ impl<'a> ItemChange<'a> {
             let is_removed = !self
                 .features
                 .iter()
-                .any(|one| one.price_id == item.price.id);
+                .any(|feature| feature.price_id == item.price.id);
             let name = item.price.feature_plan()?.feature();
             (item.price.is_metered() && is_removed).then_some((name, item))
         })
     }
 
-    /// The item that usage of a feature is recorded on after the change, if it is metered.
+    /// The price that bills a metered feature after the change.
     fn target(&self, feature: &FeatureName) -> Option<&PricedFeature> {
         let sold = self.features.iter();
-        let sold = sold.filter(|one| one.metered && one.name.feature() == *feature);
+        let sold = sold.filter(|sold| sold.metered && sold.name.feature() == *feature);
         sold.min_by(|a, b| a.name.cmp(&b.name))
     }
 
-    /// A figure of usage up to now. A trial does not count as an interval of the plan, so a later return does not find
-    /// its usage.
+    /// A figure of usage up to now. A trial's figure ends now, so that an org that returns to the plan does not get its
+    /// usage again.
     fn figure(&self, n: i64) -> Figure {
         let subscription = self.subscription;
         let ends = if subscription.is_trialing() {
@@ -139,13 +139,13 @@ impl<'a> ItemChange<'a> {
     fn transfer(&self, used: &UsedByItem, carried: &Carried, lines: &[InvoiceLine]) -> Transfer {
         let mut transfer = Transfer::default();
         let removed = self.removed().map(|(feature, _)| feature);
-        let metered = self.features.iter().filter(|one| one.metered);
-        let coming = metered.map(|one| one.name.feature());
+        let metered = self.features.iter().filter(|feature| feature.metered);
+        let added = metered.map(|feature| feature.name.feature());
         let known = carried.features().cloned();
-        let features: BTreeSet<FeatureName> = removed.chain(coming).chain(known).collect();
+        let features: BTreeSet<FeatureName> = removed.chain(added).chain(known).collect();
         for feature in features {
-            let own = self.removed().filter(|(name, _)| *name == feature);
-            let removed: Vec<&SubscriptionItem> = own.map(|(_, item)| item).collect();
+            let removed = self.removed().filter(|(name, _)| *name == feature);
+            let removed: Vec<&SubscriptionItem> = removed.map(|(_, item)| item).collect();
             match self.target(&feature) {
                 Some(target) if self.transfers_level(target, &removed) => {
                     self.transfer_level(&mut transfer, &feature, target, &removed, used, carried);
@@ -159,7 +159,7 @@ impl<'a> ItemChange<'a> {
         transfer
     }
 
-    /// Whether a level is transferred from one item to another. Only a perpetual one is transferred into a new period.
+    /// Whether the level of the removed items is transferred to the target. Only a perpetual one continues in a new period.
     fn transfers_level(&self, target: &PricedFeature, removed: &[&SubscriptionItem]) -> bool {
         let levels = removed.iter().all(|item| item.price.is_level());
         target.is_level()
@@ -184,12 +184,12 @@ impl<'a> ItemChange<'a> {
         let n = n.saturating_add(total(removed, used));
         if n > 0 {
             // A scheduled change has removed the items already.
-            let is_gone = removed.is_empty();
+            let is_already_removed = removed.is_empty();
             let figure = Figure {
                 is_perpetual: removed.iter().any(|item| item.price.is_perpetual())
-                    || (is_gone && before.is_perpetual),
+                    || (is_already_removed && before.is_perpetual),
                 was_billed: removed.iter().all(|item| item.price.is_level())
-                    && (!is_gone || before.is_level),
+                    && (!is_already_removed || before.is_level),
                 ..self.figure(n)
             };
             transfer
@@ -200,7 +200,7 @@ impl<'a> ItemChange<'a> {
 
     /// Usage of a free plan from before a paid one, if the org returns to the free plan within the same period.
     fn usage_before_paid_plan(&self, feature: &FeatureName) -> i64 {
-        let free = self.features.iter().all(|one| one.free);
+        let is_free = self.features.iter().all(|feature| feature.free);
         let figure = Figure::of(self.subscription, feature);
         let started = self.subscription.current_period_start;
         // If a trial began in the same second as a period, the figure is of the trial.
@@ -209,7 +209,7 @@ impl<'a> ItemChange<'a> {
         let earlier = figure.filter(|figure| {
             let is_within = figure.period.0 < started && self.now < figure.period.1;
             let is_of_trial = trial.is_some_and(|trial| figure.period.0 >= trial);
-            free && !figure.is_perpetual && is_within && !is_of_trial
+            is_free && !figure.is_perpetual && is_within && !is_of_trial
         });
         earlier.map_or(0, |figure| figure.n)
     }
@@ -225,27 +225,27 @@ impl<'a> ItemChange<'a> {
     ) {
         let noted = Figure::of(self.subscription, feature);
         let noted = noted.filter(|figure| figure.counts(self.subscription));
-        let is_taken_along =
+        let is_carried =
             |figure: &Figure| figure.is_pending || figure.is_perpetual || figure.was_billed;
-        let before = match noted.filter(is_taken_along) {
+        let before = match noted.filter(is_carried) {
             Some(figure) if !self.scheduled => figure.n,
             _ if target.is_perpetual() || self.scheduled => carried.get(feature),
             _ => 0,
         };
         let before = before.max(self.usage_before_paid_plan(feature));
         let items = self.subscription.items.iter();
-        let stays: Vec<_> = items
+        let kept: Vec<_> = items
             .filter(|item| item.price.id == target.price_id)
             .collect();
-        let own = total(&stays, used);
+        let on_target = total(&kept, used);
         let moved = total(removed, used);
         // The value on the item is newer than the noted one and replaces it, unless it is a maximum.
         let is_max = target.aggregate == AggregateUsage::Max;
         let value = match moved {
-            0 if before <= own || (own > 0 && !is_max) => return,
+            0 if before <= on_target || (on_target > 0 && !is_max) => return,
             0 => before,
-            _ if is_max => before.max(moved.saturating_add(own)),
-            _ => moved.saturating_add(own),
+            _ if is_max => before.max(moved.saturating_add(on_target)),
+            _ => moved.saturating_add(on_target),
         };
         let figure = Figure {
             is_pending: true,
@@ -256,9 +256,9 @@ impl<'a> ItemChange<'a> {
         transfer
             .figures
             .insert(Figure::key(feature), figure.to_string());
-        let filled = removed.iter().filter(|item| used_of(item, used) > 0);
-        let filled = filled.map(|item| (item.id.clone(), item.price.id.clone()));
-        transfer.cleared.extend(filled);
+        let with_usage = removed.iter().filter(|item| used_of(item, used) > 0);
+        let cleared = with_usage.map(|item| (item.id.clone(), item.price.id.clone()));
+        transfer.cleared.extend(cleared);
     }
 }
 
@@ -270,7 +270,9 @@ pub(super) fn starts_new_period(
 ) -> bool {
     let every = |item: &SubscriptionItem| BillingTerms::of(&item.price).every;
     let before = subscription.items.first().map(every);
-    let after = features.first().map(|one| one.billing.every.clone());
+    let after = features
+        .first()
+        .map(|feature| feature.billing.every.clone());
     before != after || subscription.is_trialing() != trial
 }
 
@@ -284,7 +286,7 @@ fn total(items: &[&SubscriptionItem], used: &UsedByItem) -> i64 {
 }
 
 impl Domain {
-    /// Computes the transfer of a change between plans on meters. Stripe bills a sum where it was used, so only levels are
+    /// Computes the transfer of a change between plans on meters. Stripe bills a sum at its old price, so only levels are
     /// transferred.
     pub(super) async fn transfer_on_meters(
         &self,
@@ -298,8 +300,8 @@ impl Domain {
         let (used, _) = self.usage_on_meters(change.subscription).await?;
         let features: BTreeSet<FeatureName> = change.removed().map(|(name, _)| name).collect();
         for feature in features {
-            let own = change.removed().filter(|(name, _)| *name == feature);
-            let removed: Vec<&SubscriptionItem> = own.map(|(_, item)| item).collect();
+            let removed = change.removed().filter(|(name, _)| *name == feature);
+            let removed: Vec<&SubscriptionItem> = removed.map(|(_, item)| item).collect();
             if let Some(target) = change.target(&feature)
                 && change.transfers_level(target, &removed)
             {

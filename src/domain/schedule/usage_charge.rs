@@ -2,7 +2,7 @@
 //! ends, and Stripe bills none of the item's usage.
 //!
 //! The change notes the charge in the subscription's metadata, and an invoice item bills it afterwards. So a charge
-//! survives a failed call and a restart, and the note's name makes it happen once.
+//! survives failed calls and restarts. Its name, which is on the invoice item too, makes sure that it is billed once.
 
 use std::fmt;
 use std::str::FromStr;
@@ -66,10 +66,10 @@ impl FromStr for UsageCharge {
 }
 
 impl UsageCharge {
-    /// The metadata that notes charges, for a change that makes revision `made`.
-    pub(super) fn notes(charges: &[Self], made: u64) -> Metadata {
+    /// The metadata that notes charges, for a change to `revision`.
+    pub(super) fn notes(charges: &[Self], revision: u64) -> Metadata {
         let note =
-            |(i, charge): (usize, &Self)| (format!("{PREFIX}{made}.{i}"), charge.to_string());
+            |(i, charge): (usize, &Self)| (format!("{PREFIX}{revision}.{i}"), charge.to_string());
         charges.iter().enumerate().map(note).collect()
     }
 
@@ -108,8 +108,8 @@ impl Adjustment<'_> {
 }
 
 impl Domain {
-    /// Bills the charges noted on a subscription. Adds each note that is settled to `done`. If the change was
-    /// `just_made`, nothing can have been billed yet.
+    /// Bills the charges noted on a subscription. Adds the key of each billed note to `done`. If the change was
+    /// `just_made`, none can have been billed yet.
     pub(super) async fn charge_noted(
         &self,
         customer: &str,
@@ -146,8 +146,8 @@ impl Domain {
         Ok(())
     }
 
-    /// Adds an amount to the next invoice, once. Stripe keeps idempotency keys for a day; for older ones, the invoice
-    /// items are looked up.
+    /// Adds an amount to the next invoice, once. Stripe keeps idempotency keys for a day only, so the customer's invoice
+    /// items are checked first.
     pub(super) async fn add_to_next_invoice(
         &self,
         customer: &str,
@@ -156,16 +156,16 @@ impl Domain {
         just_made: bool,
         revision: &Revision,
     ) -> Result<(), stripe::Error> {
-        let live = subscription.ended_at.is_none();
-        let is_final = !live && adjustment.amount > 0;
+        let is_live = subscription.ended_at.is_none();
+        let is_final = !is_live && adjustment.amount > 0;
         let added = if just_made && revision.is_first() {
             None
         } else {
-            self.added(customer, adjustment).await?
+            self.find_added(customer, adjustment).await?
         };
         if let Some(item) = added {
-            let waits = is_final && item.invoice.is_none();
-            return if waits {
+            let is_pending = is_final && item.invoice.is_none();
+            return if is_pending {
                 self.invoice_pending(customer, adjustment, revision).await
             } else {
                 Ok(())
@@ -173,7 +173,7 @@ impl Domain {
         }
         let create = self.billing().create_invoice_item(&NewInvoiceItem {
             customer,
-            subscription: live.then_some(subscription.id.as_str()),
+            subscription: is_live.then_some(subscription.id.as_str()),
             amount: adjustment.amount,
             currency: adjustment.currency,
             description: &adjustment.description,
@@ -182,10 +182,10 @@ impl Domain {
             is_discountable: adjustment.is_discountable,
         });
         let name = format!("charge:{}", adjustment.name);
-        let key = revision.fixed(&if live { name } else { name + ":ended" });
+        let key = revision.key_at_any_revision(&if is_live { name } else { name + ":ended" });
         match create.key(key).send().await {
             // Another server may have ended the subscription since it was read.
-            Err(error) if live && error.is_invalid_request() => {
+            Err(error) if is_live && error.is_invalid_request() => {
                 let subscription = self.billing().subscription(&subscription.id).await?;
                 if subscription.ended_at.is_none() {
                     return Err(error);
@@ -209,12 +209,13 @@ impl Domain {
         adjustment: &Adjustment<'_>,
         revision: &Revision,
     ) -> Result<(), stripe::Error> {
-        let key = revision.fixed(&format!("invoice:{}", adjustment.name));
+        let key = revision.key_at_any_revision(&format!("invoice:{}", adjustment.name));
         let invoice = self.billing().invoice_pending_items(customer);
         invoice.key(key).send().await.map(drop)
     }
 
-    async fn added(
+    /// The invoice item of an adjustment that was added before.
+    async fn find_added(
         &self,
         customer: &str,
         adjustment: &Adjustment<'_>,

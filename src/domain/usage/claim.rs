@@ -119,13 +119,9 @@ impl Domain {
         }
         let is_repeated = answer.replayed || attempt > 1;
         match answer.value.subscriptions {
-            // An org has one or two subscriptions of Tier's. The list is incomplete only if the customer has many
-            // others.
-            Some(all) if all.next.is_none() => Ok((subscription::sort_out(all.items), is_repeated)),
-            _ => Ok((
-                self.subscriptions(customer, Detail::Items).await?,
-                is_repeated,
-            )),
+            // An org has one or two subscriptions. Some are missing only if the customer has many from others.
+            Some(all) if all.next.is_none() => Ok((subscription::classify(all.items), is_repeated)),
+            _ => Ok((self.subscriptions(customer, Detail::Items).await?, is_repeated)),
         }
     }
 }

@@ -237,7 +237,7 @@ pub(super) fn outcome_unknown() -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::subscription::sort_out;
+    use crate::domain::subscription::classify;
 
     /// An org that is granted nothing has no rows in `/v1/limits`.
     #[test]
@@ -250,7 +250,7 @@ mod tests {
                     "metadata": {"tier.feature": "feature:x@plan:p@1"},
                     "recurring": {"interval": "month", "usage_type": "metered"}}}]},
             }));
-            let subscriptions = sort_out(vec![subscription.expect("a subscription")]);
+            let subscriptions = classify(vec![subscription.expect("a subscription")]);
             metered_item(subscriptions, &feature)
         };
         for status in ["trialing", "active", "past_due"] {

@@ -1,30 +1,30 @@
-//! What a change keeps if the request does not mention it, and what cannot be combined with it.
+//! What a change keeps if the request does not mention it, and which changes are refused.
 
 use super::*;
 
 /// The phases after a change of [`subscription`] now.
-fn changed(now: i64, asked: &[ResolvedPhase]) -> Vec<NewPhase> {
+fn changed(now: i64, requested: &[ResolvedPhase]) -> Vec<NewPhase> {
     let sub = subscription(Some(&schedule_json("active", None)));
-    match decide(CurrentState::Subscribed(&sub), asked, now) {
+    match decide(CurrentState::Subscribed(&sub), requested, now) {
         Action::Replace(_, plan) => plan.phases,
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn the_same_items_and_the_second_in_which_a_phase_began_change_it_in_place() {
-    let same = changed(NOW, &[ask(None, &["price_use", "price_old"])]);
+fn a_phase_changes_in_place_with_the_same_items_or_in_its_first_second() {
+    let same = changed(NOW, &[request(None, &["price_use", "price_old"])]);
     let mut in_place = next(None, "ten", &["price_use", "price_old"]);
     in_place.items[1].quantity = Some(3);
     assert_eq!(same, [in_place]);
     assert_eq!(
-        changed(START, &[ask(None, &["p"])]),
+        changed(START, &[request(None, &["p"])]),
         [next(None, "ten", &["p"])]
     );
     // A trial that begins or ends is another phase.
     let trial = ResolvedPhase {
         trial: true,
-        ..ask(None, &["price_use", "price_old"])
+        ..request(None, &["price_use", "price_old"])
     };
     assert_eq!(changed(NOW, &[trial]).len(), 2);
 }
@@ -36,15 +36,15 @@ fn a_quantity_follows_the_name_of_its_feature() {
         metered,
         ..sold(price)
     };
-    let asked = ResolvedPhase {
+    let requested = ResolvedPhase {
         features: vec![
             named("feature:use@plan:q@1", "new_use", true),
             named("feature:seat@plan:q@1", "new_seat", false),
             named("feature:seat@plan:r@1", "other_seat", false),
         ],
-        ..ask(None, &[])
+        ..request(None, &[])
     };
-    let phases = changed(NOW, &[asked]);
+    let phases = changed(NOW, &[requested]);
     assert_eq!(
         phases[1].items,
         [
@@ -60,10 +60,10 @@ fn a_quantity_follows_the_name_of_its_feature() {
 fn a_coupon_stays_until_a_phase_changes_it() {
     let with = |coupon: Option<&str>, effective, price: &str| ResolvedPhase {
         coupon: coupon.map(str::to_owned),
-        ..ask(effective, &[price])
+        ..request(effective, &[price])
     };
-    let coupons = |asked: &[ResolvedPhase]| -> Vec<Option<String>> {
-        let phases = changed(NOW, asked).into_iter().skip(1);
+    let coupons = |requested: &[ResolvedPhase]| -> Vec<Option<String>> {
+        let phases = changed(NOW, requested).into_iter().skip(1);
         phases.map(|phase| phase.coupon).collect()
     };
     let some = |coupon: &str| Some(coupon.to_owned());
@@ -80,10 +80,10 @@ fn a_coupon_stays_until_a_phase_changes_it() {
 }
 
 #[test]
-fn what_is_mentioned_changes() {
+fn a_change_sets_tax_and_payment_method() {
     let sub = subscription(Some(&schedule_json("active", None)));
-    let change = Change {
-        asked: &[ask(None, &["p"])],
+    let change = PlanChange {
+        requested: &[request(None, &["p"])],
         appends: false,
         automatic_tax: Some(false),
         payment_method: Some("pm_new"),
@@ -101,7 +101,7 @@ fn what_is_mentioned_changes() {
 }
 
 #[test]
-fn what_stripe_would_refuse_is_refused_first() {
+fn changes_that_stripe_would_refuse_are_refused() {
     let sub = subscription(None);
     let current_plan = CurrentPlan::of(CurrentState::Subscribed(&sub), NOW);
     let billed = |every: &str, currency: &str| PricedFeature {

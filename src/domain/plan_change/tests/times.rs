@@ -13,7 +13,7 @@ fn a_kept_trial_stays_a_trial_to_its_end_or_the_phases() {
         let sub = subscription(Some(&schedule_json("active", trial_end)));
         let action = decide(
             CurrentState::Subscribed(&sub),
-            &[ask(Some(LATER), &["q"])],
+            &[request(Some(LATER), &["q"])],
             NOW,
         );
         let Action::Replace(_, plan) = action else {
@@ -28,7 +28,7 @@ fn a_kept_trial_stays_a_trial_to_its_end_or_the_phases() {
 }
 
 #[test]
-fn a_subscription_without_a_schedule_is_given_one() {
+fn a_subscription_without_a_schedule_gets_one() {
     for schedule in [None, Some(schedule_json("released", None))] {
         let sub = subscription(schedule.as_ref());
         let unscheduled = |end| NewPhase {
@@ -39,16 +39,17 @@ fn a_subscription_without_a_schedule_is_given_one() {
                 .collect(),
             ..kept(end)
         };
-        let decide = |asked: &[ResolvedPhase]| decide(CurrentState::Subscribed(&sub), asked, NOW);
+        let decide =
+            |requested: &[ResolvedPhase]| decide(CurrentState::Subscribed(&sub), requested, NOW);
         assert_eq!(
-            decide(&[ask(None, &["p"])]),
+            decide(&[request(None, &["p"])]),
             Action::Adopt(
                 "sub_1".into(),
                 on(vec![unscheduled(PhaseEnd::Now), next(None, "ten", &["p"])])
             )
         );
         assert_eq!(
-            decide(&[ask(Some(LATER), &["p"])]),
+            decide(&[request(Some(LATER), &["p"])]),
             Action::Adopt(
                 "sub_1".into(),
                 on(vec![
@@ -64,9 +65,9 @@ fn a_subscription_without_a_schedule_is_given_one() {
 fn a_trial_without_an_end_lasts_as_long_as_stripe_allows() {
     let trial = |effective| ResolvedPhase {
         trial: true,
-        ..ask(effective, &["p"])
+        ..request(effective, &["p"])
     };
-    let ends = |asked: &[ResolvedPhase]| match decide(CurrentState::Nothing, asked, NOW) {
+    let ends = |requested: &[ResolvedPhase]| match decide(CurrentState::Nothing, requested, NOW) {
         Action::Create(plan) => plan.phases.last().and_then(|phase| phase.end),
         other => panic!("{other:?}"),
     };
@@ -75,10 +76,10 @@ fn a_trial_without_an_end_lasts_as_long_as_stripe_allows() {
         Some(PhaseEnd::At(NOW + LONGEST_TRIAL))
     );
     assert_eq!(
-        ends(&[ask(None, &["p"]), trial(Some(LATER))]),
+        ends(&[request(None, &["p"]), trial(Some(LATER))]),
         Some(PhaseEnd::At(LATER + LONGEST_TRIAL))
     );
-    assert_eq!(ends(&[trial(None), ask(Some(LATER), &["p"])]), None);
+    assert_eq!(ends(&[trial(None), request(Some(LATER), &["p"])]), None);
 }
 
 #[test]
@@ -86,7 +87,7 @@ fn a_phase_older_than_its_billing_period_ends_with_the_period() {
     let mut old = schedule_json("active", None);
     old["current_phase"]["start_date"] = json!(NOW - 500);
     let sub = subscription(Some(&old));
-    let same = ask(None, &["price_old", "price_use"]);
+    let same = request(None, &["price_old", "price_use"]);
     let action = decide(CurrentState::Subscribed(&sub), &[same], NOW);
     let Action::Replace(_, plan) = action else {
         panic!("{action:?}")
@@ -96,35 +97,36 @@ fn a_phase_older_than_its_billing_period_ends_with_the_period() {
 
 #[test]
 fn phases_must_be_in_order_and_only_the_last_may_be_empty() {
-    let check =
-        |asked: Vec<ResolvedPhase>| normalise(asked, NOW).map_err(|error| error.to_string());
+    let check = |requested: Vec<ResolvedPhase>| {
+        normalise(requested, NOW).map_err(|error| error.to_string())
+    };
     assert_eq!(
-        check(vec![ask(Some(NOW), &["p"])]),
-        Ok(vec![ask(None, &["p"])])
+        check(vec![request(Some(NOW), &["p"])]),
+        Ok(vec![request(None, &["p"])])
     );
     assert_eq!(
-        check(vec![ask(Some(NOW - 9), &[])]),
-        Ok(vec![ask(None, &[])])
+        check(vec![request(Some(NOW - 9), &[])]),
+        Ok(vec![request(None, &[])])
     );
-    for (asked, message) in [
+    for (requested, message) in [
         (
-            vec![ask(None, &["p"]), ask(None, &["q"])],
+            vec![request(None, &["p"]), request(None, &["q"])],
             "phases[1]: effective is required",
         ),
         (
-            vec![ask(None, &["p"]), ask(Some(NOW), &["q"])],
+            vec![request(None, &["p"]), request(Some(NOW), &["q"])],
             "phases[1]: effective must be later",
         ),
         (
-            vec![ask(Some(LATER), &["p"]), ask(Some(LATER), &["q"])],
+            vec![request(Some(LATER), &["p"]), request(Some(LATER), &["q"])],
             "phases[1]: effective must be later",
         ),
         (
-            vec![ask(None, &[]), ask(Some(LATER), &["q"])],
+            vec![request(None, &[]), request(Some(LATER), &["q"])],
             "phases[0]: only the last phase",
         ),
     ] {
-        let error = check(asked).expect_err(message);
+        let error = check(requested).expect_err(message);
         assert!(error.starts_with(message), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Credit notes, which take something off an invoice. Each is written once.
+//! Reduces invoices by credit notes. Each credit note is created once.
 
 use std::collections::BTreeMap;
 
@@ -9,25 +9,25 @@ use crate::domain::Domain;
 use crate::domain::revision::Revision;
 use crate::stripe;
 
-/// The metadata key by which a credit note says what it is for.
+/// The metadata key of a credit note's name, which identifies what it credits.
 const CREDIT: &str = "tier.credit";
 
-/// The metadata key of a draft that was finalized to be reduced. It is not collected until that is done.
+/// The metadata key that marks an invoice which Tier has finalized in order to reduce it. It is collected after that.
 const HELD_BACK: &str = "tier.held";
 
-/// What came of an attempt to reduce an invoice.
+/// The outcome of an attempt to reduce an invoice.
 enum Reduced {
-    /// Something is still due, and all of the credit was taken off.
+    /// All of the credit was taken off, and some amount is still due.
     Partly,
-    /// Nothing is due any more. The parts that could neither be taken off nor be credited.
+    /// Nothing is due any more. Has the parts that could be neither taken off nor credited.
     Wholly(Vec<LinePart>),
     /// Stripe has refused it.
     Refused,
 }
 
 impl Domain {
-    /// Takes `credit` off an unpaid invoice, once for each `name`. Returns the part that exceeds the amount due, which
-    /// was paid by the customer's balance or by a credit for paid time. None if Stripe refuses.
+    /// Takes `credit` off an unpaid invoice, once for each `name`. Returns the parts that could be neither taken off nor
+    /// credited to the customer's balance. None if Stripe refuses.
     pub(in crate::domain::schedule) async fn reduce_invoice(
         &self,
         invoice: &Invoice,
@@ -48,7 +48,7 @@ impl Domain {
                 .set_auto_advance(id, false)
                 .metadata(HELD_BACK, "1");
             is_accepted(hold.send().await)?;
-            let key = revision.fixed(&format!("finalize:{id}"));
+            let key = revision.key_at_any_revision(&format!("finalize:{id}"));
             let finalize = self.billing().finalize_invoice(id).key(key);
             is_accepted(finalize.send().await)?;
             now = self.billing().invoice(id).await?;
@@ -78,7 +78,7 @@ impl Domain {
         Ok(Some(Vec::new()))
     }
 
-    /// Takes `credit` off the invoice as it was read. `is_new`: no request can have done so before.
+    /// Takes `credit` off the invoice as it was read. `is_new` means that no request can have done so before.
     async fn reduce_once(
         &self,
         invoice: &Invoice,
@@ -100,7 +100,7 @@ impl Domain {
             self.credits_of(&invoice.id).await?.remove(name)
         };
         if let Some(cents) = known {
-            // Another server may have written it after the invoice was read.
+            // Another server may have created it after the invoice was read.
             let (_, beyond) = credit.split(cents);
             if beyond.is_empty() {
                 return Ok(Reduced::Partly);
@@ -112,7 +112,7 @@ impl Domain {
         }
         let due = invoice.amount_remaining;
         if credit.is_whole_invoice && due > 0 {
-            let key = revision.fixed(&format!("void:{}", invoice.id));
+            let key = revision.key_at_any_revision(&format!("void:{}", invoice.id));
             let void = self.billing().void_invoice(&invoice.id).key(key);
             return Ok(if is_accepted(void.send().await)? {
                 Reduced::Wholly(Vec::new())
@@ -137,20 +137,20 @@ impl Domain {
         &self,
         invoices: &[Invoice],
     ) -> Result<(), stripe::Error> {
-        let waits = |invoice: &&Invoice| {
-            let held = invoice.metadata.get(HELD_BACK);
-            held.is_some_and(|held| !held.is_empty())
+        let is_held_back = |invoice: &&Invoice| {
+            let mark = invoice.metadata.get(HELD_BACK);
+            mark.is_some_and(|mark| !mark.is_empty())
                 && (invoice.is(&InvoiceStatus::Open) || invoice.is(&InvoiceStatus::Draft))
         };
-        for invoice in invoices.iter().filter(waits) {
+        for invoice in invoices.iter().filter(is_held_back) {
             self.collect(invoice).await?;
         }
         Ok(())
     }
 
     async fn collect(&self, invoice: &Invoice) -> Result<(), stripe::Error> {
-        let go_on = self.billing().set_auto_advance(&invoice.id, true);
-        is_accepted(go_on.metadata(HELD_BACK, "").send().await).map(drop)
+        let resume = self.billing().set_auto_advance(&invoice.id, true);
+        is_accepted(resume.metadata(HELD_BACK, "").send().await).map(drop)
     }
 
     /// Credits parts of a paid invoice to the customer's balance. Returns the parts that Stripe did not accept.
@@ -170,9 +170,9 @@ impl Domain {
             ..credit_note(invoice, &parts)
         };
         let name = format!("{name}:paid");
-        let is_known = !is_new && self.credits_of(&invoice.id).await?.contains_key(&name);
-        let is_written = is_known || self.create_credit_note(&note, &name, revision).await?;
-        Ok(if is_written { Vec::new() } else { parts })
+        let exists = !is_new && self.credits_of(&invoice.id).await?.contains_key(&name);
+        let is_credited = exists || self.create_credit_note(&note, &name, revision).await?;
+        Ok(if is_credited { Vec::new() } else { parts })
     }
 
     /// Creates a credit note. Returns whether Stripe has accepted it.
@@ -186,7 +186,7 @@ impl Domain {
             .billing()
             .create_credit_note(note)
             .metadata(CREDIT, name);
-        is_accepted(create.key(revision.fixed(name)).send().await)
+        is_accepted(create.key(revision.key_at_any_revision(name)).send().await)
     }
 
     /// What remains of some lines of an invoice after credit notes and refunds.

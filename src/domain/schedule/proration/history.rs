@@ -1,4 +1,4 @@
-//! What was charged for the time of a subscription, and how much of it is not credited yet. Pure.
+//! What was charged for the time of a subscription, and how much of that is not credited yet. Pure.
 //!
 //! A line of an invoice charges for a period. Credit notes, Stripe's credits and Tier's credits take parts of that
 //! back. What remains of each line is what a change may credit, and the state of the invoice decides how: what an
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::reduction::{LinePart, share, unused_amount};
 use crate::billing::{CreditNote, CreditNoteStatus, Invoice, InvoiceItem, InvoiceStatus, Period};
 
-/// The metadata key by which a credit of Tier's names the price whose time it credits.
+/// The metadata key, on Tier's credits, of the price whose time is credited.
 pub(in crate::domain::schedule) const TIME: &str = "tier.time";
 
 /// All charges and credits for the time of one subscription.
@@ -18,10 +18,10 @@ pub(super) struct History {
     pub(super) invoices: Vec<Invoice>,
     /// Invoice items, pending or invoiced: Stripe's prorations and Tier's adjustments.
     pub(super) items: Vec<InvoiceItem>,
-    /// Cents that credit notes took off, before discounts, by line.
+    /// The cents, before discounts, that credit notes took off each line.
     credited_by_line: BTreeMap<String, i64>,
-    /// The cents that remain of all lines together, after discounts, by the index of the invoice. Only for invoices
-    /// that were partly credited or refunded without naming lines.
+    /// The cents, after discounts, that remain of all lines of an invoice together, by its index. Only for invoices of
+    /// which a refund, or a credit note without lines, gave something back.
     remaining_totals: BTreeMap<usize, i64>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct TimeCharge {
 }
 
 impl InvoiceItem {
-    /// The price whose time it charges or credits, if it is about time.
+    /// The price whose time it charges or credits, if it does.
     pub(super) fn time_of(&self) -> Option<&str> {
         let licensed = self.price.as_ref().filter(|price| price.is_licensed());
         let proration = licensed.filter(|_| self.proration);
@@ -51,29 +51,29 @@ impl InvoiceItem {
 }
 
 impl TimeCharge {
-    /// Whether `credit` is for part of the time that this charges for.
+    /// Whether `credit` is for a part of the time that this charges for.
     pub(super) fn covers(&self, credit: &InvoiceItem) -> bool {
-        let (whole, part) = (self.period, credit.period);
+        let (charged, credited) = (self.period, credit.period);
         credit.time_of() == Some(self.price.as_str())
-            && whole.start <= part.start
-            && part.end <= whole.end
+            && charged.start <= credited.start
+            && credited.end <= charged.end
     }
 }
 
 impl Invoice {
     /// Cents that credit notes and refunds gave back.
-    pub(super) fn given_back(&self) -> i64 {
+    pub(super) fn credited_or_refunded(&self) -> i64 {
         self.credited() + self.refunded()
     }
 
     /// The cents that remain of all lines, after discounts. None unless a refund, or a credit note without lines, gave
     /// something back.
     pub(super) fn remaining_total(&self, notes: &[CreditNote]) -> Option<i64> {
-        let own = notes
+        let valid = notes
             .iter()
             .filter(|note| note.invoice == self.id && note.status != CreditNoteStatus::Void);
         let (mut credited, mut paid_out, mut is_lined) = (0_i64, 0_i64, true);
-        for note in own {
+        for note in valid {
             credited += note.amount;
             if note.refund.is_some() {
                 paid_out += note.amount;
@@ -134,18 +134,19 @@ impl History {
     }
 
     /// What can still be credited of the charges for time after `at` for which `is_removed` holds. Credits for which
-    /// `ignored` holds are not deducted.
+    /// `is_ignored` holds are not deducted.
     pub(super) fn remaining(
         &self,
         at: i64,
         is_removed: impl Fn(&TimeCharge) -> bool,
-        ignored: impl Fn(&InvoiceItem) -> bool,
+        is_ignored: impl Fn(&InvoiceItem) -> bool,
     ) -> Vec<TimeCharge> {
         let mut charges = self.invoiced(at);
         charges.extend(self.pending(at));
         charges.sort_by_key(|charge| charge.period.start);
-        let counts = |item: &&InvoiceItem| item.amount < 0 && !self.is_void(item) && !ignored(item);
-        for (place, item) in self.items.iter().enumerate().rev() {
+        let counts =
+            |item: &&InvoiceItem| item.amount < 0 && !self.is_void(item) && !is_ignored(item);
+        for (index, item) in self.items.iter().enumerate().rev() {
             if !counts(&item) {
                 continue;
             }
@@ -153,9 +154,9 @@ impl History {
             // A change credits the latest charge. Earlier ones have been credited already.
             let mut credited: Vec<&mut TimeCharge> = charges
                 .iter_mut()
-                .filter(|charge| charge.covers(item) && self.is_older(charge, place))
+                .filter(|charge| charge.covers(item) && self.is_older(charge, index))
                 .collect();
-            credited.sort_by_key(|charge| (Reverse(charge.period.start), self.place(charge)));
+            credited.sort_by_key(|charge| (Reverse(charge.period.start), self.item_index(charge)));
             for charge in credited {
                 let taken = charge.part.net.min(credit);
                 credit -= taken;
@@ -177,32 +178,33 @@ impl History {
         charges
     }
 
-    /// The position of the charge's invoice item, newest first. Regular lines of a period come after all items of its
-    /// first second.
-    fn place(&self, charge: &TimeCharge) -> usize {
+    /// The index of the charge's invoice item, newest first. Regular lines of a period come after all items of its first
+    /// second.
+    fn item_index(&self, charge: &TimeCharge) -> usize {
         let mut items = self.items.iter();
-        let place = items.position(|item| charge.invoice_item.as_ref() == Some(&item.id));
-        place.unwrap_or(usize::MAX)
+        let index = items.position(|item| charge.invoice_item.as_ref() == Some(&item.id));
+        index.unwrap_or(usize::MAX)
     }
 
-    /// Whether a charge was made before the credit at `place`. Timestamps do not order events within a second.
-    fn is_older(&self, charge: &TimeCharge, place: usize) -> bool {
+    /// Whether a charge is older than the credit at `index`. Timestamps do not order events within a second.
+    fn is_older(&self, charge: &TimeCharge, index: usize) -> bool {
         if charge.invoice_item.is_some() {
-            return self.place(charge) > place;
+            return self.item_index(charge) > index;
         }
         // Credits that were pending when the period began are on its first invoice, or on an earlier one.
-        let Some(own) = &self.items[place].invoice else {
+        let Some(credited_on) = &self.items[index].invoice else {
             return true;
         };
-        let own = self.invoices.iter().position(|invoice| invoice.id == *own);
-        own.is_some_and(|own| Some(own) < charge.invoice)
+        let mut invoices = self.invoices.iter();
+        let credited_on = invoices.position(|invoice| invoice.id == *credited_on);
+        credited_on.is_some_and(|index| Some(index) < charge.invoice)
     }
 
-    /// Whether it is on a void invoice, and so credits nothing.
+    /// Whether an item is on a void invoice, and so credits nothing.
     fn is_void(&self, item: &InvoiceItem) -> bool {
         let mut invoices = self.invoices.iter();
-        let own = invoices.find(|invoice| item.invoice.as_ref() == Some(&invoice.id));
-        own.is_some_and(|invoice| invoice.is(&InvoiceStatus::Void))
+        let invoice = invoices.find(|invoice| item.invoice.as_ref() == Some(&invoice.id));
+        invoice.is_some_and(|invoice| invoice.is(&InvoiceStatus::Void))
     }
 
     /// Pending charges, oldest first.

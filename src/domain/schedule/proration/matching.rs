@@ -1,8 +1,8 @@
-//! Finds the charges for time that a change left unused, and the credits of Stripe's that it caused. Pure.
+//! Finds the charges for time that a change left unused, and Stripe's credits for it. Pure.
 
 use super::history::{History, TimeCharge};
 use super::unused_time::Newest;
-use super::{Cause, StripeCredits, UnusedTime};
+use super::{StripeCredits, UnusedTime, UnusedTimeCause};
 use crate::billing::{InvoiceItem, Subscription};
 use crate::domain::schedule::usage_charge::CLOCK_SKEW;
 
@@ -20,8 +20,8 @@ impl History {
         known.map_or(&self.items[..], |known| &self.items[..known])
     }
 
-    /// Whether a charge is older than the decision for the change. A later one may be for current items, which the
-    /// change did not remove.
+    /// Whether a charge is older than the decision for the change. A later charge may be for items that the change did not
+    /// remove.
     fn existed_before(&self, charge: &TimeCharge, unused_time: &UnusedTime) -> bool {
         let StripeCredits::NewerThan(newest) = &unused_time.credits else {
             return true;
@@ -40,9 +40,9 @@ impl History {
         if unused_time.cause.is_end() || unused_time.credits == StripeCredits::InSameSecond {
             return Some(unused_time.at);
         }
-        let made = self.new_items(unused_time).iter();
-        let made = made.filter(|item| item.proration);
-        let dates = made.map(|item| item.date);
+        let prorations = self.new_items(unused_time).iter();
+        let prorations = prorations.filter(|item| item.proration);
+        let dates = prorations.map(|item| item.date);
         // Another change may have followed.
         dates
             .filter(|date| (date - unused_time.at).abs() <= CLOCK_SKEW)
@@ -60,7 +60,7 @@ impl History {
         }
         let change_time = self.change_time(unused_time);
         let is_removed = |item: &InvoiceItem, price: &str| {
-            unused_time.cause != Cause::RemovedItems
+            unused_time.cause != UnusedTimeCause::RemovedItems
                 || !still_has_item(subscription, price, item.subscription_item.as_deref())
         };
         let is_credit = |item: &&InvoiceItem| {
@@ -84,7 +84,7 @@ impl History {
         subscription: &Subscription,
     ) -> bool {
         let is_removed = match (unused_time.cause, &unused_time.credits) {
-            (Cause::RemovedItems, credits) => {
+            (UnusedTimeCause::RemovedItems, credits) => {
                 // The replacement is charged from then on. It may have been removed since.
                 let is_later = charge.period.start >= unused_time.at;
                 let has_item = still_has_item(subscription, &charge.price, charge.item.as_deref());
@@ -92,7 +92,7 @@ impl History {
             }
             _ => true,
         };
-        // Stripe may carry out a change after a later one. Then it credits what that one charged.
+        // Stripe may carry out two changes in the other order. Then it credits what the later decision charged.
         let is_credited = || credits.iter().any(|credit| charge.covers(credit));
         is_removed
             && (unused_time.cause.is_end()

@@ -1,10 +1,10 @@
-//! Computes by how much an invoice is reduced. Pure.
+//! Computes which parts of an invoice to take off. Pure.
 
 use crate::billing::{
     CollectionMethod, Invoice, InvoiceLine, InvoiceStatus, NewCreditNote, Period,
 };
 
-/// A part of a line of an invoice.
+/// A part of an invoice line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::domain::schedule) struct LinePart {
     pub(in crate::domain::schedule) line: String,
@@ -61,12 +61,12 @@ pub(in crate::domain::schedule) struct Reduction {
 
 impl Reduction {
     pub(super) fn new(invoice: &Invoice, parts: Vec<LinePart>) -> Self {
-        let whole = |line: &InvoiceLine| {
-            let mut own = parts.iter().filter(|part| part.line == line.id);
-            own.any(|part| part.amount == line.amount)
+        let is_whole_line = |line: &InvoiceLine| {
+            let mut line_parts = parts.iter().filter(|part| part.line == line.id);
+            line_parts.any(|part| part.amount == line.amount)
         };
         let mut charges = invoice.lines.iter().filter(|line| line.amount != 0);
-        let is_whole_invoice = charges.all(whole);
+        let is_whole_invoice = charges.all(is_whole_line);
         Self {
             parts,
             is_whole_invoice,
@@ -93,10 +93,10 @@ impl Reduction {
 impl Invoice {
     /// Whether it is not paid by `now`, and no payment is expected.
     pub(in crate::domain::schedule) fn is_unpaid(&self, now: i64) -> bool {
-        let waits = !self.is(&InvoiceStatus::Paid);
-        let sent = self.collection_method == CollectionMethod::SendInvoice;
-        let overdue = self.due_date.is_some_and(|due| due <= now);
-        waits && !self.is_processing() && (!sent || overdue) && self.amount_remaining > 0
+        let is_open = !self.is(&InvoiceStatus::Paid);
+        let is_sent = self.collection_method == CollectionMethod::SendInvoice;
+        let is_overdue = self.due_date.is_some_and(|due| due <= now);
+        is_open && !self.is_processing() && (!is_sent || is_overdue) && self.amount_remaining > 0
     }
 
     /// Whether it was paid or will be, so that a later invoice must credit what it charges.
@@ -105,13 +105,13 @@ impl Invoice {
     }
 
     /// Whether it charges only for `lines`.
-    pub(in crate::domain::schedule) fn is_only(&self, lines: &[InvoiceLine]) -> bool {
+    pub(in crate::domain::schedule) fn charges_only_for(&self, lines: &[InvoiceLine]) -> bool {
         let mut charges = self.lines.iter().filter(|line| line.amount != 0);
-        charges.all(|line| lines.iter().any(|own| own.id == line.id))
+        charges.all(|line| lines.iter().any(|known| known.id == line.id))
     }
 }
 
-/// The cents of an amount that are for time after `at`, rounded as Stripe rounds a credit.
+/// The cents of an amount for the time after `at`, rounded up as Stripe rounds credits.
 pub(super) fn unused_amount(amount: i64, period: Period, at: i64) -> i64 {
     let Period { start, end } = period;
     if amount <= 0 || end <= start {
@@ -123,7 +123,7 @@ pub(super) fn unused_amount(amount: i64, period: Period, at: i64) -> i64 {
     i64::try_from(part).unwrap_or(amount)
 }
 
-/// `whole` × `part` / `of`, rounded.
+/// `whole` × `part` / `of`, rounded half up.
 pub(super) fn share(whole: i64, part: i64, of: i64) -> i64 {
     let (whole, part, of) = (i128::from(whole), i128::from(part), i128::from(of.max(1)));
     i64::try_from((whole * part * 2 + of) / (of * 2)).unwrap_or(i64::MAX)
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reduction_may_be_of_the_whole_invoice() {
+    fn a_reduction_of_all_charges_is_of_the_whole_invoice() {
         let invoice = invoice(
             &json!({}),
             &[
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn which_invoices_count_as_unpaid() {
+    fn an_invoice_is_unpaid_if_no_payment_is_expected() {
         for (more, unpaid) in [
             (json!({}), true),
             (json!({"status": "draft"}), true),
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_taken_off_than_is_due() {
+    fn at_most_the_amount_due_is_taken_off() {
         let invoice = invoice(&json!({}), &[line(1000, "licensed"), line(800, "licensed")]);
         let amounts = |parts: Vec<LinePart>| {
             parts

@@ -14,9 +14,9 @@ use crate::stripe;
 /// The unused time of one price.
 #[derive(Default)]
 struct PriceSettlement<'a> {
-    /// What remains of the charges for it.
+    /// What remains of its charges.
     charges: Vec<TimeCharge>,
-    /// Stripe's credits that are pending.
+    /// Stripe's pending credits.
     pending: Vec<&'a InvoiceItem>,
     /// Cents that Stripe has credited on invoices.
     credited: i64,
@@ -65,7 +65,7 @@ impl<'a> PriceSettlement<'a> {
 }
 
 impl Domain {
-    /// Settles what is noted on a subscription. Adds each note that is settled to `done`.
+    /// Settles the unused time noted on a subscription. Adds the key of each settled note to `done`.
     pub(in crate::domain::schedule) async fn settle_noted_time(
         &self,
         customer: &str,
@@ -210,7 +210,7 @@ impl<'a> Settlement<'a> {
             let deleted = self.domain.billing().delete_invoice_item(&item.id);
             match deleted.await {
                 Err(error) if error.is_missing() => {}
-                other => drop(other?),
+                deleted => drop(deleted?),
             }
         }
         Ok(())
@@ -222,7 +222,7 @@ impl<'a> Settlement<'a> {
         charges: &[&'a TimeCharge],
     ) -> Result<(), stripe::Error> {
         let parts: Vec<LinePart> = charges.iter().map(|charge| charge.part.clone()).collect();
-        // Several changes in one second may each reduce the invoice.
+        // The name has the line: several changes in one second may each reduce the invoice.
         let first = charges.first().map_or("", |charge| &charge.part.line);
         let name = format!("unpaid:{}:{}:{first}", invoice.id, self.at);
         let (domain, just_made, revision) = (self.domain, self.just_made, self.revision);

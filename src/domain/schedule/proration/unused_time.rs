@@ -8,17 +8,17 @@ use crate::domain::schedule::usage_charge::CLOCK_SKEW;
 /// The metadata key of the note.
 pub(in crate::domain::schedule) const UNUSED_TIME: &str = "tier.unpaid";
 
-/// How long the note of an end is valid, in seconds. An end that happens later is another one.
+/// How far the noted and the real end may be apart, in seconds. Otherwise the note is of another end.
 const NOTE_LIFETIME: i64 = 24 * 60 * 60;
 
-/// The metadata key that says when a schedule ends the subscription, in Unix seconds.
+/// The metadata key of when a schedule ends the subscription, in Unix seconds.
 pub(in crate::domain::schedule) const PLANNED_END: &str = "tier.ends";
 
 /// Time that a change leaves unused, where Stripe's own credit may exceed what was paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::domain::schedule) struct UnusedTime {
-    pub(in crate::domain::schedule) cause: Cause,
-    /// When it begins, in Unix seconds. If the subscription ended, the time of that.
+    pub(in crate::domain::schedule) cause: UnusedTimeCause,
+    /// When it begins, in Unix seconds: at the change, or at the end of the subscription.
     pub(in crate::domain::schedule) at: i64,
     /// When the billing period began, in Unix seconds. Earlier charges are used up.
     pub(in crate::domain::schedule) since: i64,
@@ -31,7 +31,7 @@ pub(in crate::domain::schedule) struct UnusedTime {
 pub(in crate::domain::schedule) enum StripeCredits {
     /// They are newer than everything that existed when the change was decided.
     NewerThan(Newest),
-    /// They are from the second of the change, whose time Stripe itself set.
+    /// They are from the second of the change, which Stripe made at a known time.
     InSameSecond,
 }
 
@@ -46,7 +46,7 @@ pub(in crate::domain::schedule) struct Newest {
 
 /// What made the time unused, and whether Stripe credited it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::domain::schedule) enum Cause {
+pub(in crate::domain::schedule) enum UnusedTimeCause {
     /// The subscription ended, without a credit.
     End,
     /// The subscription ended, with Stripe's credit, for example because its schedule ended it.
@@ -59,7 +59,7 @@ pub(in crate::domain::schedule) enum Cause {
     RemovedItems,
 }
 
-impl Cause {
+impl UnusedTimeCause {
     const ALL: [(Self, &'static str); 5] = [
         (Self::End, "end"),
         (Self::CreditedEnd, "credited-end"),
@@ -80,7 +80,7 @@ impl Cause {
 
 impl fmt::Display for UnusedTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = Cause::ALL
+        let named = UnusedTimeCause::ALL
             .into_iter()
             .find(|(cause, _)| *cause == self.cause);
         let name = named.map_or("", |(_, name)| name);
@@ -100,7 +100,9 @@ impl UnusedTime {
     fn read(note: &str) -> Option<Self> {
         let mut words = note.split(' ');
         let name = words.next()?;
-        let (cause, _) = Cause::ALL.into_iter().find(|(_, known)| *known == name)?;
+        let (cause, _) = UnusedTimeCause::ALL
+            .into_iter()
+            .find(|(_, known)| *known == name)?;
         let at = words.next()?.parse().ok()?;
         // Without a start, all charges are considered.
         let since = words.next().and_then(|since| since.parse().ok());
@@ -132,17 +134,17 @@ impl UnusedTime {
         };
         let noted = note(UNUSED_TIME).and_then(|note| Self::read(note));
         let by_schedule = || Self {
-            cause: Cause::CreditedEnd,
+            cause: UnusedTimeCause::CreditedEnd,
             at: 0,
             since: subscription.current_period_start,
             credits: StripeCredits::InSameSecond,
         };
         let ended = subscription.ended_at;
-        // The noted end may not have happened. An end that happened much later is another one.
-        let came = |noted: &Self| {
+        // The noted end may not have happened.
+        let applies = |noted: &Self| {
             !noted.cause.is_end() || ended.is_some_and(|at| (at - noted.at).abs() <= NOTE_LIFETIME)
         };
-        let noted = noted.filter(came);
+        let noted = noted.filter(applies);
         let is_due = |planned: &str| {
             let planned = planned.parse::<i64>().ok();
             planned
@@ -171,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_note_is_read_as_it_was_written() {
-        for (cause, name) in Cause::ALL {
+        for (cause, name) in UnusedTimeCause::ALL {
             for (credits, word) in [
                 (newest(None, None), "- -"),
                 (newest(Some("ii_1"), Some("in_1")), "ii_1 in_1"),
@@ -204,13 +206,22 @@ mod tests {
                 "metadata": {PLANNED_END: planned}, "ended_at": ended, "items": {"data": []}}));
             UnusedTime::noted(&subscription.expect("a subscription")).map(|noted| noted.cause)
         };
-        assert_eq!(cause_of("90000", Some(90_000)), Some(Cause::CreditedEnd));
-        assert_eq!(cause_of("90000", Some(90_001)), Some(Cause::CreditedEnd));
+        assert_eq!(
+            cause_of("90000", Some(90_000)),
+            Some(UnusedTimeCause::CreditedEnd)
+        );
+        assert_eq!(
+            cause_of("90000", Some(90_001)),
+            Some(UnusedTimeCause::CreditedEnd)
+        );
         assert_eq!(cause_of("90000", Some(40_000)), None);
         assert_eq!(cause_of("90000", None), None);
         assert_eq!(cause_of("", Some(90_000)), None);
         // An earlier version wrote 1 and no time.
-        assert_eq!(cause_of("1", Some(90_000)), Some(Cause::CreditedEnd));
+        assert_eq!(
+            cause_of("1", Some(90_000)),
+            Some(UnusedTimeCause::CreditedEnd)
+        );
     }
 
     #[test]

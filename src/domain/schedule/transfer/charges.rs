@@ -15,11 +15,11 @@ impl ItemChange<'_> {
         lines: &[InvoiceLine],
     ) -> bool {
         self.removed().all(|(_, item)| {
-            let mut own = lines.iter();
-            let cleared = transfer.cleared.iter().any(|(id, _)| *id == item.id);
-            cleared
+            let mut lines = lines.iter();
+            let is_cleared = transfer.cleared.iter().any(|(id, _)| *id == item.id);
+            is_cleared
                 || used_of(item, used) == 0
-                || own.any(|line| line.subscription_item.as_ref() == Some(&item.id))
+                || lines.any(|line| line.subscription_item.as_ref() == Some(&item.id))
         })
     }
 
@@ -30,17 +30,17 @@ impl ItemChange<'_> {
         used: &UsedByItem,
         lines: &[InvoiceLine],
     ) -> Vec<UsageCharge> {
-        let cleared =
+        let is_cleared =
             |item: &SubscriptionItem| transfer.cleared.iter().any(|(id, _)| *id == item.id);
         let charge = |(_, item): (FeatureName, &SubscriptionItem)| {
             let used = used_of(item, used);
-            let own = |line: &&InvoiceLine| {
+            let bills_item = |line: &&InvoiceLine| {
                 line.subscription_item.as_ref() == Some(&item.id) && !line.proration
             };
-            let own = lines.iter().filter(own).map(|line| line.amount);
-            let amount = own.fold(0, i64::saturating_add);
+            let amounts = lines.iter().filter(bills_item).map(|line| line.amount);
+            let amount = amounts.fold(0, i64::saturating_add);
             let feature = item.price.feature_plan()?.to_string();
-            (used > 0 && amount > 0 && !cleared(item)).then(|| UsageCharge {
+            (used > 0 && amount > 0 && !is_cleared(item)).then(|| UsageCharge {
                 amount,
                 currency: item.price.currency.clone(),
                 used,

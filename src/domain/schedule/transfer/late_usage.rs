@@ -1,5 +1,5 @@
-//! Counts usage that was reported after a change read the usage, and before the change was written. Stripe bills it
-//! with the phase that ended, but the figure that the change noted does not include it.
+//! Counts usage that was reported between the read and the write of a change. Stripe bills it with the phase that ended,
+//! but the figure that the change noted does not include it.
 
 use super::Transfer;
 use crate::billing::{InvoiceLine, Metadata, Subscription};
@@ -16,8 +16,8 @@ impl Transfer {
         };
         let mut corrected = Metadata::new();
         for billed in Billed::of(lines, after) {
-            let seen = basis.used.get(&billed.item).copied().unwrap_or(0);
-            let late = billed.quantity.saturating_sub(seen);
+            let counted = basis.used.get(&billed.item).copied().unwrap_or(0);
+            let late = billed.quantity.saturating_sub(counted);
             if billed.is_level() || late <= 0 {
                 continue;
             }
@@ -45,7 +45,7 @@ impl Domain {
         let Some(basis) = transfer.basis.as_ref() else {
             return Ok(false);
         };
-        let has_item = |item: &str| after.items.iter().any(|own| own.id == *item);
+        let has_item = |item: &str| after.items.iter().any(|kept| kept.id == *item);
         if basis.used.keys().all(|item| has_item(item)) {
             return Ok(false);
         }
@@ -54,12 +54,12 @@ impl Domain {
             .invoices_since(&after.id, basis.zero.as_of - CLOCK_SKEW)
             .await?;
         let lines = invoices.into_iter().flat_map(|invoice| invoice.lines);
-        let own = |line: &InvoiceLine| {
+        let is_concerned = |line: &InvoiceLine| {
             let item = line.subscription_item.as_ref();
             item.is_some_and(|item| basis.used.contains_key(item))
                 && line.period.start >= before.current_period_start
         };
-        let lines: Vec<InvoiceLine> = lines.filter(own).collect();
+        let lines: Vec<InvoiceLine> = lines.filter(is_concerned).collect();
         let corrected = transfer.corrected(&lines, after);
         if corrected.is_empty() {
             return Ok(false);

@@ -23,25 +23,25 @@ pub(super) fn target<'a>(
 ) -> Option<&'a SubscriptionItem> {
     let items = subscription.items.iter();
     let named = items.filter_map(|item| Some((item.price.feature_plan()?, item)));
-    let own = named.filter(|(name, item)| item.price.is_metered() && name.feature() == *feature);
-    let first = own.min_by(|(a, _), (b, _)| a.cmp(b));
+    let sold = named.filter(|(name, item)| item.price.is_metered() && name.feature() == *feature);
+    let first = sold.min_by(|(a, _), (b, _)| a.cmp(b));
     first.map(|(_, item)| item)
 }
 
-/// A level that a subscription has left to the one that follows it.
+/// A level that a subscription leaves to its successor.
 pub(in crate::domain) struct PredecessorLevel {
-    /// The item that had it.
+    /// The predecessor's item.
     from: String,
-    /// The item that has it now.
+    /// The successor's item.
     pub(in crate::domain) to: String,
     /// Units.
     pub(in crate::domain) n: i64,
 }
 
 impl Domain {
-    /// Clears the items whose level is transferred, and notes the level in the same call. It does nothing else, since
-    /// the change may still be refused. With meters, the change itself notes the level, and what it makes Stripe bill is
-    /// taken back.
+    /// Clears the items whose level is transferred, and notes the level in the same call. It does nothing else, since the
+    /// change may still be refused. With meters, does nothing: the change itself notes the level, and what Stripe then
+    /// bills for the old item is deleted later.
     pub(in crate::domain::schedule) async fn clear_levels(
         &self,
         subscription: &Subscription,
@@ -51,26 +51,27 @@ impl Domain {
         if transfer.cleared.is_empty() || subscription.is_on_meters() {
             return Ok(());
         }
-        let is_open = |figure: &str| figure.parse().is_ok_and(|figure: Figure| figure.is_pending);
-        let mut open = transfer.figures.clone();
-        open.retain(|_, figure| is_open(figure));
+        let is_pending =
+            |figure: &str| figure.parse().is_ok_and(|figure: Figure| figure.is_pending);
+        let mut pending = transfer.figures.clone();
+        pending.retain(|_, figure| is_pending(figure));
         let cleared = transfer.cleared.iter();
         let update = SubscriptionUpdate {
             cleared_items: cleared
                 .map(|(id, price)| ClearedItem { id, price })
                 .collect(),
-            metadata: open,
+            metadata: pending,
             ..SubscriptionUpdate::default()
         };
-        let empty = self
+        let clear = self
             .billing()
             .update_subscription(&subscription.id, &update);
-        self.decided(revision.write("levels", empty.ignore_answer()))
+        self.send_step(revision.step("levels", clear.ignore_answer()))
             .await?;
         Ok(())
     }
 
-    /// Sets the levels that the subscription's figures say are not set yet. Adds each figure that is settled to `done`.
+    /// Sets the levels whose figures are pending. Adds the key of each settled figure to `done`.
     pub(in crate::domain::schedule) async fn set_levels(
         &self,
         org: &ResolvedOrg,
@@ -90,30 +91,30 @@ impl Domain {
             if !figure.counts(subscription) {
                 // A new period has begun, in which the level starts from zero. The figure stays for a return to a free
                 // plan.
-                let over = Figure {
+                let settled = Figure {
                     is_pending: false,
                     ..figure
                 };
-                done.insert(key, over.to_string());
+                done.insert(key, settled.to_string());
                 continue;
             }
             // The value on the item is newer, unless it is a maximum.
-            let own = if just_made {
+            let recorded = if just_made {
                 0
             } else {
                 self.level_on(subscription, item).await?
             };
             let is_max = item.price.aggregate() == AggregateUsage::Max;
-            if own == 0 || (is_max && own < figure.n) {
+            if recorded == 0 || (is_max && recorded < figure.n) {
                 let name = format!("level:{}:{}:{}", subscription.id, item.id, figure.as_of);
                 // The second before the change. Stripe would add usage that is reported in the same second to the
                 // value.
                 let at = (figure.as_of - 1).max(subscription.current_period_start);
-                let key = revision.fixed(&name);
+                let key = revision.key_at_any_revision(&name);
                 let to = (subscription, item);
                 let at = if item.price.meter().is_some() {
                     let since = figure.as_of - CLOCK_SKEW;
-                    self.take_back_level(&org.customer, subscription, &feature, since)
+                    self.delete_pending_level(&org.customer, subscription, &feature, since)
                         .await?;
                     self.send_level(&org.customer, to, figure.n, &key).await?
                 } else {
@@ -134,7 +135,7 @@ impl Domain {
         Ok(())
     }
 
-    /// Moves levels that a scheduled change has left on removed items to the items that have their features now. Stripe
+    /// Moves levels that a scheduled change has left on removed items to the items that replace them. Otherwise Stripe
     /// would bill them with both plans.
     pub(in crate::domain) async fn settle_levels(
         &self,
@@ -150,14 +151,14 @@ impl Domain {
         for (feature, level) in removed.levels() {
             let found = target(subscription, feature).filter(|item| item.price.is_level());
             let Some(item) = found else { continue };
-            let own = used.get(&item.id).copied().unwrap_or(0);
+            let recorded = used.get(&item.id).copied().unwrap_or(0);
             let is_max = item.price.aggregate() == AggregateUsage::Max;
             let to = (subscription, item);
             let began = subscription.current_period_start;
-            let is_newer = own != 0 && !(is_max && own < level);
+            let is_newer = recorded != 0 && !(is_max && recorded < level);
             if !is_newer && !self.ledger_has_level(&org.name, item) {
                 let name = format!("carried:{}:{}:{began}", subscription.id, item.id);
-                let key = revision.fixed(&name);
+                let key = revision.key_at_any_revision(&name);
                 let at = self.send_level(&org.customer, to, level, &key).await?;
                 let level = MovedLevel {
                     to,
@@ -167,32 +168,31 @@ impl Domain {
                 };
                 self.hand_level_to_ledger(&org.name, level).await?;
             }
-            // Only now: otherwise a crash between both would lose the level.
-            self.take_back_level(&org.customer, subscription, feature, began)
+            // Last, since a crash between the two would otherwise lose the level.
+            self.delete_pending_level(&org.customer, subscription, feature, began)
                 .await?;
         }
         Ok(())
     }
 
-    /// Deletes what a change of plan makes the next invoice bill for the level of a removed item, since the item that
-    /// has the level now bills it.
-    async fn take_back_level(
+    /// Deletes the pending invoice items for the level of a removed item, since the item that replaces it bills the level.
+    async fn delete_pending_level(
         &self,
         customer: &str,
         subscription: &Subscription,
         feature: &FeatureName,
         since: i64,
     ) -> Result<(), Failure> {
-        let pending = self.billing().invoice_items_since(customer, since).await?;
-        let is_levels = |price: &Price| {
+        let items = self.billing().invoice_items_since(customer, since).await?;
+        let is_of_level = |price: &Price| {
             let name = price.feature_plan();
             price.is_level() && name.is_some_and(|name| name.feature() == *feature)
         };
-        for one in pending {
-            let own =
-                one.subscription.as_deref() == Some(&subscription.id) && one.invoice.is_none();
-            if own && one.price.as_ref().is_some_and(is_levels) {
-                match self.billing().delete_invoice_item(&one.id).await {
+        for item in items {
+            let is_pending =
+                item.subscription.as_deref() == Some(&subscription.id) && item.invoice.is_none();
+            if is_pending && item.price.as_ref().is_some_and(is_of_level) {
+                match self.billing().delete_invoice_item(&item.id).await {
                     // Another request has deleted it.
                     Err(error) if error.is_missing() => {}
                     deleted => drop(deleted?),
@@ -202,20 +202,20 @@ impl Domain {
         Ok(())
     }
 
-    /// The level of an item in the running period, whatever its generation.
+    /// The level of an item in the current period, of either generation.
     async fn level_on(
         &self,
         subscription: &Subscription,
         item: &SubscriptionItem,
     ) -> Result<i64, Failure> {
         if item.price.meter().is_none() {
-            return self.level_of(item).await;
+            return self.recorded_level(item).await;
         }
         let shown = self.stripe_totals(subscription).await?;
         Ok(shown.get(&item.id).copied().unwrap_or(0))
     }
 
-    async fn level_of(&self, item: &SubscriptionItem) -> Result<i64, Failure> {
+    async fn recorded_level(&self, item: &SubscriptionItem) -> Result<i64, Failure> {
         self.total_usage(item).await.map_err(Failure::of_item)
     }
 
@@ -235,7 +235,7 @@ impl Domain {
         set.key(key).send().await
     }
 
-    /// Sets the perpetual levels of the subscription that this one follows, which has ended.
+    /// Sets the perpetual levels of the subscription that this one follows, once that has ended.
     pub(in crate::domain::schedule) async fn take_over_levels(
         &self,
         org: &ResolvedOrg,
@@ -250,8 +250,8 @@ impl Domain {
                 continue;
             };
             let name = format!("followed:{}:level:{from}", subscription.id);
-            let key = revision.fixed(&name);
-            // The old item keeps the level that it was billed with.
+            let key = revision.key_at_any_revision(&name);
+            // The old item keeps the level, which was billed already.
             self.move_level(org, None, (subscription, target), *n, key)
                 .await?;
         }
@@ -260,8 +260,8 @@ impl Domain {
         self.note_on(&subscription.id, done, &step, revision).await
     }
 
-    /// The perpetual levels of the subscription that this one follows, as long as they are not taken over. None if Stripe
-    /// has yet to end it.
+    /// The perpetual levels of the subscription that this one follows, until they are taken over. None if Stripe has not
+    /// ended it yet.
     pub(in crate::domain) async fn levels_of_predecessor(
         &self,
         org: &OrgName,
@@ -281,17 +281,18 @@ impl Domain {
         let mut levels = Vec::new();
         for item in &old.items {
             let feature = PricedFeature::of(&item.price).filter(PricedFeature::is_perpetual);
-            let target = feature.and_then(|one| target(subscription, &one.name.feature()));
+            let target = feature.and_then(|feature| target(subscription, &feature.name.feature()));
             let Some(target) = target.filter(|target| target.price.is_perpetual()) else {
                 continue;
             };
-            let mut own = known.iter().rev();
-            let own = own.find(|one| one.item.as_str() == item.id && one.has_level);
-            let n = match own {
-                Some(own) => own.n,
+            let mut newest_first = known.iter().rev();
+            let in_ledger =
+                newest_first.find(|known| known.item.as_str() == item.id && known.has_level);
+            let n = match in_ledger {
+                Some(known) => known.n,
                 // Only a ledger knows a level that a meter counts.
                 None if item.price.meter().is_some() => 0,
-                None => self.level_of(item).await?,
+                None => self.recorded_level(item).await?,
             };
             if n > 0 {
                 levels.push(PredecessorLevel {

@@ -1,5 +1,5 @@
-//! Transfers usage after a scheduled change, which Stripe made by itself. The next request that reads the subscription
-//! does it.
+//! Transfers usage after a scheduled change, which Stripe has made without Tier. The next request that reads the
+//! subscription does it.
 //!
 //! Stripe has invoiced the usage of the removed items, levels included. A level is billed again at the end of the
 //! period, by the plan in force then, so the invoiced part is credited.
@@ -10,15 +10,15 @@ use crate::billing::{Invoice, Subscription, SubscriptionUpdate};
 use crate::domain::catalog::PricedFeature;
 use crate::domain::revision::Revision;
 use crate::domain::schedule::proration::{
-    Cause, LinePart, Reduction, StripeCredits, UNUSED_TIME, UnusedTime,
+    LinePart, Reduction, StripeCredits, UNUSED_TIME, UnusedTime, UnusedTimeCause,
 };
 use crate::domain::schedule::usage_charge::Adjustment;
 use crate::domain::usage::Billed;
 use crate::domain::{Domain, Failure, Result};
 
 impl Domain {
-    /// Notes on the subscription what was used before a scheduled change, and the levels that are to be set. Returns
-    /// the updated subscription, if there was such a change.
+    /// Notes on the subscription what was used before a scheduled change, and the levels to set. Returns the updated
+    /// subscription, if there was such a change.
     pub(in crate::domain::schedule) async fn note_scheduled_change(
         &self,
         customer: &str,
@@ -34,7 +34,7 @@ impl Domain {
         }
         let mut transfer = Transfer::default();
         if subscription.is_on_meters() {
-            // Stripe bills what was used, and `settle_levels` moves what a level has left on a removed item.
+            // Stripe bills the usage, and `settle_levels` moves the levels of removed items.
             transfer.note_scheduled_changes(subscription);
         } else {
             transfer = self.scheduled_transfer(customer, subscription).await?;
@@ -44,7 +44,7 @@ impl Domain {
         let mut refused = None;
         for at in changes {
             let unused_time = UnusedTime {
-                cause: Cause::RemovedItems,
+                cause: UnusedTimeCause::RemovedItems,
                 at,
                 // The start of the period that the change ended is no longer known.
                 since: 0,
@@ -71,7 +71,7 @@ impl Domain {
             .billing()
             .update_subscription(&subscription.id, &update);
         let step = format!("scheduled:{}", subscription.id);
-        Ok(Some(self.decided(revision.write(&step, note)).await?))
+        Ok(Some(self.send_step(revision.step(&step, note)).await?))
     }
 
     async fn scheduled_transfer(
@@ -117,7 +117,7 @@ impl Domain {
             if invoice.is_unpaid(now) {
                 let credit = Reduction {
                     parts,
-                    is_whole_invoice: invoice.is_only(&billed.lines),
+                    is_whole_invoice: invoice.charges_only_for(&billed.lines),
                 };
                 let rest = self
                     .reduce_invoice(&invoice, &credit, &name, false, revision)

@@ -1,4 +1,4 @@
-//! Moves perpetual levels to the subscription that supersedes theirs, as after Checkout.
+//! Moves perpetual levels from a superseded subscription to the new one, for example after Checkout.
 
 use super::levels::target;
 use super::total;
@@ -15,30 +15,30 @@ use crate::domain::{Domain, Failure, Result};
 /// A perpetual level of a superseded subscription.
 pub(in crate::domain::schedule) struct MovingLevel<'a> {
     feature: FeatureName,
-    /// The item that has it.
+    /// The old item.
     from: &'a SubscriptionItem,
-    /// The item that is to have it.
+    /// The new item.
     to: &'a SubscriptionItem,
     /// Units.
     n: i64,
 }
 
 impl MovingLevel<'_> {
-    /// Whether one meter counts for both items. If the level were set before the old subscription has ended, both would
-    /// bill it.
+    /// Whether both items have the same meter. Then both would bill the level if it were set before the old subscription
+    /// has ended.
     fn shares_meter(&self) -> bool {
         let meter = self.from.price.meter();
         meter.is_some() && meter == self.to.price.meter()
     }
 
-    /// Identifies the move.
+    /// A name that identifies the move.
     fn name(&self, old: &Subscription, new: &Subscription) -> String {
         format!("supersede:{}:{}:level:{}", old.id, new.id, self.from.id)
     }
 }
 
-/// The feature of an item with a perpetual level, and the item of the new subscription that is to have the level.
-fn place<'a>(
+/// The feature of an item with a perpetual level, and the item of the new subscription that gets the level.
+fn feature_and_target<'a>(
     from: &SubscriptionItem,
     new: &'a Subscription,
 ) -> Option<(FeatureName, &'a SubscriptionItem)> {
@@ -49,8 +49,8 @@ fn place<'a>(
 }
 
 impl Domain {
-    /// Transfers perpetual levels to the subscription that supersedes theirs. The old items are cleared, so that only
-    /// the new ones bill them. Returns the levels that must wait for the end of the old subscription.
+    /// Transfers perpetual levels to the subscription that supersedes `old`. The old items are cleared, so that only the new
+    /// ones bill the levels. Returns the levels that must wait for the end of `old`.
     pub(in crate::domain::schedule) async fn transfer_levels<'a>(
         &self,
         org: &ResolvedOrg,
@@ -59,13 +59,13 @@ impl Domain {
         revision: &Revision,
     ) -> Result<Vec<MovingLevel<'a>>, Failure> {
         let items = old.items.iter();
-        let places = items.filter_map(|from| Some((from, place(from, new)?)));
-        let places: Vec<_> = places.collect();
-        if places.is_empty() {
+        let moves = items.filter_map(|from| Some((from, feature_and_target(from, new)?)));
+        let moves: Vec<_> = moves.collect();
+        if moves.is_empty() {
             return Ok(Vec::new());
         }
         let used = self.used_before_end(&org.customer, old).await?;
-        let levels = places.into_iter().map(|(from, (feature, to))| MovingLevel {
+        let levels = moves.into_iter().map(|(from, (feature, to))| MovingLevel {
             feature,
             from,
             to,
@@ -75,27 +75,27 @@ impl Domain {
         let (mut waiting, moving): (Vec<_>, Vec<_>) = levels.partition(MovingLevel::shares_meter);
         let known = self.ledger_items(&org.name);
         for level in &mut waiting {
-            let mut own = known.iter().filter(|one| one.has_level);
-            let newer = own.find(|one| one.item.as_str() == level.to.id);
-            level.n = newer.map_or(level.n, |one| one.n);
+            let mut in_ledger = known.iter().filter(|known| known.has_level);
+            let newer = in_ledger.find(|known| known.item.as_str() == level.to.id);
+            level.n = newer.map_or(level.n, |newer| newer.n);
         }
         self.note_waiting_levels(old, new, &waiting, revision)
             .await?;
         for level in &moving {
-            let key = revision.fixed(&level.name(old, new));
+            let key = revision.key_at_any_revision(&level.name(old, new));
             let (from, to) = ((old, level.from), (new, level.to));
             self.move_level(org, Some(from), to, level.n, key).await?;
         }
-        let on_meters = waiting.iter().chain(&moving);
-        for level in on_meters.filter(|level| level.from.price.meter().is_some()) {
-            // The end of the subscription waits until Stripe has processed it.
-            let key = revision.fixed(&format!("{}:cleared", level.name(old, new)));
+        let all = waiting.iter().chain(&moving);
+        for level in all.filter(|level| level.from.price.meter().is_some()) {
+            // The subscription is ended only after Stripe has processed this event.
+            let key = revision.key_at_any_revision(&format!("{}:cleared", level.name(old, new)));
             self.send_level(&org.customer, (old, level.from), 0, &key)
                 .await?;
         }
-        let with_records = moving.iter().map(|level| level.from);
-        let with_records = with_records.filter(|from| from.price.meter().is_none());
-        let cleared = with_records.map(|from| ClearedItem {
+        let classic = moving.iter().map(|level| level.from);
+        let classic = classic.filter(|from| from.price.meter().is_none());
+        let cleared = classic.map(|from| ClearedItem {
             id: &from.id,
             price: &from.price.id,
         });
@@ -104,15 +104,15 @@ impl Domain {
             ..SubscriptionUpdate::default()
         };
         if !update.cleared_items.is_empty() {
-            let empty = self.billing().update_subscription(&old.id, &update);
+            let clear = self.billing().update_subscription(&old.id, &update);
             let step = format!("levels:{}", old.id);
-            self.decided(revision.write(&step, empty.ignore_answer()))
+            self.send_step(revision.step(&step, clear.ignore_answer()))
                 .await?;
         }
         Ok(waiting)
     }
 
-    /// Notes levels on the new subscription, where the next request finds them if this one is interrupted.
+    /// Notes the waiting levels on the new subscription, so that the next request can set them if this one is interrupted.
     async fn note_waiting_levels(
         &self,
         old: &Subscription,
@@ -133,7 +133,7 @@ impl Domain {
             was_billed: false,
         };
         let levels = waiting.iter();
-        let noted = levels.map(|one| (Figure::key(&one.feature), figure(one.n).to_string()));
+        let noted = levels.map(|level| (Figure::key(&level.feature), figure(level.n).to_string()));
         let step = format!("levels:{}:noted", old.id);
         self.note_on(&new.id, noted.collect(), &step, revision)
             .await
@@ -152,7 +152,7 @@ impl Domain {
         }
         for level in waiting {
             let to = (new, level.to);
-            let key = revision.fixed(&level.name(old, new));
+            let key = revision.key_at_any_revision(&level.name(old, new));
             let at = self.send_level(&org.customer, to, level.n, &key).await?;
             let moved = MovedLevel {
                 to,
@@ -163,7 +163,7 @@ impl Domain {
             self.hand_level_to_ledger(&org.name, moved).await?;
         }
         let levels = waiting.iter();
-        let set = levels.map(|one| (Figure::key(&one.feature), String::new()));
+        let set = levels.map(|level| (Figure::key(&level.feature), String::new()));
         let step = format!("levels:{}:set", old.id);
         self.note_on(&new.id, set.collect(), &step, revision).await
     }
