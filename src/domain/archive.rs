@@ -2,14 +2,14 @@
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::catalog::one_price_each;
+use super::catalog::one_price_per_feature;
 use super::refs::PlanName;
 use super::{Domain, Error, Result};
 use crate::billing::Price;
 
 impl Domain {
-    /// Makes the prices and products of `plan` inactive in Stripe, or active again. It can be repeated, and completes one
-    /// that was interrupted: the plan is archived from the first write on, and on sale again after the last.
+    /// Makes the prices and products of `plan` inactive in Stripe, or active again. A repeated call completes an
+    /// interrupted one. The plan is archived from the first write on, and on sale again after the last.
     ///
     /// # Errors
     /// [`Error::FeatureOrPlanNotFound`] if the plan is not in the model.
@@ -19,7 +19,7 @@ impl Domain {
     }
 
     async fn archive_prices(&self, plan: &PlanName, archived: bool) -> Result<()> {
-        let mut prices = one_price_each(self.billing().prices().await?);
+        let mut prices = one_price_per_feature(self.billing().prices().await?);
         prices.retain(|name, _| name.plan() == *plan);
         if prices.is_empty() {
             return Err(Error::FeatureOrPlanNotFound(plan.to_string()));

@@ -8,7 +8,7 @@ use super::refs::{FeatureName, FeaturePlan, PlanName, Reference};
 use super::{Domain, Error, Result};
 use crate::billing::{AggregateUsage, Generation, KEYS_PER_CALL, Price, RecurringInterval};
 
-/// A feature with the price that sells it.
+/// A feature of a plan, with its price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PricedFeature {
     /// Its full name.
@@ -23,7 +23,7 @@ pub(super) struct PricedFeature {
     pub(super) generation: Option<Generation>,
     /// Its interval and currency.
     pub(super) billing: BillingTerms,
-    /// Whether it is always free, as far as its tiers are known.
+    /// Whether it never costs anything. False if its tiers were not read.
     pub(super) free: bool,
     /// Whether it is archived.
     pub(super) archived: bool,
@@ -32,7 +32,7 @@ pub(super) struct PricedFeature {
 }
 
 impl PricedFeature {
-    /// The feature that a price sells; `None` if the price is not Tier's.
+    /// The feature that a price sells. None if the price is not Tier's.
     pub(super) fn of(price: &Price) -> Option<Self> {
         Some(Self::named(price.feature_plan()?, price))
     }
@@ -99,7 +99,7 @@ impl Domain {
         Ok(Catalog::new(prices))
     }
 
-    /// Like [`catalog`](Self::catalog), with tiers, which tell whether a feature is free.
+    /// Like [`catalog`](Self::catalog), with tiers, which show whether a feature is free.
     pub(super) async fn catalog_with_tiers(&self) -> Result<Catalog> {
         let prices = self.billing().prices_with_tiers().await?;
         let at = self.account.clock.millis();
@@ -165,7 +165,7 @@ impl Domain {
 }
 
 /// Chooses one price for each feature: the one with Tier's lookup key, or else the newest.
-pub(super) fn one_price_each(prices: Vec<Price>) -> BTreeMap<FeaturePlan, Price> {
+pub(super) fn one_price_per_feature(prices: Vec<Price>) -> BTreeMap<FeaturePlan, Price> {
     let mut chosen: BTreeMap<FeaturePlan, Price> = BTreeMap::new();
     for price in prices {
         let Some(name) = price.feature_plan() else {
@@ -187,7 +187,7 @@ impl Catalog {
                 catalog.sold_by.insert(price.id.clone(), name);
             }
         }
-        for (name, price) in one_price_each(prices) {
+        for (name, price) in one_price_per_feature(prices) {
             let plan = catalog.plans.entry(name.plan()).or_default();
             plan.insert(name.clone());
             let feature = PricedFeature::named(name.clone(), &price);
@@ -232,7 +232,7 @@ impl Catalog {
         self.features.values()
     }
 
-    /// Adds those copies of plans that were not created yet, with meters and without real prices.
+    /// Adds the copies of plans that do not exist yet, with meters and with names instead of price ids.
     pub(super) fn add_copies(&mut self, copies: &BTreeMap<PlanName, PlanName>) -> Result<()> {
         for (plan, copy) in copies {
             for feature in self.plan(plan)? {

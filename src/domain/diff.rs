@@ -1,4 +1,4 @@
-//! The difference between a model and Stripe, and the outcome of a push. It is computed from two models, without calls.
+//! The differences between a model and Stripe, and the expected outcome of a push. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,16 +6,16 @@ use super::pricing::{Feature, Model, Plan, fields};
 use super::push::PushOutcome;
 use super::refs::FeaturePlan;
 
-/// The comparison of one feature: of the model, or only in Stripe on a plan of the model.
+/// The comparison of one feature, which is in the model, or only in Stripe in a plan of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureDiff {
     /// The feature and its plan.
     pub feature: FeaturePlan,
     /// Whether Stripe has it.
     pub in_stripe: bool,
-    /// The fields that differ; empty if only one side has the feature.
+    /// The fields that differ. Empty if only one side has the feature.
     pub fields: Vec<FieldDiff>,
-    /// The outcome of a push; `None` if the model does not have the feature.
+    /// The expected outcome of a push. None if the model does not have the feature.
     pub push: Option<PushOutcome>,
 }
 
@@ -48,8 +48,8 @@ pub fn diff(stripe: &Model, model: &Model) -> Vec<FeatureDiff> {
     let names: BTreeSet<&FeaturePlan> = of_our_plans.chain(wanted.keys()).collect();
     (names.into_iter())
         .map(|name| {
-            let plan_is_there = stripe.plans.contains_key(&name.plan());
-            compare(name, pulled.get(name), wanted.get(name), plan_is_there)
+            let is_plan_in_stripe = stripe.plans.contains_key(&name.plan());
+            compare(name, pulled.get(name), wanted.get(name), is_plan_in_stripe)
         })
         .collect()
 }
@@ -66,7 +66,7 @@ fn compare(
     name: &FeaturePlan,
     pulled: Option<&Priced<'_>>,
     wanted: Option<&Priced<'_>>,
-    plan_is_there: bool,
+    is_plan_in_stripe: bool,
 ) -> FeatureDiff {
     let differing = match (pulled, wanted) {
         (Some(pulled), Some(wanted)) => differing(*pulled, *wanted),
@@ -75,7 +75,7 @@ fn compare(
     let push = wanted.map(|_| match pulled {
         Some(_) if differing.is_empty() => PushOutcome::Unchanged,
         Some(_) => PushOutcome::Differs,
-        None if plan_is_there => PushOutcome::PlanDiffers,
+        None if is_plan_in_stripe => PushOutcome::PlanDiffers,
         None => PushOutcome::Created,
     });
     FeatureDiff {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::catalog::one_price_each;
+use super::catalog::one_price_per_feature;
 use super::price::PulledFeature;
 use super::pricing::{Model, Plan};
 use super::refs::{FeaturePlan, PlanName};
@@ -39,7 +39,7 @@ impl Domain {
 impl Pulled {
     /// The model of all prices.
     pub(super) fn of(prices: Vec<Price>) -> Self {
-        let chosen = one_price_each(prices);
+        let chosen = one_price_per_feature(prices);
         Self {
             model: model(chosen.values().filter_map(PulledFeature::read)),
             archived: archived_plans(&chosen),

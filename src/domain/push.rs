@@ -24,7 +24,7 @@ use create::Creation;
 pub struct PushResult {
     /// The feature and its plan.
     pub feature: FeaturePlan,
-    /// The outcome.
+    /// The outcome for it.
     pub outcome: PushOutcome,
     /// Its price, if it matches the model.
     pub price: Option<PushedPrice>,
@@ -37,7 +37,7 @@ pub struct PushedPrice {
     pub id: String,
     /// Its page in Stripe's dashboard, if it has one.
     pub link: Option<String>,
-    /// Whether it is archived. A push leaves it so.
+    /// Whether it is archived. A push does not change that.
     pub archived: bool,
     /// Its generation, if it is metered.
     pub generation: Option<Generation>,
@@ -54,7 +54,7 @@ pub enum PushOutcome {
     Differs,
     /// Its plan existed with other features or terms.
     PlanDiffers,
-    /// Stripe refused to create it: the reason.
+    /// It was not created. Has the reason.
     Failed(String),
 }
 
@@ -75,7 +75,7 @@ impl PushOutcome {
     }
 }
 
-/// The decision about a feature.
+/// What a push does about a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Create,
@@ -83,11 +83,12 @@ enum Verdict {
     PlanDiffers,
 }
 
-/// Decides about a feature from the state of its plan and from its price. `alike`: whether an existing price matches
-/// the model.
-fn verdict(state: &PlanState, alike: Option<bool>) -> Verdict {
-    match (state, alike) {
-        (PlanState::Other, _) | (PlanState::Unmarked, None | Some(false)) => Verdict::PlanDiffers,
+/// Decides about a feature. `matches` says whether its existing price matches the model. None: there is no price.
+fn verdict(state: &PlanState, matches: Option<bool>) -> Verdict {
+    match (state, matches) {
+        (PlanState::Different, _) | (PlanState::Unmarked, None | Some(false)) => {
+            Verdict::PlanDiffers
+        }
         (PlanState::Same, Some(_)) | (PlanState::New | PlanState::Unmarked, Some(true)) => {
             Verdict::Unchanged
         }
@@ -103,7 +104,7 @@ impl Domain {
     /// are sorted by name. A later push completes an interrupted one.
     ///
     /// # Errors
-    /// Fails the whole push if Stripe answered for no plan at all.
+    /// If Stripe did not answer for any plan.
     pub async fn push(
         &self,
         model: &Model,
@@ -126,16 +127,16 @@ impl Domain {
         };
         let claims = self.claim_plans(model, generation).await?;
         let pulled = self.pulled_prices(model, &claims).await?;
-        let is_classic = |one: &&PulledFeature| one.generation == Some(Generation::Classic);
+        let is_classic = |feature: &&PulledFeature| feature.generation == Some(Generation::Classic);
         let classic: BTreeSet<PlanName> = (pulled.values().filter(is_classic))
-            .map(|one| one.name.plan())
+            .map(|feature| feature.name.plan())
             .collect();
         let meters = KnownMeters::default();
         // Futures do nothing until they are polled; a lazy map over references would not be `Send`.
         let work: Vec<_> = (model.features())
             .map(|(name, plan, feature)| {
                 let claim = &claims[&name.plan()];
-                let may_move = self.may_use_meters() && !classic.contains(&name.plan());
+                let may_switch_to_meters = self.may_use_meters() && !classic.contains(&name.plan());
                 let pulled = pulled.get(&name);
                 let meters = &meters;
                 async move {
@@ -144,7 +145,7 @@ impl Domain {
                         plan,
                         feature,
                         claim,
-                        may_move,
+                        may_switch_to_meters,
                         meters,
                     };
                     let (outcome, price) = self.push_feature(&new, pulled).await;
@@ -167,15 +168,15 @@ impl Domain {
         Ok(results)
     }
 
-    /// Creates the price, unless Stripe has one or the plan is another.
+    /// Creates the price of a feature, unless it exists or the plan differs.
     async fn push_feature(
         &self,
         new: &Creation<'_>,
         pulled: Option<&PulledFeature>,
     ) -> (PushOutcome, Option<PushedPrice>) {
-        let alike = pulled.map(|pulled| pulled.is_sold_as(new.plan, new.feature));
+        let matches = pulled.map(|pulled| pulled.has_terms_of(new.plan, new.feature));
         let state = &new.claim.state;
-        match (state, verdict(state, alike)) {
+        match (state, verdict(state, matches)) {
             (PlanState::Unknown(error), _) => (PushOutcome::Failed(error.to_string()), None),
             (_, Verdict::PlanDiffers) => (PushOutcome::PlanDiffers, None),
             (_, Verdict::Unchanged) => {
@@ -217,15 +218,15 @@ mod tests {
     #[test]
     fn the_verdict_about_each_feature() {
         use Verdict::{Create, PlanDiffers, Unchanged};
-        for (state, missing, differs, alike) in [
+        for (state, missing, differs, same) in [
             (PlanState::New, Create, Create, Unchanged),
             (PlanState::Same, Create, Unchanged, Unchanged),
-            (PlanState::Other, PlanDiffers, PlanDiffers, PlanDiffers),
+            (PlanState::Different, PlanDiffers, PlanDiffers, PlanDiffers),
             (PlanState::Unmarked, PlanDiffers, PlanDiffers, Unchanged),
         ] {
             assert_eq!(verdict(&state, None), missing, "{state:?}");
             assert_eq!(verdict(&state, Some(false)), differs, "{state:?}");
-            assert_eq!(verdict(&state, Some(true)), alike, "{state:?}");
+            assert_eq!(verdict(&state, Some(true)), same, "{state:?}");
         }
     }
 }

@@ -180,7 +180,7 @@ impl PulledFeature {
     }
 
     /// Whether it has the terms of `feature` in `plan`.
-    pub(super) fn is_sold_as(&self, plan: &Plan, feature: &Feature) -> bool {
+    pub(super) fn has_terms_of(&self, plan: &Plan, feature: &Feature) -> bool {
         self.plan_title == plan.title
             && self.interval == plan.interval
             && self.currency == plan.currency

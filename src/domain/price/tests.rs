@@ -235,7 +235,7 @@ fn assert_reads(price: &Price, feature_json: &Value) {
     let (name, plan, feature) = first(&json!({ "features": { "feature:x": feature_json } }));
     assert_eq!(pulled.feature, feature);
     assert_eq!(pulled.name, name);
-    assert!(pulled.is_sold_as(&plan, &feature));
+    assert!(pulled.has_terms_of(&plan, &feature));
 }
 
 #[test]

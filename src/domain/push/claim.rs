@@ -1,5 +1,5 @@
-//! Claims of plans. A plan is claimed by the creation of its product, whose metadata has the plan's hash and the
-//! generation of its metered prices, so that two pushes at once create all of them alike.
+//! Claims of plans. A push claims a plan by creating its product, whose metadata has the plan's hash and the generation
+//! of its metered prices. So concurrent pushes create equal prices.
 
 use std::collections::BTreeMap;
 
@@ -31,8 +31,8 @@ pub(super) enum PlanState {
     /// It exists with the same hash. An earlier push may not have completed it.
     Same,
     /// It exists with another hash.
-    Other,
-    /// It exists without a hash, pushed by the original.
+    Different,
+    /// It exists without a hash: the original Tier pushed it.
     Unmarked,
     /// Stripe did not answer.
     Unknown(Error),
@@ -59,7 +59,7 @@ impl Domain {
             .buffer_unordered(self.parallel())
             .collect()
             .await;
-        all_unknown(claims)
+        fail_if_all_unknown(claims)
     }
 
     async fn claim_plan(
@@ -70,7 +70,7 @@ impl Domain {
     ) -> Result<Claim> {
         let mut metadata = Metadata::from([(MODEL_HASH.to_owned(), plan.hash(name))]);
         if generation == Generation::Meters && plan.features.values().any(Feature::is_metered) {
-            metadata.extend([note(generation)]);
+            metadata.extend([generation_pair(generation)]);
         }
         let create = self.billing().create_product(NewProduct {
             id: &name.product_id(),
@@ -83,13 +83,15 @@ impl Domain {
                 state: PlanState::New,
                 generation,
             }),
-            Err(error) if error.already_exists() => self.look_at_plan(name, plan, generation).await,
+            Err(error) if error.already_exists() => {
+                self.existing_claim(name, plan, generation).await
+            }
             Err(error) => Err(error.into()),
         }
     }
 
     /// The state of a plan that was claimed before.
-    async fn look_at_plan(
+    async fn existing_claim(
         &self,
         name: &PlanName,
         plan: &Plan,
@@ -100,7 +102,7 @@ impl Domain {
                 state: match product.metadata.get(MODEL_HASH) {
                     None => PlanState::Unmarked,
                     Some(hash) if *hash == plan.hash(name) => PlanState::Same,
-                    Some(_) => PlanState::Other,
+                    Some(_) => PlanState::Different,
                 },
                 generation: generation_of(&product),
             }),
@@ -118,27 +120,27 @@ impl Domain {
         name: &PlanName,
         plan: &Plan,
     ) -> Result<bool> {
-        let claim = self.look_at_plan(name, plan, Generation::Meters).await?;
+        let claim = self.existing_claim(name, plan, Generation::Meters).await?;
         let is_same = matches!(claim.state, PlanState::Same);
         Ok(is_same && claim.generation == Generation::Meters)
     }
 
-    /// Makes meters the generation of a claimed plan, because Stripe refuses classic prices.
+    /// Changes the generation of a claimed plan to meters, because Stripe refuses classic prices.
     pub(super) async fn claim_for_meters(&self, name: &PlanName) -> Result<()> {
-        let note = Metadata::from_iter([note(Generation::Meters)]);
+        let metadata = Metadata::from_iter([generation_pair(Generation::Meters)]);
         let write = self
             .billing()
-            .set_product_metadata(&name.product_id(), &note);
+            .set_product_metadata(&name.product_id(), &metadata);
         match write.send().await {
             Ok(_) => Ok(()),
-            // The next push claims the plan anew, and is refused classic prices too.
+            // The next push claims the plan again, and Stripe refuses its classic prices too.
             Err(error) if error.is_missing() => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 }
 
-fn note(generation: Generation) -> (String, String) {
+fn generation_pair(generation: Generation) -> (String, String) {
     (GENERATION.to_owned(), generation.as_str().to_owned())
 }
 
@@ -151,8 +153,8 @@ fn generation_of(product: &Product) -> Generation {
     }
 }
 
-/// Fails the whole push if Stripe answered for no plan at all.
-fn all_unknown(claims: BTreeMap<PlanName, Claim>) -> Result<BTreeMap<PlanName, Claim>> {
+/// Fails the push if Stripe did not answer for any plan.
+fn fail_if_all_unknown(claims: BTreeMap<PlanName, Claim>) -> Result<BTreeMap<PlanName, Claim>> {
     let mut states = claims.values().map(|claim| &claim.state);
     let known = states.any(|state| !matches!(state, PlanState::Unknown(_)));
     match claims.values().next().map(|claim| &claim.state) {

@@ -17,8 +17,8 @@ pub(super) struct Creation<'a> {
     pub(super) feature: &'a Feature,
     /// The claim of its plan.
     pub(super) claim: &'a Claim,
-    /// Whether its plan is to be moved to meters if Stripe refuses classic prices.
-    pub(super) may_move: bool,
+    /// Whether its plan may switch to meters if Stripe refuses classic prices.
+    pub(super) may_switch_to_meters: bool,
     /// The account's meters.
     pub(super) meters: &'a KnownMeters,
 }
@@ -51,7 +51,7 @@ impl Domain {
         let mut terms = new.terms(self, new.claim.generation).await?;
         let product = price::new_product(new.name, new.plan, new.feature);
         let mut sent = self.send_price(&terms, &product).await;
-        if new.may_move && sent.as_ref().is_err_and(stripe::Error::is_meter_needed) {
+        if new.may_switch_to_meters && sent.as_ref().is_err_and(stripe::Error::is_meter_needed) {
             self.shared().await?.generation.note_refusal();
             self.claim_for_meters(&new.name.plan()).await?;
             terms = new.terms(self, Generation::Meters).await?;
@@ -62,19 +62,19 @@ impl Domain {
             Err(error) if error.already_exists() || error.is_lookup_key_taken() => error,
             Err(error) => return Err(error.into()),
         };
-        // Another push was faster, or the plan's product was deleted after an earlier push.
+        // Another push has created it meanwhile, or the plan's product was deleted after an earlier push.
         let key = new.name.lookup_key();
         let prices = self.prices_by_key(&[key.as_str()]).await?;
         let found = prices.iter().find_map(PulledFeature::read);
         if let Some(found) = found.filter(|found| found.name == *new.name) {
-            return Ok(if found.is_sold_as(new.plan, new.feature) {
+            return Ok(if found.has_terms_of(new.plan, new.feature) {
                 (PushOutcome::Unchanged, Some(self.pushed_price(&found)))
             } else {
                 (PushOutcome::Differs, None)
             });
         }
         if !prices.is_empty() || !refused.already_exists() {
-            // A price of someone else has the lookup key.
+            // A price that is not Tier's has the lookup key.
             return Err(refused.into());
         }
         let product = PriceProduct::Existing(key);
