@@ -2,9 +2,9 @@
 //!
 //! Every path, parameter and expansion, and the shape of every answer, is here and nowhere else. `domain` calls a
 //! method of [`Billing`] for each call to Stripe, and gets a value with the fields that it reads: ids, enums, cents and
-//! times. A list is a `Vec`, or a [`ListPage`] if it may be long. A field that Stripe returns as an id, or as the object if
-//! that is expanded, has one method for the id and one for the object. Stripe's envelopes stay in private fields and in
-//! the `object` module.
+//! times. A list is a `Vec`, or a [`ListPage`] if it may be long. A field that Stripe returns as an id, or as the
+//! object if that is expanded, has one method for the id and one for the object. Stripe's envelopes stay in private
+//! fields and in the `object` module.
 
 mod accounts;
 mod balance;

@@ -1,7 +1,7 @@
 //! What a key may do.
 //!
-//! Stripe does not list the permissions of a restricted key. So each is tested by calls that change nothing: a list of one
-//! object, a write to an object that does not exist, or a write without a required parameter.
+//! Stripe does not list the permissions of a restricted key. So each is tested by calls that change nothing: a list of
+//! one object, a write to an object that does not exist, or a write without a required parameter.
 
 use super::{Billing, CLASSIC, Price, WITH_METERS};
 use crate::stripe::{ApiVersion, Error};

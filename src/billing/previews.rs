@@ -1,8 +1,8 @@
 //! Previews of a subscription's next invoice.
 //!
-//! The call depends on the generation of the subscription's prices: `GET /v1/invoices/upcoming` bills usage records. The
-//! API versions with meters have `POST /v1/invoices/create_preview` instead. Its lines have another shape, and Stripe keeps
-//! its answer for three days.
+//! The call depends on the generation of the subscription's prices: `GET /v1/invoices/upcoming` bills usage records.
+//! The API versions with meters have `POST /v1/invoices/create_preview` instead. Its lines have another shape, and
+//! Stripe keeps its answer for three days.
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;

@@ -1,6 +1,7 @@
 //! Usage of metered items: usage records, and their totals.
 //!
-//! For prices of the [classic](super::CLASSIC) generation. Prices with a meter have [meter events](super::meter_events).
+//! For prices of the [classic](super::CLASSIC) generation. Prices with a meter have [meter
+//! events](super::meter_events).
 
 use serde::Deserialize;
 

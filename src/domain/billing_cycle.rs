@@ -1,18 +1,50 @@
-//! The billing periods of a subscription. Earlier and later periods are computed from Stripe's current one, the anchor
-//! and the interval.
+//! The billing periods of a subscription. Earlier and later ones are computed from the current one, the anchor and the
+//! interval.
 
-use chrono::{DateTime, Datelike as _, Months};
+use chrono::{DateTime, Datelike as _, Months, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::billing::{RecurringInterval, Subscription};
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// A period in Unix seconds. The end is exclusive.
+/// A billing period, in Unix seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct BillingPeriod {
-    pub(super) start: i64,
-    pub(super) end: i64,
+pub struct BillingPeriod {
+    /// Inclusive.
+    pub start: i64,
+    /// Exclusive.
+    pub end: i64,
+}
+
+impl BillingPeriod {
+    /// The period of the same length that contains `now`, in Unix seconds. Months have their calendar length.
+    pub(super) fn at(self, now: i64) -> Self {
+        let mut period = self;
+        while period.end <= now && period.start < period.end {
+            let end = period.next_end();
+            period = Self {
+                start: period.end,
+                end,
+            };
+        }
+        period
+    }
+
+    fn next_end(self) -> i64 {
+        let fixed = self.end + (self.end - self.start);
+        let date = |unix| DateTime::from_timestamp(unix, 0);
+        let (Some(start), Some(end)) = (date(self.start), date(self.end)) else {
+            return fixed;
+        };
+        let month = |date: DateTime<Utc>| date.year() * 12 + date.month0().cast_signed();
+        let months = Months::new(u32::try_from(month(end) - month(start)).unwrap_or(0));
+        if months == Months::new(0) || start.checked_add_months(months) != Some(end) {
+            return fixed;
+        }
+        let next = end.checked_add_months(months);
+        next.map_or(fixed, |next| next.timestamp())
+    }
 }
 
 /// The anchor and interval that define a subscription's billing periods.
@@ -30,7 +62,7 @@ enum Length {
 }
 
 impl BillingCycle {
-    /// `None` if the subscription has no recurring item.
+    /// The cycle of a subscription. None if it has no recurring item.
     pub(super) fn of(subscription: &Subscription) -> Option<Self> {
         let item = subscription.items.first()?;
         let (interval, count) = item.price.period()?;
@@ -69,7 +101,7 @@ impl BillingCycle {
     }
 
     /// The number of a period that starts near `at`.
-    fn about(self, at: i64) -> Option<i64> {
+    fn near(self, at: i64) -> Option<i64> {
         match self.length {
             Length::Seconds(length) => Some((at - self.anchor).div_euclid(length)),
             Length::Months(months) => {
@@ -84,15 +116,15 @@ impl BillingCycle {
 
     /// The start of the first period that begins after `at`.
     pub(super) fn next(self, at: i64) -> Option<i64> {
-        let about = self.about(at)?;
-        let mut starts = (about - 1..=about + 2).filter_map(|n| self.nth(n));
+        let near = self.near(at)?;
+        let mut starts = (near - 1..=near + 2).filter_map(|n| self.nth(n));
         starts.find(|start| *start > at)
     }
 
     /// The start of the last period that begins before `at`.
     pub(super) fn previous(self, at: i64) -> Option<i64> {
-        let about = self.about(at)?;
-        let starts = (about - 2..=about + 1).rev();
+        let near = self.near(at)?;
+        let starts = (near - 2..=near + 1).rev();
         let mut starts = starts.filter_map(|n| self.nth(n));
         starts.find(|start| *start < at)
     }
@@ -103,7 +135,7 @@ mod tests {
     use super::*;
 
     fn unix(date: &str) -> i64 {
-        let date: DateTime<chrono::Utc> = format!("{date}T12:00:00Z").parse().expect("a date");
+        let date: DateTime<Utc> = format!("{date}T12:00:00Z").parse().expect("a date");
         date.timestamp()
     }
 

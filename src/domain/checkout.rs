@@ -1,4 +1,4 @@
-//! `checkout`: a Stripe Checkout page, on which a person enters a card and may subscribe.
+//! `checkout`: a Stripe Checkout page, on which a customer enters a card and may subscribe.
 
 use std::collections::BTreeSet;
 
@@ -26,9 +26,9 @@ use crate::num::hex;
 pub struct Checkout {
     /// The page to return to after paying.
     pub success_url: String,
-    /// The page to return to after cancelling; may be empty.
+    /// The page to return to after cancelling, or empty.
     pub cancel_url: String,
-    /// The features to buy; if empty, the page only collects a card.
+    /// The features to buy. None: the page only collects a card.
     pub features: Vec<Reference>,
     /// The length of the trial in days.
     pub trial_days: i64,
@@ -41,23 +41,23 @@ pub struct Checkout {
 /// Tax settings.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tax {
-    /// Whether Stripe computes the tax; `None`: as for the current subscription.
+    /// Whether Stripe computes tax. None: as for the current subscription.
     pub automatic: Option<bool>,
     /// Whether Checkout asks for a tax id.
     pub collect_id: bool,
 }
 
-/// Why an org has no use for a page any more.
+/// Why an org does not need a page any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bought {
-    /// The org has what the page sells, and keeps it.
-    InForce,
-    /// The page begins a trial, and the org has had what it sells.
+pub enum AlreadyBought {
+    /// The org has the page's features, and they do not end.
+    Current,
+    /// The page begins a trial, and the org has already had these features.
     TrialUsed,
 }
 
-/// The contents of a session's purchase. The request chooses the features. Everything else stays as on the org's
-/// current subscription, which the purchase replaces.
+/// What a session sells. The request chooses the features. All else is as on the org's current subscription, which the
+/// purchase replaces.
 struct Purchase {
     items: Vec<LineItem>,
     coupon: Option<String>,
@@ -83,10 +83,10 @@ impl Purchase {
             quantity: (!feature.metered).then_some(item.quantity.unwrap_or(1).max(1)),
         });
         let metadata = current.map(|current| current.metadata.iter());
-        let own = metadata.into_iter().flatten();
-        let own = own.filter(|(key, _)| !key.starts_with("tier."));
-        let own = own.map(|(key, value)| (key.clone(), value.clone()));
-        let mut metadata: Metadata = own.collect();
+        let metadata = metadata.into_iter().flatten();
+        let metadata = metadata.filter(|(key, _)| !key.starts_with("tier."));
+        let metadata = metadata.map(|(key, value)| (key.clone(), value.clone()));
+        let mut metadata: Metadata = metadata.collect();
         generation::mark(&mut metadata, generation);
         Self {
             items: items.collect(),
@@ -107,8 +107,8 @@ impl Purchase {
 
 impl Domain {
     /// Opens a Checkout session for the org, creating its customer if needed, and returns the URL. With `key`, the URL
-    /// stays the same for 24 hours. Without, equal requests within a minute get the same URL, unless the org changed in
-    /// between.
+    /// stays the same for 24 hours. Without a key, equal requests within a minute get the same URL, unless the org
+    /// changed in between.
     pub async fn checkout(
         &self,
         org: &OrgName,
@@ -119,17 +119,21 @@ impl Domain {
         outcome.map_err(|error| self.error_to_report(error))
     }
 
-    /// Checks what can be known of a page before it is opened.
+    /// Checks that a page can be opened: its URL, and that all its features are on sale.
     ///
     /// # Errors
-    /// If the page could not be opened now.
+    /// [`Error::Invalid`], [`Error::FeatureOrPlanNotFound`] or [`Error::PlanArchived`] if it cannot.
     pub async fn check_checkout(&self, checkout: &Checkout) -> Result<()> {
         self.features_on_sale(checkout).await.map(drop)
     }
 
-    /// Whether the org has bought what the page sells, so that paying again would only end what was paid. A page with a
-    /// trial counts as used once the org has had these features, since a trial must not begin again.
-    pub async fn bought(&self, org: &OrgName, checkout: &Checkout) -> Result<Option<Bought>> {
+    /// Whether the org has already bought what the page sells, so that it must not pay again. A page with a trial
+    /// counts as used once the org has had its features, since a trial must not begin again.
+    pub async fn already_bought(
+        &self,
+        org: &OrgName,
+        checkout: &Checkout,
+    ) -> Result<Option<AlreadyBought>> {
         let sold = self.features_on_sale(checkout).await?;
         let sold: BTreeSet<_> = sold.into_iter().map(|feature| feature.name).collect();
         let phases = match self.phases(org).await {
@@ -137,16 +141,18 @@ impl Domain {
             Ok(_) | Err(Error::OrgNotFound) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let grants_it = |phase: &&Phase| {
+        let sells_the_same = |phase: &&Phase| {
             phase.features.len() == sold.len() && phase.features.iter().all(|f| sold.contains(f))
         };
-        let in_force = phases.in_force.and_then(|index| phases.phases.get(index));
-        let in_force = in_force.filter(grants_it);
-        if in_force.is_some_and(|phase| phase.trial || phase.end.is_none()) {
-            return Ok(Some(Bought::InForce));
+        let current = phases
+            .current_index
+            .and_then(|index| phases.phases.get(index));
+        let current = current.filter(sells_the_same);
+        if current.is_some_and(|phase| phase.trial || phase.end.is_none()) {
+            return Ok(Some(AlreadyBought::Current));
         }
-        let had_it = phases.phases.iter().any(|phase| grants_it(&phase));
-        Ok((checkout.trial_days > 0 && had_it).then_some(Bought::TrialUsed))
+        let had_it = phases.phases.iter().any(|phase| sells_the_same(&phase));
+        Ok((checkout.trial_days > 0 && had_it).then_some(AlreadyBought::TrialUsed))
     }
 
     async fn features_on_sale(&self, checkout: &Checkout) -> Result<Vec<PricedFeature>> {
@@ -167,7 +173,7 @@ impl Domain {
         let features = self.features_on_sale(checkout).await?;
         // Another request may be creating the org's customer.
         let shared = self.shared().await?;
-        let _held = self.hold_org(org).await?;
+        let _lock = self.hold_org(org).await?;
         let _changing = self.changing(&shared, org);
         let opened = match self.open_for(org, checkout, &features, key).await {
             Err(Error::CustomerVanished { .. }) => {
@@ -183,8 +189,8 @@ impl Domain {
         Ok(url)
     }
 
-    /// Opens the session for the org's customer. A customer that was created for it is deleted again if Stripe refuses
-    /// the session. Also returns the org's subscription before the purchase.
+    /// Opens the session for the org's customer. If that was created for it and Stripe refuses the session, deletes it
+    /// again. Also returns the org's subscription before the purchase.
     async fn open_for(
         &self,
         org: &OrgName,
@@ -224,7 +230,7 @@ impl Domain {
         let found = self.subscriptions(customer, Detail::History).await?;
         let current = found.current.filter(Subscription::grants);
         let now = self.now().await?;
-        let metered = features.iter().find_map(|one| one.generation);
+        let metered = features.iter().find_map(|feature| feature.generation);
         let generation = match metered.or_else(|| current.as_ref().map(Subscription::generation)) {
             Some(generation) => generation,
             None => self.generation_of_new().await?,

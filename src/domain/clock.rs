@@ -1,6 +1,6 @@
 //! Stripe's test clocks, which simulate time for their customers.
 
-use super::org::newest;
+use super::org::newest_customer;
 use super::refs::OrgName;
 use super::{Domain, Error, Result};
 use crate::billing::TestClock;
@@ -65,7 +65,7 @@ impl Domain {
     pub async fn clock_of(&self, org: &OrgName) -> Result<ClockState> {
         for clock in self.billing().test_clocks().await? {
             let customers = self.billing().customers_on(&clock.id).await?;
-            if newest(&customers, org).is_some() {
+            if newest_customer(&customers, org).is_some() {
                 return Ok(self.clock_state(clock));
             }
         }

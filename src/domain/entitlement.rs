@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::identity::SharedState;
-use super::phases::InForce;
+use super::phases::CachedPhase;
 use super::refs::OrgName;
 use super::{Domain, Error, Result};
 

@@ -1,4 +1,4 @@
-//! `invoices`: what an org was billed, and what it is billed next.
+//! `invoices`: an org's invoices, and its upcoming one.
 
 use super::org::ResolvedOrg;
 use super::refs::{FeaturePlan, OrgName};
@@ -6,30 +6,30 @@ use super::subscription::Detail;
 use super::{Domain, Error, Result};
 use crate::billing::{Invoice, InvoiceLine};
 
-/// Which of an org's invoices are asked for.
+/// A query for an org's invoices.
 #[derive(Clone, Debug)]
 pub struct InvoicesQuery {
-    /// How many at most.
+    /// How many invoices a page has at most.
     pub limit: usize,
-    /// The last one of the page before.
+    /// The id of the last invoice of the page before.
     pub after: Option<String>,
-    /// Whether the next invoice is asked for too.
+    /// Whether to include the upcoming invoice.
     pub upcoming: bool,
 }
 
 /// A page of an org's invoices.
 #[derive(Clone, Debug)]
 pub struct OrgInvoices {
-    /// Those that were made, newest first, with all their lines. Some of them may be of subscriptions that are not Tier's.
+    /// The invoices, newest first, with all their lines. Some may be of subscriptions that Tier does not manage.
     pub invoices: Vec<Invoice>,
-    /// Whether there are older ones.
+    /// Whether there are older invoices.
     pub has_more: bool,
-    /// The one that the org's subscription is going to bring, as it stands now.
+    /// The upcoming invoice of the org's subscription, as of now.
     pub upcoming: Option<Invoice>,
 }
 
 impl InvoiceLine {
-    /// The feature that it bills; none if it is not one of Tier's.
+    /// The feature that it bills. None if the price is not Tier's.
     pub fn feature(&self) -> Option<FeaturePlan> {
         self.price.as_ref()?.feature_plan()
     }

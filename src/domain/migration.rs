@@ -1,11 +1,11 @@
 //! `migrate`: moves all orgs of a plan, or some of them, to another plan.
 //!
 //! Before a migration begins, its request is stored in Stripe as an inactive product, so that any server can continue
-//! it. Each org is changed as by `subscribe`, and the same call notes the migration on its subscription, so that no
-//! server moves it again. Nothing else needs to be stored.
+//! it. Each org is changed as by `subscribe`. The same call notes the migration on its subscription, so that no server
+//! moves it again. Nothing else is stored.
 
-mod course;
 mod one_org;
+mod phase_change;
 mod preview;
 mod progress;
 mod record;
@@ -21,19 +21,19 @@ use super::{Domain, Error, Result};
 
 pub(super) use progress::Migrations;
 
-use course::Swap;
-use record::Record;
+use phase_change::FeatureExchange;
+use record::MigrationRecord;
 
 /// The metadata key of the migrations that moved a subscription or schedule, newest first.
 pub(super) const MIGRATIONS: &str = "tier.migration";
 
-/// How many migrations are noted. Their ids, with spaces between them, fit into one metadata value.
-const NOTED: usize = 15;
+/// The maximum number of noted migrations. Their ids, separated by spaces, fit into one metadata value.
+const MAX_NOTED: usize = 15;
 
 /// A request to move orgs: which, to which plan, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migrate {
-    /// What they get, and in place of what.
+    /// Which plans are exchanged.
     pub exchange: Exchange,
     /// When to move each org.
     pub at: MigrateAt,
@@ -41,7 +41,7 @@ pub struct Migrate {
     pub orgs: Option<BTreeSet<OrgName>>,
 }
 
-/// What an org gets, and in place of what.
+/// The plans that a migration exchanges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exchange {
     /// One plan in place of another.
@@ -51,13 +51,13 @@ pub enum Exchange {
         /// The plan that it gets.
         to: PlanName,
     },
-    /// Plans with meters in place of equal ones that are billed by usage records: those by these. Orgs that have only
-    /// some features of a plan get these features.
+    /// Plans on usage records for equal plans on meters, as old to new. Orgs that have only some features of a plan get
+    /// only these.
     ToMeters(BTreeMap<PlanName, PlanName>),
 }
 
 impl Exchange {
-    /// The plans, each with the one that replaces it.
+    /// The plans, as pairs of old and new.
     fn plans(&self) -> Vec<(&PlanName, &PlanName)> {
         match self {
             Self::Plan { from, to } => vec![(from, to)],
@@ -79,7 +79,7 @@ pub enum MigrateAt {
 }
 
 impl MigrateAt {
-    /// The time itself, for an org whose billing period ends then.
+    /// The time in Unix seconds, for an org whose billing period ends at `period_end`.
     fn resolve(self, now: i64, period_end: i64) -> i64 {
         match self {
             Self::Now => now,
@@ -98,7 +98,7 @@ pub struct MigrationState {
     pub is_done: bool,
     /// The number of orgs to move.
     pub total: usize,
-    /// The number of orgs that are done.
+    /// The number of orgs that were moved, or need not be.
     pub done: usize,
     /// The orgs that could not be moved, as far as this process has tried.
     pub failed: Vec<MigrationFailure>,
@@ -122,9 +122,9 @@ pub struct MigrationPlan {
     pub moves: Vec<PlannedMove>,
     /// The orgs of the page that cannot be moved.
     pub failed: Vec<MigrationFailure>,
-    /// The last org of the page, if there are more.
+    /// The last org of the page, if more follow.
     pub next: Option<OrgName>,
-    /// What is exchanged.
+    /// The exchanged plans.
     pub exchange: Exchange,
 }
 
@@ -139,23 +139,23 @@ pub struct PlannedMove {
     pub next_bill: Option<i64>,
     /// The total of its next invoice without the change.
     pub next_bill_now: Option<i64>,
-    /// The metered features of which it has already used more than its new limit.
+    /// The metered features whose new limit it has already exceeded.
     pub over_limit: Vec<FeatureName>,
 }
 
-/// The features of both plans.
-struct Terms {
+/// An exchange of plans, resolved to their features.
+struct ResolvedExchange {
     catalog: Catalog,
-    swap: Swap,
+    features: FeatureExchange,
     /// Whether the new plans have the same prices as the old ones.
     is_equal: bool,
 }
 
 impl Domain {
-    /// Begins a migration, which runs in the background. With `key`, a repeated request is the same migration.
+    /// Begins a migration, which runs in the background. With `key`, a repeated request returns the same migration.
     ///
     /// # Errors
-    /// As [`plan_migration`](Self::plan_migration). Then nothing is moved.
+    /// As [`plan_migration`](Self::plan_migration). No org is moved then.
     pub async fn migrate(&self, request: &Migrate, key: Option<&str>) -> Result<MigrationState> {
         let outcome = self.begin_migration(request, key).await;
         outcome.map_err(|error| self.error_to_report(error))
@@ -166,16 +166,16 @@ impl Domain {
         request: &Migrate,
         key: Option<&str>,
     ) -> Result<MigrationState> {
-        let terms = self.check_migration(request).await?;
+        let exchange = self.check_migration(request).await?;
         let id = match key {
             Some(key) => self.keyed_migration(key),
             None => format!("mig_{}", &uuid::Uuid::new_v4().simple().to_string()[..16]),
         };
-        let record = Record::new(id, request.clone(), self.test_clock.as_deref());
-        let targets = self.migration_targets(&record, &terms).await?;
-        match self.keep_record(&record).await? {
-            None => self.run_migration(record, terms, targets).await,
-            Some(known) if known.request == record.request => self.go_on(known).await,
+        let record = MigrationRecord::new(id, request.clone(), self.test_clock.as_deref());
+        let targets = self.migration_targets(&record, &exchange).await?;
+        match self.store_record(&record).await? {
+            None => self.run_migration(record, exchange, targets).await,
+            Some(known) if known.request == record.request => self.continue_migration(known).await,
             Some(_) => Err(super::request_key::reused()),
         }
     }
@@ -185,17 +185,17 @@ impl Domain {
         format!("mig_{}", self.key_digest(key))
     }
 
-    /// Continues a migration, unless this process is running it or it has moved all its orgs.
+    /// Continues a migration, unless this process is already running it or all its orgs were moved.
     ///
     /// # Errors
     /// [`Error::Invalid`] if there is no migration with that id.
     pub async fn resume_migration(&self, id: &str) -> Result<MigrationState> {
         let record = self.migration_record(id).await?;
-        self.go_on(record).await
+        self.continue_migration(record).await
     }
 
-    async fn go_on(&self, record: Record) -> Result<MigrationState> {
-        if let Some(progress) = self.running_migration(&record.id).await?
+    async fn continue_migration(&self, record: MigrationRecord) -> Result<MigrationState> {
+        if let Some(progress) = self.migration_progress(&record.id).await?
             && !progress.has_stopped()
         {
             return Ok(progress.state());
@@ -204,9 +204,9 @@ impl Domain {
             return Ok(state);
         }
         let domain = self.on_clock_of(&record);
-        let terms = domain.check_migration_terms(&record.request).await?;
-        let targets = domain.migration_targets(&record, &terms).await?;
-        domain.run_migration(record, terms, targets).await
+        let exchange = domain.resolve_and_check(&record.request).await?;
+        let targets = domain.migration_targets(&record, &exchange).await?;
+        domain.run_migration(record, exchange, targets).await
     }
 
     /// The progress of a migration.
@@ -214,7 +214,7 @@ impl Domain {
     /// # Errors
     /// As [`resume_migration`](Self::resume_migration).
     pub async fn migration(&self, id: &str) -> Result<MigrationState> {
-        if let Some(progress) = self.running_migration(id).await? {
+        if let Some(progress) = self.migration_progress(id).await? {
             return Ok(progress.state());
         }
         let record = self.migration_record(id).await?;
@@ -223,8 +223,8 @@ impl Domain {
         }
         // Another server is running it, or it was interrupted.
         let domain = self.on_clock_of(&record);
-        let terms = domain.terms(&record.request).await?;
-        let targets = domain.migration_targets(&record, &terms).await?;
+        let exchange = domain.resolve_exchange(&record.request).await?;
+        let targets = domain.migration_targets(&record, &exchange).await?;
         Ok(MigrationState {
             id: record.id,
             is_done: false,
@@ -245,22 +245,25 @@ impl Domain {
         limit: usize,
         after: Option<&OrgName>,
     ) -> Result<MigrationPlan> {
-        let terms = self.check_migration(request).await?;
-        self.plan_with(&terms, request, limit, after).await
+        let exchange = self.check_migration(request).await?;
+        self.plan_with(&exchange, request, limit, after).await
     }
 
     async fn plan_with(
         &self,
-        terms: &Terms,
+        exchange: &ResolvedExchange,
         request: &Migrate,
         limit: usize,
         after: Option<&OrgName>,
     ) -> Result<MigrationPlan> {
-        let record = Record::new(String::new(), request.clone(), self.test_clock.as_deref());
-        let targets = self.migration_targets(&record, terms).await?.orgs;
-        let begin = after.map_or(0, |after| targets.partition_point(|one| one.org <= *after));
+        let record =
+            MigrationRecord::new(String::new(), request.clone(), self.test_clock.as_deref());
+        let targets = self.migration_targets(&record, exchange).await?.orgs;
+        let begin = after.map_or(0, |after| {
+            targets.partition_point(|target| target.org <= *after)
+        });
         let page = &targets[begin..targets.len().min(begin + limit)];
-        let (moves, failed) = self.preview_moves(page, request.at, terms).await?;
+        let (moves, failed) = self.preview_moves(page, request.at, exchange).await?;
         let last = page.last().filter(|_| begin + page.len() < targets.len());
         Ok(MigrationPlan {
             total: targets.len(),
@@ -272,7 +275,7 @@ impl Domain {
     }
 
     /// Checks a new request.
-    async fn check_migration(&self, request: &Migrate) -> Result<Terms> {
+    async fn check_migration(&self, request: &Migrate) -> Result<ResolvedExchange> {
         if let Exchange::Plan { from, to } = &request.exchange
             && from == to
         {
@@ -282,7 +285,7 @@ impl Domain {
             )));
         }
         self.check_time(request).await?;
-        self.check_migration_terms(request).await
+        self.resolve_and_check(request).await
     }
 
     async fn check_time(&self, request: &Migrate) -> Result<()> {
@@ -294,21 +297,21 @@ impl Domain {
         }
     }
 
-    /// Checks what may have changed since a request was accepted.
-    async fn check_migration_terms(&self, request: &Migrate) -> Result<Terms> {
-        let terms = self.terms(request).await?;
-        terms.check(request)?;
-        Ok(terms)
+    /// Resolves the exchange of a request, and checks what may have changed since it was accepted.
+    async fn resolve_and_check(&self, request: &Migrate) -> Result<ResolvedExchange> {
+        let exchange = self.resolve_exchange(request).await?;
+        exchange.check(request)?;
+        Ok(exchange)
     }
 
-    /// The features of the plans.
-    async fn terms(&self, request: &Migrate) -> Result<Terms> {
+    /// Resolves the exchange of a request.
+    async fn resolve_exchange(&self, request: &Migrate) -> Result<ResolvedExchange> {
         let prices = self.billing().prices_with_tiers().await?;
-        Terms::new(Catalog::new(prices), &request.exchange)
+        ResolvedExchange::new(Catalog::new(prices), &request.exchange)
     }
 
     /// The same account, on the test clock of a migration.
-    fn on_clock_of(&self, record: &Record) -> Self {
+    fn on_clock_of(&self, record: &MigrationRecord) -> Self {
         match &record.clock {
             Some(clock) => self.on_test_clock(clock.as_str()),
             None => Self {
@@ -319,29 +322,29 @@ impl Domain {
     }
 }
 
-impl Terms {
+impl ResolvedExchange {
     /// # Errors
     /// [`Error::FeatureOrPlanNotFound`] if one of the plans is not in the catalog.
     fn new(catalog: Catalog, exchange: &Exchange) -> Result<Self> {
-        let swap = match exchange {
+        let features = match exchange {
             Exchange::Plan { from, to } => {
                 let names = |plan: &PlanName| -> Result<BTreeSet<_>> {
                     let features = catalog.plan(plan)?.into_iter();
                     Ok(features.map(|feature| feature.name).collect())
                 };
-                Swap::whole(names(from)?, names(to)?)
+                FeatureExchange::whole(names(from)?, names(to)?)
             }
-            Exchange::ToMeters(copies) => Swap::to_meters(&catalog, copies)?,
+            Exchange::ToMeters(copies) => FeatureExchange::to_meters(&catalog, copies)?,
         };
         let is_equal = matches!(exchange, Exchange::ToMeters(_));
         Ok(Self {
             catalog,
-            swap,
+            features,
             is_equal,
         })
     }
 
-    /// Checks that the plans can be exchanged.
+    /// Checks that each old plan can be exchanged for its new one.
     fn check(&self, request: &Migrate) -> Result<()> {
         let plans = request.exchange.plans();
         let mut plans = plans.into_iter();
@@ -379,12 +382,12 @@ impl Terms {
     }
 }
 
-/// The metadata value with another migration.
-fn noted_with(known: &[String], id: &str) -> String {
+/// The metadata value of the known migrations and `id`.
+fn migrations_with(known: &[String], id: &str) -> String {
     let known = known
         .iter()
         .map(String::as_str)
         .filter(|known| *known != id);
-    let all: Vec<_> = std::iter::once(id).chain(known).take(NOTED).collect();
+    let all: Vec<_> = std::iter::once(id).chain(known).take(MAX_NOTED).collect();
     all.join(" ")
 }

@@ -54,7 +54,8 @@ use std::sync::atomic::AtomicI64;
 pub use crate::billing::Generation;
 pub use account::Whoami;
 pub use background::{Background, Superseded};
-pub use checkout::{Bought, Checkout, Tax};
+pub use billing_cycle::BillingPeriod;
+pub use checkout::{AlreadyBought, Checkout, Tax};
 pub use clock::{ClockChange, ClockState};
 pub use diff::{FeatureDiff, FieldDiff, diff};
 pub use doctor::{Finding, Verdict};
@@ -77,7 +78,7 @@ pub use orgs::{
     FeatureFilter, FoundOrgs, ListedOrg, OrgSearch, OrgStatus, OrgsPage, OrgsQuery, PlanFilter,
     Position,
 };
-pub use phases::{Phase, Phases, Span};
+pub use phases::{Phase, Phases};
 pub use pricing_page::{
     Bill, BillLine, DEFAULT_PAGE, PricedFeature, PricedPlan, PricingPage, PricingPages,
     PricingPagesError,

@@ -1,4 +1,4 @@
-//! Orgs and the Stripe customers that stand for them.
+//! Orgs and their Stripe customers.
 //!
 //! A look-up searches for the metadata pair `tier.org` and, since search lags behind creation, lists one page of the
 //! customers created in the last minutes. It never pages through all customers, unless Stripe does not support search
@@ -14,8 +14,8 @@ mod update;
 
 pub use info::{OrgInfo, OrgInfoUpdate};
 pub(super) use resolved::ResolvedOrg;
-pub(super) use search::newest;
-pub(super) use update::Written;
+pub(super) use search::newest_customer;
+pub(super) use update::WrittenCustomer;
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use crate::billing::CustomerAccount;
 
 pub(super) use directory::{Customers, Directory};
 
-/// The metadata key by which a customer is an org's.
+/// The metadata key, on a customer, of its org's name.
 pub(super) const ORG: &str = "tier.org";
 
 /// An org's payment methods, as Stripe returns them.
@@ -47,7 +47,7 @@ pub struct OrgAccount {
 }
 
 impl Domain {
-    /// The Stripe id of the customer that stands for `org`. A deleted customer stands for none.
+    /// The Stripe id of the org's customer. A deleted customer does not count.
     pub async fn whois(&self, org: &OrgName) -> Result<Arc<str>> {
         Ok(self.lookup_org(org).await?.0)
     }
@@ -73,8 +73,8 @@ impl Domain {
                     let url = self.dashboard_page(&page);
                     return Ok(OrgAccount { customer, url });
                 }
-                gone_or_failed => {
-                    let error = match gone_or_failed {
+                deleted_or_failed => {
+                    let error = match deleted_or_failed {
                         Ok(_) => Error::CustomerVanished { source: None },
                         Err(error) => error.into(),
                     };
@@ -96,13 +96,17 @@ impl Domain {
     }
 
     /// Creates the org's customer, or writes `info` to the one that exists.
-    pub(super) async fn put_org(&self, org: &OrgName, info: &OrgInfoUpdate) -> Result<Written> {
+    pub(super) async fn put_org(
+        &self,
+        org: &OrgName,
+        info: &OrgInfoUpdate,
+    ) -> Result<WrittenCustomer> {
         match self.customer(org).await {
             Ok(id) => match self.update_customer(id, info).await {
-                // Deleted in the meantime, though search may still name it.
+                // It was deleted meanwhile, though search may still find it.
                 Err(Error::CustomerVanished { .. }) => {
                     self.forget_customer(org).await?;
-                    match self.find_recreated(org).await? {
+                    match self.find_created(org).await? {
                         Some(id) => self.update_customer(id, info).await,
                         None => self.create_customer(org, info).await,
                     }
@@ -114,14 +118,14 @@ impl Domain {
         }
     }
 
-    /// The org with its customer, which is created without details if there is none. Also returns whether this request
-    /// has created it.
+    /// The org with its customer, which is created without details if there is none. Also returns whether this call
+    /// created it.
     pub(super) async fn resolve_or_create_org(&self, org: &OrgName) -> Result<(ResolvedOrg, bool)> {
         match self.resolve_org(org).await {
             Err(Error::OrgNotFound) => {
                 let info = OrgInfoUpdate::default();
-                let made = self.create_customer(org, &info).await?;
-                Ok((ResolvedOrg::new(org, made.id), made.is_new))
+                let created = self.create_customer(org, &info).await?;
+                Ok((ResolvedOrg::new(org, created.id), created.is_new))
             }
             found => Ok((found?, false)),
         }

@@ -1,7 +1,7 @@
 //! `orgs`: lists orgs with their plans.
 //!
-//! Stripe's subscriptions are listed with their customers, a hundred per call, and reduced to one row per org. All pages of
-//! a list come from the rows that were read for its first page.
+//! Subscriptions are listed with their customers, a hundred per call, and reduced to one row per org. All pages of a
+//! list come from the rows that were read for its first page.
 
 mod query;
 mod row;
@@ -20,7 +20,7 @@ use crate::billing::{Customer, Subscription, SubscriptionFilter};
 
 pub use query::{FeatureFilter, OrgStatus, OrgsQuery, PlanFilter, Position};
 pub use row::ListedOrg;
-pub(super) use row::name_of;
+pub(super) use row::org_name_of;
 use row::{is_current, one_row_per_org};
 pub use search::{FoundOrgs, OrgSearch};
 
@@ -54,24 +54,24 @@ pub(super) fn listings() -> Listings {
         .build()
 }
 
-/// The best subscription so far of each customer: rank, and row.
-type Best = HashMap<String, (u8, ListedOrg)>;
+/// The row of each customer's best subscription so far, with its rank, by customer id.
+type BestRows = HashMap<String, (u8, ListedOrg)>;
 
 /// The rank of a subscription that has ended, after all others.
 const ENDED: u8 = u8::MAX;
 
 impl Domain {
-    /// A page of orgs, by name if the query has one version of a plan, or else newest first.
+    /// A page of orgs: by name if the query names a version of a plan, or else newest first.
     pub async fn orgs(&self, query: &OrgsQuery) -> Result<OrgsPage> {
         let shared = self.shared().await?;
         let by_name = matches!(query.plan, Some(PlanFilter::Version(_)));
         let OrgsQuery { limit, after, .. } = query;
-        let asked = OrgsQuery {
+        let unpaged = OrgsQuery {
             limit: 0,
             after: None,
             ..query.clone()
         };
-        let key = (shared.number, format!("{:?} {asked:?}", self.test_clock));
+        let key = (shared.number, format!("{:?} {unpaged:?}", self.test_clock));
         let kept = match after {
             Some(_) if !self.asks_stripe => shared.memory.listings().get(&key).await,
             _ => None,
@@ -101,7 +101,7 @@ impl Domain {
     async fn list_orgs(&self, query: &OrgsQuery, by_name: bool) -> Result<Vec<ListedOrg>> {
         let catalog = self.catalog().await?;
         let prices = query.prices(&catalog)?;
-        let mut orgs = Best::new();
+        let mut orgs = BestRows::new();
         match prices {
             None => {
                 self.list_subscribers(&catalog, None, &mut orgs).await?;
@@ -127,19 +127,19 @@ impl Domain {
         Ok(rows)
     }
 
-    /// Reads the customers with a subscription. With a price, only those that have it now.
+    /// Adds the orgs that have or had a subscription. With a price, only those that have it now.
     async fn list_subscribers(
         &self,
         catalog: &Catalog,
         price: Option<&str>,
-        orgs: &mut Best,
+        orgs: &mut BestRows,
     ) -> Result<()> {
         let filter = SubscriptionFilter {
             price,
             with_ended: price.is_none(),
             test_clock: self.test_clock.as_deref(),
         };
-        self.each_subscription(filter, |subscription, customer| {
+        self.for_each_subscription(filter, |subscription, customer| {
             if !subscription.is_managed() || !is_current(&subscription, &customer) {
                 return;
             }
@@ -155,8 +155,8 @@ impl Domain {
         .await
     }
 
-    /// Calls `each` with every subscription that matches the filter, and its customer. Pages are read one by one.
-    pub(super) async fn each_subscription(
+    /// Calls `each` with every subscription that matches the filter, and its customer.
+    pub(super) async fn for_each_subscription(
         &self,
         filter: SubscriptionFilter<'_>,
         mut each: impl FnMut(Subscription, Customer) + Send,
@@ -166,11 +166,11 @@ impl Domain {
             let list = self
                 .billing()
                 .subscriptions_with_customers(filter, after.as_deref());
-            let part = list.await?;
-            for listed in part.items {
+            let page = list.await?;
+            for listed in page.items {
                 each(listed.subscription, listed.customer);
             }
-            after = part.next;
+            after = page.next;
             if after.is_none() {
                 return Ok(());
             }
@@ -178,7 +178,7 @@ impl Domain {
     }
 
     /// Adds the orgs that never had a subscription.
-    async fn list_unsubscribed(&self, orgs: &mut Best) -> Result<()> {
+    async fn list_unsubscribed(&self, orgs: &mut BestRows) -> Result<()> {
         let mut add = |customers: Vec<Customer>| {
             for customer in customers {
                 if !orgs.contains_key(&customer.id)
@@ -194,9 +194,9 @@ impl Domain {
         }
         let mut after: Option<String> = None;
         loop {
-            let part = self.billing().customers_after(after.as_deref()).await?;
-            add(part.items);
-            after = part.next;
+            let page = self.billing().customers_after(after.as_deref()).await?;
+            add(page.items);
+            after = page.next;
             if after.is_none() {
                 return Ok(());
             }

@@ -1,11 +1,10 @@
 //! `phase` and `phases`: an org's subscription as a sequence of phases.
 
+mod cached;
 mod history;
-mod in_force;
 mod sources;
 
-use chrono::{DateTime, Datelike as _, Months, Utc};
-
+use super::billing_cycle::BillingPeriod;
 use super::catalog::Catalog;
 use super::entitlement::Answered;
 use super::org::ResolvedOrg;
@@ -15,51 +14,12 @@ use super::subscription::Detail;
 use super::{Domain, Error, Result};
 use crate::billing::{Coupon, Schedule, Subscription};
 
-pub(super) use in_force::InForce;
+pub(super) use cached::CachedPhase;
 
 use history::{needs_past, of_subscription};
 use sources::{of_dates, of_schedule};
 
-/// From a second (included) to a second (excluded), in Unix seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// When it begins.
-    pub effective: i64,
-    /// When it ends.
-    pub end: i64,
-}
-
-impl Span {
-    /// The period of the same length that is running `now`, in Unix seconds. Months have their calendar length.
-    fn at(self, now: i64) -> Self {
-        let mut span = self;
-        while span.end <= now && span.effective < span.end {
-            let end = span.next_end();
-            span = Self {
-                effective: span.end,
-                end,
-            };
-        }
-        span
-    }
-
-    fn next_end(self) -> i64 {
-        let fixed = self.end + (self.end - self.effective);
-        let date = |unix| DateTime::from_timestamp(unix, 0);
-        let (Some(start), Some(end)) = (date(self.effective), date(self.end)) else {
-            return fixed;
-        };
-        let month = |date: DateTime<Utc>| date.year() * 12 + date.month0().cast_signed();
-        let months = Months::new(u32::try_from(month(end) - month(start)).unwrap_or(0));
-        if months == Months::new(0) || start.checked_add_months(months) != Some(end) {
-            return fixed;
-        }
-        let next = end.checked_add_months(months);
-        next.map_or(fixed, |next| next.timestamp())
-    }
-}
-
-/// What an org has, had or will have for some time.
+/// A past, current or future phase of an org.
 #[derive(Clone, Debug)]
 pub struct Phase {
     /// The granted features, sorted. None: the subscription is over.
@@ -70,42 +30,42 @@ pub struct Phase {
     pub fragments: Vec<FeaturePlan>,
     /// Whether it is a trial.
     pub trial: bool,
-    /// The coupon in force.
+    /// Its coupon.
     pub coupon: Option<Coupon>,
     /// When it begins, in Unix seconds.
     pub effective: i64,
     /// When it ends, in Unix seconds. None: not planned.
     pub end: Option<i64>,
-    /// The current billing period.
-    pub current: Option<Span>,
+    /// The subscription's current billing period.
+    pub current_period: Option<BillingPeriod>,
     /// Whether Stripe computes tax.
     pub automatic_tax: bool,
 }
 
-/// All phases that Stripe knows of.
+/// The phases of an org.
 #[derive(Clone, Debug, Default)]
 pub struct Phases {
     /// The current billing period. None without a subscription.
-    pub current: Option<Span>,
+    pub current_period: Option<BillingPeriod>,
     /// In order of time.
     pub phases: Vec<Phase>,
-    /// The index of the phase in force.
-    pub in_force: Option<usize>,
+    /// The index of the current phase.
+    pub current_index: Option<usize>,
     /// When the last subscription ended, if none follows it. Unix seconds.
     pub ended: Option<i64>,
 }
 
 impl Domain {
-    /// The phase in force, or [`Error::NoPhase`] if there is none. The absence of a phase is a cached answer too.
+    /// The current phase, or [`Error::NoPhase`] if there is none, which is cached too.
     ///
     /// # Errors
-    /// If neither is known.
+    /// If Stripe cannot be read, and nothing is cached.
     pub async fn phase(&self, org: &OrgName) -> Result<Answered<Result<Phase>>> {
-        let known = self.entitlement::<InForce>(org).await?;
-        Ok(known.map(|in_force| in_force.phase().ok_or(Error::NoPhase)))
+        let known = self.entitlement::<CachedPhase>(org).await?;
+        Ok(known.map(|cached| cached.phase().ok_or(Error::NoPhase)))
     }
 
-    /// All phases: past ones as far back as Stripe keeps them, the one in force, and future ones.
+    /// All phases: past ones as far back as Stripe keeps them, the current one, and future ones.
     pub async fn phases(&self, org: &OrgName) -> Result<Phases> {
         Ok(self.timeline(org, Detail::History).await?.0)
     }
@@ -147,14 +107,14 @@ impl Domain {
         };
         if detail == Detail::History {
             let earlier = found.superseded.iter().chain(ended);
-            for earlier in earlier.filter(|one| one.has_ever_granted()) {
+            for earlier in earlier.filter(|subscription| subscription.has_ever_granted()) {
                 timeline.precede(of_subscription(earlier, &schedules, &catalog));
             }
         }
         if let (Some(current), Detail::History) = (&found.current, detail) {
             let mut schedules = schedules.iter();
             if let Some(successor) = schedules.find(|schedule| current.is_followed_by(schedule)) {
-                followed_by(&mut timeline.phases, successor, &catalog);
+                replace_end(&mut timeline.phases, successor, &catalog);
             }
         }
         if found.current.is_none() && detail == Detail::History {
@@ -170,7 +130,7 @@ impl Domain {
         }
         for phase in &mut timeline.phases {
             (phase.plans, phase.fragments) = catalog.cover(&phase.features);
-            phase.current = timeline.current;
+            phase.current_period = timeline.current_period;
         }
         Ok((timeline, found.current))
     }
@@ -193,23 +153,23 @@ pub(super) fn phases_to_come(state: CurrentState<'_>, catalog: &Catalog, now: i6
     phases
 }
 
-/// Replaces the end of a subscription by the phases of the schedule that follows it.
-pub(super) fn followed_by(phases: &mut Vec<Phase>, successor: &Schedule, catalog: &Catalog) {
+/// Replaces the end of a subscription with the phases of its successor.
+pub(super) fn replace_end(phases: &mut Vec<Phase>, successor: &Schedule, catalog: &Catalog) {
     let to_come = to_come(successor, catalog);
     let starts = to_come.first().map(|first| first.effective);
     phases.pop_if(|last| last.features.is_empty() && Some(last.effective) == starts);
     phases.extend(to_come);
 }
 
-/// The phase in force of a subscription, and those to come.
-pub(super) fn from_now_on(subscription: &Subscription, catalog: &Catalog) -> Vec<Phase> {
+/// The current phase of a subscription, and the future ones.
+pub(super) fn current_and_future(subscription: &Subscription, catalog: &Catalog) -> Vec<Phase> {
     let trialing = subscription.is_trialing();
     let planned = match subscription.active_schedule() {
         Some(schedule) => of_schedule(schedule, catalog, trialing),
         None => of_dates(subscription, trialing),
     };
     let mut phases = planned.phases;
-    phases.drain(..planned.in_force.unwrap_or(0));
+    phases.drain(..planned.current_index.unwrap_or(0));
     phases
 }
 
@@ -229,7 +189,7 @@ impl Phases {
         if let Some(last) = earlier.last_mut() {
             last.end = Some(begins);
         }
-        self.in_force = self.in_force.map(|index| index + earlier.len());
+        self.current_index = self.current_index.map(|index| index + earlier.len());
         self.phases.splice(..0, earlier);
     }
 

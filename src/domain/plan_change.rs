@@ -1,5 +1,5 @@
-//! Decides how to change an org's phases in Stripe to the requested ones. Pure: it maps the current state and the request
-//! to an [`Action`], which `schedule` carries out.
+//! Decides how to change an org's phases in Stripe to the requested ones. Pure: it maps the current state and the
+//! request to an [`Action`], which `schedule` carries out.
 
 mod append;
 mod current_plan;
@@ -232,8 +232,8 @@ pub(super) fn successor(
     ))
 }
 
-/// The phases that have features, and when the last, empty one ends the subscription. The time is none if nothing ends it,
-/// or if it ends now.
+/// The phases that have features, and when the last, empty one ends the subscription. The time is none if nothing ends
+/// it, or if it ends now.
 fn phases_and_end(change: PlanChange<'_>) -> (&[ResolvedPhase], Option<i64>) {
     match change.requested.split_last() {
         Some((last, before)) if last.features.is_empty() => (before, last.effective),

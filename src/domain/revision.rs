@@ -1,16 +1,16 @@
 //! The revision of a customer's objects in Stripe. Of several concurrent writes, it lets only one through.
 //!
 //! Every write to a subscription or a schedule sets `tier.rev` in its metadata to the next revision: the one that the
-//! decision read, plus one. Its idempotency key names the customer, the revision that was read, and the step, but not the
-//! content. So Stripe carries out only one of the writes that were decided at a revision. A repeated request gets the
-//! same answer. A different one is refused, reads again, and decides again.
+//! decision read, plus one. Its idempotency key names the customer, the revision that was read, and the step, but not
+//! the content. So Stripe carries out only one of the writes that were decided at a revision. A repeated request gets
+//! the same answer. A different one is refused, reads again, and decides again.
 //!
 //! To add a write:
 //! - Build it only from the state that was read and from the request: no random values, and "now" instead of a computed
 //!   time where Stripe accepts it.
-//! - Make it with [`Revision::step`], and send it with [`Domain::send_step`](super::Domain::send_step). All writes of one
-//!   decision write the same revision, and each has its own step name. The first one must change the revision, on the
-//!   schedule if there is one.
+//! - Make it with [`Revision::step`], and send it with [`Domain::send_step`](super::Domain::send_step). All writes of
+//!   one decision write the same revision, and each has its own step name. The first one must change the revision, on
+//!   the schedule if there is one.
 //! - Add the revision to every phase that is sent too ([`Revision::mark`]): Stripe copies the metadata of a phase to
 //!   the subscription when the phase begins, and the revision must never decrease.
 //! - Ending an object needs no key, since it can be repeated.
@@ -91,8 +91,8 @@ impl Revision {
         self.attempt == 1
     }
 
-    /// The idempotency key of an action that must happen once, whatever the revision. After a failure that Stripe keeps,
-    /// the next attempt has another key.
+    /// The idempotency key of an action that must happen once, whatever the revision. After a failure that Stripe
+    /// keeps, the next attempt has another key.
     pub(super) fn key_at_any_revision(&self, name: &str) -> String {
         match self.attempt {
             1 => name.to_owned(),
@@ -116,8 +116,8 @@ impl Revision {
     }
 }
 
-/// The highest revision of a customer's objects. Ended ones count too: otherwise a returning customer's key would replay
-/// an old answer.
+/// The highest revision of a customer's objects. Ended ones count too: otherwise a returning customer's key would
+/// replay an old answer.
 pub(super) fn newest_of<'a>(
     subscriptions: impl Iterator<Item = &'a Subscription>,
     schedules: impl Iterator<Item = &'a Schedule>,

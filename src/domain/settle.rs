@@ -1,7 +1,7 @@
-//! Completes pending work on an org's subscriptions in the background, without a request for it.
+//! Completes pending work on an org's subscriptions in the background.
 //!
 //! Checkout may add a subscription beside an existing one, or before a schedule has started. The newest paid
-//! subscription is the org's. The others are ended; otherwise they would be billed until the next change of plan. A
+//! subscription is the org's. The older ones are ended; otherwise they would be billed until the next change of plan. A
 //! scheduled change also leaves work, because earlier usage is then only on an invoice. A read that finds such a state
 //! queues a task and continues.
 
@@ -105,7 +105,7 @@ impl Domain {
         if let Some(current) = &state.current {
             self.settle_levels(org, current, revision).await?;
         }
-        // A last invoice may not be final yet, so the next read looks again.
+        // A last invoice may not be final yet, so the next read checks again.
         let mut ended = state.ended_unsettled.iter();
         if ended.any(Subscription::may_have_lost_credit) {
             return Ok(());
@@ -135,14 +135,14 @@ fn is_needed(shared: &SharedState, org: &ResolvedOrg, found: &Subscriptions) -> 
         return true;
     }
     if let Some(current) = &found.current {
-        return current.is_unsettled() || may_be_waited_for(shared, &org.name, current);
+        return current.is_unsettled() || may_have_waiting_schedule(shared, &org.name, current);
     }
     // Whether an ended subscription left pending work is checked once.
     !shared.is_settled(&org.name, &org.customer)
 }
 
-/// Whether a schedule that has not started may exist beside a subscription from Checkout. This is checked once.
-fn may_be_waited_for(shared: &SharedState, org: &OrgName, current: &Subscription) -> bool {
+/// Whether an unstarted schedule may exist beside a subscription from Checkout. This is checked once.
+fn may_have_waiting_schedule(shared: &SharedState, org: &OrgName, current: &Subscription) -> bool {
     current.is_paid_for()
         && current.schedule_id().is_none()
         && !revision::is_marked(&current.metadata)

@@ -1,7 +1,7 @@
-//! `setup`: a person enters an org's card on the app's own page, with Stripe's elements.
+//! `setup`: a customer enters a card on the app's own page, with Stripe Elements.
 //!
-//! It begins with a set-up intent, whose secret the page gets. When Stripe returns to the page, the app confirms the
-//! intent, and its card pays for the org from then on.
+//! It begins with a set-up intent, whose secret the page gets. When Stripe returns the browser to the page, the app
+//! finishes the set-up, and the card pays for the org from then on.
 
 use super::org::{OrgInfoUpdate, ResolvedOrg};
 use super::refs::OrgName;
@@ -13,11 +13,11 @@ use crate::billing::SetupIntent;
 pub struct StartedSetup {
     /// `seti_…`.
     pub id: String,
-    /// The secret with which the page continues.
+    /// The secret with which the page confirms the intent.
     pub client_secret: String,
     /// `acct_…`: the account in use.
     pub account: String,
-    /// Whether it is a connected account, which the page has to name to Stripe.
+    /// Whether that is a connected account, which the page must name to Stripe.
     pub connected: bool,
 }
 
@@ -29,7 +29,7 @@ impl Domain {
             Some(account) => account.clone(),
             None => self.billing().account().await?.id,
         };
-        let outcome = self.make_setup_intent(org).await;
+        let outcome = self.create_setup_intent(org).await;
         let intent = outcome.map_err(|error| self.error_to_report(error))?;
         Ok(StartedSetup {
             id: intent.id,
@@ -39,47 +39,46 @@ impl Domain {
         })
     }
 
-    async fn make_setup_intent(&self, org: &OrgName) -> Result<SetupIntent> {
+    async fn create_setup_intent(&self, org: &OrgName) -> Result<SetupIntent> {
         let shared = self.shared().await?;
-        let _held = self.hold_org(org).await?;
+        let _lock = self.hold_org(org).await?;
         let _changing = self.changing(&shared, org);
-        match self.make_setup_intent_once(org).await {
+        match self.create_setup_intent_once(org).await {
             Err(Error::CustomerVanished { .. }) => {
                 self.forget_customer(org).await?;
-                self.make_setup_intent_once(org).await
+                self.create_setup_intent_once(org).await
             }
-            made => made,
+            outcome => outcome,
         }
     }
 
-    async fn make_setup_intent_once(&self, org: &OrgName) -> Result<SetupIntent> {
+    async fn create_setup_intent_once(&self, org: &OrgName) -> Result<SetupIntent> {
         let (org, is_new) = self.resolve_or_create_org(org).await?;
         let create = self.billing().create_setup_intent(&org.customer);
-        let made = create.send().await.map_err(Error::from);
-        if let Err(error) = &made
+        let created = create.send().await.map_err(Error::from);
+        if let Err(error) = &created
             && is_new
             && error.is_definite_refusal()
         {
             self.undo_creation(&org).await;
         }
-        let made = made?;
+        let created = created?;
         if is_new {
             self.note_new_customer(&org).await?;
         } else {
             self.note_no_change(&org).await?;
         }
-        Ok(made)
+        Ok(created)
     }
 
-    /// The state of a set-up intent of the org. If it has succeeded, its card pays for the org from now on. It can be
-    /// repeated.
+    /// Reads a set-up intent of the org. If it has succeeded, makes its card the org's payment method. Can be repeated.
     ///
     /// # Errors
     /// [`Error::SetupIntentNotFound`], also for an intent of another org, since knowing its id must not be enough to
     /// use its card.
     pub async fn finish_setup(&self, org: &OrgName, id: &str) -> Result<SetupIntent> {
-        let own = self.resolve_org(org).await?;
-        let intent = self.own_setup_intent(&own, id).await?;
+        let resolved = self.resolve_org(org).await?;
+        let intent = self.setup_intent_of(&resolved, id).await?;
         if let (true, Some(method)) = (intent.has_succeeded(), &intent.payment_method) {
             let info = OrgInfoUpdate {
                 default_payment_method: method.clone(),
@@ -94,7 +93,7 @@ impl Domain {
         Ok(intent)
     }
 
-    async fn own_setup_intent(&self, org: &ResolvedOrg, id: &str) -> Result<SetupIntent> {
+    async fn setup_intent_of(&self, org: &ResolvedOrg, id: &str) -> Result<SetupIntent> {
         if !is_setup_intent(id) {
             return Err(Error::SetupIntentNotFound);
         }

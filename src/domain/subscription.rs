@@ -14,23 +14,23 @@ use crate::billing::{Price, Schedule, SchedulePhase, Subscription};
 
 pub(super) use crate::billing::Detail;
 
-/// Marks a subscription, and each phase of a schedule, as Tier's.
+/// The metadata pair that marks a subscription, and each phase of a schedule, as Tier's.
 pub(super) const MARK: (&str, &str) = ("tier.subscription", "default");
 
 /// Everything that Tier subscribed a customer to.
 pub(super) struct Subscriptions {
-    /// The org's subscription: the newest one that is paid for, or else the newest that grants something, or else the
-    /// newest live one.
+    /// The org's subscription: the newest one that is paid for, or else the newest one that grants features, or else
+    /// the newest live one.
     pub(super) current: Option<Subscription>,
     /// Live ones that a newer paid one supersedes, as after Checkout.
     pub(super) superseded: Vec<Subscription>,
-    /// Other live ones, whose payment is pending. They supersede nothing.
-    pub(super) others: Vec<Subscription>,
+    /// Other live ones, whose payment is pending. They do not supersede older ones.
+    pub(super) payment_pending: Vec<Subscription>,
     /// Ended ones, newest first, if they were requested.
     pub(super) ended: Vec<Subscription>,
     /// Ended ones that still have something to settle, if they were requested.
     pub(super) ended_unsettled: Vec<Subscription>,
-    /// The newest revision among all of these.
+    /// The highest revision of all of these.
     pub(super) revision: u64,
     /// The noted keys of clients' requests.
     pub(super) request_keys: Vec<String>,
@@ -39,7 +39,7 @@ pub(super) struct Subscriptions {
 }
 
 impl Subscription {
-    /// Whether the org may use what it subscribed to.
+    /// Whether the org may use its features.
     pub(super) fn grants(&self) -> bool {
         matches!(self.status, Trialing | Active | PastDue)
     }
@@ -54,13 +54,13 @@ impl Subscription {
         !matches!(self.status, Incomplete | IncompleteExpired)
     }
 
-    /// Whether it can still bill.
+    /// Whether Stripe may still bill it.
     fn is_live(&self) -> bool {
         !matches!(self.status, Canceled | IncompleteExpired)
     }
 
-    /// Its rank among the customer's subscriptions. The first of the lowest rank is the org's, as in [`classify`]. None
-    /// if it has ended.
+    /// Its rank among the customer's subscriptions. The newest one of the lowest rank is the org's, as in [`classify`].
+    /// None if it has ended.
     pub(super) fn rank(&self) -> Option<u8> {
         match self {
             _ if !self.is_live() => None,
@@ -70,14 +70,15 @@ impl Subscription {
         }
     }
 
+    /// Whether Tier manages it.
     pub(super) fn is_managed(&self) -> bool {
         self.metadata
             .get(MARK.0)
             .is_some_and(|value| value == MARK.1)
     }
 
-    /// When it will next change by itself, in Unix seconds. This may be in the past if Stripe is late. Changes that
-    /// Stripe has already made do not count, whatever the local clock says.
+    /// When Stripe next changes it without a request, in Unix seconds. This may be in the past if Stripe is late.
+    /// Changes that Stripe has already made do not count, whatever the local clock says.
     pub(super) fn next_boundary(&self) -> Option<i64> {
         let current = self
             .active_schedule()
@@ -106,9 +107,11 @@ impl Subscription {
             items.map(|item| item.price_id().to_owned()).collect()
         };
         let items = self.items.iter();
-        let own: BTreeSet<String> = items.map(|item| item.price.id.clone()).collect();
-        let others = self.phases_to_come().filter(|phase| prices(phase) != own);
-        others.map(|phase| phase.start_date).min()
+        let current: BTreeSet<String> = items.map(|item| item.price.id.clone()).collect();
+        let changed = self
+            .phases_to_come()
+            .filter(|phase| prices(phase) != current);
+        changed.map(|phase| phase.start_date).min()
     }
 }
 
@@ -135,7 +138,7 @@ impl Price {
         match self.metadata.get(price::LIMIT).map(String::as_str) {
             None | Some("" | "inf") => NO_LIMIT,
             Some(text) => text.parse().unwrap_or_else(|_| {
-                // A limit was intended. Without one, paid usage would be given away.
+                // Someone intended a limit. Without one, paid usage would be free.
                 let price = &self.id;
                 tracing::error!(
                     price,
@@ -157,7 +160,7 @@ impl Domain {
         Ok(classify(all))
     }
 
-    /// All schedules of Tier's, newest first: future, current and past ones.
+    /// All schedules that Tier manages, newest first: future, current and past ones.
     pub(super) async fn schedules(&self, customer: &str) -> Result<Vec<Schedule>> {
         let mut schedules = self.billing().schedules(customer).await?;
         schedules.retain(Schedule::is_managed);
@@ -165,27 +168,30 @@ impl Domain {
     }
 }
 
-/// `all` is newest first, as Stripe lists them.
+/// Sorts a customer's subscriptions by their role. `all` is newest first, as Stripe lists them.
 pub(super) fn classify(mut all: Vec<Subscription>) -> Subscriptions {
     all.retain(Subscription::is_managed);
     let revision = revision::newest_of(all.iter(), [].iter());
     let noted = |name| request_key::noted(name, all.iter().map(|one| &one.metadata));
     let (request_keys, migrations) = (noted(KEYS), noted(MIGRATIONS));
-    let (mut live, over): (Vec<_>, Vec<_>) = all.into_iter().partition(Subscription::is_live);
+    let (mut live, ended_or_expired): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(Subscription::is_live);
     let paid = live.iter().position(Subscription::is_paid_for);
     let best = paid.or_else(|| live.iter().position(Subscription::grants));
     let superseded = paid.map_or_else(Vec::new, |paid| live.split_off(paid + 1));
     let current = (!live.is_empty()).then(|| live.remove(best.unwrap_or(0)));
-    let ended = over
+    let ended = ended_or_expired
         .iter()
         .filter(|subscription| subscription.ended_at.is_some())
         .cloned()
         .collect();
-    let (ended_unsettled, _) = over.into_iter().partition(Subscription::is_unsettled);
+    let (ended_unsettled, _) = ended_or_expired
+        .into_iter()
+        .partition(Subscription::is_unsettled);
     Subscriptions {
         current,
         superseded,
-        others: live,
+        payment_pending: live,
         ended,
         ended_unsettled,
         revision,
@@ -247,12 +253,12 @@ mod tests {
                 "{statuses:?}"
             );
             assert_eq!(ids(&found.superseded), superseded, "{statuses:?}");
-            assert_eq!(ids(&found.others), others, "{statuses:?}");
+            assert_eq!(ids(&found.payment_pending), others, "{statuses:?}");
         }
     }
 
     #[test]
-    fn subscriptions_of_others_are_not_touched() {
+    fn subscriptions_that_tier_does_not_manage_are_ignored() {
         let found = classify(vec![
             subscription("x", "active", false),
             subscription("y", "active", true),

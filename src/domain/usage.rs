@@ -137,7 +137,8 @@ impl Domain {
         let Some(current) = subscriptions.current.filter(Subscription::grants) else {
             return Ok(Read::unsubscribed(UsageSnapshot::default(), customer));
         };
-        let has_others = !subscriptions.superseded.is_empty() || !subscriptions.others.is_empty();
+        let has_others =
+            !subscriptions.superseded.is_empty() || !subscriptions.payment_pending.is_empty();
         let (mut used, carried) = if current.is_on_meters() {
             let (used, removed) = self.usage_on_meters(&current).await?;
             self.settle_levels_in_background(org, &current, &removed)

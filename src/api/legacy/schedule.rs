@@ -86,7 +86,7 @@ impl Schedule {
             let Some(plan) = plan_of(&phase) else {
                 continue;
             };
-            if phases.in_force == Some(index) {
+            if phases.current_index == Some(index) {
                 current = i64::try_from(listed.len()).unwrap_or(i64::MAX);
             }
             listed.push(LegacyPhase {

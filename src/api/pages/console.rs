@@ -189,8 +189,10 @@ async fn change(domain: Domain, Org(org): Org, parameters: Parameters) -> Result
     let to = model.plans.get(&plan);
     let to = to.ok_or_else(|| domain::Error::FeatureOrPlanNotFound(plan.to_string()))?;
     let to = &PricedPlan::of(&plan, to);
-    let in_force = phases.in_force.and_then(|index| phases.phases.get(index));
-    let has_features = in_force.filter(|phase| !phase.features.is_empty());
+    let current_phase = phases
+        .current_index
+        .and_then(|index| phases.phases.get(index));
+    let has_features = current_phase.filter(|phase| !phase.features.is_empty());
     let Some(phase) = has_features else {
         return Ok(web::planned_change(&org, to, &Change::Start));
     };

@@ -15,7 +15,7 @@ use crate::api::checkout_link::LinkedCheckout;
 use crate::api::error::{ClosedLink, Error};
 use crate::api::layers::RequestContext;
 use crate::api::operation::{Access, Operation};
-use crate::domain::{Bought, Domain, Lane};
+use crate::domain::{AlreadyBought, Domain, Lane};
 use crate::web::{self, LinkProblem};
 
 /// The path of links.
@@ -68,10 +68,13 @@ async fn open(OpenLink(linked): OpenLink, context: RequestContext) -> Result<Res
     let change = json!({ "features": features, "trial_days": checkout.trial_days });
     context.set_change(Some(org), change);
     let domain = account(&context, &linked)?;
-    let bought = domain.bought(org, checkout).await.map_err(Error::of_link)?;
+    let bought = domain
+        .already_bought(org, checkout)
+        .await
+        .map_err(Error::of_link)?;
     match bought {
-        Some(Bought::InForce) => return Err(ClosedLink::PlanInForce.into()),
-        Some(Bought::TrialUsed) => return Err(ClosedLink::TrialUsed.into()),
+        Some(AlreadyBought::Current) => return Err(ClosedLink::PlanInForce.into()),
+        Some(AlreadyBought::TrialUsed) => return Err(ClosedLink::TrialUsed.into()),
         None => {}
     }
     let url = domain.checkout(org, checkout, None).await;

@@ -142,8 +142,8 @@ impl From<domain::InvoiceLine> for Line {
             quantity: line.quantity,
             amount: line.amount,
             discount: discounts.fold(0, |sum, discount| sum.saturating_add(discount.amount)),
-            period: Span::from(domain::Span {
-                effective: line.period.start,
+            period: Span::from(domain::BillingPeriod {
+                start: line.period.start,
                 end: line.period.end,
             }),
             proration: line.proration,

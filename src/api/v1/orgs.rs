@@ -114,7 +114,7 @@ impl From<ListedOrg> for Org {
             plans: listed.plans,
             fragments: listed.fragments,
             since: Time(listed.since),
-            current: listed.current.map(Span::from),
+            current: listed.current_period.map(Span::from),
             trial: listed.trial,
             cancel_at: listed.cancel_at.map(Time),
         }

@@ -70,7 +70,7 @@ impl From<domain::Phase> for Phase {
             coupon_data: phase.coupon.map(Coupon::from),
             effective: Time(phase.effective),
             end: phase.end.map(Time),
-            current: phase.current.map(Span::from),
+            current: phase.current_period.map(Span::from),
             tax: phase.automatic_tax.then_some(Tax { automatic: true }),
         }
     }
@@ -87,7 +87,7 @@ struct Phases {
 impl From<domain::Phases> for Phases {
     fn from(phases: domain::Phases) -> Self {
         Self {
-            current: phases.current.map(Span::from),
+            current: phases.current_period.map(Span::from),
             phases: phases.phases.into_iter().map(Phase::from).collect(),
         }
     }
@@ -100,11 +100,11 @@ pub(super) struct Span {
     end: Time,
 }
 
-impl From<domain::Span> for Span {
-    fn from(span: domain::Span) -> Self {
+impl From<domain::BillingPeriod> for Span {
+    fn from(period: domain::BillingPeriod) -> Self {
         Self {
-            effective: Time(span.effective),
-            end: Time(span.end),
+            effective: Time(period.start),
+            end: Time(period.end),
         }
     }
 }

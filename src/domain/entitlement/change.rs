@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::store::{ChangeResult, Entry, Until};
-use super::{InForce, Terms, UsageSnapshot};
+use super::store::{Entry, ChangeResult, Until};
+use super::{CachedPhase, Terms, UsageSnapshot};
 use crate::billing::Subscription;
 use crate::domain::org::ResolvedOrg;
 use crate::domain::{Domain, Result};
@@ -33,7 +33,7 @@ impl Domain {
             let result = ChangeResult::Changed {
                 customer,
                 usage,
-                phase: Some(unsubscribed(InForce::NONE, sent_at, plan)),
+                phase: Some(unsubscribed(CachedPhase::NONE, sent_at, plan)),
             };
             store.record_result(&key, result);
             return Ok(());

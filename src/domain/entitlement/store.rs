@@ -14,7 +14,7 @@ use smol_str::SmolStr;
 use super::plans::SharedPlanData;
 use super::terms::{IdDigest, Terms};
 use super::usage::UsageSnapshot;
-use super::{InForce, MaxAge};
+use super::{CachedPhase, MaxAge};
 use crate::domain::refs::OrgName;
 use crate::domain::{Error, Result};
 use crate::ledger::values::PlanNumber;
@@ -40,7 +40,7 @@ pub(in crate::domain) struct Entitlements {
     by_customer: Arc<Mutex<ByCustomer>>,
     in_flight: Mutex<HashMap<OrgKey, Activity>>,
     usage_reads: Reads<UsageSnapshot>,
-    phase_reads: Reads<InForce>,
+    phase_reads: Reads<CachedPhase>,
     /// When the last verified event arrived, in Unix milliseconds.
     last_event: AtomicI64,
     /// Everything read up to this time is outdated, in Unix milliseconds.
@@ -78,7 +78,7 @@ impl Lifecycle<OrgKey, SharedOrg> for Unindex {
 pub(in crate::domain) struct RememberedOrg {
     customer: Option<SmolStr>,
     usage: Option<Entry<UsageSnapshot>>,
-    phase: Option<Entry<InForce>>,
+    phase: Option<Entry<CachedPhase>>,
     purchase: Option<Box<Purchase>>,
     /// The subscription that is known to have no pending work, or the customer if there is no subscription.
     settled: Option<IdDigest>,
@@ -210,7 +210,7 @@ impl Part for UsageSnapshot {
     }
 }
 
-impl Part for InForce {
+impl Part for CachedPhase {
     const NAME: &'static str = "phase";
     const HAS_USAGE: bool = false;
 

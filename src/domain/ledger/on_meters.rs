@@ -139,9 +139,10 @@ impl Domain {
                 let end = event.period_end.seconds();
                 return Ok(live.any(|live| still_bills_period_ending_at(live, end)));
             }
-            let all = live.chain(&found.others);
-            let mut items = all.flat_map(|subscription| &subscription.items);
-            Ok(items.any(|item| item.id == event.item.as_str()))
+            let mut items = live
+                .chain(&found.payment_pending)
+                .flat_map(|one| &one.items);
+            Ok(items.any(|own| own.id == event.item.as_str()))
         };
         is_billed.boxed()
     }

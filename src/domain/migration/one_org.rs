@@ -1,13 +1,13 @@
 //! Moves one org, once.
 
-use super::course::{Course, Stretch};
+use super::phase_change::{OrgPhase, PhaseChange};
 use super::progress::Outcome;
-use super::record::Record;
+use super::record::MigrationRecord;
 use super::targets::Target;
-use super::{MigrateAt, Terms, noted_with};
+use super::{MigrateAt, ResolvedExchange, migrations_with};
 use crate::billing::{Schedule, Subscription, SubscriptionStatus};
 use crate::domain::org::ResolvedOrg;
-use crate::domain::phases::{followed_by, from_now_on, to_come};
+use crate::domain::phases::{current_and_future, replace_end, to_come};
 use crate::domain::plan_change::{CurrentPlan, CurrentState, PlanChange, ResolvedPhase, normalise};
 use crate::domain::refs::Reference;
 use crate::domain::revision::Decisions;
@@ -15,15 +15,15 @@ use crate::domain::schedule::{CustomerState, MAX_SETTLEMENTS, check_generations}
 use crate::domain::{CallerState, Domain, Error, Lane, Result};
 
 impl Domain {
-    /// Moves one org, as `subscribe` would, with the migration's mark.
+    /// Moves one org as `subscribe` would, and notes the migration.
     pub(super) async fn move_org(
         &self,
         target: &Target,
-        record: &Record,
-        terms: &Terms,
+        record: &MigrationRecord,
+        exchange: &ResolvedExchange,
     ) -> Result<Outcome> {
         let org = &target.org;
-        // It has its own caller state, which records whether anything was written.
+        // A separate caller state records whether anything was written.
         let domain = Self {
             stripe: self.stripe.for_caller(Lane::Bulk, CallerState::new()),
             ..self.clone()
@@ -34,7 +34,7 @@ impl Domain {
         let _changing = domain.changing(&shared, org);
         let mut resolved = domain.resolve_target(target).await?;
         loop {
-            match domain.exchange_plan(&resolved, record, terms).await {
+            match domain.exchange_plan(&resolved, record, exchange).await {
                 Err(error) => resolved = domain.resolve_again(&resolved, error).await?,
                 Ok(outcome) => return Ok(outcome),
             }
@@ -51,8 +51,8 @@ impl Domain {
     async fn exchange_plan(
         &self,
         org: &ResolvedOrg,
-        record: &Record,
-        terms: &Terms,
+        record: &MigrationRecord,
+        exchange: &ResolvedExchange,
     ) -> Result<Outcome> {
         let mut decisions = Decisions::new(&org.customer);
         let mut settlements = 0;
@@ -77,7 +77,7 @@ impl Domain {
             }
             let now = self.at_stripe(self.now().await?);
             let Some((requested, _)) = self
-                .requested_phases(&state, record.request.at, terms, now)
+                .requested_phases(&state, record.request.at, exchange, now)
                 .await?
             else {
                 return Ok(Outcome::NotOnPlan);
@@ -90,7 +90,7 @@ impl Domain {
                 unmetered: None,
                 now,
             };
-            revision.set_migrations(noted_with(&state.migrations, &record.id));
+            revision.set_migrations(migrations_with(&state.migrations, &record.id));
             match self
                 .write_change(org, change, &state, &revision, &mut is_made)
                 .await
@@ -106,24 +106,24 @@ impl Domain {
         &self,
         state: &CustomerState,
         at: MigrateAt,
-        terms: &Terms,
+        exchange: &ResolvedExchange,
         now: i64,
-    ) -> Result<Option<(Vec<ResolvedPhase>, Course)>> {
-        let Some(course) = terms.course(state, at, now)? else {
+    ) -> Result<Option<(Vec<ResolvedPhase>, PhaseChange)>> {
+        let Some(phase_change) = exchange.phase_change(state, at, now)? else {
             return Ok(None);
         };
-        for phase in &course.phases {
-            if let Some(feature) = terms.swap.irreplaceable_of(&phase.features).next() {
+        for phase in &phase_change.phases {
+            if let Some(feature) = exchange.features.irreplaceable_of(&phase.features).next() {
                 return Err(Error::Invalid(format!(
                     "the org has {feature}, whose plan is archived and stays with usage records: move its orgs to \
                      another plan, or put it back on sale"
                 )));
             }
         }
-        let requested: Vec<ResolvedPhase> = course
+        let requested: Vec<ResolvedPhase> = phase_change
             .phases
             .iter()
-            .map(|phase| terms.resolve(phase))
+            .map(|phase| exchange.resolve(phase))
             .collect::<Result<_>>()?;
         let requested = normalise(requested, now)?;
         check_generations(state, &requested)?;
@@ -132,66 +132,74 @@ impl Domain {
             current_plan.check(&phase.features)?;
         }
         self.check_coupons(&requested, &current_plan).await?;
-        Ok(Some((requested, course)))
+        Ok(Some((requested, phase_change)))
     }
 }
 
-impl Terms {
+impl ResolvedExchange {
     /// The change of the org's phases. None if nothing changes.
-    fn course(&self, state: &CustomerState, at: MigrateAt, now: i64) -> Result<Option<Course>> {
-        let course = match state.current_state() {
+    fn phase_change(
+        &self,
+        state: &CustomerState,
+        at: MigrateAt,
+        now: i64,
+    ) -> Result<Option<PhaseChange>> {
+        let phase_change = match state.current_state() {
             CurrentState::Nothing => None,
-            CurrentState::NotStarted(schedule) => self.course_of_waiting(schedule, at, now),
+            CurrentState::NotStarted(schedule) => self.change_not_started(schedule, at, now),
             CurrentState::Subscribed(current) => {
-                self.course_of_subscribed(current, state.successor(), at, now)
+                self.change_subscribed(current, state.successor(), at, now)
             }
         };
         let current = state.current.as_ref();
-        let is_pending = current.is_some_and(|one| one.status == SubscriptionStatus::Incomplete);
-        if course.is_some() && is_pending {
+        let is_pending =
+            current.is_some_and(|current| current.status == SubscriptionStatus::Incomplete);
+        if phase_change.is_some() && is_pending {
             return Err(Error::Invalid(
                 "the first payment of the org's subscription is pending".into(),
             ));
         }
-        Ok(course)
+        Ok(phase_change)
     }
 
     /// The change of the phases of a schedule that has not started.
-    pub(super) fn course_of_waiting(
+    pub(super) fn change_not_started(
         &self,
         schedule: &Schedule,
         at: MigrateAt,
         now: i64,
-    ) -> Option<Course> {
-        let phases = Stretch::all(to_come(schedule, &self.catalog), false);
-        self.swap.course(&phases, at.resolve(now, now), now)
+    ) -> Option<PhaseChange> {
+        let phases = OrgPhase::all(to_come(schedule, &self.catalog), false);
+        self.features
+            .phase_change(&phases, at.resolve(now, now), now)
     }
 
     /// The change of a subscription's current and future phases.
-    pub(super) fn course_of_subscribed(
+    pub(super) fn change_subscribed(
         &self,
         subscription: &Subscription,
         successor: Option<&Schedule>,
         at: MigrateAt,
         now: i64,
-    ) -> Option<Course> {
-        let mut phases = from_now_on(subscription, &self.catalog);
+    ) -> Option<PhaseChange> {
+        let mut phases = current_and_future(subscription, &self.catalog);
         if let Some(successor) = successor {
-            followed_by(&mut phases, successor, &self.catalog);
+            replace_end(&mut phases, successor, &self.catalog);
         }
-        let phases = Stretch::all(phases, true);
+        let phases = OrgPhase::all(phases, true);
         let first = phases.first();
-        let has_plan = first.is_some_and(|first| self.swap.applies_to(&first.features));
+        let has_plan = first.is_some_and(|first| self.features.applies_to(&first.features));
         // A future phase has no billing period to wait for.
         let period_end = if has_plan {
             subscription.current_period_end
         } else {
             now
         };
-        self.swap.course(&phases, at.resolve(now, period_end), now)
+        self.features
+            .phase_change(&phases, at.resolve(now, period_end), now)
     }
 
-    pub(super) fn resolve(&self, phase: &Stretch) -> Result<ResolvedPhase> {
+    pub(super) fn resolve(&self, phase: &OrgPhase) -> Result<ResolvedPhase> {
         let features = phase.features.iter().cloned();
         let features: Vec<Reference> = features.map(Reference::Feature).collect();
         Ok(ResolvedPhase {

@@ -5,69 +5,69 @@ use std::collections::BTreeSet;
 use crate::domain::phases::Phase;
 use crate::domain::refs::FeaturePlan;
 
-/// A phase of an org: the one in force, or a future one.
+/// The current phase of an org, or a future one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stretch {
-    /// When it begins, in Unix seconds. None: it is in force.
+pub(super) struct OrgPhase {
+    /// When it begins, in Unix seconds. None: it is the current one.
     pub(super) start: Option<i64>,
     /// Its features. None: the subscription ends.
     pub(super) features: BTreeSet<FeaturePlan>,
     pub(super) trial: bool,
-    /// The id of a coupon, or empty for no coupon. None: the coupon in force.
+    /// The id of a coupon, or empty for no coupon. None: keep the current one.
     pub(super) coupon: Option<String>,
 }
 
-/// The features that a migration removes, and those that replace them.
+/// The features that a migration removes, and their replacements.
 #[derive(Clone, Debug)]
-pub(super) struct Swap {
-    /// Only all features of a part together are exchanged.
-    parts: Vec<Part>,
-    /// Features for which there are none. An org that has one of them cannot be moved.
+pub(super) struct FeatureExchange {
+    /// A group is exchanged only if an org has all its features.
+    groups: Vec<FeatureGroup>,
+    /// Features without a replacement. An org that has one of them cannot be moved.
     irreplaceable: BTreeSet<FeaturePlan>,
 }
 
 #[derive(Clone, Debug)]
-struct Part {
+struct FeatureGroup {
     from: BTreeSet<FeaturePlan>,
     to: BTreeSet<FeaturePlan>,
 }
 
 /// The change of an org's phases.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Course {
-    /// The phases to request. The phase in force is left out if it does not change.
-    pub(super) phases: Vec<Stretch>,
+pub(super) struct PhaseChange {
+    /// The phases to request. The current phase is left out if it does not change.
+    pub(super) phases: Vec<OrgPhase>,
     /// When the first change takes place, in Unix seconds.
     pub(super) effective: i64,
 }
 
-impl Stretch {
-    /// Converts the phases from Stripe. `has_begun` means that the first one is in force.
+impl OrgPhase {
+    /// Converts phases from Stripe. `has_begun` means that the first one is the current phase.
     pub(super) fn all(phases: Vec<Phase>, has_begun: bool) -> Vec<Self> {
         let coupon = |phase: &Phase| phase.coupon.as_ref().map(|coupon| coupon.id.clone());
-        let in_force = phases.first().filter(|_| has_begun).and_then(coupon);
+        let current_coupon = phases.first().filter(|_| has_begun).and_then(coupon);
         let read = |(i, phase): (usize, Phase)| {
-            let is_in_force = i == 0 && has_begun;
+            let is_current = i == 0 && has_begun;
             // A coupon that continues is not redeemed again.
-            let own = coupon(&phase);
-            let goes_on = is_in_force || (own.is_some() && own == in_force);
+            let coupon = coupon(&phase);
+            let continues = is_current || (coupon.is_some() && coupon == current_coupon);
             let ends = phase.features.is_empty();
             Self {
-                start: (!is_in_force).then_some(phase.effective),
+                start: (!is_current).then_some(phase.effective),
                 features: phase.features.into_iter().collect(),
                 trial: phase.trial,
-                coupon: (!goes_on && !ends).then(|| own.unwrap_or_default()),
+                coupon: (!continues && !ends).then(|| coupon.unwrap_or_default()),
             }
         };
         phases.into_iter().enumerate().map(read).collect()
     }
 }
 
-impl Swap {
+impl FeatureExchange {
     /// Exchanges a whole plan.
     pub(super) fn whole(from: BTreeSet<FeaturePlan>, to: BTreeSet<FeaturePlan>) -> Self {
         Self {
-            parts: vec![Part { from, to }],
+            groups: vec![FeatureGroup { from, to }],
             irreplaceable: BTreeSet::new(),
         }
     }
@@ -77,24 +77,24 @@ impl Swap {
         features: impl IntoIterator<Item = (FeaturePlan, FeaturePlan)>,
         irreplaceable: BTreeSet<FeaturePlan>,
     ) -> Self {
-        let parts = features.into_iter().map(|(from, to)| Part {
+        let groups = features.into_iter().map(|(from, to)| FeatureGroup {
             from: [from].into(),
             to: [to].into(),
         });
         Self {
-            parts: parts.collect(),
+            groups: groups.collect(),
             irreplaceable,
         }
     }
 
     /// Whether a phase with these features changes.
     pub(super) fn applies_to(&self, features: &BTreeSet<FeaturePlan>) -> bool {
-        let mut parts = self.parts.iter();
-        parts.any(|part| part.from.is_subset(features))
+        let mut groups = self.groups.iter();
+        groups.any(|group| group.from.is_subset(features))
             || self.irreplaceable_of(features).next().is_some()
     }
 
-    /// Those of the features that cannot be exchanged.
+    /// The features without a replacement among `features`.
     pub(super) fn irreplaceable_of<'a>(
         &'a self,
         features: &'a BTreeSet<FeaturePlan>,
@@ -102,24 +102,29 @@ impl Swap {
         self.irreplaceable.intersection(features)
     }
 
-    fn applied(&self, phase: &Stretch) -> Stretch {
+    fn applied(&self, phase: &OrgPhase) -> OrgPhase {
         let mut features = phase.features.clone();
-        for Part { from, to } in &self.parts {
+        for FeatureGroup { from, to } in &self.groups {
             if from.is_subset(&phase.features) {
                 features.retain(|feature| !from.contains(feature));
                 features.extend(to.iter().cloned());
             }
         }
-        Stretch {
+        OrgPhase {
             features,
             ..phase.clone()
         }
     }
 
-    /// The change of `phases` if the plan is exchanged `at` that time. None if nothing changes. A phase that contains
-    /// that time is split.
-    pub(super) fn course(&self, phases: &[Stretch], at: i64, now: i64) -> Option<Course> {
-        let mut requested: Vec<Stretch> = Vec::with_capacity(phases.len() + 1);
+    /// The change of `phases` by an exchange at the time `at`. None if nothing changes. A phase that contains that time
+    /// is split.
+    pub(super) fn phase_change(
+        &self,
+        phases: &[OrgPhase],
+        at: i64,
+        now: i64,
+    ) -> Option<PhaseChange> {
+        let mut requested: Vec<OrgPhase> = Vec::with_capacity(phases.len() + 1);
         let mut effective = None;
         for (i, phase) in phases.iter().enumerate() {
             let starts = phase.start.unwrap_or(now);
@@ -132,7 +137,7 @@ impl Swap {
             } else {
                 effective.get_or_insert(at);
                 requested.push(phase.clone());
-                requested.push(Stretch {
+                requested.push(OrgPhase {
                     start: Some(at),
                     ..self.applied(phase)
                 });
@@ -144,16 +149,16 @@ impl Swap {
         {
             requested.remove(0);
         }
-        Some(Course {
+        Some(PhaseChange {
             phases: requested,
             effective,
         })
     }
 }
 
-impl Course {
-    /// The phase that is in force at a time. None if it is the current one.
-    pub(super) fn at(&self, time: i64) -> Option<&Stretch> {
+impl PhaseChange {
+    /// The requested phase at a time. None if that is the unchanged current phase.
+    pub(super) fn at(&self, time: i64) -> Option<&OrgPhase> {
         let begun = self.phases.iter();
         begun
             .rev()
@@ -178,8 +183,8 @@ mod tests {
         names.map(name).collect()
     }
 
-    fn stretch(start: Option<i64>, names: &str) -> Stretch {
-        Stretch {
+    fn org_phase(start: Option<i64>, names: &str) -> OrgPhase {
+        OrgPhase {
             start,
             features: features(names),
             trial: false,
@@ -187,33 +192,33 @@ mod tests {
         }
     }
 
-    fn swap() -> Swap {
-        Swap::whole(features("a@old b@old"), features("a@new c@new"))
+    fn exchange() -> FeatureExchange {
+        FeatureExchange::whole(features("a@old b@old"), features("a@new c@new"))
     }
 
     /// The requested phases, and the time of the first change.
-    fn course(phases: &[Stretch], at: i64) -> Option<(Vec<Stretch>, i64)> {
-        let course = swap().course(phases, at, NOW)?;
-        Some((course.phases, course.effective))
+    fn change(phases: &[OrgPhase], at: i64) -> Option<(Vec<OrgPhase>, i64)> {
+        let change = exchange().phase_change(phases, at, NOW)?;
+        Some((change.phases, change.effective))
     }
 
     #[test]
-    fn the_phase_in_force_is_exchanged_now_or_split() {
-        let has = [stretch(None, "a@old b@old x@other")];
+    fn the_current_phase_is_exchanged_now_or_split() {
+        let has = [org_phase(None, "a@old b@old x@other")];
         let gets = "a@new c@new x@other";
         for at in [0, NOW] {
-            let expected = (vec![stretch(None, gets)], NOW);
-            assert_eq!(course(&has, at), Some(expected));
+            let expected = (vec![org_phase(None, gets)], NOW);
+            assert_eq!(change(&has, at), Some(expected));
         }
-        let expected = (vec![stretch(Some(150), gets)], 150);
-        assert_eq!(course(&has, 150), Some(expected));
+        let expected = (vec![org_phase(Some(150), gets)], 150);
+        assert_eq!(change(&has, 150), Some(expected));
     }
 
     #[test]
     fn only_an_org_with_the_whole_plan_is_moved() {
-        assert_eq!(course(&[stretch(None, "a@old")], NOW), None);
-        assert_eq!(course(&[stretch(None, "a@new c@new")], NOW), None);
-        assert_eq!(course(&[], NOW), None);
+        assert_eq!(change(&[org_phase(None, "a@old")], NOW), None);
+        assert_eq!(change(&[org_phase(None, "a@new c@new")], NOW), None);
+        assert_eq!(change(&[], NOW), None);
     }
 
     #[test]
@@ -223,54 +228,60 @@ mod tests {
             let of = |plan| named(&format!("{name}@{plan}"));
             (of("old"), of("new"))
         });
-        let swap = Swap::each(pairs, features("z@archived"));
+        let exchange = FeatureExchange::each(pairs, features("z@archived"));
         for (has, gets) in [
             ("a@old x@other", "a@new x@other"),
             ("a@old b@old", "a@new b@new"),
         ] {
-            let course = swap.course(&[stretch(None, has)], NOW, NOW);
-            let expected = vec![stretch(None, gets)];
-            assert_eq!(course.map(|course| course.phases), Some(expected));
+            let change = exchange.phase_change(&[org_phase(None, has)], NOW, NOW);
+            let expected = vec![org_phase(None, gets)];
+            assert_eq!(change.map(|change| change.phases), Some(expected));
         }
-        assert_eq!(swap.course(&[stretch(None, "x@other")], NOW, NOW), None);
+        assert_eq!(
+            exchange.phase_change(&[org_phase(None, "x@other")], NOW, NOW),
+            None
+        );
         let cannot = features("z@archived x@other");
-        assert!(swap.applies_to(&cannot));
-        assert_eq!(swap.irreplaceable_of(&cannot).count(), 1);
+        assert!(exchange.applies_to(&cannot));
+        assert_eq!(exchange.irreplaceable_of(&cannot).count(), 1);
     }
 
     #[test]
     fn later_phases_follow_and_an_end_stays() {
         let has = [
-            stretch(None, "x@other"),
-            stretch(Some(200), "a@old b@old"),
-            stretch(Some(300), "x@other"),
-            stretch(Some(400), "a@old b@old"),
-            stretch(Some(500), ""),
+            org_phase(None, "x@other"),
+            org_phase(Some(200), "a@old b@old"),
+            org_phase(Some(300), "x@other"),
+            org_phase(Some(400), "a@old b@old"),
+            org_phase(Some(500), ""),
         ];
         let rest = [
-            stretch(Some(300), "x@other"),
-            stretch(Some(400), "a@new c@new"),
-            stretch(Some(500), ""),
+            org_phase(Some(300), "x@other"),
+            org_phase(Some(400), "a@new c@new"),
+            org_phase(Some(500), ""),
         ];
-        let all = |first: &[Stretch]| [first, &rest].concat();
-        let exchanged = all(&[stretch(Some(200), "a@new c@new")]);
-        assert_eq!(course(&has, NOW), Some((exchanged.clone(), 200)));
-        assert_eq!(course(&has, 200), Some((exchanged, 200)));
+        let all = |first: &[OrgPhase]| [first, &rest].concat();
+        let exchanged = all(&[org_phase(Some(200), "a@new c@new")]);
+        assert_eq!(change(&has, NOW), Some((exchanged.clone(), 200)));
+        assert_eq!(change(&has, 200), Some((exchanged, 200)));
         let split = all(&[
-            stretch(Some(200), "a@old b@old"),
-            stretch(Some(250), "a@new c@new"),
+            org_phase(Some(200), "a@old b@old"),
+            org_phase(Some(250), "a@new c@new"),
         ]);
-        assert_eq!(course(&has, 250), Some((split, 250)));
-        let last = all(&[stretch(Some(200), "a@old b@old")]);
-        assert_eq!(course(&has, 300), Some((last, 400)));
-        assert_eq!(course(&has, 500), None, "it has ended by then");
+        assert_eq!(change(&has, 250), Some((split, 250)));
+        let last = all(&[org_phase(Some(200), "a@old b@old")]);
+        assert_eq!(change(&has, 300), Some((last, 400)));
+        assert_eq!(change(&has, 500), None, "it has ended by then");
     }
 
     #[test]
     fn the_phase_at_a_time_is_the_last_that_has_begun() {
-        let has = [stretch(None, "a@old b@old"), stretch(Some(300), "x@other")];
-        let course = swap().course(&has, 200, NOW).expect("a change");
-        let at = |time| course.at(time).map(|phase| phase.start);
+        let has = [
+            org_phase(None, "a@old b@old"),
+            org_phase(Some(300), "x@other"),
+        ];
+        let change = exchange().phase_change(&has, 200, NOW).expect("a change");
+        let at = |time| change.at(time).map(|phase| phase.start);
         assert_eq!(at(150), None);
         assert_eq!(at(200), Some(Some(200)));
         assert_eq!(at(300), Some(Some(300)));

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt as _, stream};
 
-use super::course::{Course, Stretch};
+use super::phase_change::{OrgPhase, PhaseChange};
 use super::targets::Target;
-use super::{MigrateAt, MigrationFailure, PlannedMove, Terms};
+use super::{MigrateAt, MigrationFailure, PlannedMove, ResolvedExchange};
 use crate::billing::{PreviewedChange, PreviewedItem, Subscription};
 use crate::domain::plan_change::{CurrentPlan, CurrentState};
 use crate::domain::pricing::NO_LIMIT;
@@ -20,11 +20,16 @@ impl Domain {
         &self,
         orgs: &[Target],
         at: MigrateAt,
-        terms: &Terms,
+        exchange: &ResolvedExchange,
     ) -> Result<(Vec<PlannedMove>, Vec<MigrationFailure>)> {
         let previews: Vec<_> = orgs
             .iter()
-            .map(|one| async move { (&one.org, Box::pin(self.preview_move(one, at, terms)).await) })
+            .map(|target| async move {
+                (
+                    &target.org,
+                    Box::pin(self.preview_move(target, at, exchange)).await,
+                )
+            })
             .collect();
         let mut previews = stream::iter(previews).buffered(self.parallel());
         let (mut moves, mut failed) = (Vec::new(), Vec::new());
@@ -47,19 +52,20 @@ impl Domain {
         &self,
         target: &Target,
         at: MigrateAt,
-        terms: &Terms,
+        exchange: &ResolvedExchange,
     ) -> Result<PlannedMove> {
         let org = &target.org;
         let resolved = self.resolve_target(target).await?;
         self.remember_customer(org, &resolved.customer).await?;
         let state = self.read_customer_state(&resolved.customer).await?;
         let now = self.now().await?;
-        let Some((_, course)) = self.requested_phases(&state, at, terms, now).await? else {
+        let Some((_, phase_change)) = self.requested_phases(&state, at, exchange, now).await?
+        else {
             return Err(Error::Invalid("the org does not have the plan".into()));
         };
         let mut planned = PlannedMove {
             org: org.clone(),
-            effective: course.effective,
+            effective: phase_change.effective,
             next_bill: None,
             next_bill_now: None,
             over_limit: Vec::new(),
@@ -67,13 +73,14 @@ impl Domain {
         let CurrentState::Subscribed(subscription) = state.current_state() else {
             return Ok(planned);
         };
-        let next_bill = async |terms: Option<&PreviewedChange>| {
+        let next_bill = async |change: Option<&PreviewedChange>| {
             let (id, generation) = (&subscription.id, subscription.generation());
-            self.billing().next_total(id, generation, terms).await
+            self.billing().next_total(id, generation, change).await
         };
         planned.next_bill_now = next_bill(None).await?;
-        let is_equal = terms.is_equal && course.effective >= subscription.current_period_end;
-        let new = terms.new_terms(subscription, &course, now);
+        let is_equal =
+            exchange.is_equal && phase_change.effective >= subscription.current_period_end;
+        let new = exchange.previewed_change(subscription, &phase_change, now);
         planned.next_bill = match new.filter(|_| !is_equal) {
             None => planned.next_bill_now,
             Some(new) => match next_bill(Some(&new)).await {
@@ -84,25 +91,27 @@ impl Domain {
             },
         };
         let usage = self.limits(org).await?.value;
-        planned.over_limit = terms.over_limit(&course, &usage);
+        planned.over_limit = exchange.over_limit(&phase_change, &usage);
         Ok(planned)
     }
 }
 
-impl Terms {
-    /// The change of the items for the preview of the next invoice. None if the change comes after that invoice.
-    /// Metered items stay, since usage so far is billed at its old price.
-    fn new_terms(
+impl ResolvedExchange {
+    /// The change to preview in the next invoice. None if no licensed item changes before that invoice. Metered items
+    /// are kept, since their usage so far is billed at the old price.
+    fn previewed_change(
         &self,
         subscription: &Subscription,
-        course: &Course,
+        phase_change: &PhaseChange,
         now: i64,
     ) -> Option<PreviewedChange> {
         let period_end = subscription.current_period_end;
-        if course.effective > period_end {
+        if phase_change.effective > period_end {
             return None;
         }
-        let resolved = self.resolve(course.at(course.effective)?).ok()?;
+        let resolved = self
+            .resolve(phase_change.at(phase_change.effective)?)
+            .ok()?;
         let current_plan = CurrentPlan::of(CurrentState::Subscribed(subscription), now);
         let planned = current_plan.items_with(&resolved.features);
         let metered = |price: &str| {
@@ -128,29 +137,29 @@ impl Terms {
         if items.is_empty() {
             return None;
         }
-        let is_prorated = course.effective < period_end && !subscription.is_trialing();
+        let is_prorated = phase_change.effective < period_end && !subscription.is_trialing();
         Some(PreviewedChange {
             items,
-            prorated_from: is_prorated.then_some(course.effective.max(now)),
+            prorated_from: is_prorated.then_some(phase_change.effective.max(now)),
         })
     }
 
-    /// The metered features of which more is already used than the first changed phase allows.
-    fn over_limit(&self, course: &Course, usage: &[FeatureUsage]) -> Vec<FeatureName> {
-        let Some(phase) = course.at(course.effective) else {
+    /// The metered features whose usage already exceeds their limit in the first changed phase.
+    fn over_limit(&self, phase_change: &PhaseChange, usage: &[FeatureUsage]) -> Vec<FeatureName> {
+        let Some(phase) = phase_change.at(phase_change.effective) else {
             return Vec::new();
         };
-        let allowed = self.allowed(phase);
-        let exceeded = usage.iter().filter(|used| {
-            let limit = allowed.get(&used.feature).copied().unwrap_or(0);
-            used.used > limit && self.catalog.is_metered(&used.feature)
+        let limits = self.limits(phase);
+        let exceeded = usage.iter().filter(|usage| {
+            let limit = limits.get(&usage.feature).copied().unwrap_or(0);
+            usage.used > limit && self.catalog.is_metered(&usage.feature)
         });
-        exceeded.map(|used| used.feature.clone()).collect()
+        exceeded.map(|usage| usage.feature.clone()).collect()
     }
 
-    /// How much a phase allows of each feature.
-    fn allowed(&self, phase: &Stretch) -> BTreeMap<FeatureName, i64> {
-        let mut allowed: BTreeMap<FeatureName, i64> = BTreeMap::new();
+    /// The limit of each feature in a phase.
+    fn limits(&self, phase: &OrgPhase) -> BTreeMap<FeatureName, i64> {
+        let mut limits: BTreeMap<FeatureName, i64> = BTreeMap::new();
         for feature in self
             .resolve(phase)
             .map(|phase| phase.features)
@@ -161,9 +170,9 @@ impl Terms {
             } else {
                 NO_LIMIT
             };
-            let sum = allowed.entry(feature.name.feature()).or_default();
+            let sum = limits.entry(feature.name.feature()).or_default();
             *sum = sum.saturating_add(limit);
         }
-        allowed
+        limits
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::record::Record;
+use super::record::MigrationRecord;
 use super::targets::Targets;
 use super::{Exchange, MigrationFailure, MigrationState};
 use crate::domain::refs::OrgName;
 use crate::domain::{Error, Result};
 
-/// How many ended migrations are remembered.
+/// How many migrations are remembered. Beyond that, those that have stopped are forgotten.
 const REMEMBERED: usize = 64;
 
 /// The migrations that this process has begun.
@@ -36,7 +36,7 @@ pub(super) struct RunningMigration(pub(super) Arc<Progress>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Moved,
-    /// It has been moved before.
+    /// It was moved before.
     MovedBefore,
     /// It does not have the plan.
     NotOnPlan,
@@ -98,18 +98,23 @@ impl Progress {
         }
     }
 
-    /// Every org has been tried.
-    pub(super) fn end(&self) {
+    /// Notes that every org was tried.
+    pub(super) fn finish(&self) {
         self.is_done.store(true, Ordering::Release);
     }
 
-    /// Notes the failure of an org that will be tried again.
-    pub(super) fn fail(&self, org: OrgName, error: Error) {
+    /// Notes the failure of an org that is tried again.
+    pub(super) fn note_failure(&self, org: OrgName, error: Error) {
         locked(&self.failed).insert(org, error);
     }
 
-    /// Counts an org that need not be tried again.
-    pub(super) fn count(&self, org: OrgName, outcome: Result<Outcome>, record: &Record) {
+    /// Notes the outcome of an org that is not tried again.
+    pub(super) fn note_outcome(
+        &self,
+        org: OrgName,
+        outcome: Result<Outcome>,
+        record: &MigrationRecord,
+    ) {
         let is_named = record.request.orgs.is_some();
         let error = match outcome {
             Ok(Outcome::NotOnPlan) if is_named => {

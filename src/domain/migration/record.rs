@@ -28,19 +28,19 @@ const COPIES: &str = "tier.copies";
 const TOTAL: &str = "tier.total";
 const DONE: &str = "tier.done";
 
-/// A migration.
+/// A migration, as it is stored.
 #[derive(Clone, Debug)]
-pub(super) struct Record {
+pub(super) struct MigrationRecord {
     /// `mig_…`.
     pub(super) id: String,
     pub(super) request: Migrate,
     /// The test clock of its orgs.
     pub(super) clock: Option<String>,
-    /// The number of orgs and the number of moved ones, once it has ended.
+    /// The number of orgs, and of those that were moved, once it has ended.
     ended: Option<(usize, usize)>,
 }
 
-impl Record {
+impl MigrationRecord {
     pub(super) fn new(id: String, request: Migrate, clock: Option<&str>) -> Self {
         Self {
             id,
@@ -94,7 +94,7 @@ impl Record {
         Ok(metadata)
     }
 
-    /// Reads the record from a product. None if it is not a migration's.
+    /// Reads the record from a product's metadata. None if that is not a migration's.
     fn read(id: &str, metadata: &Metadata) -> Option<Self> {
         let at = match metadata.get(AT)?.as_str() {
             "now" => MigrateAt::Now,
@@ -129,7 +129,10 @@ impl Record {
 
 impl Domain {
     /// Stores a record. Returns the existing one with its id, if there is one.
-    pub(super) async fn keep_record(&self, record: &Record) -> Result<Option<Record>> {
+    pub(super) async fn store_record(
+        &self,
+        record: &MigrationRecord,
+    ) -> Result<Option<MigrationRecord>> {
         let name = match &record.request.exchange {
             Exchange::Plan { from, to } => format!("Migration from {from} to {to}"),
             Exchange::ToMeters(_) => "Migration to billing meters".to_owned(),
@@ -146,7 +149,7 @@ impl Domain {
             .send_detecting_replay()
             .await
         {
-            Ok(made) if !made.replayed => Ok(None),
+            Ok(created) if !created.replayed => Ok(None),
             Ok(_) => self.migration_record(&record.id).await.map(Some),
             Err(error) if error.already_exists() || error.is_idempotency_conflict() => {
                 self.migration_record(&record.id).await.map(Some)
@@ -156,17 +159,17 @@ impl Domain {
     }
 
     /// Reads a record.
-    pub(super) async fn migration_record(&self, id: &str) -> Result<Record> {
+    pub(super) async fn migration_record(&self, id: &str) -> Result<MigrationRecord> {
         let product = product_id(id).ok_or_else(|| unknown(id))?;
         match self.billing().product(&product).await {
-            Ok(product) => Record::read(id, &product.metadata).ok_or_else(|| unknown(id)),
+            Ok(product) => MigrationRecord::read(id, &product.metadata).ok_or_else(|| unknown(id)),
             Err(error) if error.is_missing() => Err(unknown(id)),
             Err(error) => Err(error.into()),
         }
     }
 
     /// Notes that all orgs of a migration were tried.
-    pub(super) async fn end_record(&self, state: &MigrationState) -> Result<()> {
+    pub(super) async fn note_end_of_migration(&self, state: &MigrationState) -> Result<()> {
         let Some(product) = product_id(&state.id) else {
             return Ok(());
         };
@@ -182,7 +185,7 @@ impl Domain {
     }
 }
 
-/// Adds a list in as many values as it needs. Returns their number.
+/// Adds a list as JSON, split into as many values as it needs. Returns their number.
 fn add_list(metadata: &mut Metadata, name: &str, list: &impl Serialize) -> usize {
     let text = serde_json::to_string(list).expect("names are text");
     let text: Vec<char> = text.chars().collect();
@@ -235,11 +238,11 @@ mod tests {
             ),
         ] {
             let request = Migrate { exchange, at, orgs };
-            let record = Record::new("mig_1".to_owned(), request, Some("clock_1"));
+            let record = MigrationRecord::new("mig_1".to_owned(), request, Some("clock_1"));
             let metadata = record.metadata().expect("it fits");
             assert!(metadata.values().all(|value| value.chars().count() <= 500));
             assert!(metadata.len() <= 48);
-            let read = Record::read("mig_1", &metadata).expect("a migration");
+            let read = MigrationRecord::read("mig_1", &metadata).expect("a migration");
             assert_eq!((read.request, read.clock), (record.request, record.clock));
         }
     }

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::{StreamExt as _, stream};
 
 use super::progress::Progress;
-use super::record::Record;
+use super::record::MigrationRecord;
 use super::targets::{Target, Targets};
-use super::{MigrationState, Terms};
+use super::{MigrationState, ResolvedExchange};
 use crate::domain::{Domain, Error, Lane, Result};
 use telemetry::error_chain;
 
@@ -22,28 +22,28 @@ const PAUSE: u32 = 20;
 const MAX_FAILURES: usize = 25;
 
 impl Domain {
-    pub(super) async fn running_migration(&self, id: &str) -> Result<Option<Arc<Progress>>> {
+    pub(super) async fn migration_progress(&self, id: &str) -> Result<Option<Arc<Progress>>> {
         Ok(self.shared().await?.migrations.get(id))
     }
 
-    /// Begins to move the orgs, unless this process already does.
+    /// Begins to move the orgs, unless this process is already doing so.
     pub(super) async fn run_migration(
         &self,
-        record: Record,
-        terms: Terms,
+        record: MigrationRecord,
+        exchange: ResolvedExchange,
         targets: Targets,
     ) -> Result<MigrationState> {
         let shared = self.shared().await?;
-        let at_work = match shared.migrations.begin(&record.id, &targets) {
-            Ok(at_work) => at_work,
+        let running = match shared.migrations.begin(&record.id, &targets) {
+            Ok(running) => running,
             Err(running) => return Ok(running),
         };
-        let state = at_work.0.state();
+        let state = running.0.state();
         let domain = self.in_background(Lane::Bulk);
-        // It has a unique name, so that a task that is just ending does not block it.
+        // A unique name, so that a task that is just ending does not block this one.
         let name = format!("migrate:{}", uuid::Uuid::new_v4());
         self.background().start(name, async move {
-            let moves = domain.move_all(&record, &terms, targets.orgs, &at_work.0);
+            let moves = domain.move_all(&record, &exchange, targets.orgs, &running.0);
             moves.await;
         });
         Ok(state)
@@ -51,13 +51,13 @@ impl Domain {
 
     async fn move_all(
         &self,
-        record: &Record,
-        terms: &Terms,
+        record: &MigrationRecord,
+        exchange: &ResolvedExchange,
         mut orgs: Vec<Target>,
         progress: &Progress,
     ) {
         for pass in 0..PASSES {
-            orgs = self.move_once(record, terms, orgs, progress).await;
+            orgs = self.move_once(record, exchange, orgs, progress).await;
             if orgs.is_empty() || self.background().is_stopping() {
                 break;
             }
@@ -75,7 +75,7 @@ impl Domain {
         }
         let state = progress.state();
         if let Err(error) = self
-            .end_record(&MigrationState {
+            .note_end_of_migration(&MigrationState {
                 is_done: true,
                 ..state
             })
@@ -87,14 +87,14 @@ impl Domain {
                 "the end of a migration could not be noted"
             );
         }
-        progress.end();
+        progress.finish();
     }
 
     /// Tries each org once. Returns those with a temporary failure.
     async fn move_once(
         &self,
-        record: &Record,
-        terms: &Terms,
+        record: &MigrationRecord,
+        exchange: &ResolvedExchange,
         orgs: Vec<Target>,
         progress: &Progress,
     ) -> Vec<Target> {
@@ -108,15 +108,15 @@ impl Domain {
                     return Some(target);
                 }
                 // Boxed, since there may be very many of these futures.
-                match Box::pin(self.move_org(&target, record, terms)).await {
+                match Box::pin(self.move_org(&target, record, exchange)).await {
                     Err(error) if is_temporary(&error) => {
                         failures.fetch_add(1, Ordering::Relaxed);
                         let org = &target.org;
                         tracing::info!(error = error_chain(&error), %org, migration = record.id, "an org could not be moved yet");
-                        progress.fail(org.clone(), error);
+                        progress.note_failure(org.clone(), error);
                         return Some(target);
                     }
-                    outcome => progress.count(target.org, outcome, record),
+                    outcome => progress.note_outcome(target.org, outcome, record),
                 }
                 failures.store(0, Ordering::Relaxed);
                 None

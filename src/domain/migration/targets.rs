@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::record::Record;
-use super::{MIGRATIONS, Terms};
+use super::record::MigrationRecord;
+use super::{MIGRATIONS, ResolvedExchange};
 use crate::billing::{Customer, Metadata, Schedule, SubscriptionFilter};
-use crate::domain::orgs::name_of;
+use crate::domain::orgs::org_name_of;
 use crate::domain::refs::OrgName;
 use crate::domain::request_key::noted;
 use crate::domain::{Domain, Result};
@@ -28,30 +28,32 @@ pub(super) struct Target {
     pub(super) customer: Option<Arc<str>>,
 }
 
-/// The orgs that were found.
+/// The orgs that were found, with what to do about each.
 #[derive(Default)]
-struct Found(BTreeMap<OrgName, Candidate>);
+struct Candidates(BTreeMap<OrgName, Candidate>);
 
 struct Candidate {
     created: i64,
     customer: String,
     /// The rank of its subscription.
     rank: u8,
-    todo: Todo,
+    status: MoveStatus,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Todo {
-    Move,
-    Nothing,
+enum MoveStatus {
+    Due,
+    NotOnPlan,
     Moved,
 }
 
-impl Found {
-    /// Adds a candidate. If an org has two customers, the newer one counts, and of its subscriptions the one with the
-    /// lowest rank.
-    fn add(&mut self, customer: &Customer, rank: u8, todo: Todo) {
-        let Some(org) = name_of(customer) else { return };
+impl Candidates {
+    /// Adds a candidate. If an org has two customers, the newer one counts. Of a customer's subscriptions, the one with
+    /// the lowest rank counts.
+    fn add(&mut self, customer: &Customer, rank: u8, status: MoveStatus) {
+        let Some(org) = org_name_of(customer) else {
+            return;
+        };
         if let Some(known) = self.0.get(&org) {
             let is_newer = (customer.created, &customer.id) > (known.created, &known.customer);
             if !is_newer && (customer.id != known.customer || rank >= known.rank) {
@@ -62,22 +64,22 @@ impl Found {
             created: customer.created,
             customer: customer.id.clone(),
             rank,
-            todo,
+            status,
         };
         self.0.insert(org, candidate);
     }
 }
 
 /// The rank of an org with only a schedule that has not started, after all orgs with a subscription.
-const WAITING: u8 = u8::MAX;
+const NOT_STARTED_RANK: u8 = u8::MAX;
 
 impl Domain {
-    /// Lists the orgs that have the plan, or are scheduled to get it, and those that the migration has moved. Orgs that
-    /// the request names are not looked up here.
+    /// Lists the orgs that have the plan, or are scheduled to get it, and counts those that the migration has moved. If
+    /// the request names orgs, returns these without reading Stripe.
     pub(super) async fn migration_targets(
         &self,
-        record: &Record,
-        terms: &Terms,
+        record: &MigrationRecord,
+        exchange: &ResolvedExchange,
     ) -> Result<Targets> {
         if let Some(orgs) = &record.request.orgs {
             return Ok(Targets {
@@ -85,19 +87,21 @@ impl Domain {
                 moved: 0,
             });
         }
-        let mut found = Found::default();
+        let mut found = Candidates::default();
         let now = self.now().await?;
-        self.find_subscribed(record, terms, now, &mut found).await?;
-        self.find_waiting(record, terms, now, &mut found).await?;
+        self.find_subscribed(record, exchange, now, &mut found)
+            .await?;
+        self.find_not_started(record, exchange, now, &mut found)
+            .await?;
         let mut targets = Targets::default();
         for (org, candidate) in found.0 {
-            match candidate.todo {
-                Todo::Move => targets.orgs.push(Target {
+            match candidate.status {
+                MoveStatus::Due => targets.orgs.push(Target {
                     org,
                     customer: Some(candidate.customer.into()),
                 }),
-                Todo::Moved => targets.moved += 1,
-                Todo::Nothing => {}
+                MoveStatus::Moved => targets.moved += 1,
+                MoveStatus::NotOnPlan => {}
             }
         }
         Ok(targets)
@@ -105,26 +109,26 @@ impl Domain {
 
     async fn find_subscribed(
         &self,
-        record: &Record,
-        terms: &Terms,
+        record: &MigrationRecord,
+        exchange: &ResolvedExchange,
         now: i64,
-        found: &mut Found,
+        found: &mut Candidates,
     ) -> Result<()> {
         let filter = SubscriptionFilter {
             test_clock: self.test_clock.as_deref(),
             ..SubscriptionFilter::default()
         };
-        self.each_subscription(filter, |subscription, customer| {
+        self.for_each_subscription(filter, |subscription, customer| {
             if let Some(rank) = subscription.rank().filter(|_| subscription.is_managed()) {
-                let course =
-                    terms.course_of_subscribed(&subscription, None, record.request.at, now);
+                let phase_change =
+                    exchange.change_subscribed(&subscription, None, record.request.at, now);
                 let schedule = subscription.active_schedule();
                 let metadata = schedule.map(|schedule| &schedule.metadata);
                 let metadata = metadata.into_iter().chain([&subscription.metadata]);
                 found.add(
                     &customer,
                     rank,
-                    Todo::of(metadata, record, course.is_some()),
+                    MoveStatus::of(metadata, record, phase_change.is_some()),
                 );
             }
         })
@@ -132,51 +136,56 @@ impl Domain {
     }
 
     /// Adds orgs whose schedule has not started.
-    async fn find_waiting(
+    async fn find_not_started(
         &self,
-        record: &Record,
-        terms: &Terms,
+        record: &MigrationRecord,
+        exchange: &ResolvedExchange,
         now: i64,
-        found: &mut Found,
+        found: &mut Candidates,
     ) -> Result<()> {
-        let waiting: Vec<(Customer, Schedule)> = match &self.test_clock {
+        let not_started: Vec<(Customer, Schedule)> = match &self.test_clock {
             None => {
                 let schedules = self.billing().not_started_schedules().await?.into_iter();
-                let real = schedules.filter(|one| one.customer.test_clock.is_none());
-                real.map(|one| (one.customer, one.schedule)).collect()
+                let real = schedules.filter(|listed| listed.customer.test_clock.is_none());
+                real.map(|listed| (listed.customer, listed.schedule))
+                    .collect()
             }
             Some(clock) => {
-                let mut waiting = Vec::new();
+                let mut not_started = Vec::new();
                 for customer in self.billing().customers_on(clock).await? {
                     let mut schedules = self.schedules(&customer.id).await?;
                     schedules.retain(Schedule::is_not_started);
-                    let own = schedules.into_iter();
-                    waiting.extend(own.map(|schedule| (customer.clone(), schedule)));
+                    let schedules = schedules.into_iter();
+                    not_started.extend(schedules.map(|schedule| (customer.clone(), schedule)));
                 }
-                waiting
+                not_started
             }
         };
-        for (customer, schedule) in waiting {
-            let course = terms.course_of_waiting(&schedule, record.request.at, now);
-            let todo = Todo::of([&schedule.metadata].into_iter(), record, course.is_some());
-            found.add(&customer, WAITING, todo);
+        for (customer, schedule) in not_started {
+            let phase_change = exchange.change_not_started(&schedule, record.request.at, now);
+            let status = MoveStatus::of(
+                [&schedule.metadata].into_iter(),
+                record,
+                phase_change.is_some(),
+            );
+            found.add(&customer, NOT_STARTED_RANK, status);
         }
         Ok(())
     }
 }
 
-impl Todo {
+impl MoveStatus {
     fn of<'a>(
         metadata: impl Iterator<Item = &'a Metadata>,
-        record: &Record,
+        record: &MigrationRecord,
         has_plan: bool,
     ) -> Self {
         if noted(MIGRATIONS, metadata).contains(&record.id) {
             Self::Moved
         } else if has_plan {
-            Self::Move
+            Self::Due
         } else {
-            Self::Nothing
+            Self::NotOnPlan
         }
     }
 }

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::course::Swap;
-use super::{Exchange, Migrate, MigrateAt, MigrationPlan, MigrationState, Terms};
+use super::phase_change::FeatureExchange;
+use super::{Exchange, Migrate, MigrateAt, MigrationPlan, MigrationState, ResolvedExchange};
 use crate::billing::Generation;
 use crate::domain::catalog::{Catalog, PricedFeature};
 use crate::domain::generation::GenerationSetting;
@@ -19,13 +19,14 @@ use crate::domain::{Domain, Error, Result};
 struct Classic {
     /// The copies on meters, by the plan that each replaces. Some may not exist yet.
     copies: BTreeMap<PlanName, PlanName>,
-    /// What the copies sell.
+    /// The copies, as a model to push.
     model: Model,
     catalog: Catalog,
 }
 
 impl Domain {
-    /// Creates the plans on meters, and begins to move the orgs. With `key`, a repeated request is the same migration.
+    /// Creates the plans on meters, and begins to move the orgs. With `key`, a repeated request returns the same
+    /// migration.
     ///
     /// # Errors
     /// [`Error::Invalid`] if no plan on sale is billed by usage records, or if a feature can only be counted by meters
@@ -46,7 +47,7 @@ impl Domain {
                 if !is_same {
                     return Err(reused());
                 }
-                return self.go_on(known).await;
+                return self.continue_migration(known).await;
             }
             let classic = self.classic_plans().await?;
             let on_meters = GenerationSetting::Fixed(Generation::Meters);
@@ -64,7 +65,7 @@ impl Domain {
         outcome.map_err(|error| self.error_to_report(error))
     }
 
-    /// Plans such a migration, without writing anything.
+    /// Plans a migration to meters, without writing anything.
     ///
     /// # Errors
     /// As [`migrate_to_meters`](Self::migrate_to_meters).
@@ -78,11 +79,11 @@ impl Domain {
         let mut classic = self.classic_plans().await?;
         classic.catalog.add_copies(&classic.copies)?;
         let exchange = Exchange::ToMeters(classic.copies);
-        let terms = Terms::new(classic.catalog, &exchange)?;
+        let resolved = ResolvedExchange::new(classic.catalog, &exchange)?;
         let request = Migrate { exchange, at, orgs };
         self.check_time(&request).await?;
-        terms.check(&request)?;
-        self.plan_with(&terms, &request, limit, after).await
+        resolved.check(&request)?;
+        self.plan_with(&resolved, &request, limit, after).await
     }
 
     async fn classic_plans(&self) -> Result<Classic> {
@@ -112,7 +113,7 @@ impl Domain {
                     )));
                 }
                 self.check_aggregates(name, plan)?;
-                let copy = self.copy_of(name, plan, &model, &found).await?;
+                let copy = self.copy_name(name, plan, &model, &found).await?;
                 let renamed = renamed(plan, name, &copy);
                 found.model.plans.insert(copy.clone(), renamed);
                 found.copies.insert(name.clone(), copy);
@@ -126,9 +127,9 @@ impl Domain {
         Ok(found)
     }
 
-    /// The name of the copy of a plan: of an equal one on meters, or of one that an interrupted push has begun, or else
+    /// The name of a plan's copy: an equal plan on meters, or one that an interrupted push has begun to create, or else
     /// the next version.
-    async fn copy_of(
+    async fn copy_name(
         &self,
         name: &PlanName,
         plan: &Plan,
@@ -136,8 +137,8 @@ impl Domain {
         found: &Classic,
     ) -> Result<PlanName> {
         let taken: BTreeSet<&PlanName> = found.copies.values().collect();
-        let own = |other: &&PlanName| other.name() == name.name();
-        let mut others: Vec<&PlanName> = model.plans.keys().filter(own).collect();
+        let is_version = |other: &&PlanName| other.name() == name.name();
+        let mut others: Vec<&PlanName> = model.plans.keys().filter(is_version).collect();
         others.sort_by_key(|other| number(other));
         for &other in &others {
             let sold = found.catalog.plan(other)?;
@@ -148,14 +149,14 @@ impl Domain {
                 continue;
             }
             let wanted = renamed(plan, name, other);
-            let there = &model.plans[other];
-            if *there == wanted
-                || (is_part(there, &wanted) && self.is_claimed_for(other, &wanted).await?)
+            let existing = &model.plans[other];
+            if *existing == wanted
+                || (is_part(existing, &wanted) && self.is_claimed_for(other, &wanted).await?)
             {
                 return Ok(other.clone());
             }
         }
-        let taken = taken.into_iter().filter(own);
+        let taken = taken.into_iter().filter(is_version);
         let newest = others.into_iter().chain(taken).filter_map(number).max();
         let next = newest.unwrap_or(0).saturating_add(1);
         Ok(format!("plan:{}@{next}", name.name()).parse()?)
@@ -168,12 +169,13 @@ impl Domain {
         }
         let needs_ledger = |aggregate| matches!(aggregate, Aggregate::Max | Aggregate::Perpetual);
         let mut features = plan.features.iter();
-        match features.find(|(_, one)| one.is_metered() && needs_ledger(one.aggregate)) {
+        match features.find(|(_, feature)| feature.is_metered() && needs_ledger(feature.aggregate))
+        {
             None => Ok(()),
-            Some((feature, one)) => Err(Error::Invalid(format!(
+            Some((name_of_feature, feature)) => Err(Error::Invalid(format!(
                 "{} has the aggregate {}, which meters count only with a ledger: start the server with --ledger",
-                feature.on(name),
-                one.aggregate.as_str()
+                name_of_feature.on(name),
+                feature.aggregate.as_str()
             ))),
         }
     }
@@ -218,7 +220,7 @@ fn renamed(plan: &Plan, from: &PlanName, to: &PlanName) -> Plan {
     plan
 }
 
-/// Whether all that a plan has is in the other one too.
+/// Whether a plan has the settings of `whole`, and only features of it.
 fn is_part(plan: &Plan, whole: &Plan) -> bool {
     let mut features = plan.features.iter();
     (&plan.title, plan.interval, &plan.currency) == (&whole.title, whole.interval, &whole.currency)
@@ -232,8 +234,8 @@ impl PricedFeature {
     }
 }
 
-impl Swap {
-    /// Exchanges the features of each plan for those of its copy. Those of archived plans have none.
+impl FeatureExchange {
+    /// Exchanges each feature for that of the copy of its plan. Features of archived plans have no replacement.
     pub(super) fn to_meters(
         catalog: &Catalog,
         copies: &BTreeMap<PlanName, PlanName>,
@@ -249,7 +251,8 @@ impl Swap {
         let archived = catalog
             .all()
             .filter(|feature| feature.is_classic() && !copies.contains_key(&feature.name.plan()));
-        let archived: BTreeSet<FeaturePlan> = archived.map(|one| one.name.clone()).collect();
+        let archived: BTreeSet<FeaturePlan> =
+            archived.map(|feature| feature.name.clone()).collect();
         Ok(Self::each(pairs, archived))
     }
 }

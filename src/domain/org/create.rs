@@ -1,6 +1,6 @@
-//! Creates the customer that stands for an org: one customer, however many requests create it at the same time.
+//! Creates the customer of an org: one customer, however many requests create it at the same time.
 
-use super::{ORG, OrgInfoUpdate, ResolvedOrg, Written};
+use super::{ORG, OrgInfoUpdate, ResolvedOrg, WrittenCustomer};
 use crate::billing::NewCustomer;
 use crate::domain::refs::OrgName;
 use crate::domain::revision::{Attempts, Refusal};
@@ -13,40 +13,40 @@ impl Domain {
         &self,
         org: &OrgName,
         info: &OrgInfoUpdate,
-    ) -> Result<Written> {
+    ) -> Result<WrittenCustomer> {
         let name = self.creation_name(org);
         let create = self.billing().create_customer(&NewCustomer {
             mark: (ORG, org.as_str()),
             test_clock: self.test_clock.as_deref(),
-            payment_method: info.attaches(),
+            payment_method: info.method_to_attach(),
             details: info.update(None),
         });
         let mut attempts = Attempts::default();
         // Stripe may replay a failure without saying so, so one more attempt is made.
-        let mut failed = false;
+        let mut has_failed = false;
         loop {
             let key = match attempts.at(0) {
                 1 => name.clone(),
                 attempt => format!("{name}:{attempt}"),
             };
             let refusal = match create.clone().key(key).send_detecting_replay().await {
-                Ok(made) if !made.replayed => {
-                    let id = self.remember_customer(org, &made.value.id).await?;
-                    return Ok(Written {
+                Ok(created) if !created.replayed => {
+                    let id = self.remember_customer(org, &created.value.id).await?;
+                    return Ok(WrittenCustomer {
                         is_new: true,
-                        ..Written::new(id, made.value)
+                        ..WrittenCustomer::new(id, created.value)
                     });
                 }
                 Ok(_) => None,
-                Err(error) if error.is_stripe_failure() && !failed => {
-                    failed = true;
+                Err(error) if error.is_stripe_failure() && !has_failed => {
+                    has_failed = true;
                     Some(Refusal::Replayed(error))
                 }
                 Err(error) => Some(Refusal::of(error)?),
             };
-            // All servers follow this order: the second request writes its details to the customer that the first one
-            // created.
-            if let Some(id) = self.find_recreated(org).await? {
+            // A concurrent request may have created it, on any server. This one then writes its details to that
+            // customer.
+            if let Some(id) = self.find_created(org).await? {
                 return self.update_customer(id, info).await;
             }
             match refusal {
@@ -60,8 +60,8 @@ impl Domain {
         }
     }
 
-    /// Deletes a customer that this request has created, after Stripe has refused the rest of the request. A customer
-    /// that is already in use stays. The caller holds the org's lock.
+    /// Deletes a customer that this request has created, after Stripe refused the rest of the request. Keeps a customer
+    /// that is already in use. The caller holds the org's lock.
     pub(in crate::domain) async fn undo_creation(&self, org: &ResolvedOrg) {
         if let Err(error) = self.delete_unused(org).await {
             let customer = &*org.customer;

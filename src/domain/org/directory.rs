@@ -1,4 +1,4 @@
-//! Finds the customers of orgs, and caches them for all callers.
+//! Finds and caches the customers of orgs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,57 +8,57 @@ use quick_cache::sync::{Cache, EntryAction, EntryResult};
 use tokio::time::Instant;
 
 use super::listing::Listing;
-use super::search::newest;
+use super::search::newest_customer;
 use crate::domain::identity::SharedState;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Result};
 use crate::stripe::Flights;
 
-/// How long Stripe remembers the idempotency key of a creation, in seconds.
+/// How long Stripe keeps the idempotency key of a creation, in seconds.
 const KEY_LIFETIME: i64 = 24 * 60 * 60;
 
-/// How long a look-up waits for the listing of all customers.
+/// How long a look-up waits while all customers are listed.
 const LISTING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a customer is cached, in seconds. If an org has two customers, servers that cached different ones agree
 /// again after this time.
 const CUSTOMER_LIFETIME: i64 = 60;
 
-/// The number of the account, the org, and its test clock if any. The same name may exist on several clocks.
-type Key = (u64, OrgName, Option<Arc<str>>);
+/// The number of the account, the org, and its test clock if any. An org name may exist on several test clocks.
+type CustomerKey = (u64, OrgName, Option<Arc<str>>);
 
-/// A look-up: the key, and a deleted customer to ignore.
-type LookUp = (Key, Option<Arc<str>>);
+/// A customer to look up, and a deleted customer to ignore.
+type LookUpKey = (CustomerKey, Option<Arc<str>>);
 
 /// The cached customers.
-pub(in crate::domain) type Customers = Cache<Key, Known>;
+pub(in crate::domain) type Customers = Cache<CustomerKey, CachedCustomer>;
 
-/// What is known of an org.
+/// The cached customer of an org.
 #[derive(Clone)]
-pub(in crate::domain) struct Known {
-    /// Its customer. None: not known.
+pub(in crate::domain) struct CachedCustomer {
+    /// Its id. None: not known.
     id: Option<Arc<str>>,
-    /// The customer that was deleted last, which search may still find.
-    gone: Option<Arc<str>>,
-    /// The sequence number of the look-up that found this.
-    asked: u64,
+    /// The last customer that was deleted, which search may still find.
+    deleted: Option<Arc<str>>,
+    /// The sequence number of the look-up that found it.
+    sequence: u64,
     /// When that look-up began, in Unix seconds.
     at: i64,
 }
 
 #[derive(Default)]
 pub(in crate::domain) struct Directory {
-    look_ups: Flights<LookUp, Result<Arc<str>>>,
+    look_ups: Flights<LookUpKey, Result<Arc<str>>>,
     /// The sequence number of the next look-up.
-    asked: AtomicU64,
-    /// All orgs, for accounts without search.
+    sequence: AtomicU64,
+    /// The listing of all orgs, for accounts without search.
     pub(super) listing: Listing,
 }
 
 impl Directory {
     /// Returns the sequence number of a new look-up.
     fn next_look_up(&self) -> u64 {
-        self.asked.fetch_add(1, Ordering::Relaxed)
+        self.sequence.fetch_add(1, Ordering::Relaxed)
     }
 }
 
@@ -77,7 +77,7 @@ impl Domain {
         self.stripe().metrics().count_lookup("orgs", id.is_some());
         match id {
             Some(id) => Ok(id),
-            // On the heap, so that requests which find the org in memory do not reserve the space of a look-up.
+            // Boxed, so that requests with a cached org do not reserve the space of a look-up.
             None => Box::pin(self.look_up(&shared, org, known)).await,
         }
     }
@@ -87,29 +87,29 @@ impl Domain {
         &self,
         shared: &Arc<SharedState>,
         org: &OrgName,
-        known: Option<Known>,
+        known: Option<CachedCustomer>,
     ) -> Result<Arc<str>> {
-        let gone = known.and_then(|known| known.gone);
+        let deleted = known.and_then(|known| known.deleted);
         let deadline = Instant::now() + LISTING_TIMEOUT;
         loop {
             let progress = shared.orgs.listing.progress();
-            match self.look_up_together(shared, org, gone.clone()).await {
+            match self.share_look_up(shared, org, deleted.clone()).await {
                 Err(Error::Listing { .. }) if Instant::now() < deadline => {
-                    let moved = tokio::time::timeout_at(deadline, progress.wait());
-                    let _: Result<(), _> = self.wait(moved).await?;
+                    let progressed = tokio::time::timeout_at(deadline, progress.wait());
+                    let _: Result<(), _> = self.wait(progressed).await?;
                 }
                 found => return found,
             }
         }
     }
 
-    async fn look_up_together(
+    async fn share_look_up(
         &self,
         shared: &Arc<SharedState>,
         org: &OrgName,
-        gone: Option<Arc<str>>,
+        deleted: Option<Arc<str>>,
     ) -> Result<Arc<str>> {
-        let key = (self.directory_key(shared, org), gone.clone());
+        let key = (self.directory_key(shared, org), deleted.clone());
         let look_up = shared.orgs.look_ups.share(key, self.stripe(), |stripe| {
             let domain = Self {
                 stripe,
@@ -117,16 +117,16 @@ impl Domain {
             };
             let (shared, org) = (shared.clone(), org.clone());
             async move {
-                let (asked, at) = (shared.orgs.next_look_up(), domain.account.clock.unix());
-                let id = domain.find(&shared, &org, gone.as_deref()).await?;
+                let (sequence, at) = (shared.orgs.next_look_up(), domain.account.clock.unix());
+                let id = domain.find(&shared, &org, deleted.as_deref()).await?;
                 let id = id.ok_or(Error::OrgNotFound)?;
-                let known = Known {
+                let known = CachedCustomer {
                     id: Some(id.clone()),
-                    gone,
-                    asked,
+                    deleted,
+                    sequence,
                     at,
                 };
-                domain.note(&shared, &org, known);
+                domain.cache(&shared, &org, known);
                 Ok(id)
             }
         });
@@ -141,40 +141,40 @@ impl Domain {
     ) -> Result<Arc<str>> {
         let id: Arc<str> = id.into();
         let shared = self.shared().await?;
-        let known = Known {
+        let known = CachedCustomer {
             id: Some(id.clone()),
-            gone: None,
-            asked: shared.orgs.next_look_up(),
+            deleted: None,
+            sequence: shared.orgs.next_look_up(),
             at: self.account.clock.unix(),
         };
-        self.note(&shared, org, known);
+        self.cache(&shared, org, known);
         Ok(id)
     }
 
-    /// Removes an org's customer from the cache, after Stripe said that it is gone.
+    /// Removes an org's customer from the cache, after Stripe reported that it was deleted.
     pub(in crate::domain) async fn forget_customer(&self, org: &OrgName) -> Result<()> {
         let shared = self.shared().await?;
         let customers = shared.memory.customers();
         let known = customers.get(&self.directory_key(&shared, org));
-        let gone = known.and_then(|known| known.id.or(known.gone));
-        let known = Known {
+        let deleted = known.and_then(|known| known.id.or(known.deleted));
+        let known = CachedCustomer {
             id: None,
-            gone,
-            asked: shared.orgs.next_look_up(),
+            deleted,
+            sequence: shared.orgs.next_look_up(),
             at: self.account.clock.unix(),
         };
-        self.note(&shared, org, known);
+        self.cache(&shared, org, known);
         shared.orgs.listing.forget(org);
         Ok(())
     }
 
-    /// Caches a result, unless the cached one is from a later look-up. A slow look-up may return an old state.
-    fn note(&self, shared: &SharedState, org: &OrgName, known: Known) {
+    /// Caches a result, unless the cached one is from a later look-up. A slow look-up may find an old state.
+    fn cache(&self, shared: &SharedState, org: &OrgName, known: CachedCustomer) {
         let customers = shared.memory.customers();
         let key = self.directory_key(shared, org);
-        let noted = customers.entry(&key, None, |_, there| {
-            if there.asked <= known.asked {
-                there.clone_from(&known);
+        let noted = customers.entry(&key, None, |_, cached| {
+            if cached.sequence <= known.sequence {
+                cached.clone_from(&known);
             }
             EntryAction::Retain(())
         });
@@ -184,21 +184,22 @@ impl Domain {
         }
     }
 
-    /// Finds an org that a look-up missed although Stripe has its creation under an idempotency key.
-    pub(super) async fn find_recreated(&self, org: &OrgName) -> Result<Option<Arc<str>>> {
+    /// Finds the org's customer among those created in the last day, after Stripe answered that its creation was
+    /// repeated.
+    pub(super) async fn find_created(&self, org: &OrgName) -> Result<Option<Arc<str>>> {
         let customers = if let Some(clock) = &self.test_clock {
             self.billing().customers_on(clock).await?
         } else {
             let since = self.account.clock.unix() - KEY_LIFETIME;
             self.billing().customers_since(since).await?
         };
-        match newest(&customers, org) {
+        match newest_customer(&customers, org) {
             Some(customer) => Ok(Some(self.remember_customer(org, &customer.id).await?)),
             None => Ok(None),
         }
     }
 
-    fn directory_key(&self, shared: &SharedState, org: &OrgName) -> Key {
+    fn directory_key(&self, shared: &SharedState, org: &OrgName) -> CustomerKey {
         (shared.number, org.clone(), self.test_clock.clone())
     }
 }
@@ -220,21 +221,21 @@ mod tests {
         let client = Client::new(transport, Credentials::new("sk_test_x"));
         let domain = Domain::new(client, Clock::manual(0), "here");
         let shared = domain.shared().await.expect("the only account");
-        let known = |id: Option<&str>, asked| Known {
+        let known = |id: Option<&str>, sequence| CachedCustomer {
             id: id.map(Into::into),
-            gone: None,
-            asked,
+            deleted: None,
+            sequence,
             at: 0,
         };
         let (slow, quick) = (shared.orgs.next_look_up(), shared.orgs.next_look_up());
         let org = org("org:a");
         for new in [Some("cus_new"), None] {
-            domain.note(&shared, &org, known(new, quick));
-            domain.note(&shared, &org, known(Some("cus_old"), slow));
+            domain.cache(&shared, &org, known(new, quick));
+            domain.cache(&shared, &org, known(Some("cus_old"), slow));
             let key = domain.directory_key(&shared, &org);
-            let there = shared.memory.customers().get(&key);
-            let there = there.expect("something is known").id;
-            assert_eq!(there.as_deref(), new);
+            let cached = shared.memory.customers().get(&key);
+            let cached = cached.expect("something is known").id;
+            assert_eq!(cached.as_deref(), new);
         }
     }
 }

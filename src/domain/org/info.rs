@@ -11,7 +11,7 @@ const RESERVED_PREFIX: &str = "tier.";
 /// An org's details.
 #[derive(Clone, Debug)]
 pub struct OrgInfo {
-    /// E-mail address. All texts here are empty if unset.
+    /// E-mail address. This and the other texts are empty if unset.
     pub email: String,
     /// Display name.
     pub name: String,
@@ -71,8 +71,8 @@ impl OrgInfoUpdate {
         {
             return Err(Error::ReservedMetadata);
         }
-        let legal = |key: &String| !key.is_empty() && !key.contains(['[', ']']);
-        if let Some(key) = self.metadata.keys().find(|key| !legal(key)) {
+        let is_valid = |key: &String| !key.is_empty() && !key.contains(['[', ']']);
+        if let Some(key) = self.metadata.keys().find(|key| !is_valid(key)) {
             return Err(Error::Invalid(format!(
                 "metadata keys must not be empty or have brackets: {key:?}"
             )));
@@ -80,42 +80,42 @@ impl OrgInfoUpdate {
         Ok(())
     }
 
-    /// The payment method to attach, if any. Stripe attaches it by itself when it creates a customer.
-    pub(super) fn attaches(&self) -> Option<&str> {
-        filled(&self.payment_method)
+    /// The payment method to attach, if any.
+    pub(super) fn method_to_attach(&self) -> Option<&str> {
+        non_empty(&self.payment_method)
     }
 
-    /// The update of the customer. `attached` is the id with which [`payment_method`](Self::payment_method) was
-    /// attached. A test token gets a new id each time, and the default is set by that id.
+    /// The update of the customer. `attached` is the id of the attached [`payment_method`](Self::payment_method), which
+    /// differs from a test token. If the default is the same payment method, it is set by that id.
     pub(super) fn update<'a>(&'a self, attached: Option<&'a str>) -> CustomerUpdate<'a> {
-        let named = self.default_payment_method.as_str();
-        let same = attached.filter(|_| named == self.payment_method);
+        let default = self.default_payment_method.as_str();
+        let same = attached.filter(|_| default == self.payment_method);
         CustomerUpdate {
-            email: filled(&self.email),
-            name: filled(&self.name),
-            description: filled(&self.description),
-            phone: filled(&self.phone),
+            email: non_empty(&self.email),
+            name: non_empty(&self.name),
+            description: non_empty(&self.description),
+            phone: non_empty(&self.phone),
             metadata: self.metadata.clone(),
-            default_payment_method: filled(same.unwrap_or(named)),
+            default_payment_method: non_empty(same.unwrap_or(default)),
         }
     }
 
     /// The update that restores the details of `before`.
     pub(super) fn undo<'a>(&self, before: &'a Customer) -> CustomerUpdate<'a> {
-        let was = |written: &str, was: &'a Option<String>| {
-            filled(written).map(|_| was.as_deref().unwrap_or_default())
+        let restored = |written: &str, old: &'a Option<String>| {
+            non_empty(written).map(|_| old.as_deref().unwrap_or_default())
         };
         let metadata = self.metadata.keys().map(|key| {
-            let was = before.metadata.get(key).cloned().unwrap_or_default();
-            (key.clone(), was)
+            let old = before.metadata.get(key).cloned().unwrap_or_default();
+            (key.clone(), old)
         });
         CustomerUpdate {
-            email: was(&self.email, &before.email),
-            name: was(&self.name, &before.name),
-            description: was(&self.description, &before.description),
-            phone: was(&self.phone, &before.phone),
+            email: restored(&self.email, &before.email),
+            name: restored(&self.name, &before.name),
+            description: restored(&self.description, &before.description),
+            phone: restored(&self.phone, &before.phone),
             metadata: metadata.collect::<Metadata>(),
-            default_payment_method: was(
+            default_payment_method: restored(
                 &self.default_payment_method,
                 &before.default_payment_method,
             ),
@@ -123,6 +123,6 @@ impl OrgInfoUpdate {
     }
 }
 
-fn filled(text: &str) -> Option<&str> {
+fn non_empty(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
 }

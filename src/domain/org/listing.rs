@@ -1,6 +1,6 @@
 //! Lists all orgs of an account for which Stripe does not support search, in the background and page by page.
 //!
-//! Each page is kept, so an interrupted listing resumes where it stopped. Once all customers are read, only new ones
+//! Each page is kept, so an interrupted listing resumes where it stopped. Once all customers were read, only new ones
 //! are listed. Search is tried again after a while.
 
 use std::collections::HashMap;
@@ -18,16 +18,17 @@ use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Lane, Result};
 use crate::stripe;
 
-/// When search is tried again.
+/// How long until search is tried again.
 const SEARCH_AGAIN: Duration = Duration::from_secs(10 * 60);
 
-/// In seconds: customers created in the same second may appear in the list one after the other.
+/// How far new customers are listed before the newest known one, in seconds: customers of the same second may appear in
+/// the list at different times.
 const OVERLAP: i64 = 5;
 
 #[derive(Default)]
 pub(super) struct Listing {
     state: Mutex<State>,
-    /// Counts pages, and interruptions.
+    /// Counts pages and interruptions.
     steps: watch::Sender<u64>,
 }
 
@@ -41,7 +42,7 @@ struct State {
     last: Option<String>,
     /// When the newest customer that was read was created, in Unix seconds.
     newest: i64,
-    /// Whether all customers that existed when reading began were read.
+    /// Whether all customers that existed at the start of reading were read.
     is_complete: bool,
     is_reading: bool,
     reader: JoinSet<()>,
@@ -65,7 +66,7 @@ impl Listing {
         }
     }
 
-    /// Removes an org's customer, after Stripe said that it is gone.
+    /// Removes an org's customer, after Stripe reported that it was deleted.
     pub(super) fn forget(&self, org: &OrgName) {
         self.state().orgs.remove(org);
     }
@@ -79,12 +80,12 @@ impl Listing {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a reader has to be started.
-    fn must_read(&self) -> bool {
+    /// Whether the caller has to start a reader. Notes that it does.
+    fn start_reading(&self) -> bool {
         let mut state = self.state();
-        let must = !state.is_reading && !state.is_complete;
-        state.is_reading |= must;
-        must
+        let starts = !state.is_reading && !state.is_complete;
+        state.is_reading |= starts;
+        starts
     }
 
     fn end_reading(&self, failure: Option<Error>) {
@@ -112,11 +113,11 @@ impl State {
     }
 }
 
-/// Watches a listing.
+/// Watches the progress of a listing.
 pub(super) struct Progress(watch::Receiver<u64>);
 
 impl Progress {
-    /// Completes when another page was read, or reading was interrupted.
+    /// Waits until another page was read, or reading was interrupted.
     pub(super) async fn wait(mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending::<()>().await;
@@ -124,7 +125,7 @@ impl Progress {
     }
 }
 
-/// A reader. When it ends in any way, the next look-up may start another one.
+/// A running reader. However it ends, the next look-up may start another one.
 struct Reading<'a>(&'a Listing, Option<Error>);
 
 impl Drop for Reading<'_> {
@@ -134,11 +135,11 @@ impl Drop for Reading<'_> {
 }
 
 impl Domain {
-    /// Looks `org` up among all customers.
+    /// Looks up an org among all customers.
     ///
     /// # Errors
-    /// [`Error::Listing`] while they are being read, or the reason for an interruption.
-    pub(super) async fn listed(
+    /// [`Error::Listing`] while they are being read, or the error that interrupted reading.
+    pub(super) async fn find_listed(
         &self,
         shared: &Arc<SharedState>,
         org: &OrgName,
@@ -150,7 +151,7 @@ impl Domain {
         if let Some(failure) = listing.state().failure.take() {
             return Err(failure);
         }
-        if listing.must_read() {
+        if listing.start_reading() {
             let (domain, shared) = (self.in_background(Lane::Bulk), shared.clone());
             let mut state = listing.state();
             // The previous reader has ended.
@@ -158,7 +159,7 @@ impl Domain {
             state.reader.spawn(async move {
                 let listing = &shared.orgs.listing;
                 let mut reading = Reading(listing, None);
-                reading.1 = domain.read_all(listing).await.err();
+                reading.1 = domain.read_rest(listing).await.err();
             });
         }
         let since = {
@@ -176,12 +177,12 @@ impl Domain {
         Ok(state.orgs.get(org).map(|(_, id)| id.clone()))
     }
 
-    /// Reads on to the end of the list.
-    async fn read_all(&self, listing: &Listing) -> Result<()> {
+    /// Reads the rest of the list.
+    async fn read_rest(&self, listing: &Listing) -> Result<()> {
         loop {
             let last = listing.state().last.clone();
-            let part = match self.billing().customers_after(last.as_deref()).await {
-                Ok(part) => part,
+            let page = match self.billing().customers_after(last.as_deref()).await {
+                Ok(page) => page,
                 // The last customer was deleted, so the list starts again from the beginning.
                 Err(error)
                     if error
@@ -194,9 +195,9 @@ impl Domain {
                 Err(error) => return Err(error.into()),
             };
             let mut state = listing.state();
-            state.is_complete = part.next.is_none();
-            state.last = part.next;
-            state.keep(part.items);
+            state.is_complete = page.next.is_none();
+            state.last = page.next;
+            state.keep(page.items);
             let is_complete = state.is_complete;
             drop(state);
             listing.steps.send_modify(|steps| *steps += 1);

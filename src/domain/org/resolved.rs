@@ -10,7 +10,7 @@ use crate::domain::{Domain, Error, Result};
 pub(in crate::domain) struct ResolvedOrg {
     pub(in crate::domain) name: OrgName,
     pub(in crate::domain) customer: Arc<str>,
-    /// Whether it was resolved again because an earlier customer was gone.
+    /// Whether it was resolved again because its first customer was deleted.
     is_second: bool,
 }
 
@@ -33,12 +33,12 @@ impl Domain {
         Ok(ResolvedOrg::new(name, self.customer(name).await?))
     }
 
-    /// Finds the customer that an org has now, after an operation on `org` failed because the customer is gone. The
-    /// operation can then be retried with the result, once.
+    /// Finds the org's customer again, after an operation on `org` failed because its customer was deleted. The
+    /// operation can be retried with the result, once.
     ///
     /// # Errors
-    /// `failure` if it has another cause. [`Error::OrgNotFound`] if the org has no customer, or if the second one is
-    /// gone too: Stripe's search may name a customer that was deleted a moment ago.
+    /// `failure` if it has another cause. [`Error::OrgNotFound`] if the org has no customer, or if the second one was
+    /// deleted too: Stripe's search may still find a customer that was just deleted.
     pub(in crate::domain) async fn resolve_again(
         &self,
         org: &ResolvedOrg,

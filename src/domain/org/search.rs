@@ -1,4 +1,4 @@
-//! Looks an org's customer up in Stripe: by search, by listing the newest customers, or on a test clock.
+//! Looks up an org's customer in Stripe: by search, among the newest customers, or on a test clock.
 
 use std::sync::Arc;
 
@@ -14,35 +14,34 @@ use crate::stripe;
 const RECENT: i64 = 10 * 60;
 
 impl Domain {
-    /// The org's customer, ignoring the one that is `gone`.
+    /// The org's customer. Ignores the customer `deleted`.
     pub(super) async fn find(
         &self,
         shared: &Arc<SharedState>,
         org: &OrgName,
-        gone: Option<&str>,
+        deleted: Option<&str>,
     ) -> Result<Option<Arc<str>>> {
         if let Some(clock) = &self.test_clock {
             let customers = self.billing().customers_on(clock).await?;
-            Ok(newest(&customers, org).map(|customer| customer.id.as_str().into()))
+            Ok(newest_customer(&customers, org).map(|customer| customer.id.as_str().into()))
         } else if shared.orgs.listing.is_in_use() {
-            self.listed(shared, org).await
+            self.find_listed(shared, org).await
         } else {
-            self.search_for(shared, org, gone).await
+            self.search_for(shared, org, deleted).await
         }
     }
 
-    /// Makes two calls, however many customers are new. Of customers that search does not know yet, it finds the newest
-    /// hundred.
+    /// Searches, and lists the newest hundred customers, which search may not know yet. Makes two calls in most cases.
     async fn search_for(
         &self,
         shared: &Arc<SharedState>,
         org: &OrgName,
-        gone: Option<&str>,
+        deleted: Option<&str>,
     ) -> Result<Option<Arc<str>>> {
         let since = self.account.clock.unix() - RECENT;
         let search = async {
             let searched = self.search(org).await;
-            // It is noted now, since the request may end before the listing is done.
+            // Noted here, since the request may end before the other call does.
             searched.inspect_err(|error| {
                 if error.is_search_unavailable() {
                     shared.orgs.listing.begin(error);
@@ -51,8 +50,10 @@ impl Domain {
         };
         let (searched, listed) = tokio::join!(search, self.billing().newest_customers_since(since));
         let searched = match searched {
-            Err(error) if error.is_search_unavailable() => return self.listed(shared, org).await,
-            // The query never changes, so the refusal is Stripe's fault, and may be temporary.
+            Err(error) if error.is_search_unavailable() => {
+                return self.find_listed(shared, org).await;
+            }
+            // The form of the query never changes, so the refusal is Stripe's fault, and may be temporary.
             Err(error) if error.is_invalid_request() => {
                 self.search(org).await.map_err(|error| match error {
                     error if error.is_invalid_request() => Error::Unavailable {
@@ -64,31 +65,31 @@ impl Domain {
             }
             searched => Ok(searched?),
         };
-        // Search may still find a customer that was deleted a moment ago.
-        let is_there = |customer: &Customer| Some(customer.id.as_str()) != gone;
+        // Search may still find a customer that was just deleted.
+        let exists = |customer: &Customer| Some(customer.id.as_str()) != deleted;
         let mut customers = listed?;
-        let is_new = newest(&customers, org).is_some();
+        let is_new = newest_customer(&customers, org).is_some();
         match searched {
-            Ok(found) => customers.extend(found.into_iter().filter(is_there)),
+            Ok(found) => customers.extend(found.into_iter().filter(exists)),
             Err(error) if !is_new => return Err(error),
             Err(_) => {}
         }
-        Ok(newest(&customers, org).map(|customer| customer.id.as_str().into()))
+        Ok(newest_customer(&customers, org).map(|customer| customer.id.as_str().into()))
     }
 
-    /// All customers that search finds for `org`, without those on test clocks, which lists leave out too. Search ignores
-    /// case, so the exact name is picked later.
+    /// The customers that search finds for `org`, without those on test clocks, which lists leave out too. Search
+    /// ignores case, so the caller picks the exact name.
     async fn search(&self, org: &OrgName) -> Result<Vec<Customer>, stripe::Error> {
         let pair = (ORG, org.as_str());
         let mut found = Vec::new();
         let mut next: Option<String> = None;
         loop {
             let search = self.billing().search_customers(pair, next.as_deref());
-            let part = search.await?;
+            let page = search.await?;
             let on_no_clock = |customer: &Customer| customer.test_clock.is_none();
-            found.extend(part.items.into_iter().filter(on_no_clock));
-            next = part.next;
-            if next.is_none() || newest(&found, org).is_some() {
+            found.extend(page.items.into_iter().filter(on_no_clock));
+            next = page.next;
+            if next.is_none() || newest_customer(&found, org).is_some() {
                 return Ok(found);
             }
         }
@@ -96,11 +97,11 @@ impl Domain {
 }
 
 /// The newest customer with exactly this org's name.
-pub(in crate::domain) fn newest<'a>(
+pub(in crate::domain) fn newest_customer<'a>(
     customers: &'a [Customer],
     org: &OrgName,
 ) -> Option<&'a Customer> {
-    let own = |customer: &&Customer| {
+    let is_orgs = |customer: &&Customer| {
         !customer.deleted
             && customer
                 .metadata
@@ -109,7 +110,7 @@ pub(in crate::domain) fn newest<'a>(
     };
     customers
         .iter()
-        .filter(own)
+        .filter(is_orgs)
         .max_by_key(|customer| (customer.created, customer.id.as_str()))
 }
 
@@ -135,9 +136,9 @@ mod tests {
             customer("cus_3", "org:acme", 2),
         ];
         assert_eq!(
-            newest(&all, &org("org:acme")).map(|c| c.id.as_str()),
+            newest_customer(&all, &org("org:acme")).map(|c| c.id.as_str()),
             Some("cus_3")
         );
-        assert!(newest(&all, &org("org:ACME")).is_none());
+        assert!(newest_customer(&all, &org("org:ACME")).is_none());
     }
 }

@@ -6,8 +6,8 @@ use super::OrgInfoUpdate;
 use crate::billing::Customer;
 use crate::domain::{Domain, Error, Result};
 
-/// A customer that was updated.
-pub(in crate::domain) struct Written {
+/// A customer that was created or updated.
+pub(in crate::domain) struct WrittenCustomer {
     pub(in crate::domain) id: Arc<str>,
     /// The new default payment method, if one was written.
     pub(in crate::domain) default_payment_method: Option<String>,
@@ -18,13 +18,13 @@ pub(in crate::domain) struct Written {
 }
 
 /// A payment method that was attached.
-pub(in crate::domain) struct Attached {
+pub(in crate::domain) struct AttachedMethod {
     pub(in crate::domain) id: String,
     /// Whether the customer did not have it before.
     pub(in crate::domain) is_new: bool,
 }
 
-impl Written {
+impl WrittenCustomer {
     pub(super) fn new(id: Arc<str>, customer: Customer) -> Self {
         Self {
             id,
@@ -41,16 +41,16 @@ impl Domain {
         &self,
         id: Arc<str>,
         info: &OrgInfoUpdate,
-    ) -> Result<Written> {
+    ) -> Result<WrittenCustomer> {
         let attached = match info.payment_method.as_str() {
             "" => None,
-            method => Some(self.attach_named(&id, method).await?),
+            method => Some(self.attach_and_compare(&id, method).await?),
         };
         let update = info.update(attached.as_ref().map(|attached| attached.id.as_str()));
         let written = if update.is_empty() {
             // There is nothing to write, but the customer must exist.
-            let there = self.existing_customer(&id).await;
-            there.map(|_| Written {
+            let existing = self.existing_customer(&id).await;
+            existing.map(|_| WrittenCustomer {
                 id: id.clone(),
                 default_payment_method: None,
                 attached: None,
@@ -58,13 +58,13 @@ impl Domain {
             })
         } else {
             let written = self.billing().update_customer(&id, &update).send().await;
-            let written = written.map(|customer| Written::new(id.clone(), customer));
+            let written = written.map(|customer| WrittenCustomer::new(id.clone(), customer));
             written.map_err(Error::from)
         };
         let new = attached.filter(|attached| attached.is_new);
         let new = new.map(|attached| attached.id);
         match written {
-            Ok(written) => Ok(Written {
+            Ok(written) => Ok(WrittenCustomer {
                 attached: new,
                 ..written
             }),
@@ -77,18 +77,18 @@ impl Domain {
         }
     }
 
-    /// Attaches a payment method.
-    pub(in crate::domain) async fn attach_named(
+    /// Attaches a payment method. Also returns whether it is new to the customer.
+    pub(in crate::domain) async fn attach_and_compare(
         &self,
         customer: &str,
         method: &str,
-    ) -> Result<Attached> {
+    ) -> Result<AttachedMethod> {
         let before = self.billing().payment_method(method).await;
         let id = self.attach_payment_method(customer, method).await?;
-        // A test token gets a new id each time. If the method could not be read, it may have belonged to the customer
+        // A test token gets a new id each time. A method that could not be read may have belonged to the customer
         // before.
         let is_new = id != method || before.is_ok_and(|before| before.customer.is_none());
-        Ok(Attached { id, is_new })
+        Ok(AttachedMethod { id, is_new })
     }
 
     /// Detaches payment methods that a refused request had attached.

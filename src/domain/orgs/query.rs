@@ -52,15 +52,16 @@ pub enum OrgStatus {
     Subscribed(SubscriptionStatus),
 }
 
-/// A position in a list: after this org, whose subscription began then.
+/// A position in a list: right after an org.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
+    /// When the org's subscription began, in Unix seconds.
     pub(super) since: i64,
     pub(super) org: OrgName,
 }
 
 impl OrgsQuery {
-    /// Prices of which each matching org has at least one. None if the query does not imply any.
+    /// Prices such that each matching org has at least one of them. None if the query names no plan or feature.
     pub(super) fn prices(&self, catalog: &Catalog) -> Result<Option<Vec<String>>> {
         let missing = |name: String| Error::FeatureOrPlanNotFound(name);
         if let Some(plan) = &self.plan {
@@ -75,18 +76,18 @@ impl OrgsQuery {
                 return Err(missing(format!("plan:{name}")));
             }
             // An org with the plan has each of its prices.
-            let one_of = |plan: &PlanName| -> Result<Option<String>> {
+            let first_price = |plan: &PlanName| -> Result<Option<String>> {
                 let first = catalog.plan(plan)?.into_iter().next();
                 Ok(first.map(|feature| feature.price_id))
             };
-            let prices: Vec<_> = plans.iter().map(one_of).collect::<Result<_>>()?;
+            let prices: Vec<_> = plans.iter().map(first_price).collect::<Result<_>>()?;
             return Ok(Some(prices.into_iter().flatten().collect()));
         }
         Ok(match &self.feature {
             None => None,
             Some(FeatureFilter::OfPlan(feature)) => {
                 let found = catalog.expand(&[Reference::Feature(feature.clone())])?;
-                Some(found.into_iter().map(|one| one.price_id).collect())
+                Some(found.into_iter().map(|feature| feature.price_id).collect())
             }
             Some(FeatureFilter::Any(feature)) => {
                 let prices = catalog.prices_of(feature);
@@ -98,7 +99,7 @@ impl OrgsQuery {
         })
     }
 
-    /// Whether orgs that never had a subscription can match.
+    /// Whether orgs without a subscription can match.
     pub(super) fn wants_unsubscribed(&self) -> bool {
         !self.over_limit
             && self
@@ -115,7 +116,10 @@ impl OrgsQuery {
         });
         let feature = self.feature.as_ref().is_none_or(|filter| match filter {
             FeatureFilter::OfPlan(feature) => row.features.contains(feature),
-            FeatureFilter::Any(name) => row.features.iter().any(|one| one.feature() == *name),
+            FeatureFilter::Any(name) => row
+                .features
+                .iter()
+                .any(|feature| feature.feature() == *name),
         });
         plan && feature
             && self
@@ -191,7 +195,7 @@ impl FromStr for FeatureFilter {
 }
 
 impl ListedOrg {
-    /// Where a page begins that follows this org.
+    /// The position right after this org.
     pub fn position(&self) -> Position {
         Position {
             since: self.since,

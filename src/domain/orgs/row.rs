@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::OrgStatus;
 use crate::billing::{Customer, EndBehavior, Subscription};
+use crate::domain::billing_cycle::BillingPeriod;
 use crate::domain::catalog::Catalog;
 use crate::domain::org::ORG;
-use crate::domain::phases::Span;
 use crate::domain::refs::{FeaturePlan, OrgName, PlanName};
 
 /// An org with its plans and features.
@@ -16,9 +16,9 @@ pub struct ListedOrg {
     pub org: OrgName,
     /// `cus_…`.
     pub customer: String,
-    /// The features that it has now, sorted.
+    /// Its current features, sorted.
     pub features: Vec<FeaturePlan>,
-    /// The whole plans that it has now, sorted.
+    /// The plans whose features it all has, sorted.
     pub plans: Vec<PlanName>,
     /// The features that belong to no whole plan, sorted.
     pub fragments: Vec<FeaturePlan>,
@@ -27,17 +27,17 @@ pub struct ListedOrg {
     /// When its subscription began, or its customer if it has none. Unix seconds.
     pub since: i64,
     /// The current billing period.
-    pub current: Option<Span>,
+    pub current_period: Option<BillingPeriod>,
     /// Whether it is in a trial.
     pub trial: bool,
-    /// Whether it had a subscription, and has none any more.
+    /// Whether it had a subscription that has ended.
     pub has_ended: bool,
     /// When its subscription is scheduled to end, in Unix seconds.
     pub cancel_at: Option<i64>,
 }
 
 impl ListedOrg {
-    /// The row of a customer with a subscription. None if it is not an org's.
+    /// The row of a customer with a subscription. None if the customer is not an org's.
     pub(super) fn subscribed(
         customer: &Customer,
         subscription: &Subscription,
@@ -49,15 +49,15 @@ impl ListedOrg {
         let features: Vec<FeaturePlan> = features.collect::<BTreeSet<_>>().into_iter().collect();
         let (plans, fragments) = catalog.cover(&features);
         Some(Self {
-            org: name_of(customer)?,
+            org: org_name_of(customer)?,
             customer: customer.id.clone(),
             features,
             plans,
             fragments,
             status: OrgStatus::Subscribed(subscription.status.clone()),
             since: subscription.start_date,
-            current: is_live.then_some(Span {
-                effective: subscription.current_period_start,
+            current_period: is_live.then_some(BillingPeriod {
+                start: subscription.current_period_start,
                 end: subscription.current_period_end,
             }),
             trial: subscription.is_trialing(),
@@ -68,26 +68,27 @@ impl ListedOrg {
         })
     }
 
-    /// The row of a customer whose subscriptions that have not ended are known. None if it is not an org's.
+    /// The row of a customer, whose current subscriptions must be expanded. None if the customer is not an org's.
     pub(super) fn of(customer: &Customer, catalog: &Catalog) -> Option<Self> {
-        match current(customer) {
+        match current_subscription(customer) {
             Some(subscription) => Self::subscribed(customer, subscription, catalog),
             None => Self::unsubscribed(customer),
         }
     }
 
-    /// The row of a customer without a subscription. None if it is not an org's. Stripe gives a customer a currency with its
-    /// first subscription or invoice, so one that was only sent an invoice seems to have had a subscription.
+    /// The row of a customer without a current subscription. None if the customer is not an org's. Stripe sets a
+    /// customer's currency with its first subscription or invoice, so one that only got an invoice appears to have had
+    /// a subscription.
     pub(super) fn unsubscribed(customer: &Customer) -> Option<Self> {
         Some(Self {
-            org: name_of(customer)?,
+            org: org_name_of(customer)?,
             customer: customer.id.clone(),
             features: Vec::new(),
             plans: Vec::new(),
             fragments: Vec::new(),
             status: OrgStatus::Unsubscribed,
             since: customer.created,
-            current: None,
+            current_period: None,
             trial: false,
             has_ended: customer.currency.is_some(),
             cancel_at: None,
@@ -96,7 +97,7 @@ impl ListedOrg {
 }
 
 impl Subscription {
-    /// When it is scheduled to end, in Unix seconds: by itself, or with its schedule.
+    /// When it is scheduled to end, in Unix seconds: by `cancel_at`, or with its schedule.
     pub(in crate::domain) fn planned_end(&self) -> Option<i64> {
         let schedule = self.active_schedule();
         let ending = schedule.filter(|schedule| schedule.end_behavior == EndBehavior::Cancel);
@@ -105,21 +106,24 @@ impl Subscription {
     }
 }
 
-/// Whether a subscription is the one that counts among those of its customer. True if those are not known.
+/// Whether a subscription is the one of its org. True if the customer's subscriptions are not expanded.
 pub(super) fn is_current(subscription: &Subscription, customer: &Customer) -> bool {
-    current(customer).is_none_or(|current| current.id == subscription.id)
+    current_subscription(customer).is_none_or(|current| current.id == subscription.id)
 }
 
-/// The subscription that counts among those of a customer, if they are known.
-fn current(customer: &Customer) -> Option<&Subscription> {
+/// The subscription of a customer's org, if the subscriptions are expanded.
+fn current_subscription(customer: &Customer) -> Option<&Subscription> {
     let all = customer.subscriptions.as_ref()?;
-    let own = all.items.iter().filter(|one| one.is_managed());
-    let ranked = own.filter_map(|one| Some((one.rank()?, one)));
+    let managed = all
+        .items
+        .iter()
+        .filter(|subscription| subscription.is_managed());
+    let ranked = managed.filter_map(|subscription| Some((subscription.rank()?, subscription)));
     let current = ranked.min_by_key(|(rank, _)| *rank);
     current.map(|(_, current)| current)
 }
 
-/// One row per org, by name. If an org has two customers, the newer one counts, as in a search.
+/// One row per org, by name. If an org has two customers, the newer one counts, as in a look-up.
 pub(super) fn one_row_per_org(rows: impl Iterator<Item = ListedOrg>) -> Vec<ListedOrg> {
     let mut by_name: BTreeMap<OrgName, ListedOrg> = BTreeMap::new();
     for row in rows {
@@ -132,7 +136,7 @@ pub(super) fn one_row_per_org(rows: impl Iterator<Item = ListedOrg>) -> Vec<List
 }
 
 /// The org of a customer. None if it is not an org's.
-pub(in crate::domain) fn name_of(customer: &Customer) -> Option<OrgName> {
+pub(in crate::domain) fn org_name_of(customer: &Customer) -> Option<OrgName> {
     let name = customer.metadata.get(ORG).filter(|_| !customer.deleted)?;
     name.parse().ok()
 }

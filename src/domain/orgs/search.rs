@@ -1,23 +1,23 @@
-//! Finds orgs by a part of their name, or shows the newest ones, with a bounded number of calls.
+//! Finds orgs by a part of their name, or the newest ones, with a bounded number of calls.
 //!
-//! Stripe's search finds a customer by the whole name of its org, and not by a part of it. So customers are listed, newest
-//! first, and a search that has listed many says where it goes on.
+//! Stripe's search finds a customer only by the whole name of its org. So customers are listed, newest first, and a
+//! search that has listed many returns a cursor to continue with.
 
 use super::ListedOrg;
 use crate::domain::catalog::Catalog;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Result};
 
-/// How many customers a call lists when not every org is shown.
+/// How many customers a call lists if the search has a text.
 const PER_CALL: usize = 100;
 
 /// The maximum number of calls that list customers for one page.
 const CALLS: usize = 5;
 
-/// Which orgs are looked for.
+/// A search for orgs.
 #[derive(Clone, Debug)]
 pub struct OrgSearch {
-    /// A part of their names, in any case. All names contain the empty text.
+    /// A part of their names, in upper or lower case. All names contain the empty text.
     pub text: String,
     /// How many orgs a page has.
     pub limit: usize,
@@ -28,17 +28,16 @@ pub struct OrgSearch {
 /// A page of the orgs that were found.
 #[derive(Clone, Debug, Default)]
 pub struct FoundOrgs {
-    /// The orgs. If one is called exactly as was asked, it comes first. The others follow by when they were created, newest
-    /// first.
+    /// The orgs. One whose whole name is the text comes first. The others follow, newest first.
     pub orgs: Vec<ListedOrg>,
-    /// How many customers were looked at.
+    /// How many customers were checked.
     pub customers: usize,
     /// Where the next page begins, if older customers are left.
     pub next: Option<String>,
 }
 
 impl Domain {
-    /// A page of the orgs whose names contain a text. However many customers there are, it makes a few calls.
+    /// A page of the orgs whose names contain a text. Makes at most a few calls, however many customers there are.
     pub async fn find_orgs(&self, search: &OrgSearch) -> Result<FoundOrgs> {
         let catalog = self.catalog().await?;
         let mut found = FoundOrgs::default();
@@ -57,10 +56,12 @@ impl Domain {
         for _ in 0..CALLS {
             let billing = self.billing();
             let (clock, after) = (self.test_clock.as_deref(), found.next.as_deref());
-            let part = billing.customers_with_subscriptions(clock, after, per_call);
-            let part = part.await.map_err(|error| of_page(error.into(), search))?;
-            let is_over = part.next.is_none();
-            for customer in part.items {
+            let page = billing.customers_with_subscriptions(clock, after, per_call);
+            let page = page
+                .await
+                .map_err(|error| page_error(error.into(), search))?;
+            let is_last = page.next.is_none();
+            for customer in page.items {
                 let row = ListedOrg::of(&customer, &catalog);
                 let row = row.filter(|row| row.org.as_str().to_lowercase().contains(&text));
                 if let Some(row) = row.filter(|row| !found.has(&row.org)) {
@@ -72,7 +73,7 @@ impl Domain {
                 found.customers += 1;
                 found.next = Some(customer.id);
             }
-            if is_over {
+            if is_last {
                 found.next = None;
                 break;
             }
@@ -83,7 +84,7 @@ impl Domain {
         Ok(found)
     }
 
-    /// The org that is called exactly so, wherever it is among the customers.
+    /// The org whose whole name is `text`.
     async fn org_named(&self, text: &str, catalog: &Catalog) -> Result<Option<ListedOrg>> {
         let name = match text.strip_prefix("org:") {
             Some(_) => text.parse(),
@@ -95,7 +96,7 @@ impl Domain {
         };
         let customer = match self.customer(&name).await {
             Ok(id) => self.billing().customer_with_subscriptions(&id).await,
-            // Without Stripe's search, all customers are being read: the list below finds those that are new.
+            // While all customers are being read for an account without search, the caller's list finds only new ones.
             Err(Error::OrgNotFound | Error::Listing { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -108,14 +109,14 @@ impl Domain {
 }
 
 impl FoundOrgs {
-    /// Whether the org is there already. Of two customers of an org, the newer one counts, as in a search.
+    /// Whether the org was found already. If an org has two customers, the newer one counts, as in a look-up.
     fn has(&self, org: &OrgName) -> bool {
         self.orgs.iter().any(|known| known.org == *org)
     }
 }
 
-/// A page cannot begin after a customer that was deleted.
-fn of_page(error: Error, search: &OrgSearch) -> Error {
+/// The error of a page. It cannot begin after a customer that was deleted.
+fn page_error(error: Error, search: &OrgSearch) -> Error {
     match error {
         Error::CustomerVanished { .. } if search.after.is_some() => Error::Invalid(
             "the org after which this page begins is gone: go to the first page".into(),

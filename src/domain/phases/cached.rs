@@ -1,32 +1,32 @@
-//! The phase in force, as it is cached.
+//! The cached current phase of an org.
 
 use std::sync::Arc;
 
-use super::{Phase, Span};
+use super::{BillingPeriod, Phase};
 use crate::billing::Coupon;
 use crate::domain::entitlement::{PhaseGrants, Read, Readable, Terms};
 use crate::domain::refs::OrgName;
 use crate::domain::subscription::Detail;
 use crate::domain::{Domain, Result};
 
-/// The phase in force, if there is one.
+/// The current phase of an org, if it has one.
 #[derive(Debug)]
-pub(in crate::domain) struct InForce(Option<CompactPhase>);
+pub(in crate::domain) struct CachedPhase(Option<CompactPhase>);
 
-/// A compact [`Phase`]: what it grants is shared with the other orgs that have the same.
+/// A compact [`Phase`], which shares its features and plans with other orgs.
 #[derive(Clone, Debug)]
 struct CompactPhase {
     granted: Arc<PhaseGrants>,
     coupon: Option<Box<Coupon>>,
     effective: i64,
     end: Option<i64>,
-    current: Option<Span>,
+    current_period: Option<BillingPeriod>,
     trial: bool,
     automatic_tax: bool,
 }
 
-impl InForce {
-    /// No phase is in force.
+impl CachedPhase {
+    /// The org has no current phase.
     pub(in crate::domain) const NONE: Self = Self(None);
 
     /// The phase, if there is one.
@@ -36,7 +36,7 @@ impl InForce {
             coupon,
             effective,
             end,
-            current,
+            current_period,
             trial,
             automatic_tax,
         } = self.0.clone()?;
@@ -47,22 +47,22 @@ impl InForce {
             coupon: coupon.map(|coupon| *coupon),
             effective,
             end,
-            current,
+            current_period,
             trial,
             automatic_tax,
         })
     }
 }
 
-impl Readable for InForce {
+impl Readable for CachedPhase {
     async fn read(domain: &Domain, org: &OrgName) -> Result<Read<Self>> {
         let (mut all, subscription) = domain.timeline(org, Detail::Schedule).await?;
         let customer = domain.customer(org).await?;
-        let (Some(in_force), Some(subscription)) = (all.in_force, subscription) else {
+        let (Some(current_index), Some(subscription)) = (all.current_index, subscription) else {
             return Ok(Read::unsubscribed(Self::NONE, &customer));
         };
-        let phase = all.phases.swap_remove(in_force);
-        let period_end = phase.current.map(|period| period.end);
+        let phase = all.phases.swap_remove(current_index);
+        let period_end = phase.current_period.map(|period| period.end);
         let granted = PhaseGrants {
             features: phase.features,
             plans: phase.plans,
@@ -75,7 +75,7 @@ impl Readable for InForce {
             coupon: phase.coupon.map(Box::new),
             effective: phase.effective,
             end: phase.end,
-            current: phase.current,
+            current_period: phase.current_period,
             trial: phase.trial,
             automatic_tax: phase.automatic_tax,
         };
@@ -94,9 +94,9 @@ impl Readable for InForce {
         if phase.end.is_some_and(|end| end <= now) {
             return None;
         }
-        let current = phase.current.map(|period| period.at(now));
+        let current_period = phase.current_period.map(|period| period.at(now));
         Some(Self(Some(CompactPhase {
-            current,
+            current_period,
             ..phase.clone()
         })))
     }

@@ -1,39 +1,39 @@
-//! The phases of a subscription, past ones included, combined from several objects of Stripe's. Pure.
+//! The past, current and future phases of a subscription, combined from several Stripe objects. Pure.
 
 use super::sources::{of_dates, of_schedule};
-use super::{Phase, Phases, Span};
+use super::{BillingPeriod, Phase, Phases};
 use crate::billing::{Schedule, Subscription};
 use crate::domain::catalog::Catalog;
 
-/// The phases of a subscription, from its schedules, including the `past` ones, or else from its own dates.
+/// The phases of a subscription: from its schedules, including the `past` ones, and from its own dates.
 pub(super) fn of_subscription(
     subscription: &Subscription,
     past: &[Schedule],
     catalog: &Catalog,
 ) -> Phases {
     let trialing = subscription.is_trialing();
-    let mut whole = History::default();
-    for schedule in over(subscription, past) {
-        whole.add_past(schedule, catalog);
+    let mut history = History::default();
+    for schedule in former_schedules(subscription, past) {
+        history.add_past(schedule, catalog);
     }
     let present = match subscription.active_schedule() {
         Some(schedule) => of_schedule(schedule, catalog, trialing),
         None => of_dates(subscription, trialing),
     };
-    whole.add_present(present, subscription.active_schedule().is_none());
-    whole.begin_with(subscription);
-    let mut timeline = whole.finish();
-    timeline.current = subscription.ended_at.is_none().then_some(Span {
-        effective: subscription.current_period_start,
+    history.add_present(present, subscription.active_schedule().is_none());
+    history.add_unscheduled_start(subscription);
+    let mut timeline = history.finish();
+    timeline.current_period = subscription.ended_at.is_none().then_some(BillingPeriod {
+        start: subscription.current_period_start,
         end: subscription.current_period_end,
     });
     if !subscription.grants() {
-        timeline.in_force = None;
+        timeline.current_index = None;
     }
     timeline
 }
 
-/// Whether the phase in force may have begun earlier than the subscription itself shows.
+/// Whether the current phase may have begun earlier than the subscription itself shows.
 pub(super) fn needs_past(subscription: &Subscription) -> bool {
     let Some(schedule) = subscription.active_schedule() else {
         return true;
@@ -44,15 +44,15 @@ pub(super) fn needs_past(subscription: &Subscription) -> bool {
 }
 
 /// The former schedules of a subscription, in order of time.
-fn over<'a>(subscription: &Subscription, past: &'a [Schedule]) -> Vec<&'a Schedule> {
-    let own = |schedule: &&Schedule| {
+fn former_schedules<'a>(subscription: &Subscription, past: &'a [Schedule]) -> Vec<&'a Schedule> {
+    let is_former = |schedule: &&Schedule| {
         let released = schedule.released_subscription.as_deref();
-        let driven = schedule.subscription_id().or(released);
-        driven == Some(subscription.id.as_str()) && ended(schedule).is_some()
+        let managed = schedule.subscription_id().or(released);
+        managed == Some(subscription.id.as_str()) && ended(schedule).is_some()
     };
-    let mut own: Vec<&Schedule> = past.iter().filter(own).collect();
-    own.sort_by_key(|schedule| schedule.phases.first().map(|phase| phase.start_date));
-    own
+    let mut former: Vec<&Schedule> = past.iter().filter(is_former).collect();
+    former.sort_by_key(|schedule| schedule.phases.first().map(|phase| phase.start_date));
+    former
 }
 
 /// When a schedule ended.
@@ -69,29 +69,29 @@ fn ended(schedule: &Schedule) -> Option<i64> {
 #[derive(Default)]
 struct History {
     phases: Vec<Phase>,
-    in_force: Option<usize>,
+    current_index: Option<usize>,
 }
 
 impl History {
     /// Adds the phases of a former schedule, up to its end.
     fn add_past(&mut self, schedule: &Schedule, catalog: &Catalog) {
-        let Some(over) = ended(schedule) else { return };
+        let Some(ended) = ended(schedule) else { return };
         for mut phase in of_schedule(schedule, catalog, false).phases {
-            if phase.features.is_empty() || phase.effective >= over {
+            if phase.features.is_empty() || phase.effective >= ended {
                 continue;
             }
-            phase.end = Some(phase.end.map_or(over, |end| end.min(over)));
+            phase.end = Some(phase.end.map_or(ended, |end| end.min(ended)));
             self.add(phase, false);
         }
     }
 
-    /// Adds current and future phases. With `unscheduled`, the last phase of a released schedule continues, even with
-    /// another coupon.
+    /// Adds current and future phases. If they are `unscheduled`, the last phase of a released schedule continues, even
+    /// with another coupon.
     fn add_present(&mut self, present: Phases, unscheduled: bool) {
         for (i, phase) in present.phases.into_iter().enumerate() {
             let index = self.add(phase, unscheduled);
-            if present.in_force == Some(i) {
-                self.in_force = index;
+            if present.current_index == Some(i) {
+                self.current_index = index;
             }
         }
     }
@@ -102,7 +102,7 @@ impl History {
             self.phases.push(phase);
             return Some(0);
         };
-        // The schedule that was in force then is more reliable about the past.
+        // The former schedule is more reliable about the past.
         let began = last.end.unwrap_or(last.effective);
         if !phase.features.is_empty() {
             phase.effective = phase.effective.max(began);
@@ -124,8 +124,8 @@ impl History {
         Some(self.phases.len() - 1)
     }
 
-    /// Before its first schedule, the subscription had what it had at the schedule's start, except for a trial.
-    fn begin_with(&mut self, subscription: &Subscription) {
+    /// Adds the time before the first schedule, assuming the items of that schedule's start. It may have been a trial.
+    fn add_unscheduled_start(&mut self, subscription: &Subscription) {
         let start = subscription.start_date;
         let Some(first) = self.phases.first_mut() else {
             return;
@@ -143,24 +143,24 @@ impl History {
                 ..first.clone()
             };
             self.phases.insert(0, trial);
-            self.in_force = self.in_force.map(|index| index + 1);
+            self.current_index = self.current_index.map(|index| index + 1);
         }
     }
 
-    /// All phases with a length above zero.
+    /// The phases whose length is not zero.
     fn finish(self) -> Phases {
         let lasted = |phase: &Phase| phase.end != Some(phase.effective);
         let before = |index: usize| {
             self.phases[..index]
                 .iter()
-                .filter(|one| lasted(one))
+                .filter(|phase| lasted(phase))
                 .count()
         };
-        let in_force = self.in_force.map(before);
+        let current_index = self.current_index.map(before);
         Phases {
             ended: None,
-            current: None,
-            in_force,
+            current_period: None,
+            current_index,
             phases: self.phases.into_iter().filter(lasted).collect(),
         }
     }
@@ -194,7 +194,7 @@ mod tests {
                 phase.features.len(),
             )
         };
-        (found.phases.iter().map(row).collect(), found.in_force)
+        (found.phases.iter().map(row).collect(), found.current_index)
     }
 
     #[test]
@@ -202,7 +202,7 @@ mod tests {
         let paid = |from, to| (from, to, false, 1);
         let trial = |from, to| (from, Some(to), true, 1);
         let over = |at| (at, None, false, 0);
-        for (more, phases, in_force) in [
+        for (more, phases, current_index) in [
             (json!({}), vec![paid(100, None)], Some(0)),
             (
                 json!({"status": "trialing", "trial_start": 100, "trial_end": 150}),
@@ -231,7 +231,7 @@ mod tests {
             ),
             (json!({"status": "unpaid"}), vec![paid(100, None)], None),
         ] {
-            assert_eq!(timeline(&more), (phases, in_force), "{more}");
+            assert_eq!(timeline(&more), (phases, current_index), "{more}");
         }
     }
 }

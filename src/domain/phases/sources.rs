@@ -5,14 +5,14 @@ use crate::billing::{EndBehavior, Schedule, SchedulePhase, Subscription};
 use crate::domain::catalog::Catalog;
 use crate::domain::refs::FeaturePlan;
 
-/// The phases of a schedule, and the end if it cancels the subscription. A phase whose trial ends before the phase is
-/// shown as two; `trialing` says which of the two is in force.
+/// The phases of a schedule, and the end if it cancels the subscription. A phase whose trial ends before the phase
+/// becomes two; `trialing` says which of the two is the current one.
 pub(super) fn of_schedule(schedule: &Schedule, catalog: &Catalog, trialing: bool) -> Phases {
     let tax = schedule.automatic_tax();
     let cancels = schedule.end_behavior == EndBehavior::Cancel;
     let current = schedule.current_phase.map(|phase| phase.start_date);
     let mut phases: Vec<Phase> = Vec::with_capacity(schedule.phases.len() + 1);
-    let mut in_force = None;
+    let mut current_index = None;
     for (i, phase) in schedule.phases.iter().enumerate() {
         let is_last = i + 1 == schedule.phases.len();
         let end = (!is_last || cancels).then_some(phase.end_date);
@@ -37,17 +37,17 @@ pub(super) fn of_schedule(schedule: &Schedule, catalog: &Catalog, trialing: bool
             _ => phases.push(whole),
         }
         if Some(phase.start_date) == current {
-            in_force = Some(if trialing { first } else { phases.len() - 1 });
+            current_index = Some(if trialing { first } else { phases.len() - 1 });
         }
     }
     if let (true, Some(last)) = (cancels, schedule.phases.last()) {
-        phases.push(nothing(last.end_date, tax));
+        phases.push(empty_phase(last.end_date, tax));
     }
     Phases {
         ended: None,
-        current: None,
+        current_period: None,
         phases,
-        in_force,
+        current_index,
     }
 }
 
@@ -60,7 +60,7 @@ fn of_phase(phase: &SchedulePhase, catalog: &Catalog, tax: bool) -> Phase {
         features: sorted(features),
         trial: phase.trial_end.is_some_and(|end| end > phase.start_date),
         coupon: phase.coupon().cloned(),
-        ..nothing(phase.start_date, phase.automatic_tax.unwrap_or(tax))
+        ..empty_phase(phase.start_date, phase.automatic_tax.unwrap_or(tax))
     }
 }
 
@@ -74,7 +74,7 @@ pub(super) fn of_dates(subscription: &Subscription, trialing: bool) -> Phases {
         .as_ref()
         .map(|discount| discount.coupon.clone());
     let discount = subscription.discount.as_ref();
-    let given = discount.map_or(0, |discount| discount.start);
+    let applied_at = discount.map_or(0, |discount| discount.start);
     let end = subscription.ended_at.or(subscription.cancel_at);
 
     let mut phases: Vec<Phase> = Vec::new();
@@ -82,15 +82,15 @@ pub(super) fn of_dates(subscription: &Subscription, trialing: bool) -> Phases {
         if end.is_none_or(|end| effective < end) {
             if let Some(previous) = phases.last_mut() {
                 previous.end = Some(effective);
-                // It had the coupon only if that was applied by then.
-                previous.coupon.take_if(|_| given >= effective);
+                // It had the coupon only if that was applied before its end.
+                previous.coupon.take_if(|_| applied_at >= effective);
             }
             let (features, coupon) = (features.clone(), coupon.clone());
             phases.push(Phase {
                 features,
                 trial,
                 coupon,
-                ..nothing(effective, tax)
+                ..empty_phase(effective, tax)
             });
         }
     };
@@ -105,23 +105,23 @@ pub(super) fn of_dates(subscription: &Subscription, trialing: bool) -> Phases {
         }
         None => add(subscription.start_date, false),
     }
-    let in_force = phases.iter().rposition(|phase| phase.trial == trialing);
+    let current_index = phases.iter().rposition(|phase| phase.trial == trialing);
     if let Some(end) = end {
         if let Some(last) = phases.last_mut() {
             last.end = Some(end);
         }
-        phases.push(nothing(end, tax));
+        phases.push(empty_phase(end, tax));
     }
     Phases {
         ended: None,
-        current: None,
+        current_period: None,
         phases,
-        in_force,
+        current_index,
     }
 }
 
 /// A phase from `effective` on without any features.
-fn nothing(effective: i64, automatic_tax: bool) -> Phase {
+fn empty_phase(effective: i64, automatic_tax: bool) -> Phase {
     Phase {
         features: Vec::new(),
         plans: Vec::new(),
@@ -130,7 +130,7 @@ fn nothing(effective: i64, automatic_tax: bool) -> Phase {
         coupon: None,
         effective,
         end: None,
-        current: None,
+        current_period: None,
         automatic_tax,
     }
 }

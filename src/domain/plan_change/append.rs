@@ -3,8 +3,8 @@
 use super::{ResolvedPhase, normalise};
 use crate::domain::{Error, Result};
 
-/// Merges the `requested` phases into the phases `to_come`. A requested phase replaces one that begins at the same time.
-/// All other phases are kept, and so is an end of the subscription.
+/// Merges the `requested` phases into the phases `to_come`. A requested phase replaces one that begins at the same
+/// time. All other phases are kept, and so is an end of the subscription.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a phase that would begin after the end, and for more phases than Stripe allows.

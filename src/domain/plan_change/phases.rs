@@ -18,8 +18,8 @@ pub(super) fn mark_scheduled(phases: &mut [NewPhase]) {
     }
 }
 
-/// The requested phases, each ending where the next one begins. `open_end` is the end of an only phase that began before
-/// the current period: Stripe's default end, one interval after its start, may be in the past.
+/// The requested phases, each ending where the next one begins. `open_end` is the end of an only phase that began
+/// before the current period: Stripe's default end, one interval after its start, may be in the past.
 pub(super) fn planned(
     requested: &[ResolvedPhase],
     ends: Option<i64>,

@@ -33,8 +33,8 @@ pub(in crate::domain) fn refused_writes() -> RefusedWrites {
 }
 
 impl Domain {
-    /// Sends a step of a decision. If a refused write of this process used its key, returns that refusal, so that the next
-    /// key can be used at once.
+    /// Sends a step of a decision. If a refused write of this process used its key, returns that refusal, so that the
+    /// next key can be used at once.
     pub(in crate::domain) async fn send_step<T: DeserializeOwned>(
         &self,
         write: Write<T>,

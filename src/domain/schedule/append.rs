@@ -4,7 +4,7 @@ use super::customer_state::CustomerState;
 use super::{RequestedPhase, Subscribe};
 use crate::domain::catalog::Catalog;
 use crate::domain::clock::CLOCK_SKEW;
-use crate::domain::phases::{followed_by, phases_to_come};
+use crate::domain::phases::{phases_to_come, replace_end};
 use crate::domain::plan_change::{PlanChange, ResolvedPhase, with_phases_to_come};
 use crate::domain::refs::{OrgName, PlanName, Reference};
 use crate::domain::{Domain, Result};
@@ -41,7 +41,7 @@ pub(super) fn appended(
 ) -> Result<Vec<ResolvedPhase>> {
     let mut to_come = phases_to_come(state.current_state(), catalog, change.now);
     if let Some(successor) = state.successor() {
-        followed_by(&mut to_come, successor, catalog);
+        replace_end(&mut to_come, successor, catalog);
     }
     let to_come = to_come.into_iter().map(|phase| {
         let features = phase.features.into_iter().map(Reference::Feature);

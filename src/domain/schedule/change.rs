@@ -17,8 +17,8 @@ use crate::domain::request_key;
 use crate::domain::revision::{Decisions, Revision};
 use crate::domain::{Domain, Error, Failure, Result};
 
-/// How many times a request tries to complete earlier changes before it makes its own. A step that Stripe keeps refusing
-/// must not block the org for ever.
+/// How many times a request tries to complete earlier changes before it makes its own. A step that Stripe keeps
+/// refusing must not block the org for ever.
 pub(in crate::domain) const MAX_SETTLEMENTS: u32 = 3;
 
 /// The step that changes the revision.
@@ -116,9 +116,9 @@ impl Domain {
         Ok(method.or(default.filter(|_| has_own_method)))
     }
 
-    /// Decides and writes, and repeats both if a scheduled change or another request came first. `known` is the state, if
-    /// it was read already. Sets `is_made` once the change is made, so that the refusal of a later step does not count as
-    /// that of the change.
+    /// Decides and writes, and repeats both if a scheduled change or another request came first. `known` is the state,
+    /// if it was read already. Sets `is_made` once the change is made, so that the refusal of a later step does not
+    /// count as that of the change.
     pub(super) async fn decide_and_write(
         &self,
         org: &ResolvedOrg,
@@ -197,8 +197,8 @@ impl Domain {
         }
     }
 
-    /// Decides on a change and writes it, ends the subscriptions that it supersedes, and updates the cached state of the
-    /// org.
+    /// Decides on a change and writes it, ends the subscriptions that it supersedes, and updates the cached state of
+    /// the org.
     pub(in crate::domain) async fn write_change(
         &self,
         org: &ResolvedOrg,
@@ -310,7 +310,7 @@ impl Domain {
                 for subscription in state
                     .current
                     .iter()
-                    .chain(&state.others)
+                    .chain(&state.payment_pending)
                     .chain(&state.superseded)
                 {
                     self.end_subscription(org, subscription, change.now, revision)

@@ -54,12 +54,12 @@ impl Domain {
             }
             let currencies = requested.iter().flat_map(|phase| &phase.features);
             let mut currencies = currencies.map(|feature| &feature.billing.currency);
-            let coupon_currency = coupon.currency.filter(|_| coupon.amount_off.is_some());
-            if let Some(coupon_currency) = coupon_currency
-                && let Some(currency) = currencies.find(|currency| **currency != coupon_currency)
+            let required = coupon.currency.filter(|_| coupon.amount_off.is_some());
+            if let Some(required) = required
+                && let Some(currency) = currencies.find(|currency| **currency != required)
             {
                 return Err(Error::Invalid(format!(
-                    "The coupon `{id}` takes off an amount in `{coupon_currency}`, and the subscription is in `{currency}`."
+                    "The coupon `{id}` takes off an amount in `{required}`, and the subscription is in `{currency}`."
                 )));
             }
         }

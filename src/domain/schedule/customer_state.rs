@@ -17,7 +17,7 @@ pub(in crate::domain) struct CustomerState {
     /// Older live subscriptions, superseded by the org's.
     pub(in crate::domain) superseded: Vec<Subscription>,
     /// Other live subscriptions, whose payment is pending. Only a cancellation ends them.
-    pub(in crate::domain) others: Vec<Subscription>,
+    pub(in crate::domain) payment_pending: Vec<Subscription>,
     /// Ended subscriptions that still have something to settle.
     pub(in crate::domain) ended_unsettled: Vec<Subscription>,
     /// Schedules that name the org's subscription as their predecessor, newest first. At most one of them really
@@ -53,7 +53,7 @@ impl CustomerState {
 
     /// Whether the org has nothing besides its current subscription, or the schedule that has not started.
     pub(super) fn is_single(&self) -> bool {
-        self.superseded.is_empty() && self.others.is_empty() && self.obsolete.is_empty()
+        self.superseded.is_empty() && self.payment_pending.is_empty() && self.obsolete.is_empty()
     }
 
     /// Whether the org has this price, or is scheduled to get it.
@@ -123,7 +123,7 @@ impl Domain {
             current: found.current,
             not_started: not_started.pop(),
             superseded: found.superseded,
-            others: found.others,
+            payment_pending: found.payment_pending,
             ended_unsettled: found.ended_unsettled,
             successors,
             obsolete,

@@ -1,10 +1,10 @@
 //! The credit of a last invoice.
 //!
-//! In recordings of 2026, Stripe made the last invoice of a canceled subscription uncollectible if it only credits unused
-//! time, seconds after the cancellation, without adding the credit to the customer's balance. The recordings use a newer
-//! API version than that of usage records, with which credits do reach the balance. Stripe does not document when this
-//! happens. So the last invoice of a subscription on meters is checked once it is final, and a lost credit is added to the
-//! balance.
+//! In recordings of 2026, Stripe made the last invoice of a canceled subscription uncollectible if it only credits
+//! unused time, seconds after the cancellation, without adding the credit to the customer's balance. The recordings use
+//! a newer API version than that of usage records, with which credits do reach the balance. Stripe does not document
+//! when this happens. So the last invoice of a subscription on meters is checked once it is final, and a lost credit is
+//! added to the balance.
 
 use super::notes::has_metadata_room;
 use super::usage_charge::CHARGE;
@@ -29,8 +29,8 @@ impl Subscription {
 }
 
 impl Domain {
-    /// Adds the credit of the last invoice to the customer's balance, once, if Stripe has not done so. Returns whether this
-    /// is settled. If Stripe refuses, the next request tries again.
+    /// Adds the credit of the last invoice to the customer's balance, once, if Stripe has not done so. Returns whether
+    /// this is settled. If Stripe refuses, the next request tries again.
     pub(super) async fn restore_last_credit(
         &self,
         customer: &str,

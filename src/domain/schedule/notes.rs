@@ -1,8 +1,8 @@
 //! Notes of the work that remains after a change: charges, levels, and credits for unused time.
 //!
-//! The call that makes the change also writes the notes to the subscription's metadata, so the work is done even if this
-//! process or Stripe fails in between. The request that made the change does it, or else the next change or read of the
-//! org. Each step can be repeated and takes effect once.
+//! The call that makes the change also writes the notes to the subscription's metadata, so the work is done even if
+//! this process or Stripe fails in between. The request that made the change does it, or else the next change or read
+//! of the org. Each step can be repeated and takes effect once.
 
 use std::collections::BTreeSet;
 
@@ -39,8 +39,8 @@ const NOTE_KEYS: [&str; 11] = [
     LINK,
 ];
 
-/// Checks that the subscription's metadata has room for everything that a change to `requested` may note. Stripe drops or
-/// refuses pairs that do not fit.
+/// Checks that the subscription's metadata has room for everything that a change to `requested` may note. Stripe drops
+/// or refuses pairs that do not fit.
 pub(super) fn check_metadata_room(
     subscription: &Subscription,
     requested: &[ResolvedPhase],
@@ -140,8 +140,8 @@ impl Domain {
         self.settle_notes(org, subscription, false, revision).await
     }
 
-    /// Settles the notes on a subscription, and removes them. `just_made` means that this request has just made the change,
-    /// so no other request can have begun to settle it.
+    /// Settles the notes on a subscription, and removes them. `just_made` means that this request has just made the
+    /// change, so no other request can have begun to settle it.
     pub(super) async fn settle_notes(
         &self,
         org: &ResolvedOrg,

@@ -3,7 +3,7 @@
 use super::Subscribe;
 use super::customer_state::CustomerState;
 use crate::billing::{Schedule, Subscription, SubscriptionUpdate};
-use crate::domain::org::{OrgInfoUpdate, ResolvedOrg, Written};
+use crate::domain::org::{OrgInfoUpdate, ResolvedOrg, WrittenCustomer};
 use crate::domain::refs::OrgName;
 use crate::domain::revision::{Decisions, Revision};
 use crate::domain::{Domain, Error, Failure, Result};
@@ -59,7 +59,7 @@ impl Domain {
         org: &OrgName,
         info: &OrgInfoUpdate,
         method: &str,
-    ) -> Result<(Written, Option<String>)> {
+    ) -> Result<(WrittenCustomer, Option<String>)> {
         let exists = match self.customer(org).await {
             Err(Error::OrgNotFound) => false,
             found => found.map(|_| true)?,
@@ -69,7 +69,7 @@ impl Domain {
         if exists && !method.is_empty() && info.payment_method != method {
             // Both payment methods are attached. The default is the id that attaching returns.
             let customer = self.customer(org).await?;
-            let attached = self.attach_named(&customer, method).await?;
+            let attached = self.attach_and_compare(&customer, method).await?;
             info.default_payment_method.clone_from(&attached.id);
             new = Some(attached.id).filter(|_| attached.is_new);
         }
@@ -85,8 +85,8 @@ impl Domain {
         Ok((written, default.filter(|_| has_new_default)))
     }
 
-    /// Makes the org's subscription use the customer's new default payment method. It does so if the request `is_explicit`
-    /// for it, or if the subscription has a payment method of its own, as after Checkout.
+    /// Makes the org's subscriptions and schedules use the customer's new default payment method, if the request
+    /// `is_explicit` about it, or if they have their own payment method, as after Checkout.
     pub(super) async fn pay_with(
         &self,
         customer: &str,
@@ -122,7 +122,7 @@ impl Domain {
             .current
             .iter()
             .chain(&state.superseded)
-            .chain(&state.others)
+            .chain(&state.payment_pending)
         {
             if applies(subscription.default_payment_method.as_deref()) {
                 self.set_subscription_method(subscription, method, revision)

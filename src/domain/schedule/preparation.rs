@@ -9,8 +9,8 @@ use crate::domain::revision::Revision;
 use crate::domain::{Domain, Failure, Result};
 
 impl Domain {
-    /// Plans the transfer of the current subscription's usage, and notes its unused time in the action. With meters, waits
-    /// for the events first: Stripe itself bills what they count before the change.
+    /// Plans the transfer of the current subscription's usage, and notes its unused time in the action. With meters,
+    /// waits for the events first: Stripe itself bills what they count before the change.
     pub(super) async fn plan_usage_and_time(
         &self,
         org: &ResolvedOrg,

@@ -1,9 +1,9 @@
 //! Credits for unused time that never exceed what was paid.
 //!
 //! When a licensed item is removed, Stripe credits its unused time at its current price, whether or not the invoice was
-//! paid, and without regard to its discount. If that credit may be wrong, the change notes on the subscription which time
-//! it leaves unused. After the change, the [history] shows what was charged for that time. What an unpaid invoice charges
-//! is taken off that invoice, what was paid is credited, and what Stripe credited beyond that is charged back.
+//! paid, and without regard to its discount. If that credit may be wrong, the change notes on the subscription which
+//! time it leaves unused. After the change, the [history] shows what was charged for that time. What an unpaid invoice
+//! charges is taken off that invoice, what was paid is credited, and what Stripe credited beyond that is charged back.
 
 mod credit_notes;
 mod history;
@@ -117,8 +117,8 @@ impl Domain {
     }
 
     /// Notes in the phase that begins which time the action leaves unused, if that time may not have been paid. If the
-    /// change starts a new period and nothing was paid, also switches proration off, since Stripe would credit the time at
-    /// once. Not with meters: Stripe bills their usage by a proration.
+    /// change starts a new period and nothing was paid, also switches proration off, since Stripe would credit the time
+    /// at once. Not with meters: Stripe bills their usage by a proration.
     pub(super) async fn note_unused_time(
         &self,
         customer: &str,
@@ -174,8 +174,8 @@ impl Domain {
         Ok(())
     }
 
-    /// Notes the unused time of a subscription that is about to be ended. Returns the note, or none if Stripe's own credit
-    /// is right.
+    /// Notes the unused time of a subscription that is about to be ended. Returns the note, or none if Stripe's own
+    /// credit is right.
     pub(super) async fn note_unused_time_at_end(
         &self,
         org: &ResolvedOrg,

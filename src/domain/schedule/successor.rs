@@ -1,11 +1,11 @@
 //! The schedule that follows an org's subscription: a change to another generation at the end of a billing period.
 //!
-//! Stripe ends the subscription and starts its successor in the same second, so no server needs to act then. The successor
-//! is created first. Then the phases of the subscription's schedule are replaced, which ends the subscription. Both carry
-//! the same link; a schedule with another link is not the successor. An interrupted change may leave such a schedule, so
-//! the subscription first gets a note. A request that finds the note much later cancels the schedules that do not follow,
-//! and removes the note. Neither the note nor the successor raises the revision: another change that is decided meanwhile
-//! uses the same key for the schedule's phases, so one of the two is decided again.
+//! Stripe ends the subscription and starts its successor in the same second, so no server needs to act then. The
+//! successor is created first. Then the phases of the subscription's schedule are replaced, which ends the
+//! subscription. Both carry the same link; a schedule with another link is not the successor. An interrupted change may
+//! leave such a schedule, so the subscription first gets a note. A request that finds the note much later cancels the
+//! schedules that do not follow, and removes the note. Neither the note nor the successor raises the revision: another
+//! change that is decided meanwhile uses the same key for the schedule's phases, so one of the two is decided again.
 
 use super::customer_state::CustomerState;
 use crate::billing::{
@@ -25,8 +25,8 @@ pub(super) const LINK: &str = "tier.link";
 /// How old the note is, in seconds, when another request completes the change. By then, its own request was answered.
 const ABANDONED_AFTER: i64 = 20 * 60;
 
-/// How long before its end, in seconds, a subscription can get a successor. Stripe starts a schedule at once if its start
-/// is past.
+/// How long before its end, in seconds, a subscription can get a successor. Stripe starts a schedule at once if its
+/// start is past.
 const LEAST_NOTICE: i64 = 10;
 
 impl Subscription {
@@ -177,8 +177,8 @@ impl Domain {
         Ok(())
     }
 
-    /// Completes a change of the subscription's successor. If another server has canceled the successor meanwhile, creates
-    /// it again.
+    /// Completes a change of the subscription's successor. If another server has canceled the successor meanwhile,
+    /// creates it again.
     pub(super) async fn end_succession(
         &self,
         org: &ResolvedOrg,

@@ -64,8 +64,8 @@ pub(super) struct ItemChange<'a> {
     pub(super) subscription: &'a Subscription,
     /// The features after the change.
     pub(super) features: &'a [PricedFeature],
-    /// Whether the current phase ends. Then Stripe bills the removed metered items. If the phase is changed in place, it
-    /// does not.
+    /// Whether the current phase ends. Then Stripe bills the removed metered items. If the phase is changed in place,
+    /// it does not.
     pub(super) ends_phase: bool,
     /// Whether a trial begins or continues.
     pub(super) trial: bool,
@@ -159,7 +159,8 @@ impl<'a> ItemChange<'a> {
         transfer
     }
 
-    /// Whether the level of the removed items is transferred to the target. Only a perpetual one continues in a new period.
+    /// Whether the level of the removed items is transferred to the target. Only a perpetual one continues in a new
+    /// period.
     fn transfers_level(&self, target: &PricedFeature, removed: &[&SubscriptionItem]) -> bool {
         let levels = removed.iter().all(|item| item.price.is_level());
         target.is_level()
@@ -286,8 +287,8 @@ fn total(items: &[&SubscriptionItem], used: &UsedByItem) -> i64 {
 }
 
 impl Domain {
-    /// Computes the transfer of a change between plans on meters. Stripe bills a sum at its old price, so only levels are
-    /// transferred.
+    /// Computes the transfer of a change between plans on meters. Stripe bills a sum at its old price, so only levels
+    /// are transferred.
     pub(super) async fn transfer_on_meters(
         &self,
         change: ItemChange<'_>,

@@ -146,8 +146,8 @@ impl Domain {
         Ok(())
     }
 
-    /// Adds an amount to the next invoice, once. Stripe keeps idempotency keys for a day only, so the customer's invoice
-    /// items are checked first.
+    /// Adds an amount to the next invoice, once. Stripe keeps idempotency keys for a day only, so the customer's
+    /// invoice items are checked first.
     pub(super) async fn add_to_next_invoice(
         &self,
         customer: &str,

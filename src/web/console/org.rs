@@ -46,11 +46,11 @@ pub fn org(view: &OrgView<'_>) -> Fragment {
 }
 
 fn change_form(view: &OrgView<'_>, plans: &[PricedPlan]) -> Markup {
-    let in_force = view
+    let current_phase = view
         .phases
-        .in_force
+        .current_index
         .and_then(|index| view.phases.phases.get(index));
-    let has = |plan: &PricedPlan| in_force.is_some_and(|phase| phase.plans.contains(&plan.id));
+    let has = |plan: &PricedPlan| current_phase.is_some_and(|phase| phase.plans.contains(&plan.id));
     let others: Vec<_> = plans.iter().filter(|plan| !has(plan)).collect();
     html! {
         @if !others.is_empty() {
@@ -61,7 +61,7 @@ fn change_form(view: &OrgView<'_>, plans: &[PricedPlan]) -> Markup {
                     select #plan name="plan" {
                         @for plan in others { option value=(plan.id) { (plan.id) ", " (plan.text) } }
                     }
-                    @if in_force.is_some_and(|phase| !phase.features.is_empty()) {
+                    @if current_phase.is_some_and(|phase| !phase.features.is_empty()) {
                         select name="at" aria-label="When" {
                             option value="now" { "now" }
                             option value="period_end" { "when the period ends" }

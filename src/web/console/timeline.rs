@@ -17,7 +17,7 @@ pub(super) fn timeline(phases: &Phases) -> Markup {
     let begin = spans.first().map_or(0, |(from, _)| *from);
     let end = spans.last().map_or(0, |(_, to)| *to);
     let at = |time: i64| position(time - begin, end - begin);
-    let is_in_force = |index: usize| phases.in_force == Some(index);
+    let is_current = |index: usize| phases.current_index == Some(index);
     html! {
         @if phases.phases.is_empty() {
             p { "It has no subscription." }
@@ -25,28 +25,28 @@ pub(super) fn timeline(phases: &Phases) -> Markup {
             // Hidden from screen readers: the list below says the same.
             svg.line viewBox={ "0 0 " (LENGTH) " 24" } preserveAspectRatio="none" aria-hidden="true" {
                 @for (index, (from, to)) in spans.iter().enumerate() {
-                    rect.now[is_in_force(index)].none[phases.phases[index].features.is_empty()]
+                    rect.now[is_current(index)].none[phases.phases[index].features.is_empty()]
                         x=(at(*from)) y="0" width=((at(*to) - at(*from)).max(2)) height="24" {}
                 }
             }
             @if let Some(end) = phases.ended { p { "Its subscription ended on " (day(end)) "." } }
             ol.phases {
                 @for (index, phase) in phases.phases.iter().enumerate() {
-                    li aria-current=[is_in_force(index).then_some("true")] { (words(phase, is_in_force(index))) }
+                    li aria-current=[is_current(index).then_some("true")] { (words(phase, is_current(index))) }
                 }
             }
         }
     }
 }
 
-fn words(phase: &Phase, is_in_force: bool) -> Markup {
+fn words(phase: &Phase, is_current: bool) -> Markup {
     let features = [names(&phase.plans), names(&phase.fragments)].concat();
     html! {
         b { @if features.is_empty() { "No plan" } @else { (features.join(", ")) } }
         @if phase.trial { " on trial" }
         " from " (day(phase.effective))
         @if let Some(end) = phase.end { " to " (day(end)) }
-        @if is_in_force { " " span.badge { "now" } }
+        @if is_current { " " span.badge { "now" } }
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
             coupon: None,
             effective,
             end,
-            current: None,
+            current_period: None,
             automatic_tax: false,
         }
     }

@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 
 use super::{Entitlements, Entry, OrgKey, Part, RememberedOrg, locked};
 use crate::domain::CallerState;
-use crate::domain::entitlement::InForce;
+use crate::domain::entitlement::CachedPhase;
 use crate::domain::entitlement::usage::{ReportEffect, UsageSnapshot};
 
 /// The reads and writes of an org in flight. An org without any is not listed.
@@ -31,7 +31,7 @@ pub(in crate::domain::entitlement) enum ChangeResult {
     Changed {
         customer: Arc<str>,
         usage: Entry<UsageSnapshot>,
-        phase: Option<Entry<InForce>>,
+        phase: Option<Entry<CachedPhase>>,
     },
 }
 

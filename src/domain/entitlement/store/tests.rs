@@ -76,11 +76,11 @@ fn a_read_that_a_write_may_have_overtaken_is_not_kept() {
     );
     let (of_usage, of_phase) = (
         reader.generation::<UsageSnapshot>(),
-        reader.generation::<InForce>(),
+        reader.generation::<CachedPhase>(),
     );
     drop(changed.begin_usage(key()));
     assert_ne!(reader.generation::<UsageSnapshot>(), of_usage);
-    assert_eq!(reader.generation::<InForce>(), of_phase);
+    assert_eq!(reader.generation::<CachedPhase>(), of_phase);
 }
 
 #[test]

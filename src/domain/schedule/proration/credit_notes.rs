@@ -26,8 +26,8 @@ enum Reduced {
 }
 
 impl Domain {
-    /// Takes `credit` off an unpaid invoice, once for each `name`. Returns the parts that could be neither taken off nor
-    /// credited to the customer's balance. None if Stripe refuses.
+    /// Takes `credit` off an unpaid invoice, once for each `name`. Returns the parts that could be neither taken off
+    /// nor credited to the customer's balance. None if Stripe refuses.
     pub(in crate::domain::schedule) async fn reduce_invoice(
         &self,
         invoice: &Invoice,

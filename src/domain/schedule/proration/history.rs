@@ -178,8 +178,8 @@ impl History {
         charges
     }
 
-    /// The index of the charge's invoice item, newest first. Regular lines of a period come after all items of its first
-    /// second.
+    /// The index of the charge's invoice item, newest first. Regular lines of a period come after all items of its
+    /// first second.
     fn item_index(&self, charge: &TimeCharge) -> usize {
         let mut items = self.items.iter();
         let index = items.position(|item| charge.invoice_item.as_ref() == Some(&item.id));

@@ -20,8 +20,8 @@ impl History {
         known.map_or(&self.items[..], |known| &self.items[..known])
     }
 
-    /// Whether a charge is older than the decision for the change. A later charge may be for items that the change did not
-    /// remove.
+    /// Whether a charge is older than the decision for the change. A later charge may be for items that the change did
+    /// not remove.
     fn existed_before(&self, charge: &TimeCharge, unused_time: &UnusedTime) -> bool {
         let StripeCredits::NewerThan(newest) = &unused_time.credits else {
             return true;

@@ -1,5 +1,5 @@
-//! Counts usage that was reported between the read and the write of a change. Stripe bills it with the phase that ended,
-//! but the figure that the change noted does not include it.
+//! Counts usage that was reported between the read and the write of a change. Stripe bills it with the phase that
+//! ended, but the figure that the change noted does not include it.
 
 use super::Transfer;
 use crate::billing::{InvoiceLine, Metadata, Subscription};

@@ -39,9 +39,9 @@ pub(in crate::domain) struct PredecessorLevel {
 }
 
 impl Domain {
-    /// Clears the items whose level is transferred, and notes the level in the same call. It does nothing else, since the
-    /// change may still be refused. With meters, does nothing: the change itself notes the level, and what Stripe then
-    /// bills for the old item is deleted later.
+    /// Clears the items whose level is transferred, and notes the level in the same call. It does nothing else, since
+    /// the change may still be refused. With meters, does nothing: the change itself notes the level, and what Stripe
+    /// then bills for the old item is deleted later.
     pub(in crate::domain::schedule) async fn clear_levels(
         &self,
         subscription: &Subscription,
@@ -175,7 +175,8 @@ impl Domain {
         Ok(())
     }
 
-    /// Deletes the pending invoice items for the level of a removed item, since the item that replaces it bills the level.
+    /// Deletes the pending invoice items for the level of a removed item, since the item that replaces it bills the
+    /// level.
     async fn delete_pending_level(
         &self,
         customer: &str,
@@ -260,8 +261,8 @@ impl Domain {
         self.note_on(&subscription.id, done, &step, revision).await
     }
 
-    /// The perpetual levels of the subscription that this one follows, until they are taken over. None if Stripe has not
-    /// ended it yet.
+    /// The perpetual levels of the subscription that this one follows, until they are taken over. None if Stripe has
+    /// not ended it yet.
     pub(in crate::domain) async fn levels_of_predecessor(
         &self,
         org: &OrgName,

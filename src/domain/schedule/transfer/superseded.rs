@@ -24,8 +24,8 @@ pub(in crate::domain::schedule) struct MovingLevel<'a> {
 }
 
 impl MovingLevel<'_> {
-    /// Whether both items have the same meter. Then both would bill the level if it were set before the old subscription
-    /// has ended.
+    /// Whether both items have the same meter. Then both would bill the level if it were set before the old
+    /// subscription has ended.
     fn shares_meter(&self) -> bool {
         let meter = self.from.price.meter();
         meter.is_some() && meter == self.to.price.meter()
@@ -49,8 +49,8 @@ fn feature_and_target<'a>(
 }
 
 impl Domain {
-    /// Transfers perpetual levels to the subscription that supersedes `old`. The old items are cleared, so that only the new
-    /// ones bill the levels. Returns the levels that must wait for the end of `old`.
+    /// Transfers perpetual levels to the subscription that supersedes `old`. The old items are cleared, so that only
+    /// the new ones bill the levels. Returns the levels that must wait for the end of `old`.
     pub(in crate::domain::schedule) async fn transfer_levels<'a>(
         &self,
         org: &ResolvedOrg,
@@ -112,7 +112,8 @@ impl Domain {
         Ok(waiting)
     }
 
-    /// Notes the waiting levels on the new subscription, so that the next request can set them if this one is interrupted.
+    /// Notes the waiting levels on the new subscription, so that the next request can set them if this one is
+    /// interrupted.
     async fn note_waiting_levels(
         &self,
         old: &Subscription,
