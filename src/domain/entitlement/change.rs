@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::store::{Entry, ChangeResult, Until};
+use super::store::{ChangeResult, Entry, Until};
 use super::{CachedPhase, Terms, UsageSnapshot};
 use crate::billing::Subscription;
 use crate::domain::org::ResolvedOrg;

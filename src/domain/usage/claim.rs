@@ -121,7 +121,10 @@ impl Domain {
         match answer.value.subscriptions {
             // An org has one or two subscriptions. Some are missing only if the customer has many from others.
             Some(all) if all.next.is_none() => Ok((subscription::classify(all.items), is_repeated)),
-            _ => Ok((self.subscriptions(customer, Detail::Items).await?, is_repeated)),
+            _ => Ok((
+                self.subscriptions(customer, Detail::Items).await?,
+                is_repeated,
+            )),
         }
     }
 }
