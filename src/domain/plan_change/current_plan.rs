@@ -193,7 +193,7 @@ impl CurrentPlan {
             };
         };
         Err(Error::Invalid(format!(
-            "Currency and interval fields must match across all plans on this subscription. CustomerState mismatch in {field} field."
+            "Currency and interval fields must match across all plans on this subscription. Found mismatch in {field} field."
         )))
     }
 }

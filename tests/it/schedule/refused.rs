@@ -72,6 +72,27 @@ async fn exceeding_stripes_limits_is_refused() {
     );
 }
 
+#[tokio::test]
+async fn plans_that_no_subscription_can_combine_are_refused() {
+    let app = TestApp::start().await;
+    let plan = |interval, currency| json!({"interval": interval, "currency": currency, "features": {"feature:a": {"base": 100}}});
+    app.push(&json!({"plans": {
+        "plan:month@1": plan("@monthly", "usd"),
+        "plan:year@1": plan("@yearly", "usd"),
+        "plan:euro@1": plan("@monthly", "eur"),
+    }}))
+    .await;
+    for (other, field) in [("plan:year@1", "interval"), ("plan:euro@1", "currency")] {
+        let answer = schedule(&app, json!([{"features": ["plan:month@1", other]}]))
+            .await
+            .fails(400, "invalid_request");
+        let message = format!(
+            "Currency and interval fields must match across all plans on this subscription. Found mismatch in {field} field."
+        );
+        assert_eq!(answer.json()["message"], message);
+    }
+}
+
 async fn start_with_coupons() -> TestApp {
     let app = start().await;
     app.push(&json!({"plans": {
