@@ -19,6 +19,8 @@ EXPOSE 8080
 # In a container, loopback would be reachable by nobody. Beyond loopback the server wants a
 # TIER_API_KEY, or --insecure-no-auth.
 ENV TIER_ADDR=0.0.0.0:8080
+# One heap for all threads: otherwise orgs in memory take a third more, and checks are no faster.
+ENV MALLOC_ARENA_MAX=1
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["/usr/bin/tier", "healthcheck"]
 ENTRYPOINT ["/usr/bin/tier"]
 CMD ["serve"]

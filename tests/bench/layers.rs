@@ -3,6 +3,7 @@
 //!
 //! ```sh
 //! cargo bench --bench layers 2> /dev/null             # stderr is the log, which is on for the last rows
+//! cargo bench --bench layers -- checks 2> /dev/null   # checks alone
 //! cargo bench --bench layers -- memory                # what an org takes in memory alone
 //! ```
 //!
@@ -99,10 +100,20 @@ fn main() {
         }
     };
     let stripe = Stripe::start();
-    if std::env::args().any(|arg| arg == "memory") {
+    let is_asked_for = |part: &str| std::env::args().any(|arg| arg == part);
+    if is_asked_for("memory") {
         print_memory(&stripe, load);
-        return;
+    } else if is_asked_for("checks") {
+        let _log = log();
+        print_checks(&stripe, load);
+    } else {
+        print_layers(&stripe, load);
+        print_memory(&stripe, load);
     }
+}
+
+/// Prints what each layer costs, and then what a check costs.
+fn print_layers(stripe: &Stripe, load: Load) {
     let constant = Row::constant(
         "a plain axum, the same answer",
         "/v1/whois",
@@ -115,9 +126,9 @@ fn main() {
     ];
     let stacked = internals::layers(app(&stripe.url));
     rows.extend(stacked.into_iter().map(Row::served));
-    let without_log = measure(&rows, load, &stripe);
+    let without_log = measure(&rows, load, stripe);
 
-    let _log = telemetry::init("info", None, || unreachable!("there is no collector"));
+    let _log = log();
     let (_, router) = internals::layers(app(&stripe.url))
         .pop()
         .expect("there are layers");
@@ -128,9 +139,7 @@ fn main() {
             tier::api::router(app(&stripe.url)),
         )),
     ];
-    let with_log = measure(&logged, load, &stripe);
-    let checks = checks(tier::api::router(app(&stripe.url)));
-    let of_checks = measure(&checks, load, &stripe);
+    let with_log = measure(&logged, load, stripe);
     println!("{:48}{:>8}{:>8}", "µs of CPU a request", "in all", "adds");
     let mut before = 0.0;
     let rows = rows.iter().chain(&logged);
@@ -138,15 +147,26 @@ fn main() {
         println!("{:48}{cost:8.1}{:8.1}", row.name, cost - before);
         before = cost;
     }
-    for (row, cost) in checks.iter().zip(&of_checks) {
+    print_checks(stripe, load);
+}
+
+/// Prints what a check costs. The log must be on.
+fn print_checks(stripe: &Stripe, load: Load) {
+    let checks = checks(tier::api::router(app(&stripe.url)));
+    let costs = measure(&checks, load, stripe);
+    for (row, cost) in checks.iter().zip(&costs) {
         println!("{:48}{cost:8.1}", row.name);
     }
     println!(
         "{:48}{:7.0}%",
         "a plain axum needs",
-        100.0 * of_checks[0] / of_checks[1]
+        100.0 * costs[0] / costs[1]
     );
-    print_memory(&stripe, load);
+}
+
+/// The log as `tier serve` writes it.
+fn log() -> impl Sized {
+    telemetry::init("info", None, || unreachable!("there is no collector"))
 }
 
 fn print_memory(stripe: &Stripe, load: Load) {
