@@ -11,7 +11,7 @@
 //! | [`state`] | the rules: a pure state machine, `(state, event, time) → (state, answer, what to store)` |
 //! | [`transactor`] | the [`Transactor`] interface: how events are applied and stored; `in_memory` implements it for one process |
 //! | [`store`] | durable storage: [`sqlite`](store::sqlite) for one process, behind the [`Store`] interface, and PostgreSQL for many processes, with the feature `postgres` |
-//! | [`Place`] | where a ledger is, and how it is opened there |
+//! | [`Location`] | where a ledger is, and how it is opened there |
 //! | `moving` | how a file's ledger is moved to a database, with the feature `postgres` |
 //! | [`Replicas`] | exclusive access to an org among the processes that share a ledger |
 //! | [`Ledger`], [`Writer`] | the thread that writes to the store, many reports in a commit |

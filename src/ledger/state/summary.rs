@@ -147,7 +147,7 @@ impl State {
             return Answer::Ignored;
         }
         let delivered = match total.aggregate {
-            Aggregate::Sum => value - total.external,
+            Aggregate::Sum => value.saturating_sub(total.external),
             Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => value,
         };
         let likely = total.n.min(delivery.delivered)..=total.n.max(delivery.delivered);
@@ -171,7 +171,7 @@ impl State {
 fn compare(total: &mut Total, value: i64) -> Answer {
     let delivered = total.delivery.delivered;
     match total.aggregate {
-        Aggregate::Sum => total.external = (value - delivered).max(0),
+        Aggregate::Sum => total.external = value.saturating_sub(delivered).max(0),
         Aggregate::Max => total.external = if value > delivered { value } else { 0 },
         Aggregate::Last | Aggregate::Perpetual if value != delivered => {
             total.delivery.moved = true;
