@@ -24,7 +24,7 @@ impl Domain {
         };
         if found.current.is_some() {
             // If this customer's subscription ends later, it must be checked again.
-            shared.forget_settled(&org.name);
+            shared.forget_settled(org);
         }
         if is_needed(&shared, org, found) {
             self.start_settling(org, &shared);
@@ -120,9 +120,10 @@ impl Domain {
 }
 
 impl SharedState {
-    /// Forgets that an org has no pending work.
-    pub(super) fn forget_settled(&self, org: &OrgName) {
-        self.memory.entitlements().forget_settled(&self.key(org));
+    /// Forgets that an org's customer has no pending work, which a subscription of it may have left when it ends.
+    pub(super) fn forget_settled(&self, org: &ResolvedOrg) {
+        let memory = self.memory.entitlements();
+        memory.forget_settled(&self.key(&org.name), &org.customer);
     }
 
     fn is_settled(&self, org: &OrgName, id: &str) -> bool {

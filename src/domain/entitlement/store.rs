@@ -362,10 +362,13 @@ impl Entitlements {
         remembered.is_some_and(|remembered| locked(&remembered).settled == Some(IdDigest::of(id)))
     }
 
-    /// Forgets that the org has no pending work.
-    pub(in crate::domain) fn forget_settled(&self, key: &OrgKey) {
+    /// Forgets that the org's customer is known to have no pending work. What is known of a subscription stays.
+    pub(in crate::domain) fn forget_settled(&self, key: &OrgKey, customer: &str) {
         if let Some(remembered) = self.orgs.get(key) {
-            locked(&remembered).settled = None;
+            let customer = IdDigest::of(customer);
+            locked(&remembered)
+                .settled
+                .take_if(|settled| *settled == customer);
         }
     }
 

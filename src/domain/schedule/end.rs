@@ -58,7 +58,7 @@ impl Domain {
         if on_meters {
             self.await_events(subscription).await?;
             // If this is interrupted, a later read of the org checks the last invoice.
-            self.shared().await?.forget_settled(&org.name);
+            self.shared().await?.forget_settled(org);
         }
         self.settle_subscription(org, subscription, revision)
             .await?;

@@ -206,7 +206,7 @@ impl Domain {
             // Without the note, only this request can settle it.
             return Ok(Some(note));
         }
-        self.shared().await?.forget_settled(&org.name);
+        self.shared().await?.forget_settled(org);
         let step = format!("ending:{}", subscription.id);
         let noted = [(UNUSED_TIME.to_owned(), note.to_string())].into();
         self.note_on(&subscription.id, noted, &step, revision)
