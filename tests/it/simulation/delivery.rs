@@ -3,6 +3,8 @@
 //! Usage that is recorded in the second in which a plan ends is not billed with it, so a server waits for that second to
 //! pass. Here no time passes by waiting. So Stripe has been told of all features once before a plan changes.
 
+use std::collections::BTreeSet;
+
 use super::ops::{FEATURES, ORGS, Request};
 use super::run::{Outcome, Run};
 use tier::domain::DeliveryCounts;
@@ -44,13 +46,21 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Whether two requests about an org may be made at the same time.
-    pub(super) fn may_be_at_once(&self, org: u8, requests: [Request; 2]) -> bool {
+    /// Whether two requests about an org may be made at the same time. `delivered` has the features of which usage was
+    /// delivered before the requests were prepared.
+    pub(super) fn may_be_at_once(
+        &self,
+        org: u8,
+        requests: [Request; 2],
+        delivered: &BTreeSet<&'static str>,
+    ) -> bool {
         let changes = requests.iter().any(|request| request.is_change());
         let told = &self.orgs[usize::from(org)].told;
         let mut recorded = requests.into_iter().filter_map(recorded);
         // Usage records keep the second of the first one. An event has the second in which it is sent.
-        let has_second = |feature| !self.world.usage().is_on_meters() && told.contains(feature);
+        let keeps_second = !self.world.usage().is_on_meters();
+        let has_second =
+            |feature| keeps_second && told.contains(feature) && delivered.contains(feature);
         !self.world.has_ledger() || !changes || recorded.all(has_second)
     }
 

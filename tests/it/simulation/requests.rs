@@ -65,6 +65,7 @@ impl Run<'_> {
     ) -> Outcome {
         // The same twice is one request that was sent twice.
         let is_same = orgs[0] == orgs[1] && requests[0] == requests[1];
+        let delivered = self.orgs[usize::from(orgs[0])].told.clone();
         let Some(one) = self.prepare(orgs[0], requests[0]).await? else {
             return Ok(());
         };
@@ -77,7 +78,7 @@ impl Run<'_> {
             return Ok(());
         };
         let requests = [one, other];
-        if orgs[0] == orgs[1] && !self.may_be_at_once(orgs[0], requests) {
+        if orgs[0] == orgs[1] && !self.may_be_at_once(orgs[0], requests, &delivered) {
             return Ok(());
         }
         self.arm_faults();

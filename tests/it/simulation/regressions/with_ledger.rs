@@ -121,3 +121,18 @@ fn an_outage_that_begins_and_ends_with_the_same_report() {
         },
     ]);
 }
+
+/// Usage was recorded in the second in which a trial began. The model took it for delivered before, since a report that
+/// was still to be made counted as made.
+#[test]
+fn a_first_report_in_the_second_in_which_a_trial_begins() {
+    let trial = Subscribe { to: 2, trial: true };
+    replay(&[
+        Buy {
+            at: 0,
+            org: 2,
+            to: 2,
+        },
+        at_once(2, [report(17), trial]),
+    ]);
+}
