@@ -1,4 +1,4 @@
-//! Outages of Stripe, over the end of a period or not: usage is accepted, and delivered afterwards.
+//! Outages of Stripe, with or without the end of a period in them. Usage is accepted, and delivered afterwards.
 
 use super::calls::no_calls_after;
 use super::delivery::ROUND;
@@ -8,14 +8,14 @@ use tier::domain::DeliveryCounts;
 
 const DAY: i64 = 24 * HOUR;
 
-/// How long after its end a period may take usage, in seconds: while its invoice is a draft, and a little longer. An
-/// outage ends later, or before.
+/// For how many seconds after its end a period may still take usage: while its invoice is a draft, and a little
+/// longer. No outage ends in that time, since the period of its usage would be unknown.
 const SETTLED_AFTER: i64 = HOUR + 600;
 
-/// How long a total waits after an attempt, in seconds.
+/// How long a total waits after a failed delivery, in seconds.
 const PAUSE: i64 = 60;
 
-/// Longer than all deliveries after an outage take, in seconds.
+/// More seconds than all deliveries after an outage take.
 const CATCHING_UP: i64 = 1_200;
 
 impl Run<'_> {
@@ -35,12 +35,12 @@ impl Run<'_> {
         let known = &self.orgs[usize::from(org)];
         let period = known.period;
         if known.states.iter().any(|state| state.is_due(until)) {
-            // What a server does not know, it does not accept usage for.
+            // A server cannot read a phase that begins during the outage, so it accepts no usage for that phase.
             return Ok(());
         }
-        // It is remembered from now on.
+        // After this read, the server remembers the org, and accepts its usage during the outage.
         self.look(org, 0).await?;
-        // Nothing reaches Stripe, so nothing may go wrong there.
+        // This fault replaces all others: no call reaches Stripe, so no call can fail there.
         self.faults = vec![no_calls_after(0)];
         self.arm_faults();
         let key = self.key(first);
@@ -49,7 +49,7 @@ impl Run<'_> {
         self.deliver_in_vain(self.now + ROUND).await?;
         self.deliver_in_vain(until).await?;
         self.now = until;
-        // The same twice is one report that was sent twice.
+        // Two equal reports are one report that was sent twice.
         let last_key = if last == first.request {
             key.clone()
         } else {
@@ -71,7 +71,7 @@ impl Run<'_> {
             known.period = seen.period;
         }
         self.catch_up().await?;
-        // Usage that Stripe did not take for the ended period is counted after what is reported in the running one.
+        // Usage that was too late for the ended period is counted in the present one, after that period's own report.
         let is_late = self.orgs[usize::from(org)].period.start != period.start;
         let mut sent = vec![first, last];
         if is_late {
@@ -87,7 +87,7 @@ impl Run<'_> {
         self.judge_at(org, &sent, until).await
     }
 
-    /// When an outage ends that lasts about so many hours, in Unix seconds.
+    /// The end of an outage of about `hours` hours, in Unix seconds.
     fn end_of_outage(&self, org: u8, hours: u8) -> i64 {
         let until = self.now + i64::from(hours) * HOUR;
         let ends = self.orgs[usize::from(org)].period.end;
@@ -101,7 +101,7 @@ impl Run<'_> {
         }
     }
 
-    /// A round of deliveries at that time, none of which reaches Stripe.
+    /// Attempts a round of deliveries at `at`, none of which reaches Stripe.
     async fn deliver_in_vain(&self, at: i64) -> Outcome {
         let server = self.world.server(0);
         server.set_clock(at);
@@ -113,7 +113,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Lets the server tell Stripe all that it has, of which Stripe may refuse what is late.
+    /// Lets the server deliver all its usage to Stripe, which may refuse late usage.
     async fn catch_up(&mut self) -> Outcome {
         let server = self.world.server(0);
         let mut busy = self.now;

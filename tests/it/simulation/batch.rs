@@ -10,7 +10,7 @@ use super::ops::Request;
 use super::run::{Outcome, Run};
 use super::sent::{History, Sent};
 
-/// A report, and its key.
+/// A report and its idempotency key.
 type Keyed = (Request, Option<String>);
 
 impl Run<'_> {
@@ -22,7 +22,7 @@ impl Run<'_> {
         }
         let mut keyed: Vec<Keyed> = Vec::new();
         for request in reports {
-            // The same twice is one report that was sent twice.
+            // Two equal reports are one report that was sent twice.
             let same = keyed.iter().find(|(other, _)| *other == request);
             let key = same.map(|(_, key)| key.clone());
             let key = key.unwrap_or_else(|| self.key(request));
@@ -74,7 +74,7 @@ impl Run<'_> {
         self.judge_at(org, sent, self.now).await
     }
 
-    /// Compares after requests that count in this order, and as of that time.
+    /// Compares the org with the model after requests that count in the order of `sent`, at the time `now`.
     pub(super) async fn judge_at(&mut self, org: u8, sent: &[Sent], now: i64) -> Outcome {
         let known = &mut self.orgs[usize::from(org)];
         let history = History {

@@ -1,4 +1,4 @@
-//! Operations as calls: to the servers, and to the sandbox that stands for Stripe.
+//! Turns operations into calls to the servers, and to the sandbox that stands for Stripe.
 
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Frequency, Rule, When};
@@ -7,11 +7,11 @@ use tower::ServiceExt as _;
 use super::ops::{COMBINATIONS, Combination, FEATURES, Fault, HOUR, Request, Reservation};
 use crate::harness::{Answer, TestApp};
 
-/// A reservation of a list.
+/// A reservation that a list has made.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reserved {
     pub(super) org: u8,
-    /// Once it is granted.
+    /// The server's id of the reservation. None until it is granted.
     pub(super) id: Option<String>,
 }
 
@@ -87,12 +87,12 @@ pub(super) fn body(
     ("/v1/subscribe", json!({"org": org, "phases": phases}))
 }
 
-/// Stripe failed, and it is not known what became of the call.
+/// Whether Stripe failed, and the effect of the call is unknown.
 pub(super) fn is_unsure(answer: &Answer) -> bool {
     answer.status == 502 || answer.status == 503 && answer.json()["code"] == "outcome_unknown"
 }
 
-/// Pays on a Checkout page, unless that was done before.
+/// Pays on a Checkout page. Returns whether the payment succeeded: a page can be paid only once.
 pub(super) async fn pay(server: &TestApp, opened: &Answer) -> bool {
     let url = opened.json()["url"].as_str().unwrap_or_default().to_owned();
     let page = url.strip_prefix(server.stripe_url()).unwrap_or_default();
@@ -102,12 +102,12 @@ pub(super) async fn pay(server: &TestApp, opened: &Answer) -> bool {
     paid.expect("the router answers everything").status() == 303
 }
 
-/// After so many calls, none reaches Stripe.
+/// A rule that cuts off all calls to Stripe after the first `calls`.
 pub(super) fn no_calls_after(calls: u8) -> Rule {
     Rule::new("*", "/v1/*", Action::Drop).skipping(calls.into())
 }
 
-/// `calls` calls to Stripe in a row go wrong.
+/// A rule by which the next `calls` calls to Stripe fail.
 pub(super) fn rule(fault: Fault, calls: u8) -> Rule {
     let (action, when) = match fault {
         Fault::DropBefore => (Action::Drop, When::Before),

@@ -1,4 +1,4 @@
-//! Compares what is seen of an org with what may be true of it.
+//! Compares what the servers and Stripe show of an org with the states that the model allows.
 
 use super::model::Org;
 use super::ops::{HOUR, ORGS, Request, SERVERS};
@@ -7,11 +7,11 @@ use super::seen::{self, Seen};
 use crate::owed::owed;
 use tier::metrics::Format;
 
-/// How many cents may be lost or won by rounding in a whole list. An hour of the cheapest plan costs more, and so does a
-/// unit of usage.
+/// How many cents rounding may lose or gain in a whole list. An hour of the cheapest plan costs more, and so does a
+/// unit of usage, so no real difference is overlooked.
 const ROUNDING: i64 = 20;
 
-/// After so many seconds every period has ended, and its invoice is final.
+/// The number of seconds after which every period has ended and its invoice is final.
 const INVOICED_AFTER: i64 = 48 * HOUR;
 
 impl Run<'_> {
@@ -20,7 +20,7 @@ impl Run<'_> {
         Seen::of(self.world, &self.name(org), [&one, &other], self.now).await
     }
 
-    /// Keeps the states that are what is seen.
+    /// Keeps the states that agree with `seen`, and with the usage in Stripe if several do.
     pub(super) async fn compare(&mut self, org: u8, seen: &Seen) -> Outcome {
         self.compare_seen(org, seen)?;
         if self.orgs[usize::from(org)].states.len() > 1 {
@@ -29,7 +29,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The same, without a look at what Stripe has of usage.
+    /// Keeps the states that agree with `seen`, without reading usage from Stripe.
     pub(super) fn compare_seen(&mut self, org: u8, seen: &Seen) -> Outcome {
         let known = &mut self.orgs[usize::from(org)];
         if known.period.start != seen.period.start {
@@ -54,7 +54,7 @@ impl Run<'_> {
         })
     }
 
-    /// At the end of a list: usage over all periods, and after all orgs have left, what they owe.
+    /// At the end of a list, compares each org's usage over all periods. Then cancels the org and compares its debt.
     pub(super) async fn compare_all(&mut self) -> Outcome {
         self.clear_faults();
         for org in 0..ORGS {
@@ -72,7 +72,7 @@ impl Run<'_> {
         self.compare_ledger().await
     }
 
-    /// Once Stripe has billed all periods: it has billed what the ledger has.
+    /// Checks that Stripe has billed all usage in the ledger, once all periods have been invoiced.
     async fn compare_ledger(&mut self) -> Outcome {
         if !self.world.has_ledger() {
             return Ok(());
@@ -113,7 +113,7 @@ impl Run<'_> {
     }
 }
 
-/// Keeps the states that pass; one has to.
+/// Keeps the states that pass the check. Fails if none does.
 fn keep(states: &mut Vec<Org>, check: impl Fn(&Org) -> Outcome) -> Outcome {
     let mut reason = String::new();
     states.retain(|state| match check(state) {

@@ -1,7 +1,8 @@
-//! Lists with a ledger: Stripe is told of usage afterwards, and seconds pass between requests.
+//! Lists with a ledger. Usage is delivered to Stripe later, and seconds pass between requests.
 //!
-//! Usage that is recorded in the second in which a plan ends is not billed with it, so a server waits for that second to
-//! pass. Here no time passes by waiting. So Stripe has been told of all features once before a plan changes.
+//! Usage that is recorded in the second in which a plan ends is not billed with that plan, so a server waits for that
+//! second to pass. Waiting takes no time here. Instead, usage of every reported feature is delivered to Stripe before a
+//! plan changes.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +10,16 @@ use super::ops::{FEATURES, ORGS, Request};
 use super::run::{Outcome, Run};
 use tier::domain::DeliveryCounts;
 
-/// Longer than reports wait for others to be told with.
+/// More seconds than a report waits to be delivered together with later ones.
 pub(super) const ROUND: i64 = 31;
 
-/// Longer than the time between two events of a total.
+/// More seconds than there are between two events of a total.
 const ROUND_ON_METERS: i64 = 61;
 
-/// How many rounds of deliveries there may be.
+/// The number of rounds after which all usage must be delivered.
 const ROUNDS: u32 = 40;
 
-/// The feature of which a request may record usage.
+/// The feature whose usage a request may record.
 fn recorded(request: Request) -> Option<&'static str> {
     match request {
         Request::Report { feature, .. }
@@ -30,7 +31,7 @@ fn recorded(request: Request) -> Option<&'static str> {
 }
 
 impl Run<'_> {
-    /// What has to be true before a request, with a ledger.
+    /// Prepares a request to a server with a ledger: lets time pass, and delivers usage before a plan change.
     pub(super) async fn before_request(&mut self, org: u8, request: Request) -> Outcome {
         if !self.world.has_ledger() {
             return Ok(());
@@ -57,14 +58,14 @@ impl Run<'_> {
         let changes = requests.iter().any(|request| request.is_change());
         let told = &self.orgs[usize::from(org)].told;
         let mut recorded = requests.into_iter().filter_map(recorded);
-        // Usage records keep the second of the first one. An event has the second in which it is sent.
+        // A usage record keeps the second of the first delivery. An event has the second in which it is sent.
         let keeps_second = !self.world.usage().is_on_meters();
         let has_second =
             |feature| keeps_second && told.contains(feature) && delivered.contains(feature);
         !self.world.has_ledger() || !changes || recorded.all(has_second)
     }
 
-    /// One round of deliveries, in which calls may fail.
+    /// Runs one round of deliveries, in which calls may fail.
     pub(super) async fn deliver(&mut self) -> Outcome {
         self.pass(ROUND).await?;
         self.arm_faults();
@@ -74,7 +75,7 @@ impl Run<'_> {
         delivered.map(drop).map_err(|error| error.to_string())
     }
 
-    /// Lets the server tell Stripe all that it has.
+    /// Lets the server deliver all its usage to Stripe.
     pub(super) async fn deliver_all(&mut self) -> Outcome {
         if !self.world.has_ledger() {
             return Ok(());
@@ -97,7 +98,7 @@ impl Run<'_> {
         Err("there is no end of deliveries".to_owned())
     }
 
-    /// Tells Stripe what it is time to tell. Says whether there was nothing.
+    /// Delivers the usage that is due. Returns whether nothing was due.
     async fn deliver_due(&self) -> Outcome<bool> {
         let server = self.world.server(0);
         let delivered = server.domain().deliver().await;
@@ -108,7 +109,7 @@ impl Run<'_> {
         Ok(delivered == DeliveryCounts::default())
     }
 
-    /// Lets seconds pass.
+    /// Lets `seconds` pass, and compares each org whose period or phase has ended.
     async fn pass(&mut self, seconds: i64) -> Outcome {
         let now = self.now + seconds;
         let is_due = |run: &Self, org: u8| {

@@ -1,17 +1,18 @@
-//! Random lists of operations against two servers over one Stripe, held to a model that shares no code with them.
+//! Runs random lists of operations against two servers over one Stripe, and compares them with a model that shares no
+//! code with them.
 //!
-//! Every fifth list runs against one server with a ledger, which also takes usage back, reserves it, and dies; every
-//! second of them with plans on meters, and so does every third of the others. What is billed is what the totals say.
+//! Every fifth list runs against one server with a ledger. These lists also have refunds of usage, reservations and
+//! crashes of the server, and every second one has plans on meters. Of the lists without a ledger, every third one has
+//! plans on meters. The bills must agree with the totals.
 //!
-//! A list runs on a Stripe account of its own. After every operation one server is asked for the limits of the orgs that
-//! it touched, the other one for their phase, and Stripe for their subscriptions: what was acknowledged is there,
-//! exactly once, whatever went wrong in between, whoever was asked at the same time, and whoever hung up. What was not
-//! acknowledged is there once or not at all. At the end all orgs leave, and what Stripe has charged each of them is what
-//! the model says that it owes.
+//! Each list runs on a Stripe account of its own. After every operation, the test reads the limits of the affected orgs
+//! from one server, their phases from the other, and their subscriptions from Stripe. Everything that was acknowledged
+//! must be there exactly once, despite faults, concurrent requests and callers that hang up. Everything else must be
+//! there once or not at all. At the end, all orgs cancel, and Stripe must have charged each what the model says.
 //!
-//! The lists are the same in every run, so that a change is judged by what it changes. `SIMULATION_SEED=random` runs
-//! others, whose seed is printed; `SIMULATION_SEED` repeats them, `SIMULATION_LISTS` runs fewer or more. A list that
-//! fails is shortened and printed as code: it goes into `regressions.rs`, and stays there.
+//! The lists are the same in every run, so a new failure comes from a change of the code. `SIMULATION_SEED=random` runs
+//! other lists and prints their seed. `SIMULATION_SEED` with that seed repeats them. `SIMULATION_LISTS` sets the number
+//! of lists. A failing list is shortened and printed as code. Add it to `regressions.rs`, and keep it there.
 
 mod away;
 mod batch;
@@ -38,24 +39,24 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use ops::Op;
 use run::Usage;
 
-/// What the lists are made of, unless somebody looks for new ones.
+/// The seed of the lists, unless `SIMULATION_SEED` names another.
 const SEED: u64 = 20_261_128;
 
-/// How many lists run by default, and how long they are.
+/// How many lists run by default, and how many operations each has.
 const LISTS: u32 = 300;
 const SHORTEST: usize = 30;
 const LONGEST: usize = 40;
 
-/// How long Stripe's invoices are drafts: not at all, or as long as the real one's. Threads take turns.
+/// How long Stripe's invoices are drafts: not at all, or an hour, as at the real Stripe. Threads alternate.
 const INVOICE_DRAFTS: [Duration; 2] = [Duration::ZERO, Duration::from_secs(3600)];
 
-/// How many lists run at the same time: what CI has cores.
+/// How many lists run at the same time: one for each core of CI.
 const THREADS: u32 = 2;
 
-/// One list in so many is one of a server with a ledger, unless `SIMULATION_LEDGER_EVERY` says otherwise.
+/// Every how-many-th list runs with a ledger, unless `SIMULATION_LEDGER_EVERY` says otherwise.
 const LEDGER_EVERY: u32 = 5;
 
-/// One list in so many of those without a ledger is on meters.
+/// Every how-many-th list without a ledger has plans on meters.
 const METERS_EVERY: u64 = 3;
 
 fn setting(name: &str) -> Option<u64> {
@@ -101,7 +102,7 @@ fn what_was_acknowledged_is_in_stripe_exactly_once() {
     );
 }
 
-/// Runs lists until one fails, which is then shortened.
+/// Runs lists until one fails, and shortens that one.
 fn run_lists(seed: u64, lists: u32, thread: u32, ran: &AtomicUsize) {
     let _unwatched = crate::logs::unwatched();
     let runtime = run::runtime();
@@ -145,7 +146,7 @@ fn as_code(list: &[Op]) -> String {
     format!("&[\n{}]", lines.concat())
 }
 
-/// A seed from the operating system, by way of proptest.
+/// A random seed of the operating system, which proptest reads.
 fn new_seed() -> u64 {
     let tree = any::<u64>().new_tree(&mut TestRunner::default());
     tree.expect("a number").current()

@@ -1,4 +1,5 @@
-//! What should be true, worked out anew and naively: which features an org has, what it has used of them, and what it owes.
+//! The expected state of an org: its features, its usage of them, and what it owes. The model is simple on purpose, and
+//! shares no code with the server.
 
 mod usage;
 
@@ -10,20 +11,20 @@ use super::run::Usage;
 
 const DAY_SECONDS: i64 = 24 * HOUR;
 
-/// How long after its end a period takes usage, in seconds: of usage records, and of meters.
+/// For how many seconds after its end a period still takes usage: with usage records, and with meters.
 pub(super) const GRACE: i64 = 240;
 pub(super) const GRACE_ON_METERS: i64 = 3_000;
 
-/// Usage of an item by the second at which it was recorded.
+/// The usage of an item, by the second in which it was recorded.
 type Ledger = BTreeMap<i64, i64>;
 
-/// What an org has from a second on.
+/// What an org is subscribed to from a given second on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Phase {
     starts: i64,
-    /// None: nothing.
+    /// None if the org is subscribed to nothing.
     what: Option<Combination>,
-    /// Until then it costs nothing.
+    /// The phase costs nothing before this second.
     trial_end: i64,
 }
 
@@ -34,7 +35,7 @@ pub(super) struct Period {
     pub(super) end: i64,
 }
 
-/// Usage that is reserved.
+/// A reservation of usage.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Held {
     number: Reservation,
@@ -43,37 +44,37 @@ struct Held {
     until: i64,
 }
 
-/// What should be true of one org.
+/// The expected state of one org.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Org {
-    /// Where its usage goes.
+    /// Where the org's usage goes.
     usage: Usage,
-    /// What is reserved, also what has ended by itself.
+    /// The reservations, including expired ones.
     held: Vec<Held>,
-    /// What was committed of reservations; none: they were given back.
+    /// How much of each ended reservation was committed. None if it was released.
     ended: BTreeMap<Reservation, Option<i64>>,
-    /// Whether a customer stands for it.
+    /// Whether the org has a customer in Stripe.
     pub(super) known: bool,
-    /// The phase in force, and those to come.
+    /// The current phase, and the later ones.
     plan: Vec<Phase>,
-    /// Until when the plan in force is on the bill.
+    /// The second until which the current phase is billed.
     billed_until: i64,
-    /// What it owes in all, in cents times the seconds of a day, so that no second of a plan is rounded.
+    /// All that the org owes, in cents times the seconds of a day. In this unit, a second of a plan needs no rounding.
     owed: i64,
-    /// What of it is for usage of this second.
+    /// The part of `owed` that is for usage of the present second.
     charged_now: BTreeMap<&'static str, i64>,
-    /// Usage of the items in force; what leaves takes its records along.
+    /// The usage of the present items. A removed item loses its records.
     ledgers: BTreeMap<&'static str, Ledger>,
-    /// The features whose items have gone. A meter goes on with them.
+    /// The features whose items were removed. A meter keeps their usage.
     gone: BTreeSet<&'static str>,
-    /// Usage of features that add up, whatever the plan: it is remembered across changes.
+    /// The usage of features that add up. Plan changes keep it.
     totals: BTreeMap<String, Ledger>,
-    /// Features of which nothing is claimed until a period begins after that second: what a restarted period keeps, and
-    /// when a level goes to another item, is tested elsewhere.
+    /// The features whose usage is not compared until a period begins after the given second. Other tests check what a
+    /// restarted period keeps, and when a level moves to another item.
     unclaimed: BTreeMap<String, i64>,
 }
 
-/// What should become of a request.
+/// The expected result of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Verdict {
     Done,
@@ -81,16 +82,16 @@ pub(super) enum Verdict {
     NoOrg,
     /// The org does not have the feature.
     NotFound,
-    /// The feature is not metered, or a sum would have to go down.
+    /// The feature is not metered, or a sum would have to decrease.
     Invalid,
-    /// There is no room for the reservation.
+    /// The limit leaves no room for the reservation.
     Full,
     /// The reservation has ended.
     Ended,
 }
 
 impl Org {
-    /// One that nobody knows yet.
+    /// An org that does not exist yet.
     pub(super) fn new(usage: Usage) -> Self {
         Self {
             usage,
@@ -98,17 +99,17 @@ impl Org {
         }
     }
 
-    /// What is in force.
+    /// What the org is subscribed to now.
     pub(super) fn current(&self) -> Option<Combination> {
         self.plan.first().and_then(|phase| phase.what)
     }
 
-    /// Whether anything is in force or to come.
+    /// Whether the org has a current or a later phase.
     fn has_schedule(&self) -> bool {
         self.current().is_some() || self.plan.iter().any(|phase| phase.what.is_some())
     }
 
-    /// Carries a request out.
+    /// Applies a request.
     pub(super) fn apply(&mut self, now: i64, period: Period, request: Request) -> Verdict {
         let at = |hours: u8| now + i64::from(hours) * HOUR;
         match request {
@@ -161,7 +162,7 @@ impl Org {
         Verdict::Done
     }
 
-    /// A subscription of its own takes the place of what is and of what was planned.
+    /// Buys in Checkout: a new subscription replaces the current phase and all later ones.
     pub(super) fn buy(&mut self, now: i64, what: Combination) {
         self.forget(|_| true);
         self.charged_now.clear();
@@ -169,7 +170,7 @@ impl Org {
         self.restart(now);
     }
 
-    /// Replaces what is and what was planned.
+    /// Replaces the current phase and all later ones.
     fn subscribe(&mut self, now: i64, what: Combination, trial_end: i64) {
         self.known = true;
         self.bill_until(now);
@@ -182,10 +183,11 @@ impl Org {
         self.charge_again(now);
     }
 
-    /// This second is the first one of the plan in force: usage that items which stay have of it is free if that is a trial.
+    /// Charges usage of the first second of the current phase again, by the terms of that phase. This concerns items
+    /// that stay, and their usage is free if the phase is a trial.
     fn charge_again(&mut self, now: i64) {
         if self.usage.has_ledger() {
-            // It was recorded before.
+            // A ledger delivers usage before a plan changes.
             return;
         }
         let is_free = self.is_on_trial(now);
@@ -199,14 +201,14 @@ impl Org {
         }
     }
 
-    /// A change has begun a new period.
+    /// Stops comparing usage, since a change has begun a new period.
     pub(super) fn restart(&mut self, now: i64) {
         for full in SOLD.iter().map(|(full, ..)| *full) {
             self.unclaimed.insert(bare(full).to_owned(), now);
         }
     }
 
-    /// Keeps what is until `at`, and replaces what was planned.
+    /// Keeps the current phase until `at`, and replaces the later ones.
     fn schedule(&mut self, now: i64, at: i64, what: Option<Combination>) {
         self.known = true;
         if what.is_none() && !self.has_schedule() {
@@ -227,7 +229,7 @@ impl Org {
         self.plan = vec![current, next];
     }
 
-    /// Ends everything.
+    /// Ends the current phase and all later ones.
     fn cancel(&mut self) {
         self.known = true;
         self.plan.clear();
@@ -237,12 +239,12 @@ impl Org {
         self.unclaimed.clear();
     }
 
-    /// Whether a phase begins until `now`.
+    /// Whether the next phase begins at `now` or before.
     pub(super) fn is_due(&self, now: i64) -> bool {
         self.plan.get(1).is_some_and(|next| next.starts <= now)
     }
 
-    /// Lets time pass until `now`.
+    /// Lets time pass until `now`, and begins the phases that are due.
     pub(super) fn advance(&mut self, now: i64) {
         while let Some(next) = self.plan.get(1).filter(|next| next.starts <= now) {
             let starts = next.starts;
@@ -257,7 +259,7 @@ impl Org {
         }
     }
 
-    /// Puts the plan in force on the bill, up to a second.
+    /// Bills the current phase up to the second `until`.
     fn bill_until(&mut self, until: i64) {
         if until > self.billed_until {
             self.charged_now.clear();
@@ -272,7 +274,7 @@ impl Org {
         self.billed_until = until;
     }
 
-    /// Whether the plan in force began in that second.
+    /// Whether the current phase began in the second `now`.
     pub(super) fn began(&self, now: i64) -> bool {
         self.plan.first().is_some_and(|phase| phase.starts == now)
     }
@@ -281,25 +283,25 @@ impl Org {
         self.plan.first().is_some_and(|phase| now < phase.trial_end)
     }
 
-    /// What it owes in all, in cents.
+    /// All that the org owes, in cents.
     pub(super) fn owed(&self) -> i64 {
         (self.owed + DAY_SECONDS / 2).div_euclid(DAY_SECONDS)
     }
 
-    /// The same, but nothing was owed for what was added since `before`.
+    /// This state, with everything added since `before` free of charge.
     pub(super) fn without_charge_since(mut self, before: &Self) -> Self {
         self.owed = before.owed;
         self
     }
 
-    /// Drops the records of these features.
+    /// Drops the records of the features for which `goes` is true.
     fn forget(&mut self, goes: impl Fn(&'static str) -> bool) {
         let all = self.ledgers.keys().copied();
         self.gone.extend(all.filter(|full| goes(full)));
         self.ledgers.retain(|full, _| !goes(full));
     }
 
-    /// Only what is in force has records.
+    /// Drops the records of features that are not in the current phase.
     fn settle(&mut self, now: i64) {
         let present = self.current().map(features).unwrap_or_default();
         for full in self.ledgers.keys().filter(|full| !present.contains(full)) {

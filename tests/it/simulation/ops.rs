@@ -1,4 +1,4 @@
-//! What may happen to an org.
+//! The operations of a list: everything that may happen to an org.
 
 use proptest::prelude::*;
 
@@ -11,10 +11,10 @@ pub(super) const SERVERS: u8 = 2;
 /// An hour, in seconds: the unit in which the clock is advanced.
 pub(super) const HOUR: i64 = 3600;
 
-/// What an org can be subscribed to: an index into [`COMBINATIONS`].
+/// The plans and features of a subscription, as an index into [`COMBINATIONS`].
 pub(super) type Combination = u8;
 
-/// References as a client sends them.
+/// The plans and features that an org can be subscribed to, as clients name them.
 pub(super) const COMBINATIONS: &[&[&str]] = &[
     &["plan:free@1"],
     &["plan:pro@1"],
@@ -24,7 +24,7 @@ pub(super) const COMBINATIONS: &[&[&str]] = &[
     &["plan:data@1", "feature:seat@plan:pro@1"],
 ];
 
-/// The features that usage is reported for, and one that it cannot be.
+/// The features for which usage is reported. One of them is not metered.
 pub(super) const FEATURES: &[&str] = &[
     "feature:calls",
     "feature:peak",
@@ -33,20 +33,20 @@ pub(super) const FEATURES: &[&str] = &[
     "feature:seat",
 ];
 
-/// One operation. `at` is the server that is asked.
+/// One operation. `at` is the server that receives the request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Op {
-    /// A request about an org. What fails is sent again, if it may be.
+    /// A request about an org. A failed request is sent again if that is safe.
     Ask { at: u8, org: u8, request: Request },
-    /// Two requests at the same time, at one server or at two, about one org or two. The first one's caller may hang up
-    /// after so many calls to Stripe.
+    /// Two requests at the same time, at one server or at two, about one org or two. The caller of the first one may
+    /// hang up after `hang_up` calls to Stripe.
     AtOnce {
         at: [u8; 2],
         orgs: [u8; 2],
         requests: [Request; 2],
         hang_up: Option<u8>,
     },
-    /// A request whose caller hangs up after so many calls to Stripe, and perhaps sends it again at a server at once.
+    /// A request whose caller hangs up after `calls` calls to Stripe, and may repeat it at once at the server `again`.
     HangUp {
         at: u8,
         org: u8,
@@ -54,71 +54,73 @@ pub(super) enum Op {
         calls: u8,
         again: Option<u8>,
     },
-    /// The org's people subscribe it in Checkout.
+    /// A person of the org subscribes it in Checkout.
     Buy { at: u8, org: u8, to: Combination },
-    /// A server starts again, and remembers nothing but its ledger.
+    /// A server restarts, and keeps nothing but its ledger.
     Restart { at: u8 },
-    /// With a ledger: a request of which the server dies, before the call to Stripe that comes after so many.
+    /// With a ledger: a request during which the server crashes, after `calls` calls to Stripe.
     Die {
         org: u8,
         request: Request,
         calls: u8,
     },
-    /// With a ledger: Stripe is told what it is time to tell.
+    /// With a ledger: usage that is due is delivered to Stripe.
     Deliver,
-    /// With a ledger: reports in one request, which count in this order.
+    /// With a ledger: several reports in one request, which count in the order of `reports`.
     Batch { org: u8, reports: [Request; 3] },
-    /// With a ledger: Stripe is away for so many hours. So many calls are used at its begin, and at its end there is
-    /// another request.
+    /// With a ledger: an outage of Stripe for about `hours` hours. It begins with a report of `calls` units of usage,
+    /// and ends with the request `last`.
     Away {
         org: u8,
         calls: u8,
         hours: u8,
         last: Request,
     },
-    /// Time passes for everybody.
+    /// Time passes, at the servers and at Stripe.
     Advance { hours: u8 },
-    /// The next `calls` calls to Stripe go wrong. More of them than a call is tried fail the operation.
+    /// The next `calls` calls to Stripe fail. The operation fails if they are more than the attempts of one call.
     Fault { fault: Fault, calls: u8 },
 }
 
-/// What a server may be asked to do for an org.
+/// A request about an org.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Request {
-    /// A card to pay with from now on, which is charged or declines.
+    /// Sets the card for all later payments, which succeed or are declined.
     Card { declines: bool },
-    /// From now on, replacing what is and what was planned; perhaps as a trial without an end.
+    /// Replaces the current phase and all later ones, perhaps by a trial without an end.
     Subscribe { to: Combination, trial: bool },
-    /// A trial now, and from `hours` on the same, paid.
+    /// Begins a trial now, and the same plan as a paid phase in `hours`.
     TrialThenPaid { to: Combination, hours: u8 },
-    /// In `hours`, keeping what is until then.
+    /// Keeps the current phase, and replaces it in `hours`.
     Schedule { to: Combination, hours: u8 },
-    /// One thing now and another in `hours`.
+    /// Begins one phase now and another in `hours`.
     Phases {
         now: Combination,
         then: Combination,
         hours: u8,
     },
-    /// An end in `hours`.
+    /// Cancels in `hours`.
     CancelLater { hours: u8 },
-    /// An end now.
+    /// Cancels now.
     Cancel,
-    /// Usage, which only a ledger can take back. With `keyed`, it is sent under a key, and once more when it is acknowledged.
+    /// Reports usage. A negative `n` is a refund, which needs a ledger. With `keyed`, the report has an idempotency
+    /// key, and is sent again once it is acknowledged.
     Report { feature: u8, n: i8, keyed: bool },
-    /// Usage of so many minutes ago; negative: of a time to come. Only a ledger knows what becomes of it.
+    /// Reports usage of `ago` minutes ago, or of a future time if `ago` is negative. This needs a ledger.
     ReportAt { feature: u8, n: u8, ago: i8 },
-    /// Usage that is set.
+    /// Sets usage to `n`.
     Clobber { feature: u8, n: u8 },
-    /// Usage that is reserved for so many hours. The list numbers its reservations when they are sent.
+    /// Reserves usage for `hours`. Reservations are numbered in the order in which the list sends them.
     Reserve {
         feature: u8,
         n: u8,
         hours: u8,
         number: Reservation,
     },
-    /// All of a reservation, or a part, has happened. As the lists have it, `number` counts from the org's last one.
+    /// Commits `n` units of a reservation, or all of them. In a list, `number` counts back from the org's last
+    /// reservation.
     Commit { number: Reservation, n: Option<u8> },
-    /// A reservation is given back. `number` as in `Commit`.
+    /// Releases a reservation. `number` counts as in `Commit`.
     Release { number: Reservation },
 }
 
@@ -126,12 +128,12 @@ pub(super) enum Request {
 pub(super) type Reservation = u8;
 
 impl Request {
-    /// Whether it asks for a state, so that asking again changes nothing.
+    /// Whether the request asks for a state, so that repeating it changes nothing.
     pub(super) fn is_change(self) -> bool {
         !self.is_usage() && !self.is_of_reservation()
     }
 
-    /// Whether it reports usage.
+    /// Whether the request reports usage.
     pub(super) fn is_usage(self) -> bool {
         matches!(
             self,
@@ -139,12 +141,12 @@ impl Request {
         )
     }
 
-    /// Whether it is about a reservation.
+    /// Whether the request is about a reservation.
     pub(super) fn is_of_reservation(self) -> bool {
         self.ends_reservation() || matches!(self, Self::Reserve { .. })
     }
 
-    /// Whether a trial begins with it.
+    /// Whether the request begins a trial.
     pub(super) fn is_trial(self) -> bool {
         matches!(
             self,
@@ -152,17 +154,17 @@ impl Request {
         )
     }
 
-    /// Whether it counts once, however often it is sent.
+    /// Whether the request has an idempotency key, and so counts once, however often it is sent.
     pub(super) fn is_keyed(self) -> bool {
         matches!(self, Self::Report { keyed: true, .. })
     }
 
-    /// Whether it ends a reservation, which can be repeated.
+    /// Whether the request ends a reservation. Such a request can be repeated.
     pub(super) fn ends_reservation(self) -> bool {
         matches!(self, Self::Commit { .. } | Self::Release { .. })
     }
 
-    /// The feature by whose usage it is decided what becomes of it.
+    /// The feature whose usage decides the result of the request.
     pub(super) fn depends_on(self) -> Option<&'static str> {
         let feature = match self {
             Self::Clobber { feature, .. } | Self::Reserve { feature, .. } => feature,
@@ -173,7 +175,7 @@ impl Request {
     }
 }
 
-/// A fault.
+/// How calls to Stripe fail.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Fault {
     DropBefore,
@@ -243,14 +245,14 @@ fn request() -> impl Strategy<Value = Request> {
     prop_oneof![9 => change(), 10 => usage()]
 }
 
-/// What only a server with a ledger is asked to do.
+/// A request that needs a server with a ledger.
 fn ledger_request() -> impl Strategy<Value = Request> {
     let refund = (1..12_i8, any::<bool>()).prop_map(|(n, keyed)| Request::Report {
         feature: 0,
         n: -n,
         keyed,
     });
-    // Most of what can be reserved adds up.
+    // Most reservations are of a feature whose usage adds up, since others are refused.
     let feature = || prop_oneof![9 => Just(0), 1 => feature()];
     let reserve = (feature(), 1..9_u8, prop::sample::select(vec![1_u8, 5, 24]));
     let reserve = reserve.prop_map(|(feature, n, hours)| Request::Reserve {
@@ -285,7 +287,8 @@ fn any_report() -> impl Strategy<Value = Request> {
     prop_oneof![4 => report(), 1 => clobber(), 1 => refund, 1 => report_at()]
 }
 
-/// Two requests at once. What a clobber adds is not known while a plan is changed.
+/// Two concurrent requests. A plan change and a clobber never run together, since the model cannot know how much
+/// usage the clobber adds then.
 fn at_once() -> impl Strategy<Value = [Request; 2]> {
     prop_oneof![
         2 => [change(), change()],
@@ -296,7 +299,7 @@ fn at_once() -> impl Strategy<Value = [Request; 2]> {
     ]
 }
 
-/// Any operation; reports and the passing of time more often than the rest.
+/// Any operation. Reports and the passing of time are more frequent than the rest.
 pub(super) fn op() -> impl Strategy<Value = Op> {
     let org = || 0..ORGS;
     let at = || 0..SERVERS;

@@ -1,12 +1,12 @@
-//! The plans that are pushed, and what the model knows of them.
+//! The pushed plans, and the same terms for the model.
 
 use super::ops::{COMBINATIONS, Combination};
 
-/// The largest integer there is: no limit.
+/// The limit of a feature without one: the largest integer.
 pub(super) const NO_LIMIT: i64 = 9_223_372_036_854_775_807;
 
-/// The model that is pushed. Everything is billed daily, so that periods pass in a list of operations. All tiers of a
-/// feature cost the same, and levels cost nothing, so that a few lines of arithmetic know what an org owes.
+/// The `pricing.json` that is pushed. Everything is billed daily, so that periods end within a list of operations. All
+/// tiers of a feature cost the same, and levels cost nothing, so that a few lines compute what an org owes.
 pub(super) const PRICING: &str = r#"{"plans": {
     "plan:free@1": {"interval": "@daily", "features": {
         "feature:calls": {"tiers": [{"upto": 10}]}}},
@@ -27,15 +27,15 @@ pub(super) const PRICING: &str = r#"{"plans": {
 pub(super) enum Combine {
     Sum,
     Max,
-    /// The last of the period.
+    /// The last report of the period.
     Last,
-    /// The last of all.
+    /// The last report of all periods.
     Perpetual,
-    /// Nothing is reported.
+    /// The feature takes no reports.
     Licensed,
 }
 
-/// What is pushed, once more: full name, limit, how usage combines, and cents for a unit, or for a day if licensed.
+/// The features of [`PRICING`]: full name, limit, how usage combines, and cents for a unit, or for a day if licensed.
 pub(super) const SOLD: &[(&str, i64, Combine, i64)] = &[
     ("feature:calls@plan:free@1", 10, Combine::Sum, 0),
     ("feature:calls@plan:pro@1", NO_LIMIT, Combine::Sum, 200),
@@ -64,7 +64,7 @@ pub(super) fn price(full: &str) -> i64 {
         .expect("a feature of the model")
 }
 
-/// The full names of what a combination is made of, sorted.
+/// The full names of a combination's features, sorted.
 pub(super) fn features(of: Combination) -> Vec<&'static str> {
     let references = COMBINATIONS[usize::from(of)];
     let named = |full: &str| {

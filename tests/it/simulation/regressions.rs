@@ -1,4 +1,4 @@
-//! Lists that failed once, shortened. Each stays.
+//! Shortened lists that once failed. Each of them is kept.
 
 mod events;
 mod on_meters;
@@ -14,7 +14,7 @@ use super::ops::Request::{
 use super::run::Usage;
 use super::{INVOICE_DRAFTS, run};
 
-/// A request at the first server.
+/// A request to the first server.
 const fn ask(org: u8, request: Request) -> Op {
     Ask {
         at: 0,
@@ -23,7 +23,7 @@ const fn ask(org: u8, request: Request) -> Op {
     }
 }
 
-/// Two requests about an org at the same time, at both servers.
+/// Two concurrent requests about an org, one to each server.
 const fn at_once(org: u8, requests: [Request; 2]) -> Op {
     AtOnce {
         at: [0, 1],
@@ -46,7 +46,7 @@ fn replay_on(usage: Usage, list: &[Op]) {
     }
 }
 
-/// Usage of calls, under a key.
+/// A report of calls, with an idempotency key.
 const fn report(n: i8) -> Request {
     Report {
         feature: 0,
@@ -64,7 +64,7 @@ const fn reserve(n: u8, hours: u8) -> Request {
     }
 }
 
-/// The operations themselves, each at least once.
+/// Every kind of operation, each at least once.
 #[test]
 fn one_of_each() {
     replay(&[
@@ -167,7 +167,7 @@ fn one_of_each() {
     ]);
 }
 
-/// A trial may last for years, and what was used in it was kept for the free plan's periods after it.
+/// A trial may last for years. Its usage was still counted in the later periods of the free plan.
 #[test]
 fn usage_of_a_trial_ends_with_it() {
     replay(&[
@@ -226,7 +226,7 @@ fn usage_of_a_trial_ends_with_it() {
     ]);
 }
 
-/// A trial that ends in the second in which it began: the period after it has the same beginning.
+/// A trial ends in the second in which it began. The period after it begins in the same second.
 #[test]
 fn usage_of_a_trial_of_no_length_is_of_the_period_after_it() {
     replay(&[
@@ -249,7 +249,7 @@ fn usage_of_a_trial_of_no_length_is_of_the_period_after_it() {
     ]);
 }
 
-/// An org that is made is not subscribed yet, and a report comes in between.
+/// A report arrives after an org is created, and before it is subscribed.
 #[test]
 fn a_report_while_its_org_is_made() {
     replay(&[
@@ -274,7 +274,7 @@ fn a_report_while_its_org_is_made() {
     ]);
 }
 
-/// What was used is on the item of one of two plans that sell the feature, and usage is set on the other's.
+/// Two plans sell the feature. Its usage is on the item of one plan, and a request sets usage on the other plan's item.
 #[test]
 fn a_total_of_a_feature_that_two_plans_sell() {
     replay(&[
@@ -296,7 +296,7 @@ fn a_total_of_a_feature_that_two_plans_sell() {
     ]);
 }
 
-/// An invoice that was a draft when time was given back is paid, once it is finalized, by the customer's balance.
+/// Time is credited while the invoice is a draft. The customer's balance pays the invoice once it is finalized.
 #[test]
 fn a_draft_that_is_paid_once_it_is_finalized() {
     let subscribe = |to| Subscribe { to, trial: false };
@@ -322,7 +322,7 @@ fn a_draft_that_is_paid_once_it_is_finalized() {
     ]);
 }
 
-/// The end that was planned counted as the end that came, and a credit of that second as given for nothing.
+/// The planned end of a subscription was taken for its actual end. A credit of that second was taken for a gift.
 #[test]
 fn an_end_that_comes_before_the_one_that_was_planned() {
     replay(&[
@@ -338,7 +338,7 @@ fn an_end_that_comes_before_the_one_that_was_planned() {
     ]);
 }
 
-/// Usage of the trial counted in the period after it.
+/// Usage of the trial was counted in the period after it.
 #[test]
 fn a_report_whose_caller_left_before_a_trial() {
     let hang_up = |at, feature, n, keyed, calls| HangUp {

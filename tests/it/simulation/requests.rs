@@ -1,4 +1,4 @@
-//! Sends requests, one by one or at the same time, and works out what may be true after them.
+//! Sends requests, one after the other or concurrently, and computes which states are possible after them.
 
 use std::iter;
 
@@ -12,7 +12,7 @@ use super::sent::{History, Sent};
 use crate::harness::Answer;
 use testing::time::until;
 
-/// A request, and where it was sent.
+/// A request, and the server to which it was sent.
 #[derive(Clone)]
 struct Try {
     at: u8,
@@ -20,7 +20,7 @@ struct Try {
     sent: Sent,
 }
 
-/// Longer than it takes to get ready for a request, in seconds.
+/// More seconds than the preparation of a request takes.
 const SOON: i64 = 30;
 
 fn numbered(place: usize) -> Reservation {
@@ -40,7 +40,7 @@ impl Run<'_> {
         self.conclude(org, &[Try { at, key, sent }]).await
     }
 
-    /// A request of which the server dies.
+    /// Sends a request during which the server crashes.
     pub(super) async fn die(&mut self, org: u8, request: Request, calls: u8) -> Outcome {
         let Some(request) = self.prepare(org, request).await? else {
             return Ok(());
@@ -63,7 +63,7 @@ impl Run<'_> {
         requests: [Request; 2],
         hang_up: Option<u8>,
     ) -> Outcome {
-        // The same twice is one request that was sent twice.
+        // Two equal requests are one request that was sent twice.
         let is_same = orgs[0] == orgs[1] && requests[0] == requests[1];
         let delivered = self.orgs[usize::from(orgs[0])].told.clone();
         let Some(one) = self.prepare(orgs[0], requests[0]).await? else {
@@ -141,7 +141,7 @@ impl Run<'_> {
         self.conclude(org, &tries).await
     }
 
-    /// Reads at both servers, which nothing that goes on must disturb.
+    /// Reads the org at both servers. Concurrent requests must not make these reads fail.
     async fn read(&self, org: u8) -> Outcome {
         for at in 0..SERVERS {
             let path = format!("/v1/limits?org={}", self.name(org));
@@ -154,14 +154,14 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Waits until the requests whose callers have left are done.
+    /// Waits until the servers have completed the requests whose callers hung up.
     pub(super) async fn settle(&self) {
         for server in 0..SERVERS {
             self.world.server(server).settled().await;
         }
     }
 
-    /// Sends again what may be, and compares.
+    /// Repeats the failed requests that can be repeated, and those with a key. Then compares the org with the model.
     async fn conclude(&mut self, org: u8, tries: &[Try]) -> Outcome {
         let was_faulty = self.faulty;
         self.clear_faults();
@@ -206,7 +206,7 @@ impl Run<'_> {
             .map_err(|reason| format!("told {at_once:?} and then {after:?}: {reason}"))
     }
 
-    /// Gets ready for a request; none if it is not known what should become of it.
+    /// Prepares a request. Returns None if the model cannot predict its result.
     pub(super) async fn prepare(&mut self, org: u8, request: Request) -> Outcome<Option<Request>> {
         if !self.is_claimed(org, request) {
             return Ok(None);
@@ -238,10 +238,10 @@ impl Run<'_> {
         })
     }
 
-    /// Whether it is known what becomes of what the request depends on.
+    /// Whether the model can predict the usage on which the request depends.
     fn is_claimed(&self, org: u8, request: Request) -> bool {
         if let Request::ReportAt { ago, .. } = request {
-            // Whether there was an earlier period is tested elsewhere.
+            // Other tests check usage of an earlier period that may not exist.
             let period = self.orgs[usize::from(org)].period;
             let is_before = self.now - i64::from(ago) * 60 < period.start;
             let grace = if self.world.usage().is_on_meters() {
@@ -283,7 +283,7 @@ impl Run<'_> {
         }
     }
 
-    /// The same, unless the caller hangs up before.
+    /// Sends a request whose caller hangs up after `calls` calls to Stripe. None if the caller hung up.
     async fn send_until(
         &self,
         at: u8,
@@ -296,7 +296,7 @@ impl Run<'_> {
             .await
     }
 
-    /// Drops a future once there were so many more calls to Stripe.
+    /// Drops the future once the servers have made more than `calls` further calls to Stripe.
     async fn unless_calls<T>(
         &self,
         calls: Option<u8>,
@@ -317,7 +317,7 @@ impl Run<'_> {
         }
     }
 
-    /// What a request that was taken has come to.
+    /// The result of a request that was answered 200.
     fn accepted(&self, request: Request, answer: &Answer) -> Verdict {
         let Request::Reserve { number, .. } = request else {
             return Verdict::Done;
@@ -341,13 +341,13 @@ impl Run<'_> {
         }
     }
 
-    /// Whether the other server has removed the item whose events this one waited for.
+    /// Whether the server waited for events of an item that the other server has removed.
     fn is_overtaken(&self, answer: &Answer) -> bool {
         let waited = || answer.body.contains("not processed earlier usage yet");
         self.world.usage() == Usage::Events && answer.status == 503 && waited()
     }
 
-    /// What an answer says of a request.
+    /// The request with the result that its answer states.
     pub(super) fn sent(&self, request: Request, answer: &Answer) -> Outcome<Sent> {
         let code = |code: &str| answer.status == 400 && answer.json()["code"] == code;
         let told = if answer.status == 200 {

@@ -1,4 +1,4 @@
-//! Carries a list out, and compares.
+//! Runs the operations of a list, and compares the orgs with the model after each.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -17,30 +17,30 @@ use super::ops::{COMBINATIONS, Combination, HOUR, ORGS, Op, SERVERS};
 use super::plans;
 use crate::harness::{Answer, START, Settings, TestApp};
 
-/// How long Stripe's invoices are drafts, if nobody has changed that.
+/// How long Stripe's invoices are drafts by default.
 const HOUR_LONG: Duration = Duration::from_secs(3_600);
 
-/// Servers over a sandbox, used for one list after the other. They share nothing but their Stripe.
+/// Servers over one sandbox, which run one list after the other. The servers share nothing but their Stripe.
 pub(super) struct World {
     servers: RefCell<Vec<TestApp>>,
     http: reqwest::Client,
     lists: Cell<usize>,
     usage: Usage,
-    /// Where ledgers are; none: the servers have none.
+    /// The folder of the ledgers. None if the servers have no ledger.
     ledgers: Option<TempDir>,
 }
 
-/// Where usage of a world's servers goes.
+/// Where the servers of a world record usage.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Usage {
-    /// To usage records, without a ledger.
+    /// In usage records, without a ledger.
     #[default]
     Records,
-    /// To meters, without a ledger.
+    /// In meters, without a ledger.
     Events,
-    /// To a ledger, which delivers it to usage records.
+    /// In a ledger, which delivers usage to usage records.
     Ledger,
-    /// To a ledger, which delivers it to meters.
+    /// In a ledger, which delivers usage to meters.
     Meters,
 }
 
@@ -54,7 +54,7 @@ impl Usage {
     }
 }
 
-/// One list under way.
+/// The run of one list.
 pub(super) struct Run<'a> {
     pub(super) world: &'a World,
     pub(super) list: usize,
@@ -62,28 +62,28 @@ pub(super) struct Run<'a> {
     pub(super) orgs: Vec<Known>,
     pub(super) keys: usize,
     pub(super) reservations: RefCell<Vec<Reserved>>,
-    /// What goes wrong in the next operation.
+    /// The faults for the next operation.
     pub(super) faults: Vec<Rule>,
-    /// Whether calls to Stripe may go wrong now.
+    /// Whether calls to Stripe may fail now.
     pub(super) faulty: bool,
 }
 
-/// What is known of an org.
+/// What the test knows about an org.
 #[derive(Clone)]
 pub(super) struct Known {
-    /// All that may be true of it: more than one where something was not acknowledged, or happened at once.
+    /// The possible states of the org. There are several after requests that were concurrent or not acknowledged.
     pub(super) states: Vec<Org>,
-    /// Its billing period.
+    /// The org's billing period.
     pub(super) period: Period,
-    /// The features that were reported in it with the plan in force.
+    /// The features whose usage was reported in this period with the current plan.
     pub(super) reported: BTreeSet<&'static str>,
-    /// Those of them of which Stripe has been told.
+    /// The reported features whose usage was delivered to Stripe.
     pub(super) told: BTreeSet<&'static str>,
 }
 
 pub(super) type Outcome<T = ()> = Result<T, String>;
 
-/// What is wrong, and after which operation of the list.
+/// A difference from the model, and the operation after which it was found.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) operation: usize,
@@ -105,12 +105,12 @@ pub(super) fn runtime() -> tokio::runtime::Runtime {
 
 impl World {
     pub(super) async fn start(invoice_draft: Duration, usage: Usage) -> Self {
-        // Fails if another test was first.
+        // Fails if another test has already installed the provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let has_ledger = usage.has_ledger();
         let settings = Settings {
             invoice_draft: match usage {
-                // Their events count until shortly before the invoice is final.
+                // Late events count until shortly before the invoice is final, so it must be a draft first.
                 Usage::Meters => HOUR_LONG,
                 Usage::Records | Usage::Events | Usage::Ledger => invoice_draft,
             },
@@ -118,7 +118,7 @@ impl World {
         };
         let http = reqwest::Client::builder().no_proxy().build();
         let first = TestApp::with(settings).await;
-        // A ledger has one server.
+        // A ledger's file has a single server.
         let servers = if has_ledger { 1 } else { SERVERS };
         let others = (1..servers).map(|_| first.beside(&self::settings(usage)));
         let servers: Vec<_> = [first.clone()].into_iter().chain(others).collect();
@@ -139,7 +139,7 @@ impl World {
         self.usage
     }
 
-    /// The file of the present list's ledger.
+    /// The ledger's file for the current list.
     fn ledger(&self) -> Option<PathBuf> {
         let folder = self.ledgers.as_ref()?.path();
         Some(folder.join(format!("tier-{}.db", self.lists.get())))
@@ -150,7 +150,7 @@ impl World {
         servers[usize::from(at) % servers.len()].clone()
     }
 
-    /// Puts another process in a server's place. A ledger's file is all that the two share.
+    /// Replaces a server by a new one, as after a restart. The two share nothing but the ledger's file.
     pub(super) async fn restart(&self, at: u8) {
         let server = self.server(at);
         server.settled().await;
@@ -172,7 +172,7 @@ impl World {
         self.server(0).stripe_url().to_owned()
     }
 
-    /// Runs a list on an account that is empty but for the model.
+    /// Runs a list on an account that has only the pushed plans.
     pub(super) async fn run(&self, ops: &[Op]) -> Result<(), Failure> {
         for at in 0..SERVERS {
             self.server(at).settled().await;
@@ -182,10 +182,10 @@ impl World {
         server.sandbox().reset();
         server.set_clock(START);
         drop(server);
-        // Servers remember orgs, so each list has its own.
+        // Servers remember orgs, so each list has orgs of its own.
         self.lists.set(self.lists.get() + 1);
         let list = self.lists.get();
-        // Stripe gives the same ids out anew, and servers must not remember what was true of them.
+        // The sandbox assigns the same ids again after a reset, so the servers must forget the earlier objects.
         for at in 0..SERVERS {
             self.restart(at).await;
         }
@@ -222,7 +222,7 @@ impl World {
     }
 }
 
-/// How a server is set up. With a ledger, usage is accepted while Stripe is away.
+/// The settings of a server. With a ledger, it accepts usage during an outage of Stripe.
 fn settings(usage: Usage) -> Settings {
     let has_ledger = usage.has_ledger();
     let generation = if usage.is_on_meters() {
@@ -234,7 +234,7 @@ fn settings(usage: Usage) -> Settings {
         generation: GenerationSetting::Fixed(generation),
         retries: 4,
         first_wait: Duration::from_micros(10),
-        // Reports find their item in memory, where it may be one that another server's change has ended.
+        // Reports find their item in memory, even an item that another server's plan change has ended.
         max_age: MaxAge {
             usual: Duration::from_secs(1_800),
             with_events: Duration::ZERO,
@@ -245,7 +245,8 @@ fn settings(usage: Usage) -> Settings {
 }
 
 impl Run<'_> {
-    /// Lets a second pass. Events know no more of their time, and count for each subscription of theirs.
+    /// Lets a second pass. The time of an event is in whole seconds, and an event counts for each subscription of its
+    /// customer at that time.
     fn tick(&mut self) {
         self.now += 1;
         self.world.server(0).set_clock(self.now);
@@ -336,7 +337,7 @@ impl Run<'_> {
                 state.buy(now, to);
             }
         }
-        // Whoever looks first finds what is to be ended.
+        // The first read finds the older subscription, and the server ends it in the background.
         self.look(org, at).await?;
         let seen = self.look(org, at).await?;
         self.compare(org, &seen).await
@@ -350,7 +351,7 @@ impl Run<'_> {
         self.faulty && matches!(answer.status.as_u16(), 429 | 502 | 503 | 504)
     }
 
-    /// From now on calls go wrong.
+    /// Adds the faults to the sandbox, so that calls fail from now on.
     pub(super) fn arm_faults(&mut self) {
         for rule in self.faults.drain(..) {
             self.world.server(0).sandbox().add_fault(rule);

@@ -1,4 +1,4 @@
-//! What can be seen of an org: at the servers, and at Stripe itself.
+//! Reads an org at the servers and at Stripe, and compares the result with the model.
 
 use std::collections::BTreeMap;
 
@@ -10,40 +10,40 @@ use super::run::{Outcome, World};
 use crate::harness::{START, STRIPE_KEY, TestApp};
 use tier::billing::{CLASSIC, WITH_METERS};
 
-/// What another server has done is to be seen at once.
+/// Makes the server read from Stripe, so that the answer includes another server's changes.
 const FRESH: [(&str, &str); 1] = [("cache-control", "no-cache")];
 
-/// An item that has usage.
+/// A subscription item with usage.
 #[derive(Debug)]
 struct Metered {
     item: String,
-    /// The full name of its feature.
+    /// The full name of the item's feature.
     full: String,
     customer: String,
-    /// If its price has one.
+    /// The meter of the item's price, if it has one.
     meter: Option<String>,
 }
 
-/// One look at an org.
+/// What the servers and Stripe show of an org at one time.
 #[derive(Debug)]
 pub(super) struct Seen {
     known: bool,
-    /// How many subscriptions may bill it.
+    /// How many subscriptions may bill the org.
     live: usize,
-    /// When it was.
+    /// The time of the read.
     now: i64,
-    /// The running billing period, by Stripe's word: what is counted in it is the model's matter.
+    /// The present billing period, as Stripe has it. The model computes the usage in it.
     pub(super) period: Period,
-    /// Feature, used, limit.
+    /// The rows of `/v1/limits`: feature, used, limit.
     limits: Vec<(String, i64, i64)>,
-    /// The full names of what is in force; none: no phase.
+    /// The full names of the current phase's features. None without a current phase.
     features: Option<Value>,
     /// The items that have usage.
     metered: Vec<Metered>,
 }
 
 impl Seen {
-    /// Asks two servers and Stripe. What nobody waits for has been done by then.
+    /// Reads the org at two servers and at Stripe, after all background work is done.
     pub(super) async fn of(
         world: &World,
         name: &str,
@@ -104,7 +104,7 @@ impl Seen {
         Ok(seen)
     }
 
-    /// Whether it is what `state` says; if not, what is different.
+    /// Compares what was read with `state`. The error says what is different.
     pub(super) fn compare(&self, state: &Org) -> Outcome {
         let expected = |what: &str, expected: &dyn std::fmt::Debug| {
             Err(format!("{what}: expected {expected:?}, seen {self:?}"))
@@ -130,7 +130,7 @@ impl Seen {
         Ok(())
     }
 
-    /// What `/v1/limits` should say. Where nothing is claimed, what it says.
+    /// The expected rows of `/v1/limits`. Usage that the model cannot predict is taken from the answer.
     fn claimed(&self, state: &Org) -> Vec<(String, i64, i64)> {
         let mut expected = state.limits(self.now, self.period.start);
         for (feature, used, _) in &mut expected {
@@ -142,7 +142,7 @@ impl Seen {
         expected
     }
 
-    /// The usage of these items over all periods, by Stripe's word.
+    /// The usage of the items over all periods, as Stripe has it.
     pub(super) async fn usage(&self, world: &World) -> Outcome<BTreeMap<String, i64>> {
         let mut totals = BTreeMap::new();
         for one in &self.metered {
@@ -164,7 +164,7 @@ impl Seen {
         Ok(totals)
     }
 
-    /// What a meter has counted of a customer until now.
+    /// The usage of a customer that a meter has counted until now.
     async fn counted(&self, world: &World, meter: &str, customer: &str) -> Outcome<i64> {
         let start = START - START.rem_euclid(60);
         let end = self.now - self.now.rem_euclid(60) + 600;
@@ -179,7 +179,8 @@ impl Seen {
     }
 }
 
-/// Over all periods, sums are what was acknowledged. A meter also has what an earlier item of the feature counted.
+/// Compares sums over all periods with the acknowledged usage. Skips features of removed items on meters, since a meter
+/// also has the usage of the earlier item.
 pub(super) fn compare_usage(
     usage: &BTreeMap<String, i64>,
     state: &Org,
@@ -213,7 +214,7 @@ async fn limits(app: &TestApp, name: &str) -> Outcome<Vec<(String, i64, i64)>> {
         .ok_or_else(|| format!("limits: {answer}"))
 }
 
-/// Reads Stripe itself.
+/// Reads a list from Stripe.
 async fn stripe(world: &World, path: &str) -> Outcome<Vec<Value>> {
     let url = format!("{}{path}", world.stripe_url());
     let request = world.http().get(url).bearer_auth(STRIPE_KEY);
@@ -229,7 +230,7 @@ async fn stripe(world: &World, path: &str) -> Outcome<Vec<Value>> {
     list["data"].as_array().cloned().ok_or(text)
 }
 
-/// What may still bill the org, which is one customer.
+/// The subscriptions that may still bill the org. Fails unless the org has exactly one customer.
 async fn live_subscriptions(world: &World, name: &str) -> Outcome<Vec<Value>> {
     let customers = stripe(world, "/v1/customers?limit=100&expand[]=data.subscriptions").await?;
     let mut own = customers

@@ -1,4 +1,4 @@
-//! What may have become of requests: some were not acknowledged, some were under way at the same time.
+//! The possible results of requests, some of which were concurrent or not acknowledged.
 
 use super::model::{Org, Period, Verdict};
 use super::ops::Request;
@@ -8,32 +8,32 @@ use super::run::Outcome;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent {
     pub(super) request: Request,
-    /// What its caller was told; none: nothing, or that nobody knows.
+    /// The result in the answer. None if there was no answer, or if the answer does not say what happened.
     pub(super) told: Option<Verdict>,
 }
 
-/// Requests about one org, as they were sent.
+/// Requests about one org, in the order in which they were sent.
 pub(super) struct History<'a> {
-    /// These in any order, and only two of them.
+    /// At most two concurrent requests, which count in any order.
     pub(super) at_once: &'a [Sent],
-    /// These then.
+    /// The requests after them, in this order.
     pub(super) after: &'a [Sent],
-    /// Whether those at once were sent to two servers.
+    /// Whether the concurrent requests were sent to two servers.
     pub(super) apart: bool,
-    /// When all of this happened.
+    /// The time of all requests.
     pub(super) now: i64,
-    /// The running billing period.
+    /// The billing period at that time.
     pub(super) period: Period,
 }
 
-/// A state, and what was counted under a key on the way to it.
+/// A state, and the requests with a key that were counted before it.
 type Reached = (Org, Vec<Request>);
 
 impl History<'_> {
-    /// Everything that may be true of an org in one of these states after that.
+    /// The possible states after the requests, for an org that was in one of `states`.
     ///
     /// # Errors
-    /// If the answers fit none of them.
+    /// If no order of the requests explains the answers.
     pub(super) fn outcomes_of(&self, states: &[Org]) -> Outcome<Vec<Org>> {
         let states = states.iter().flat_map(|state| self.outcomes(state));
         let states: Vec<Org> = states.collect();
@@ -43,8 +43,8 @@ impl History<'_> {
         Ok(states)
     }
 
-    /// Everything that may be true of an org in `state` after that. A request whose caller was told nothing was carried
-    /// out, or was not.
+    /// The possible states after the requests, for an org that was in `state`. A request without a known result may
+    /// have been applied or not.
     fn outcomes(&self, state: &Org) -> Vec<Org> {
         let mut orders = vec![self.at_once.to_vec()];
         if let [first, second] = *self.at_once {
@@ -87,7 +87,7 @@ impl History<'_> {
                 vec![(state, counted.clone()), (free, counted)]
             }
             Some(told) if told == verdict => vec![(state, counted)],
-            // An org is made before it is subscribed: whoever comes in between finds it without the feature.
+            // An org is created before it is subscribed. A concurrent request may find it without the feature.
             Some(Verdict::NotFound) if verdict == Verdict::NoOrg && self.at_once.len() > 1 => {
                 vec![(state, counted)]
             }
@@ -95,8 +95,9 @@ impl History<'_> {
         }
     }
 
-    /// Stripe drops usage that one server records while the other one changes a plan which began in this second. What is
-    /// recorded once a trial has begun is free, also if it was meant for the plan before it.
+    /// Whether usage may be free. Stripe drops usage that one server records while the other server changes a plan that
+    /// began in the same second. Usage that is recorded after a trial has begun is free, even if it was meant for the
+    /// plan before.
     fn may_drop_usage(&self, state: &Org) -> bool {
         let requests = || self.at_once.iter().map(|sent| sent.request);
         let changes = requests().any(Request::is_change);

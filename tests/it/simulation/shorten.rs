@@ -1,14 +1,14 @@
-//! Makes a list that fails shorter, for whoever has to understand it.
+//! Shortens a failing list, so that it is easier to understand.
 
 use std::time::{Duration, Instant};
 
 use super::ops::Op;
 use super::run::Failure;
 
-/// When to be content with what there is.
+/// The time after which a list is not shortened further.
 const LONG_ENOUGH: Duration = Duration::from_secs(60);
 
-/// Leaves out what a list fails without: halves of it, quarters, and so on, down to single operations.
+/// Removes operations without which the list still fails: halves of the list, then quarters, down to single operations.
 pub(super) fn shorten(
     mut list: Vec<Op>,
     mut failure: Failure,
@@ -19,7 +19,7 @@ pub(super) fn shorten(
     let mut size = list.len() / 2;
     while size > 0 && start.elapsed() < LONG_ENOUGH {
         let before = list.len();
-        // From the end: what comes last fails, and what comes first only leads to it.
+        // Begins at the end, since the first operations prepare the last one, which fails.
         let mut end = list.len();
         while end > 0 && start.elapsed() < LONG_ENOUGH {
             let begin = end.saturating_sub(size);

@@ -1,4 +1,4 @@
-//! What is used: reports, reservations, and the limits that they count against.
+//! Usage in the model: reports, reservations, and the limits that they count against.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use super::super::plans::{Combine, bare, features, price, terms};
 use super::super::run::Usage;
 use super::{DAY_SECONDS, Held, Org, Period, Verdict};
 
-/// How far ahead usage may be reported, in seconds.
+/// How far in the future usage may be reported, in seconds.
 const AHEAD: i64 = 300;
 
 impl Org {
-    /// The item that usage of a feature is recorded on: the first that is metered.
+    /// The item on which usage of a feature is recorded: the first metered one.
     fn item(&self, feature: &str) -> Result<&'static str, Verdict> {
         if !self.known {
             return Err(Verdict::NoOrg);
@@ -25,7 +25,7 @@ impl Org {
             return Err(Verdict::NotFound);
         }
         let metered = sold.find(|full| terms(full).1 != Combine::Licensed);
-        // A meter knows neither of these: they need a ledger.
+        // A meter supports neither of these aggregates without a ledger.
         let is_unknown = |full: &&str| matches!(terms(full).1, Combine::Max | Combine::Perpetual);
         metered
             .filter(|full| self.usage != Usage::Events || !is_unknown(full))
@@ -35,7 +35,7 @@ impl Org {
     pub(super) fn report(&mut self, now: i64, period: Period, feature: &str, n: i64) -> Verdict {
         match self.item(feature) {
             Err(verdict) => verdict,
-            // What is used of other items cannot be taken back.
+            // Usage of other items cannot be refunded.
             Ok(full) if n < 0 && self.used(full, period.start) + n < 0 => Verdict::Invalid,
             Ok(full) => {
                 self.note(now, full, n);
@@ -72,7 +72,7 @@ impl Org {
             let ledger = self.ledgers.entry(full).or_default();
             let mut at = now;
             if self.usage.has_ledger() {
-                // It takes the place of what was reported, also for a time to come, and is no report beside it.
+                // The clobber replaces all reports of the period, including those for a future time.
                 at = at.max(ledger.keys().next_back().copied().unwrap_or(now));
                 ledger.retain(|at, _| *at < period.start);
             }
@@ -150,7 +150,7 @@ impl Org {
         Verdict::Done
     }
 
-    /// Takes a reservation out that can be ended.
+    /// Removes a reservation that can still be ended, and returns it.
     fn take_held(&mut self, now: i64, number: Reservation) -> Result<Held, Verdict> {
         if self.ended.contains_key(&number) {
             return Err(Verdict::Ended);
@@ -163,10 +163,10 @@ impl Org {
         }
     }
 
-    /// Whether anything is claimed of a feature in the period that began then.
+    /// Whether the feature's usage is compared in the period that began at `period`.
     pub(in crate::simulation) fn claims(&self, feature: &str, period: i64) -> bool {
         self.unclaimed.get(feature).is_none_or(|since| {
-            // A level that never starts again may have come from before.
+            // A perpetual level may come from an earlier period.
             *since < period && feature != "feature:store"
         })
     }
@@ -177,7 +177,7 @@ impl Org {
         *noted = match terms(full).1 {
             Combine::Max if self.usage != Usage::Records => n.max(*noted),
             Combine::Last | Combine::Perpetual if self.usage != Usage::Records => n,
-            // Stripe adds up what is recorded in one second.
+            // Stripe adds up usage that is recorded in one second.
             _ => *noted + n,
         };
         if !self.is_on_trial(now) {
@@ -206,18 +206,18 @@ impl Org {
         }
     }
 
-    /// What was reported on a feature in all periods, if it adds up; none if it does not.
+    /// The usage of a feature in all periods. None if the feature's usage does not add up.
     pub(in crate::simulation) fn summed(&self, full: &str) -> Option<i64> {
         let ledger = self.ledgers.get(full)?;
         (terms(full).1 == Combine::Sum).then(|| ledger.values().sum())
     }
 
-    /// Whether an item with this feature has gone.
+    /// Whether an item with this feature was removed.
     pub(in crate::simulation) fn is_gone(&self, full: &str) -> bool {
         self.gone.contains(full)
     }
 
-    /// What `/v1/limits` should say: feature, used, limit.
+    /// The expected rows of `/v1/limits`: feature, used, limit.
     pub(in crate::simulation) fn limits(&self, now: i64, period: i64) -> Vec<(String, i64, i64)> {
         let mut rows: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
         for full in self.current().map(features).unwrap_or_default() {

@@ -1,4 +1,4 @@
-//! The same for two servers without a ledger whose plans are on meters.
+//! Lists that once failed with two servers without a ledger, and plans on meters.
 
 use super::*;
 
@@ -6,7 +6,8 @@ fn replay(list: &[Op]) {
     replay_on(Usage::Events, list);
 }
 
-/// The server that sent the first level, and saw Stripe's next answer with the other server's, still showed its own.
+/// One server sent the first level. Stripe's next answer had the other server's level, but the first server still
+/// showed its own.
 #[test]
 fn a_level_that_the_other_server_has_set_since() {
     replay(&[
@@ -35,8 +36,8 @@ fn a_level_that_the_other_server_has_set_since() {
     ]);
 }
 
-/// The report locked the org's plan twice, and the change of plan waited between the two: for ten seconds, neither went
-/// on. What comes before them sets their pace.
+/// A report locked the org's plan twice. A plan change waited between the two locks, so both requests hung for ten
+/// seconds. The operations before them make them run at the right times.
 #[test]
 fn a_change_that_comes_between_two_steps_of_a_report() {
     let subscribe = Subscribe { to: 4, trial: true };
@@ -100,8 +101,8 @@ fn a_change_that_comes_between_two_steps_of_a_report() {
     ]);
 }
 
-/// Both servers took the unused time off the unpaid invoice. The second found the credit note of the first, and took what
-/// the invoice no longer had to give for paid.
+/// Both servers credited the unused time on the unpaid invoice. The second server found the credit note of the first.
+/// It took the part that the invoice could no longer credit for paid.
 #[test]
 fn two_servers_that_end_an_unpaid_plan() {
     replay(&[
@@ -145,7 +146,7 @@ fn two_servers_that_end_an_unpaid_plan() {
     ]);
 }
 
-/// A server waits for its events of an item that the other one removes, and its client is told to try again.
+/// A server waits for its events of an item that the other server removes. Its client must try again.
 #[test]
 fn a_change_overtakes_one_that_waits_for_events() {
     replay(&[

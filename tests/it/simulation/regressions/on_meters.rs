@@ -1,4 +1,4 @@
-//! The same for servers with a ledger whose plans are on meters.
+//! Lists that once failed with a ledger, and plans on meters.
 
 use super::*;
 
@@ -6,8 +6,8 @@ fn replay(list: &[Op]) {
     replay_on(Usage::Meters, list);
 }
 
-/// What was too late for its period was asked for while Stripe was away, and asked again a minute later. The model did
-/// not wait for that.
+/// The server looked up late usage during an outage of Stripe, and tried again a minute later. The model did not wait
+/// for the second attempt.
 #[test]
 fn an_outage_over_the_end_of_a_period() {
     replay(&[
@@ -31,7 +31,7 @@ fn an_outage_over_the_end_of_a_period() {
     ]);
 }
 
-/// What a trial used that began in the middle of a period was compared with the ledger's total of that period.
+/// A trial began in the middle of a period. Its usage alone was compared with the ledger's total of the whole period.
 #[test]
 fn a_trial_that_begins_a_period_within_another() {
     replay(&[
@@ -56,7 +56,7 @@ fn a_trial_that_begins_a_period_within_another() {
     ]);
 }
 
-/// The server was not given the minute after which it asks again.
+/// The server tries again after a minute. The model did not let that minute pass.
 #[test]
 fn a_refund_after_an_outage() {
     replay(&[
@@ -71,7 +71,7 @@ fn a_refund_after_an_outage() {
     ]);
 }
 
-/// The meter of a plan that returns goes on, of which the model knew nothing.
+/// A plan returns, and its meter keeps the earlier usage. The model did not know that.
 #[test]
 fn a_plan_that_returns() {
     replay(&[
@@ -94,7 +94,7 @@ fn a_plan_that_returns() {
     ]);
 }
 
-/// The org bought the plan that it had. The level of the old item was set to 0, which counted for the new one too.
+/// The org bought the plan that it already had. The level of the old item was set to 0, which the new item counted too.
 #[test]
 fn the_same_plan_is_bought_again() {
     replay(&[
@@ -128,7 +128,8 @@ fn the_same_plan_is_bought_again() {
     ]);
 }
 
-/// Usage of two hours ago was of the period before, which takes it for fifty minutes. The model knew of four.
+/// Usage of two hours ago belonged to the period before. That period takes usage for fifty minutes after its end, and
+/// the model allowed only four.
 #[test]
 fn a_report_of_the_period_before() {
     replay(&[
@@ -166,7 +167,7 @@ fn a_report_of_the_period_before() {
     ]);
 }
 
-/// The first deliveries of the outage reached Stripe, whose answers were cut. The model did not know.
+/// The first deliveries in the outage reached Stripe, and only its answers were lost. The model did not know that.
 #[test]
 fn an_outage_with_answers_that_are_cut() {
     replay(&[
@@ -202,7 +203,7 @@ fn an_outage_with_answers_that_are_cut() {
     ]);
 }
 
-/// An event is sent a minute after the one before. The model waited for half a minute.
+/// A server sends an event a minute after the one before. The model waited only half a minute.
 #[test]
 fn a_clobber_just_after_a_delivery() {
     let report = |feature, n, keyed| Report { feature, n, keyed };
@@ -248,8 +249,8 @@ fn a_clobber_just_after_a_delivery() {
     ]);
 }
 
-/// An event that is sent in the second in which a trial begins is of the trial. A server waits for that second to pass,
-/// which it does not in the simulation.
+/// An event that is sent in the second in which a trial begins belongs to the trial. A server waits for that second to
+/// pass, but waiting takes no time in the simulation.
 #[test]
 fn a_report_in_the_second_in_which_a_trial_begins() {
     let report = |feature, n, keyed| Report { feature, n, keyed };

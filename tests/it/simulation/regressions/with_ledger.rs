@@ -1,4 +1,4 @@
-//! The same for a server with a ledger, whose plans are billed by usage records.
+//! Lists that once failed with a ledger, and plans on usage records.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn replay(list: &[Op]) {
     replay_on(Usage::Ledger, list);
 }
 
-/// What only a server with a ledger does.
+/// Every operation that needs a ledger.
 #[test]
 fn one_of_each_with_a_ledger() {
     let to = |to| Subscribe { to, trial: false };
@@ -58,7 +58,7 @@ fn one_of_each_with_a_ledger() {
     ]);
 }
 
-/// The settlement took a period of which Stripe has no summary for one that it has not billed.
+/// Stripe has no summary of a period. The settlement concluded that Stripe had not billed that period.
 #[test]
 fn usage_of_a_subscription_that_has_ended() {
     replay(&[
@@ -82,7 +82,7 @@ fn usage_of_a_subscription_that_has_ended() {
     ]);
 }
 
-/// The model counted usage in the running period that Stripe took for the ended one, whose invoice was a draft.
+/// Stripe counted usage in the ended period, whose invoice was a draft. The model counted it in the present period.
 #[test]
 fn an_outage_that_ends_as_the_period_closes() {
     replay(&[
@@ -104,7 +104,7 @@ fn an_outage_that_ends_as_the_period_closes() {
     ]);
 }
 
-/// The model took two reports with keys of their own for one that was sent twice.
+/// The model took two reports with different keys for one report that was sent twice.
 #[test]
 fn an_outage_that_begins_and_ends_with_the_same_report() {
     replay(&[
@@ -122,8 +122,8 @@ fn an_outage_that_begins_and_ends_with_the_same_report() {
     ]);
 }
 
-/// Usage was recorded in the second in which a trial began. The model took it for delivered before, since a report that
-/// was still to be made counted as made.
+/// Usage was recorded in the second in which a trial began. The model assumed that usage of the feature had been
+/// delivered before, since it counted a report that was still to be sent.
 #[test]
 fn a_first_report_in_the_second_in_which_a_trial_begins() {
     let trial = Subscribe { to: 2, trial: true };
