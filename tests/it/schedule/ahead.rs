@@ -7,7 +7,7 @@ use crate::harness::{DAY, TestApp};
 
 const LATER: &str = "2023-01-20T00:00:00Z";
 
-/// An org whose first phase is in the future, and which bought `plan:free@1` in Checkout.
+/// An org that bought `plan:free@1` in Checkout, before its first scheduled phase began.
 async fn bought_before_the_first_phase() -> TestApp {
     let app = start().await;
     let plan = json!([{"effective": LATER, "features": ["plan:pro@1"]}]);
@@ -49,7 +49,7 @@ async fn only_one_schedule_may_be_about_to_start() {
     let prices = app
         .stripe_get("/v1/prices?lookup_keys[]=tier__feature-calls-plan-free-1")
         .await;
-    // As after concurrent requests at two servers.
+    // Two servers that handle concurrent requests may create two schedules.
     app.stripe_post(
         "/v1/subscription_schedules",
         &[
@@ -101,7 +101,7 @@ async fn tax_of_a_schedule_that_has_not_started() {
     assert_eq!(phase["tax"], json!({"automatic": true}), "{phase}");
 }
 
-/// The trial from Checkout ends long before the kept phase does.
+/// The trial from Checkout ends long before the phase that is kept.
 #[tokio::test]
 async fn a_trial_that_ends_within_a_kept_phase() {
     let app = start().await;

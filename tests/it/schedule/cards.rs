@@ -33,7 +33,7 @@ async fn write(app: &TestApp, mut body: Value) -> crate::harness::Answer {
     app.post_json("/v1/subscribe", &body).await
 }
 
-/// An org that bought in Checkout, which sets the card on the subscription.
+/// An org that bought in Checkout. Checkout sets the card on the subscription, not on the customer.
 async fn bought_with_its_own_card() -> TestApp {
     let app = start().await;
     write(&app, json!({"info": {}})).await.ok();
@@ -92,7 +92,7 @@ async fn a_new_default_replaces_the_card_of_the_subscription() {
     write(&app, json!({"info": info})).await.ok();
     assert_eq!(paid_with(&app).await.1, [json!(new)]);
 
-    // Also in a request with phases.
+    // A request with phases can change the card, too.
     let newer = card(&app).await;
     app.advance(DAY);
     let info = json!({"invoice_settings": {"default_payment_method": newer}});

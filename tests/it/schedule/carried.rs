@@ -1,5 +1,5 @@
-//! Usage before a change of plan is billed once, at the price of the plan before. A level is billed by the plan in
-//! force at the end of the period. Both hold whatever fails in between.
+//! Usage before a plan change is billed once, at the earlier plan's price. A level is billed by the plan at the end of
+//! the period. Both rules hold, whichever calls fail.
 
 mod failures;
 mod levels;
@@ -13,11 +13,11 @@ use tier::domain::GenerationSetting;
 use super::{buy, schedule, subscriptions};
 use crate::harness::{DAY, Settings, TestApp};
 
-/// Longer than Stripe keeps an idempotency key.
+/// A longer time than Stripe keeps an idempotency key.
 const FORGOTTEN: std::time::Duration = std::time::Duration::from_secs(25 * 3600);
 
-/// Plans with calls and levels at different prices. Paid plans cost nothing without usage. Only a ledger serves all
-/// aggregates of meters.
+/// Plans with calls and levels at different prices. Paid plans cost nothing without usage. On meters, the server has a
+/// ledger, since meters do not support all aggregates without one.
 async fn start(generation: Generation) -> TestApp {
     let app = TestApp::with(Settings {
         generation: GenerationSetting::Fixed(generation),
@@ -98,7 +98,7 @@ async fn notes(app: &TestApp) -> Vec<String> {
     notes
 }
 
-/// Reads the org, and waits for the tasks that this queues.
+/// Reads the org, and waits for the background tasks that this read starts.
 async fn read(app: &TestApp) {
     app.get("/v1/limits?org=org:a").await.ok();
     app.settled().await;
@@ -159,7 +159,7 @@ async fn an_immediate_change_bills_sums_at_their_price_and_levels_once() {
     }
 }
 
-/// Stripe makes the change by itself. The next request credits the levels that Stripe has invoiced.
+/// Stripe makes a scheduled change by itself. The next request credits the levels that Stripe has invoiced.
 #[tokio::test]
 async fn a_scheduled_change_bills_sums_at_their_price_and_levels_once() {
     for generation in [Classic, Meters] {

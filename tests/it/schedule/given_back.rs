@@ -1,4 +1,4 @@
-//! Credits for unused time that was partly paid. In the end the org owes what it used.
+//! Credits for unused time that was partly paid. In the end, the org owes exactly what it used.
 
 mod lists;
 
@@ -16,10 +16,10 @@ use super::{schedule, subscriptions};
 use crate::harness::{Answer, DAY, Settings, TestApp};
 use crate::owed::owed;
 
-/// In its first second, a plan on meters cannot change to another interval.
+/// A list that is skipped on meters, where a plan cannot change to another interval in its first second.
 const IN_ONE_SECOND: &str = "a year and back in one second";
 
-/// The lists of steps that Stripe allows in a generation.
+/// The lists whose steps Stripe allows in this generation.
 fn lists(generation: Generation) -> impl Iterator<Item = &'static List> {
     let refuses = generation == Generation::Meters;
     let lists = LISTS.iter();
@@ -57,7 +57,7 @@ async fn pay_with(app: &TestApp, card: &str) {
     app.post_json("/v1/subscribe", &body).await.ok();
 }
 
-/// Performs a step. Returns the answer if it subscribes.
+/// Performs a step. Returns the answer if the step subscribes.
 async fn take(app: &TestApp, step: &Step) -> Option<Answer> {
     let phases = match step {
         To(features) => json!([{"features": features}]),
@@ -112,7 +112,7 @@ fn in_seconds(app: &TestApp, seconds: i64) -> String {
     at.to_rfc3339()
 }
 
-/// Performs all steps but the last, and moves the clock to the time of that one.
+/// Performs all steps but the last, and moves the clock to the time of the last step.
 async fn take_all_but_one(
     generation: Generation,
     steps: &[(u32, Step)],
@@ -137,7 +137,7 @@ async fn list(app: &TestApp, path: &str) -> Vec<Value> {
     list["data"].as_array().expect("a list").clone()
 }
 
-/// Allows for rounding, and for the price of a minute.
+/// Whether the debt is as expected, except for rounding and the price of a minute.
 fn is_about(owed: i64, expected: i64) -> bool {
     (owed - expected).abs() <= 4
 }
@@ -181,7 +181,7 @@ async fn on_meters_another_interval_has_to_wait_for_the_next_second() {
     assert!(is_about(owed, 900), "{owed}");
 }
 
-/// The calls that settle: the sandbox's name, the method and the path.
+/// The calls that settle a plan change: the sandbox's name, the method and the path.
 const SETTLING: [(&str, &str, &str); 5] = [
     ("POST /v1/credit_notes", "POST", "/v1/credit_notes"),
     ("POST /v1/invoiceitems", "POST", "/v1/invoiceitems"),
@@ -198,7 +198,7 @@ const SETTLING: [(&str, &str, &str); 5] = [
 #[tokio::test]
 async fn an_interrupted_settlement_is_completed_once() {
     let mut wrong = Vec::new();
-    // Every second list in the other generation: each takes long.
+    // Each list takes long, so every second list runs in one generation, and the others in the other.
     let classic = lists(Classic).step_by(2).map(|list| (Classic, list));
     let meters = lists(Meters).skip(1).step_by(2);
     let meters = meters.map(|list| (Meters, list));
@@ -216,7 +216,7 @@ async fn an_interrupted_settlement_is_completed_once() {
                 app.sandbox().add_fault(rule);
                 take(&app, last).await;
                 app.sandbox().clear_faults();
-                // The same request at another server, which has no state of it.
+                // The request is repeated at another server, which knows nothing of the first attempt.
                 let twin = app.twin();
                 if !matches!(last, Later(_))
                     && let Some(answer) = take(&twin, last).await
@@ -259,7 +259,7 @@ async fn an_end_during_a_change_credits_what_the_change_charges() {
     assert_eq!(owed(&app, None).await, 1000);
 }
 
-/// A server is about to delete Stripe's pending credit. Before it does, the subscription ends, which invoices the credit.
+/// A server is about to delete Stripe's pending credit. Before that, the subscription ends, which invoices the credit.
 #[tokio::test]
 async fn a_credit_that_is_invoiced_before_it_is_deleted() {
     let app = start(Classic, Duration::ZERO).await;
@@ -283,7 +283,7 @@ async fn a_credit_that_is_invoiced_before_it_is_deleted() {
     assert!(is_about(owed, 1000), "{owed}");
 }
 
-/// For a while, Stripe refuses to reduce an invoice.
+/// Stripe refuses to reduce an invoice for a while.
 #[tokio::test]
 async fn the_next_request_retries_a_refused_credit() {
     let app = start(Classic, Duration::ZERO).await;
@@ -301,7 +301,7 @@ async fn the_next_request_retries_a_refused_credit() {
     assert_eq!(owed(&app, None).await, 1000);
 }
 
-/// The change credits unpaid time, and charges it back after the subscription has ended.
+/// A change credits unpaid time, and charges the credit back after the subscription has ended.
 #[tokio::test]
 async fn a_cancellation_on_one_server_while_another_changes_the_plan() {
     let app = start(Classic, Duration::ZERO).await;

@@ -1,4 +1,4 @@
-//! Past phases, which are kept after Stripe has released the schedule that made them.
+//! Past phases stay visible after Stripe has released their schedule.
 
 use serde_json::{Value, json};
 
@@ -110,7 +110,7 @@ async fn phases_before_a_purchase_are_kept() {
         // One feature of a plan is not the whole plan.
         "01-19 .. -: ",
     ];
-    // While the older subscription is live, and after its end.
+    // The older subscription is still live at first, and ends later.
     for days in [1, 40, 40] {
         assert_eq!(timeline(&app).await, whole);
         app.settled().await;

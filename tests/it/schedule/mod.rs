@@ -41,7 +41,7 @@ async fn phases(app: &TestApp) -> Answer {
     app.get("/v1/phases?org=org:a").await
 }
 
-/// The org's subscriptions as Stripe lists them, ended ones too.
+/// The org's subscriptions in Stripe, including ended ones.
 async fn subscriptions(app: &TestApp) -> Vec<Value> {
     let org = app.get("/v1/whois?org=org:a").await.ok().json();
     let customer = org["stripe_id"].as_str().expect("an id");
@@ -208,7 +208,7 @@ async fn a_change_ends_the_running_phase_and_the_new_one_follows() {
     assert_eq!(subscriptions(&app).await.len(), 1);
     let before = ["01-01 .. 01-04: plan:free@1", "01-04 .. -: plan:pro@1"];
     assert_eq!(timeline(&app).await, before);
-    // The same items again change the phase in place.
+    // A request for the same items changes the phase in place.
     app.advance(DAY);
     app.subscribe("org:a", &["plan:pro@1"]).await;
     assert_eq!(timeline(&app).await, before);
@@ -270,7 +270,7 @@ async fn a_scheduled_change_keeps_the_current_phase_until_then() {
     );
 }
 
-/// Checkout always makes a new subscription. The newest one is the org's.
+/// Checkout always creates a new subscription, and the newest subscription counts as the org's.
 #[tokio::test]
 async fn the_newest_subscription_is_the_orgs_and_the_next_change_ends_the_others() {
     let app = start().await;

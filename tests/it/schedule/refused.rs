@@ -117,7 +117,7 @@ async fn start_with_coupons() -> TestApp {
     app
 }
 
-/// Refused requests: their fields, and the code of the answer.
+/// The fields of each refused request, and the code of its answer.
 fn refused() -> Vec<(serde_json::Value, &'static str)> {
     let phases =
         |features: &[&str], coupon: &str| json!([{"features": features, "coupon": coupon}]);
@@ -236,7 +236,7 @@ async fn customers(app: &TestApp) -> usize {
     own.count()
 }
 
-/// But only after a definite refusal.
+/// The customer is deleted only if Stripe definitely refused the request.
 #[tokio::test]
 async fn a_customer_created_for_a_refused_request_is_deleted() {
     let subscribe =
@@ -268,7 +268,7 @@ async fn a_customer_created_for_a_refused_request_is_deleted() {
     }
 }
 
-/// Another server may be creating or using the customer.
+/// Another server may have created the customer, or use it at the same time.
 #[tokio::test]
 async fn a_customer_that_another_request_created_or_uses_stays() {
     let body = json!({"org": "org:a", "phases": [{"features": ["plan:pro@1"]}]});
@@ -316,7 +316,7 @@ async fn a_card_attached_by_a_refused_request_is_detached() {
         assert_eq!(cards().await, 0, "{body}");
         app.sandbox().clear_faults();
     }
-    // A card that the customer had before stays.
+    // A card that the customer already had stays.
     let had = card().await;
     let body = json!({"org": "org:a", "info": {"payment_method": had}});
     app.post_json("/v1/subscribe", &body).await.ok();
@@ -334,7 +334,7 @@ async fn a_card_attached_by_a_refused_request_is_detached() {
     }
 }
 
-/// Stripe stores a refusal under the revision's idempotency key. A corrected request uses the next key at once.
+/// Stripe stores a refusal under the revision's idempotency key, so a corrected request uses the next key at once.
 #[tokio::test]
 async fn a_corrected_request_does_not_wait_for_the_refused_one() {
     let settings = Settings {
@@ -349,7 +349,7 @@ async fn a_corrected_request_does_not_wait_for_the_refused_one() {
         "plan:old@1": {"features": {"feature:old": {"base": 7}}},
     }}))
     .await;
-    // Its price is active, so only Stripe refuses it.
+    // The price is active and its product is not, so the server accepts the plan and only Stripe refuses it.
     let product = "/v1/products/tier__feature-old-plan-old-1";
     app.stripe_post(product, &[("active", "false")]).await;
     for first in ["plan:free@1", "plan:pro@1"] {

@@ -1,4 +1,4 @@
-//! A change keeps settings that the request does not mention.
+//! A plan change keeps the settings that the request does not mention.
 
 use serde_json::{Value, json};
 
@@ -64,7 +64,7 @@ async fn a_quantity_follows_its_feature_to_another_price() {
     set_quantity(&app, "feature:seats@plan:small@1", "5").await;
     let seats = |plan: &str, n: u64| (format!("feature:seats@{plan}"), json!(n));
 
-    // The same plan again, for example with another card.
+    // A client may request the same plan again, for example with another card.
     app.subscribe("org:a", &["plan:small@1"]).await;
     assert_eq!(quantities(&live(&app).await), [seats("plan:small@1", 5)]);
 
@@ -76,7 +76,7 @@ async fn a_quantity_follows_its_feature_to_another_price() {
         [desks, seats("plan:large@1", 5)]
     );
 
-    // With a change at a later time, and before that time.
+    // A scheduled change keeps the quantities, too, before and after its time.
     let later = json!([{"effective": "2023-01-20T00:00:00Z", "features": ["plan:small@1"]}]);
     schedule(&app, later).await.ok();
     assert_eq!(quantities(&live(&app).await).len(), 2);
@@ -134,7 +134,7 @@ async fn items_and_metadata_that_are_not_tiers_stay() {
     check("feature:seats@plan:pro@1").await;
     app.advance(20 * DAY);
     check("feature:calls@plan:free@1").await;
-    // Tier shows only its own features.
+    // Tier shows only features that it created.
     assert_eq!(
         phase(&app).await.ok().json()["features"],
         json!(["feature:calls@plan:free@1"])
@@ -196,7 +196,7 @@ async fn tax_set_by_checkout_stays() {
     assert_eq!(live(&app).await["automatic_tax"]["enabled"], true);
 }
 
-/// Creates a coupon of 50 % for some months.
+/// Creates a coupon of 50 % that lasts several months.
 async fn half(app: &TestApp) {
     app.stripe_post(
         "/v1/coupons",
@@ -220,7 +220,7 @@ async fn a_coupon_continues_across_an_upgrade() {
     app.advance(DAY);
     app.subscribe("org:a", &["plan:pro@1"]).await;
     let after = live(&app).await["discount"].clone();
-    // It is not redeemed again, so its end stays.
+    // The coupon is not redeemed again, so its end stays the same.
     assert_eq!(
         (&after["coupon"]["id"], &after["end"]),
         (&json!("half"), &before["end"])

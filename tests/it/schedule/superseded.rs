@@ -1,4 +1,4 @@
-//! Several subscriptions of one org. The newest paid one is the org's, and older ones are ended in the background.
+//! Several subscriptions of one org. The newest paid one counts, and older ones are ended in the background.
 
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Rule};
@@ -15,7 +15,7 @@ async fn live(app: &TestApp) -> Vec<String> {
         .collect()
 }
 
-/// An org with a plan that bought another one in Checkout a day later.
+/// An org that had a plan, and bought another plan in Checkout a day later.
 async fn bought_twice() -> (TestApp, String) {
     let app = start().await;
     let body = json!({"org": "org:a", "info": {"payment_method": "pm_card_visa", "invoice_settings": {"default_payment_method": "pm_card_visa"}}});
@@ -37,7 +37,7 @@ async fn every_read_queues_the_end_of_the_older_one() {
         app.settled().await;
         assert_eq!(live(&app).await, [newest.as_str()], "{path}");
         assert_eq!(app.metrics().superseded.get(), 1);
-        // Paid time that is unused is credited.
+        // The unused paid time is credited.
         let org = app.get("/v1/whois?org=org:a").await.ok().json();
         let customer = format!(
             "/v1/customers/{}",
@@ -88,7 +88,7 @@ async fn an_unpaid_subscription_supersedes_nothing() {
         phase(&app).await.ok().json()["plans"],
         json!(["plan:pro@1"])
     );
-    // A change applies to the paid one, and leaves the other unchanged.
+    // A plan change applies to the paid subscription, and leaves the other unchanged.
     app.subscribe("org:a", &["plan:free@1"]).await;
     assert_eq!(live(&app).await.len(), 2);
     assert!(live(&app).await.contains(&old[0]));

@@ -1,4 +1,4 @@
-//! Terms of a phase: trials, coupons, tax.
+//! The terms of a phase: trials, coupons and tax.
 
 use serde_json::{Value, json};
 

@@ -17,12 +17,12 @@ use crate::harness::{DAY, GENERATIONS, Settings, TestApp};
 
 const BAD_CARD: &str = "pm_card_chargeCustomerFail";
 
-/// An org without a working card, on a plan of 3100 cents a month that also counts calls.
+/// An org without a working card, on a plan of 3100 cents a month that also bills calls.
 async fn start(generation: Generation, card: &str) -> TestApp {
     start_with(generation, Settings::default(), card, 0).await
 }
 
-/// The same with other settings and a customer `balance`.
+/// Starts the same org with other settings and a customer `balance`.
 async fn start_with(
     generation: Generation,
     settings: Settings,
@@ -68,7 +68,7 @@ async fn customer(app: &TestApp) -> Value {
     app.stripe_get(&format!("/v1/customers/{id}")).await
 }
 
-/// The status of each invoice and what remains due, oldest first.
+/// The status and remaining amount of each invoice, oldest first.
 async fn invoices(app: &TestApp) -> Vec<(String, i64)> {
     let list = app.stripe_get("/v1/invoices?limit=100").await;
     let list = list["data"].as_array().expect("a list").iter().rev();
@@ -104,7 +104,7 @@ async fn used_time_stays_due() {
             app.advance(10 * DAY);
             schedule(&app, json!([{}])).await.ok();
             assert_eq!(customer(&app).await["balance"], 0);
-            // Ten days of 31, and the calls.
+            // The org owes ten days of 31, and the calls.
             assert_eq!(
                 invoices(&app).await,
                 [row("open", 1000), row("open", 50)],
@@ -153,7 +153,7 @@ async fn a_new_period_does_not_credit_unpaid_time() {
             Some(&row("open", 1000)),
             "the days that were used"
         );
-        // With meters, Stripe's credit is on the new invoice, and the next one charges it.
+        // With meters, the new invoice has Stripe's credit, and the next invoice charges the credit back.
         let (status, due) = invoices(&app).await.pop().expect("an invoice");
         let pending: i64 = pending(&app).await.iter().sum();
         assert_eq!((status, due + pending), row("open", 31000));
@@ -198,7 +198,7 @@ async fn a_downgrade_takes_unused_time_off_the_unpaid_invoice() {
             let case = format!("{card:?} {action:?}");
             assert_eq!(invoices(&app).await[0], first, "{case}");
             assert_eq!(pending(&app).await, [210], "{case}");
-            // After changing back, the next invoice credits what it charges.
+            // After the change back, the next invoice credits as much as it charges.
             app.advance(5 * DAY);
             app.subscribe("org:a", &["plan:big@1"]).await;
             app.advance(5 * DAY);

@@ -1,8 +1,8 @@
-//! Calls fail while usage is carried over. Everything is still billed once.
+//! Calls fail while usage is carried over to another plan. All usage is still billed once.
 
 use super::*;
 
-/// The change itself succeeds. A later request bills the charge.
+/// The plan change succeeds, and the charge for earlier usage fails. A later request bills that charge.
 #[tokio::test]
 async fn a_failed_charge_is_billed_by_a_later_request() {
     let failures = [
@@ -108,7 +108,7 @@ async fn a_settlement_that_fails_midway_is_completed_later() {
     }
 }
 
-/// Levels noted before a change count for nothing if the change then fails.
+/// Levels that were noted before a plan change are not billed if the change fails.
 #[tokio::test]
 async fn a_change_that_fails_after_clearing_levels_counts_nothing_twice() {
     for generation in [Classic, Meters] {

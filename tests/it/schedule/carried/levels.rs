@@ -1,4 +1,4 @@
-//! Levels (`max`, `last`, `perpetual`) across changes of plan.
+//! Levels (`max`, `last`, `perpetual`) across plan changes.
 
 use super::*;
 
@@ -24,7 +24,7 @@ async fn a_level_on_an_unpaid_invoice_is_taken_off_it() {
     assert_eq!(balance, 0);
 }
 
-/// The level was billed when its feature was removed, and the feature returns in the same period.
+/// A level is billed when its feature is removed. The feature then returns in the same period.
 #[tokio::test]
 async fn a_level_that_returns_is_billed_once() {
     for generation in [Classic, Meters] {
@@ -118,7 +118,7 @@ async fn a_level_restarts_when_a_paid_plan_starts_a_new_period() {
             rows
         };
         assert_eq!(rows().await, [0, 0, 0, 5], "{scheduled}");
-        // In the same second, usage would be added to the level that was set.
+        // Stripe would add usage of the same second to the level.
         app.pass(std::time::Duration::from_secs(1)).await;
         report_all(&app, 2).await;
         assert_eq!(rows().await, [2, 2, 2, 2], "{scheduled}");

@@ -1,22 +1,22 @@
-//! Lists of steps of an org in a month, and what it owes in the end.
+//! Lists of an org's steps in one month, and what the org owes in the end.
 
 /// A step on one day of January 2023, which has 31 days.
 pub(super) enum Step {
     /// Makes payments fail from now on.
     Decline,
-    /// Subscribes now: to plans or features.
+    /// Subscribes to plans or features now.
     To(&'static [&'static str]),
     /// Subscribes now, with a coupon.
     With(&'static str, &'static [&'static str]),
     /// Subscribes now, until ten days later.
     ForTenDays(&'static [&'static str]),
-    /// Subscribes a minute later, by a schedule; nothing ends the subscription.
+    /// Schedules plans or features for a minute later, or the end of the subscription if there are none.
     Later(&'static [&'static str]),
     /// Ends the subscription.
     Cancel,
     /// Reads the org, which settles earlier changes.
     Read,
-    /// Makes it 50 seats in Stripe, and invoices them at once.
+    /// Sets the quantity to 50 seats in Stripe, and invoices them at once.
     Raise,
     /// Voids the newest invoice in Stripe.
     Void,
@@ -31,11 +31,11 @@ pub(super) const X: &str = "plan:x@1";
 pub(super) const YEAR: &str = "plan:year@1";
 pub(super) const FREE: &str = "plan:free@1";
 
-/// The name, the steps with their days, and the cents that are owed in the end.
+/// A name, the steps with their days, and the cents that the org owes in the end.
 pub(super) type List = (&'static str, &'static [(u32, Step)], i64);
 
 pub(super) const LISTS: &[List] = &[
-    // There and back within a second.
+    // The org changes its plan and changes back within a second.
     (
         "away and back in one second, beside what waits",
         &[
@@ -60,7 +60,7 @@ pub(super) const LISTS: &[List] = &[
         ],
         1000,
     ),
-    // There and back, more than once.
+    // The org changes its plan and changes back, more than once.
     (
         "there and back twice, then a scheduled downgrade",
         &[

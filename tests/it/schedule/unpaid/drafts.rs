@@ -24,7 +24,7 @@ async fn unused_time_is_taken_off_a_draft_before_it_is_charged() {
                 app.advance(DAY);
                 let first = app.stripe_get("/v1/invoices").await["data"].clone();
                 let first = first.as_array().expect("a list").last().expect("one");
-                // 1860 s of 31 days.
+                // The plan was used for 1860 s of 31 days.
                 let used =
                     3100 - (3100_i64 * (31 * 86_400 - 1860) + 31 * 86_400 - 1) / (31 * 86_400);
                 let seen = (&first["status"], &first["total"]);
@@ -40,7 +40,7 @@ async fn unused_time_is_taken_off_a_draft_before_it_is_charged() {
     }
 }
 
-/// A draft is finalized to be reduced. It is collected afterwards, whatever fails in between.
+/// A draft is finalized before it is reduced. Its remaining amount is collected afterwards, whichever calls fail.
 #[tokio::test]
 async fn a_held_back_draft_is_collected() {
     for generation in GENERATIONS {

@@ -1,4 +1,4 @@
-//! Stripe may lose the credit of a last invoice that charges nothing.
+//! Stripe may lose the credit on a subscription's last invoice if that invoice charges nothing.
 
 use super::*;
 
@@ -17,7 +17,7 @@ async fn balance(app: &TestApp) -> i64 {
     customer(app).await["balance"].as_i64().expect("cents")
 }
 
-/// Lets servers find what is left to do.
+/// Reads the org at each server, which makes the servers find unfinished work.
 async fn read(servers: &[&TestApp]) {
     for server in servers {
         server.get("/v1/limits?org=org:a").await;
@@ -40,7 +40,7 @@ async fn paid_time_is_credited_once_whatever_stripe_does() {
         assert_eq!(last.0, status);
         read(&[&app, &app.twin()]).await;
         assert_eq!(balance(&app).await, -2100, "{loses}");
-        // The next plan is paid with it.
+        // The credit pays for the next plan.
         app.subscribe("org:a", &["plan:big@1"]).await;
         assert_eq!(balance(&app).await, 0, "{loses}");
     }
@@ -84,7 +84,7 @@ async fn a_credit_that_fails_is_made_by_a_later_reader() {
     }
 }
 
-/// As with a key that may not change balances.
+/// Stripe refuses the credit, for example if the key may not change balances.
 #[tokio::test]
 async fn a_refused_credit_blocks_nothing_else() {
     let app = paid(true).await;
@@ -98,7 +98,7 @@ async fn a_refused_credit_blocks_nothing_else() {
     assert_eq!(balance(&app).await, 0);
 }
 
-/// The answer to the end of the subscription is lost, and its repetition finds it over.
+/// The answer to a cancellation is lost. The repeated call finds that the subscription has already ended.
 #[tokio::test]
 async fn a_lost_answer_does_not_lose_the_credit() {
     let app = paid(true).await;

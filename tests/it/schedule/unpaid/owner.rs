@@ -1,4 +1,4 @@
-//! Refunds by the owner, payments from the balance, and discounts, before a change credits time.
+//! The account's owner refunds an invoice, the balance pays it, or a discount reduces it. Then a change credits time.
 
 use super::*;
 
@@ -11,7 +11,7 @@ async fn time_that_the_owner_refunded_is_not_credited_again() {
             ("/v1/credit_notes", more.collect::<Vec<_>>())
         };
         let refund = |amount: &str| ("/v1/refunds", vec![("amount", amount.to_owned())]);
-        // The owner's action, and the cents that are owed to the customer ten days later.
+        // Each row has the owner's action, and the cents that the customer is owed ten days later.
         for (card, (path, given), credit) in [
             ("pm_card_visa", refund("3100"), 0),
             ("pm_card_visa", refund("1000"), 2100),

@@ -1,8 +1,8 @@
-//! Unpaid time that a later request settles: after a scheduled change, or after a failure.
+//! A later request settles unpaid time, after a scheduled change or after a failure.
 
 use super::*;
 
-/// Each change reduces the invoices by its own unused time, however late.
+/// Each change reduces the invoices by its own unused time, even if a request settles the change much later.
 #[tokio::test]
 async fn unseen_scheduled_changes_are_settled_one_by_one() {
     for generation in GENERATIONS {
@@ -56,7 +56,7 @@ async fn a_scheduled_change_is_settled_later_if_stripe_refuses_at_first() {
     }
 }
 
-/// Stripe keeps fifty metadata pairs. Work that cannot be noted would be lost.
+/// Stripe keeps fifty pairs of metadata. A change is refused if there is no room to note its settlement.
 #[tokio::test]
 async fn a_subscription_with_full_metadata_cannot_be_changed_but_can_be_canceled() {
     for generation in GENERATIONS {
@@ -97,7 +97,7 @@ async fn a_subscription_with_full_metadata_cannot_be_changed_but_can_be_canceled
     }
 }
 
-/// When Stripe ends a subscription, it credits unpaid unused time, and pays the usage from that credit.
+/// When Stripe ends a subscription, it credits unpaid unused time, and pays for usage from that credit.
 #[tokio::test]
 async fn usage_before_a_scheduled_end_is_charged_although_the_plan_was_not_paid() {
     for generation in GENERATIONS {
@@ -118,7 +118,7 @@ async fn usage_before_a_scheduled_end_is_charged_although_the_plan_was_not_paid(
             let due: i64 = invoices(&app).await.iter().map(|row| row.1).sum();
             let balance = customer(&app).await["balance"].as_i64().expect("cents");
             assert_eq!(pending(&app).await, [0; 0], "{reads}");
-            // Ten days, and twenty calls.
+            // The org owes ten days and twenty calls.
             assert_eq!(
                 due + balance,
                 1000 + 200,
@@ -130,7 +130,7 @@ async fn usage_before_a_scheduled_end_is_charged_although_the_plan_was_not_paid(
     }
 }
 
-/// A new period starts minutes after the old one was charged and not paid.
+/// A new period starts minutes after the old period was invoiced and not paid.
 #[tokio::test]
 async fn a_trial_soon_after_an_unpaid_period() {
     for generation in GENERATIONS {
@@ -143,14 +143,14 @@ async fn a_trial_soon_after_an_unpaid_period() {
             assert!(first.0 == "void" || first.1 <= 1, "{minutes}: {first:?}");
             let balance = customer(&app).await["balance"].as_i64().expect("cents");
             let pending: i64 = pending(&app).await.iter().sum();
-            // With meters, the next invoice charges what Stripe credited.
+            // With meters, the next invoice charges back what Stripe credited.
             assert_eq!(balance + pending, 0);
             assert!(pending == 0 || generation == Generation::Meters);
         }
     }
 }
 
-/// Whatever fails after the change, the next request for the org completes it, once.
+/// A call fails after the change. The next request about the org completes the settlement once.
 #[tokio::test]
 async fn a_failed_reduction_is_made_by_the_next_request() {
     for generation in GENERATIONS {
@@ -183,7 +183,7 @@ async fn a_failed_reduction_is_made_by_the_next_request() {
                     let case = format!("{cancel} {what} {next}");
                     assert_eq!(answer.status, 502, "{case}");
                     app.sandbox().clear_faults();
-                    // Another server has no state of this.
+                    // The other server knows nothing of the first attempt.
                     let app = app.twin();
                     let get = async |path: &str| {
                         app.get(path).await.ok();
