@@ -1,4 +1,4 @@
-//! Every write has one line in the audit log: who asked for what, and how it ended.
+//! Every write has one line in the audit log, which names the caller, the operation and the result.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -132,14 +132,14 @@ async fn a_write_has_a_line() {
     );
 }
 
-/// Every operation that writes for a caller, with an example body from `openapi.yaml`.
+/// Calls every operation that writes for a caller, with an example body from `openapi.yaml`.
 #[tokio::test]
 async fn each_kind_of_write_has_a_line() {
     let (app, lines) = start().await;
     let paths = DOCUMENT["paths"].as_object().expect("paths");
     let mut written = 0;
     for (path, operations) in paths {
-        // Stripe's events do not ask for a write.
+        // The endpoint for Stripe's events has no caller with a key, and requests no write.
         if operations.pointer("/post/security") == Some(&json!([{}])) {
             continue;
         }
@@ -212,7 +212,7 @@ async fn a_write_refused_by_role_has_a_line_and_one_without_a_key_has_none() {
     );
 }
 
-/// No request asks for the end of a subscription that Checkout superseded.
+/// Tier ends a subscription that Checkout superseded without a request. The audit log has a line for that, too.
 #[tokio::test]
 async fn a_superseded_subscription_has_a_line() {
     for path in ["/v1/limits?org=org:a", "/v1/subscribe"] {

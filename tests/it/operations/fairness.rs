@@ -1,4 +1,4 @@
-//! A busy org leaves room for the others.
+//! A busy org does not block other orgs.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ fn report(org: &str) -> Value {
     json!({"org": org, "feature": "feature:f", "n": 1})
 }
 
-/// A server with two subscribed orgs, over a Stripe that never finishes changing a subscription. A key has so few slots
-/// that the requests of one org would take all of them.
+/// A server with two subscribed orgs. Stripe never finishes a change of a subscription, and the key has so few slots
+/// that one org's requests could take all of them.
 async fn start(places: usize) -> TestApp {
     let app = TestApp::start().await;
     app.push(&model()).await;
@@ -43,7 +43,7 @@ async fn start(places: usize) -> TestApp {
 
 const ONE: (&str, &str) = ("authorization", "Bearer one");
 
-/// Sends a request with one idempotency key.
+/// Sends a request with the same idempotency key each time.
 async fn repeat(app: TestApp, path: &'static str, body: Value) -> Answer {
     let call = app.request(axum::http::Method::POST, path);
     let call = call.headers(&[ONE, ("idempotency-key", "again")]);
@@ -55,7 +55,8 @@ async fn post(app: TestApp, path: &'static str, body: Value) -> Answer {
     call.headers(&[ONE]).body(body.to_string()).send().await
 }
 
-/// Requests that run one after the other: one that Stripe never finishes, and `waiting` ones behind it.
+/// Sends requests that the server handles one after the other. Stripe never finishes the first, and `waiting` requests
+/// wait behind it.
 async fn queue<F>(app: &TestApp, waiting: usize, send: impl Fn() -> F) -> JoinSet<Answer>
 where
     F: Future<Output = Answer> + Send + 'static,
@@ -88,7 +89,7 @@ async fn requests_that_wait_for_an_org_hold_no_slot_and_their_queue_is_limited()
         "too many requests are waiting to change this org, and nothing was done"
     );
     assert_eq!(refused.header("retry-after"), "1");
-    // One is running, and the others have given up their slots.
+    // One request is running, and the waiting requests have given up their slots.
     for _ in 0..3 {
         post(app.clone(), "/v1/report", report("org:other"))
             .await

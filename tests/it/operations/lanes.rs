@@ -1,4 +1,4 @@
-//! When calls to Stripe must wait, those that a person waits for go first, and requests that would wait too long are
+//! Calls to Stripe wait in lanes. A call for which a person waits goes first, and a request that would wait too long is
 //! refused.
 
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::harness::{Answer, Settings, TestApp};
 use testing::time::{HeldTime, hold_time, until};
 
-/// Room for one call to Stripe at a time.
+/// Settings that allow one call to Stripe at a time.
 fn settings() -> Settings {
     let rates = RateSettings {
         total: Some(10_000),
@@ -44,7 +44,7 @@ async fn send(app: TestApp, method: Method, path: &'static str, body: &'static s
     app.request(method, path).body(body).send().await
 }
 
-/// Occupies the room for calls until faults are cleared, and pauses time.
+/// Occupies the only slot for calls to Stripe until the faults are cleared, and pauses time.
 async fn take_the_room(app: &TestApp, requests: &mut JoinSet<(&'static str, Answer)>) -> HeldTime {
     let clocks = "/v1/test_helpers/test_clocks*";
     app.slow_down("GET", clocks, Duration::from_secs(6000));
@@ -52,7 +52,7 @@ async fn take_the_room(app: &TestApp, requests: &mut JoinSet<(&'static str, Answ
     requests.spawn(async { ("first", first.await) });
     let time = hold_time();
     app.until_slow().await;
-    // A check waits longer behind a push of the last second.
+    // A check waits longer if a push was made in the last second, so let that time pass.
     tokio::time::advance(Duration::from_secs(2)).await;
     time
 }
@@ -64,7 +64,7 @@ async fn go_as_far_as_they_can() {
     }
 }
 
-// Each is about a different org, since requests about one org share calls or wait for each other.
+// Each request is about a different org, since requests about one org share calls or wait for each other.
 const CHECKOUT: &str = r#"{"org": "org:1", "success_url": "https://app.example"}"#;
 const SUBSCRIBE: &str = r#"{"org": "org:2", "phases": [{"features": ["plan:p@1"]}]}"#;
 const REPORT: &str = r#"{"org": "org:3", "feature": "feature:f", "n": 1}"#;
@@ -100,7 +100,7 @@ async fn checks_are_refused_at_once_and_the_others_wait() {
         requests.spawn(async move { (path, request.await) });
     }
     go_as_far_as_they_can().await;
-    // How long a check waits, plus the resolution of timers.
+    // The longest wait of a check, plus the resolution of timers.
     tokio::time::advance(Duration::from_millis(25 + 2)).await;
     let mut refused = BTreeSet::new();
     until("all checks are refused", async || {
@@ -149,7 +149,7 @@ async fn a_checkout_goes_before_a_pull_that_came_first() {
     assert!(of_checkout.is_some() && of_checkout < of_pull, "{calls:?}");
 }
 
-/// There are more checks than may wait. Requests that a person waits for go before all of them.
+/// More checks arrive than may wait. Requests for which a person waits go before all of them.
 #[tokio::test]
 async fn checks_that_fill_every_queue_leave_room_for_a_checkout_and_a_subscribe() {
     let app = start().await;
@@ -198,7 +198,7 @@ async fn checks_that_fill_every_queue_leave_room_for_a_checkout_and_a_subscribe(
     }
 }
 
-/// A shared look-up is as urgent as the most urgent request that waits for it, whichever began it.
+/// A shared look-up is as urgent as its most urgent request, even if a less urgent request began the look-up.
 #[tokio::test]
 async fn a_checkout_that_joins_the_look_up_of_a_check_is_not_refused_with_it() {
     join_a_check(&[]).await;
@@ -212,7 +212,7 @@ async fn checks_that_cannot_join_are_refused_meanwhile() {
 /// Sends a check and a checkout of an unknown org, and `others`.
 async fn join_a_check(others: &[&'static str]) {
     let known = start().await;
-    // It knows no org yet.
+    // The new server has read no org yet, so both requests need a look-up.
     let app = known.beside(&settings());
     let mut requests = JoinSet::new();
     let time = take_the_room(&app, &mut requests).await;
@@ -229,7 +229,7 @@ async fn join_a_check(others: &[&'static str]) {
         requests.spawn(async move { ("other", request.await) });
     }
     go_as_far_as_they_can().await;
-    // Longer than a check waits, and shorter than a person does.
+    // This is longer than a check may wait, and shorter than a request for which a person waits may.
     tokio::time::advance(Duration::from_secs(5)).await;
     go_as_far_as_they_can().await;
     app.sandbox().clear_faults();

@@ -1,4 +1,4 @@
-//! Requests that are too many, too large, too slow or broken are refused at once, and do not affect others.
+//! Requests that are too many, too large, too slow or malformed are refused at once, and do not affect other requests.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ use crate::harness::{Settings, TestApp};
 use crate::web::Web;
 use testing::time::{hold_time, until};
 
-/// Sends a report whose body never arrives. Signals when the body is read, and hangs up when told to.
+/// Sends a report whose body never arrives. Signals when the server reads the body, and hangs up on a signal.
 async fn report_endlessly(
     app: TestApp,
     key: &str,
@@ -52,7 +52,7 @@ async fn one_request_too_many_is_503_at_once() {
     reached.notified().await;
     let refused = app.get("/v1/whoami").await.fails(503, "overloaded");
     assert_eq!(refused.header("retry-after"), "1");
-    // Probes are answered whatever the load.
+    // Probes are answered under any load.
     app.get("/healthz").await.ok();
     hang_up.notify_one();
     assert_eq!(in_flight.join_all().await, [400]);
@@ -99,7 +99,7 @@ async fn a_body_that_does_not_arrive_is_408() {
     assert_eq!(status, 408);
 }
 
-/// A body of an announced size that never arrives.
+/// A body that announces its size and never arrives.
 struct Promised(u64);
 
 impl hyper::body::Body for Promised {
@@ -160,7 +160,7 @@ async fn a_request_that_takes_too_long_is_504() {
     app.get("/v1/whoami").await.fails(504, "stripe_unavailable");
 }
 
-/// A write that was answered 504 is completed, and then its slot is free.
+/// The server completes a write that it answered with 504, and then frees the slot.
 #[tokio::test]
 async fn a_write_that_takes_too_long_is_504_and_is_completed() {
     let patience = Duration::from_secs(2);
@@ -175,7 +175,7 @@ async fn a_write_that_takes_too_long_is_504_and_is_completed() {
     let late = app.post("/v1/subscribe", r#"{"org": "org:a", "info": {}}"#);
     let time_passes = async {
         app.until_slow().await;
-        // A little more, since timers round up.
+        // The test waits longer than necessary, since timers round up.
         tokio::time::advance(patience * 2).await;
     };
     let (late, ()) = tokio::join!(late, time_passes);
@@ -190,7 +190,7 @@ async fn a_write_that_takes_too_long_is_504_and_is_completed() {
     whois().await.ok();
 }
 
-/// What is logged.
+/// The lines of the log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

@@ -1,4 +1,4 @@
-//! Web pages may call only if their origin is allowed.
+//! Web pages may call the server only from an allowed origin.
 
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ async fn an_allowed_page_may_ask_and_read_answers_and_errors_with_credentials() 
             "authorization,content-type,tier-clock",
         ),
     ];
-    // A browser asks without a key.
+    // A browser sends its preflight request without a key.
     let preflight = app.request(Method::OPTIONS, "/v1/report");
     let preflight = preflight.headers(&asks).send().await.ok();
     assert_eq!(preflight.header("access-control-allow-origin"), PAGE);
@@ -157,7 +157,7 @@ async fn the_servers_own_pages_may_call_where_nobody_else_can_have_their_name() 
         ("10.1.2.3:8080", true),
         ("[::1]:8080", true),
         ("[2001:db8::1]", true),
-        // Its owner may point this name at any machine.
+        // The owner of this name may point it at any machine, also at this one.
         ("evil.example:8080", false),
         ("10.1.2.3.example", false),
     ] {
@@ -168,7 +168,7 @@ async fn the_servers_own_pages_may_call_where_nobody_else_can_have_their_name() 
             let own = [("origin", origin.as_str()), ("host", host), key];
             let answer = post.headers(&own).send().await;
             assert_eq!(answer.status == 200, taken, "{host}: {}", answer.body);
-            // It needs no key and acts on no account.
+            // This request needs no key and changes no account, so it is allowed.
             let validate = app.request(Method::POST, "/v1/validate").body("{}");
             validate.headers(&own).send().await.ok();
         }

@@ -110,7 +110,7 @@ async fn a_refusal_names_the_roles() {
     );
 }
 
-/// Pages ask, so that they offer nothing that the key does not allow.
+/// Pages ask for the key's role, so that they offer only actions that the key allows.
 #[tokio::test]
 async fn a_key_is_told_its_role_if_it_asks() {
     let app = start().await;
@@ -130,7 +130,7 @@ async fn a_key_is_told_its_role_if_it_asks() {
     assert_eq!(open.get(path).await.ok().json()["role"], "admin");
 }
 
-/// The role that an operation needs according to `openapi.yaml`. None if it needs no key.
+/// The role that an operation needs according to `openapi.yaml`. None if the operation needs no key.
 fn documented(operation: &Value) -> Option<&str> {
     let schemes = operation["security"].as_array().expect("each says so");
     let role = |scheme: &str| schemes.iter().find_map(|known| known[scheme][0].as_str());

@@ -1,4 +1,4 @@
-//! A server with `--cloud`: each caller's key is the Stripe key that its requests use.
+//! A server with `--cloud`, where each caller's key is the Stripe key for the caller's requests.
 
 mod shared;
 mod unknown_keys;
@@ -19,12 +19,12 @@ use crate::web::Web;
 
 const MODEL: &str = r#"{"plans":{"plan:p@1":{"features":{"feature:f":{"tiers":[{}]}}}}}"#;
 
-/// A server for all keys of the Stripe at `url`, or of its own sandbox.
+/// A server for all keys of the Stripe at `url`, or of the server's own sandbox.
 async fn cloud(url: Option<&str>) -> TestApp {
     cloud_of(100, url).await
 }
 
-/// The same, with at most `most` accounts.
+/// Starts such a server for at most `most` accounts.
 async fn cloud_of(most: usize, url: Option<&str>) -> TestApp {
     cloud_with(most, url, Clock::system(), Memory::default()).await
 }
@@ -66,7 +66,7 @@ async fn clients_of_2022_bring_their_stripe_key_too() {
         let path = "/api/v1/schedule?org=org:a";
         let schedule = send(Method::GET, path, "").await.ok().json();
         assert_eq!(schedule["current"], 0);
-        // The publishable key cannot be derived from the secret one.
+        // The publishable key cannot be derived from the secret key.
         let org = r#"{"org":"org:a"}"#;
         let refused = send(Method::POST, "/api/v1/stripe/options", org).await;
         refused.fails(400, "invalid_request");
@@ -127,7 +127,7 @@ async fn each_key_is_an_account_and_none_sees_another() {
         .await
         .fails(401, "invalid_api_key");
 
-    // The idempotency keys of their reports are separate too.
+    // The callers' idempotency keys are separate, too.
     for (key, org, refused) in [
         (&one, "org:a", None),
         (&one, "org:b", Some("invalid_request")),
@@ -172,7 +172,7 @@ async fn metrics_are_for_the_operator_and_name_no_key() {
         .await
         .fails(404, "not_found");
     let shown = admin.get("/metrics").await.ok();
-    // The beginning of the key's SHA-256.
+    // The metrics identify a key by the beginning of its SHA-256.
     assert!(
         shown
             .body

@@ -60,7 +60,7 @@ async fn probes_that_time_out_share_one_call_and_its_result() {
     }
     asked.notified().await;
 
-    // Waiting probes are soon answered with what is known.
+    // The server soon answers waiting probes with the last known state.
     tokio::time::advance(Duration::from_millis(2500)).await;
     let unsure = app.get("/readyz").await.fails(503, "stripe_unavailable");
     assert_eq!(unsure.header("retry-after"), "1");
@@ -96,7 +96,7 @@ async fn requests_and_calls_are_counted_by_endpoint_and_outcome() {
             .starts_with("application/openmetrics-text")
     );
     assert!(open.body.ends_with("# EOF\n"), "{}", open.body);
-    // Everybody else can read the classic format.
+    // Clients that name no format get the classic one.
     let shown = app.get("/metrics").await.ok();
     assert_eq!(
         shown.header("content-type"),
@@ -153,7 +153,7 @@ async fn the_page_about_the_api_loads_nothing() {
     assert!(page.body.contains("<code>/v1/limits</code>"));
 }
 
-/// The check of all log lines fails the run if one of these is logged.
+/// A check of all log lines fails the test run if one of these secrets is logged.
 #[tokio::test]
 async fn secrets_in_text_from_outside_are_not_logged() {
     let app = TestApp::start().await;
@@ -164,13 +164,13 @@ async fn secrets_in_text_from_outside_are_not_logged() {
         .header("tier-clock", "jo@acme.example");
     let answer = answer.send().await;
     assert_ne!(answer.header("x-request-id"), "jo@acme.example");
-    // "sk_test_abc:", as Basic authorization has it.
+    // "sk_test_abc:", encoded as in Basic authorization.
     let encoded = "c2tfdGVzdF9hYmM6";
     let headers = [("idempotency-key", encoded), ("x-request-id", encoded)];
     let answer = app.get_with("/v1/whoami", &headers).await;
     assert_ne!(answer.header("x-request-id"), encoded);
     let body = r#"{"org": "org:a", "info": {"payment_method": "4242424242424242"}}"#;
-    // Made, then attached.
+    // The card number is sent first to create the customer, and then to attach the card.
     for _ in 0..2 {
         app.post("/v1/subscribe", body).await;
         app.post("/v1/subscribe", r#"{"org": "org:a", "info": {}}"#)

@@ -10,7 +10,7 @@ use crate::harness::{DAY, TestApp};
 use crate::web::Web;
 
 fn http_client() -> reqwest::Client {
-    // The client needs a TLS provider, although nothing here uses TLS. A second caller finds it installed.
+    // The client needs a TLS provider, although nothing here uses TLS. The call fails if one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build();
     client.expect("a client")
@@ -86,7 +86,7 @@ async fn two_keys_of_one_account_share_its_cached_data() {
     assert_eq!(limits.ok().json()["usage"][0]["used"], 10);
 }
 
-/// Only Stripe knows whether a key may still read.
+/// Only Stripe knows whether a key may still read, so a key needs a successful read of its own.
 #[tokio::test]
 async fn a_key_gets_another_keys_cached_data_only_after_its_own_read() {
     let stripe = TestApp::start().await;

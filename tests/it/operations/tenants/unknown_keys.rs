@@ -11,7 +11,7 @@ use super::{basic, cloud, cloud_of};
 use crate::harness::{Answer, TestApp};
 use crate::web::Web;
 
-/// A server over a Stripe that accepts every key, and holds back its answers for one key until it is released.
+/// A server over a Stripe that accepts every key. Stripe holds back its answers for one key until a test releases them.
 struct HoldingStripe {
     app: TestApp,
     asked: Arc<Notify>,
@@ -42,7 +42,7 @@ impl HoldingStripe {
         }
     }
 
-    /// A request whose answer Stripe holds back.
+    /// Sends a request whose answer Stripe holds back.
     async fn hold(&self) -> JoinSet<Answer> {
         let app = self.app.clone();
         let mut held = JoinSet::new();
@@ -54,7 +54,7 @@ impl HoldingStripe {
         held
     }
 
-    /// Lets Stripe answer, and waits for the answers of the server.
+    /// Lets Stripe answer, and waits for the server's answers.
     async fn release(&self, mut held: JoinSet<Answer>) {
         self.answer.notify_one();
         let answer = held.join_next().await.expect("one is held");
@@ -97,7 +97,7 @@ async fn accounts_with_refused_keys_are_not_kept() {
     for _ in 0..2 {
         for i in 0..20 {
             let invented = format!("Bearer invented_{i}");
-            // Some never reach Stripe.
+            // Some of these requests never reach Stripe.
             let (path, status, code) = match i % 2 {
                 0 => ("/v1/whoami", 401, "invalid_api_key"),
                 _ => ("/v1/whois?org=x", 400, "invalid_request"),
@@ -150,7 +150,7 @@ async fn unknown_callers_are_limited_and_known_ones_are_not_affected() {
     let mut stripe = HoldingStripe::start(10).await;
     stripe.app = stripe.app.clone().adjusted(|app| app.limits.concurrent = 2);
     stripe.whoami("Bearer sk_test_known").await.ok();
-    // Whether this key is valid is not known yet.
+    // The server does not know yet whether this key is valid.
     let held = stripe.hold().await;
     let refused = stripe.whoami("Bearer sk_test_new").await;
     let refused = refused.fails(503, "overloaded");
