@@ -1,4 +1,4 @@
-//! The API of 2022, as its published clients call it. The npm client itself is in `tests/clients/node`.
+//! The API of 2022, as its published clients call it. `tests/clients/node` tests the npm client itself.
 
 mod account;
 mod login;
@@ -32,8 +32,8 @@ impl std::ops::Deref for Server {
     }
 }
 
-/// A server that asks Stripe every time, one that answers from memory, and one with a ledger. Each has the plans of the
-/// documentation of 2022.
+/// A server that reads from Stripe every time, a server that answers from memory, and a server with a ledger. Each has
+/// the plans of the documentation of 2022.
 async fn servers() -> Vec<Server> {
     let mut servers = Vec::new();
     for (settings, has_ledger) in [
@@ -94,7 +94,7 @@ fn now(app: &TestApp) -> i64 {
     app.sandbox().clock().unix()
 }
 
-/// What the Go client sends: a JSON body on each GET.
+/// Sends a GET as the Go client does, with a JSON body.
 async fn get_as_go(app: &TestApp, path: &str) -> Answer {
     let call = app.request(Method::GET, path).body("null");
     call.header("content-type", "application/json").send().await

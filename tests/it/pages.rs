@@ -1,4 +1,4 @@
-//! Pages for people, and what they load.
+//! The web pages, and the files that they load.
 
 mod console;
 mod pay;

@@ -81,7 +81,7 @@ async fn an_org_has_the_details_of_its_customer() {
         .await
         .fails(404, "not_found");
     app.get("/api/v1/org").await.fails(400, "invalid_request");
-    // Deleted in Stripe without the server.
+    // The customer is deleted in Stripe, and the server does not know it.
     let whois = app.get("/v1/whois?org=org:acme").await.ok().json();
     let customer = whois["stripe_id"].as_str().expect("an id");
     app.stripe_delete(&format!("/v1/customers/{customer}"))

@@ -1,4 +1,4 @@
-//! Device login of the client of 2022: the device, and the page on which a person gives it a key.
+//! Device login of the client of 2022: the device's requests, and the page on which a person gives the device a key.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const HOST: (&str, &str) = ("host", "tier.example:8080");
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
-/// A server that lets devices log in, with these keys.
+/// A server with these keys, which lets devices log in.
 async fn start(keys: &[&'static str]) -> TestApp {
     let app = TestApp::start().await;
     let clock = app.sandbox().clock().clone();
@@ -50,7 +50,7 @@ async fn poll_as(app: &TestApp, client: &str, login: &Value) -> Answer {
     answer
 }
 
-/// Polls after the interval.
+/// Waits for the interval, and polls.
 async fn poll(app: &TestApp, login: &Value) -> Answer {
     app.advance(2 * SECOND);
     poll_as(app, DEVICE, login).await
@@ -277,7 +277,7 @@ async fn only_the_servers_own_page_may_send_the_form() {
         let refused = send("/auth/cli/verify", origin).await;
         refused.fails(403, "forbidden");
     }
-    // Its name may be one that somebody else has pointed at this machine: without a key no page may begin a login there.
+    // Somebody else may have pointed this name at this machine, so a page without a key may not begin a login there.
     let own = "http://tier.example:8080";
     send("/auth/cli", own).await.fails(403, "forbidden");
     send("/api/v1/append", own).await.fails(401, "unauthorized");

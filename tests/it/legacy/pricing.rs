@@ -1,4 +1,4 @@
-//! The model in the format of 2022, and the pricing page.
+//! Models in the format of 2022, and the pricing page.
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -85,7 +85,7 @@ async fn a_pulled_model_can_be_pushed() {
         today["plans"]["plan:yen@1"]["features"]["feature:a"]["base"],
         json!(0.123_456_789_012)
     );
-    // In a new account, it is a flat charge for any usage.
+    // In a new account, the pulled price becomes a flat charge for any usage.
     let elsewhere = TestApp::start().await;
     push(
         &elsewhere,

@@ -7,7 +7,7 @@ use crate::harness::{DAY, TestApp};
 
 const FORTNIGHT: i64 = 14 * 86_400;
 
-/// The plans of the org, each with its beginning in seconds from now. The one in force is marked.
+/// The org's plans, each with its beginning in seconds from now. An asterisk marks the current plan.
 async fn schedule(app: &TestApp, org: &str) -> Vec<String> {
     let schedule = app
         .get(&format!("/api/v1/schedule?org={org}"))
@@ -72,7 +72,7 @@ async fn phases_before_and_after_stay_and_one_of_the_same_time_is_replaced() {
         "plan:paid@24 1728000",
     ];
     assert_eq!(schedule(&app, "org:a").await, all);
-    // Again: nothing changes.
+    // The same request again changes nothing.
     append(&app, "org:a", "plan:bulk@1", at(10)).await.ok();
     assert_eq!(schedule(&app, "org:a").await, all);
     append(&app, "org:a", "plan:free@1", at(10)).await.ok();
@@ -136,7 +136,7 @@ async fn two_concurrent_appends_both_take_effect() {
         second.ok();
         let all = ["*plan:free@1 0", "plan:paid@24 86400", "plan:bulk@1 172800"];
         assert_eq!(schedule(&app, "org:a").await, all);
-        // Also at two servers.
+        // The requests may also go to two servers.
         let (one, other) = (now(&app) + 3 * 86_400, now(&app) + 4 * 86_400);
         let (first, second) = tokio::join!(
             append(&app, "org:a", "plan:free@1", Some(one)),
@@ -164,7 +164,7 @@ async fn two_concurrent_appends_both_take_effect() {
 async fn phases_of_todays_api_stay() {
     let app = server().await;
     let at = |days: i64| time(now(&app) + days * 86_400);
-    // A trial, a plan after it, and an end.
+    // The phases are a trial, a plan after the trial, and an end.
     let phases = json!([
         {"features": ["plan:free@1"], "trial": true},
         {"features": ["plan:free@1"], "effective": at(10)},
@@ -310,7 +310,7 @@ async fn unknown_and_invalid_names_are_refused() {
     assert_eq!(app.get("/api/v1/schedule").await.status, 400);
 }
 
-/// Clients put orgs into the query as they are.
+/// Clients put orgs into the query without encoding them.
 #[tokio::test]
 async fn a_plus_in_an_org_is_a_plus() {
     let app = server().await;

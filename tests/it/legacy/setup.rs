@@ -1,4 +1,4 @@
-//! Cards by set-up intents, for the clients of 2022 and for those of today.
+//! Cards that are added by set-up intents, for the clients of 2022 and for present ones.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -20,7 +20,7 @@ async fn options(app: &TestApp, org: &str) -> Answer {
     app.post_json("/api/v1/stripe/options", &body).await
 }
 
-/// A set-up intent of the org.
+/// Creates a set-up intent for the org, and returns its id.
 async fn intent(app: &TestApp, org: &str) -> String {
     let options = options(app, org).await.ok().json();
     let secret = options["clientSecret"].as_str().expect("a secret");
@@ -97,7 +97,7 @@ async fn a_card_that_was_set_up_pays_for_the_org() {
     );
     assert!(card["exp_month"].is_i64() && card["exp_year"].is_i64());
     append(&app, org, "plan:free@1", None).await.ok();
-    // Another card, also for a subscription with its own card.
+    // The org enters another card, which also replaces a subscription's own card.
     let next = intent(&app, org).await;
     let entered = enter(&app, &next, "pm_card_mastercard").await;
     let done = confirm(&app, org, &next).await.ok().json();
@@ -231,7 +231,7 @@ async fn without_a_publishable_key_nothing_is_created() {
         "{message}"
     );
     assert_eq!(app.stripe_calls(), 0);
-    // The page may know it.
+    // The page may know the publishable key, so the present API does not need one.
     let started = app
         .post_json("/v1/setup", &json!({"org": "org:acme"}))
         .await
@@ -259,7 +259,7 @@ async fn a_page_is_told_what_to_load_and_which_account_to_name() {
         let org = json!({"org": "org:acme"});
         app.post_json("/v1/setup", &org).await.ok().json()
     };
-    // With Stripe itself, it is Stripe.js, and the account is the key's own.
+    // With the real Stripe, the page loads Stripe.js, and no connected account is named.
     let (legacy, started) = (
         options(&app, "org:acme").await.ok().json(),
         today(&app).await,

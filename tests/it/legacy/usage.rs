@@ -23,7 +23,7 @@ fn figures(answer: Answer) -> (i64, i64) {
     (number("used"), number("limit"))
 }
 
-/// Takes units as npm's `@tier.run/sdk` 1.1.1 does, with a client's time.
+/// Takes units as npm's `@tier.run/sdk` 1.1.1 does, which sends the client's time.
 async fn take(app: &TestApp, p: i64, at: i64) -> (i64, i64) {
     figures(reserve(app, json!({"p": p, "op": "incr", "now": time(at)})).await)
 }
@@ -102,7 +102,7 @@ async fn a_refund_is_exact_with_a_ledger_and_refused_without() {
             continue;
         }
         assert_eq!(figures(answer), (9, NO_LIMIT));
-        // As the Go client and clients before 1.0 give units back.
+        // The Go client and clients before 1.0 give units back in this way.
         assert_eq!(
             figures(reserve(&app, json!({"n": -2})).await),
             (7, NO_LIMIT)
@@ -143,7 +143,7 @@ async fn a_clients_clock_may_be_a_minute_off() {
             .await
             .fails(400, "invalid_request");
         app.advance(10 * 60 * SECOND);
-        // Shortly before the period, and some time ago by the server's clock.
+        // The first time is shortly before the period, and the second some time ago by the server's clock.
         assert_eq!(take(&app, 1, start - 60).await, (4, 10));
         assert_eq!(take(&app, 1, start + 200).await, (5, 10));
         reserve(&app, early).await.fails(400, "invalid_request");
@@ -185,7 +185,7 @@ async fn without_a_grant_a_read_shows_zero_and_usage_is_refused() {
     }
 }
 
-/// A report sets a level, but these clients send the change of it.
+/// A report sets a level, but these clients send the change of the level.
 #[tokio::test]
 async fn units_taken_of_a_level_are_added_to_it() {
     for app in subscribed("plan:paid@24").await {
@@ -222,7 +222,7 @@ async fn units_are_added_to_a_level_that_another_server_has_changed() {
     let two = one.beside(&Settings::remembering());
     let mut used = 0;
     for (app, n) in [(&one, 4), (&two, 3), (&one, 2), (&two, 1)] {
-        // Both have cached the usage.
+        // Both servers have cached the usage.
         look(&one, "org:acme", "feature:level").await;
         look(&two, "org:acme", "feature:level").await;
         one.advance(SECOND);
@@ -232,7 +232,7 @@ async fn units_are_added_to_a_level_that_another_server_has_changed() {
     }
 }
 
-/// Usage on an earlier plan is billed at its price, so it cannot be added to or given back.
+/// Usage on an earlier plan is billed at that plan's price, so it can be neither increased nor given back.
 #[tokio::test]
 async fn usage_of_an_earlier_plan_is_neither_added_nor_given_back() {
     for app in subscribed("plan:paid@24").await {

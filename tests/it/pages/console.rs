@@ -1,4 +1,4 @@
-//! The console: its parts, by the role of the key.
+//! The console, whose parts depend on the role of the key.
 
 mod lists;
 
@@ -115,7 +115,7 @@ async fn what_the_role_does_not_allow_is_not_shown() {
         .fails(400, "org_not_found");
 }
 
-/// The request of the form in a part, which is sent as it is.
+/// Sends the request of the form in `part`, unchanged.
 async fn send(app: &TestApp, part: &str) -> Value {
     let attribute = |name: &str| {
         let rest = part.split_once(&format!("data-{name}=\""));
@@ -217,7 +217,7 @@ async fn an_org_whose_subscription_has_ended_says_so() {
     call.header("authorization", "Bearer a").send().await.ok();
     app.forget_calls();
     let list = get(&app, "r", "/console/orgs").await.ok().body;
-    // One is over, and one never began.
+    // The subscription of org:acme has ended, and org:new never had one.
     let row = |org: &str| {
         let (_, rest) = list.split_once(&format!(">{org}</a>")).expect(org);
         rest.split_once("</tr>").expect("a row").0
@@ -240,7 +240,7 @@ async fn an_org_whose_subscription_has_ended_says_so() {
         new.contains("It has no subscription.") && !new.contains("ended"),
         "{new}"
     );
-    // A subscription that is to come has not ended.
+    // A future subscription is not shown as ended.
     let soon = json!({"org": "org:new", "phases": [
         {"features": ["plan:pro@1"], "effective": "2023-02-01T00:00:00Z"},
     ]});

@@ -1,4 +1,4 @@
-//! Checkout links: made with a key, opened by whoever has one.
+//! Checkout links. A caller with a key creates them, and anybody who has a link can open it.
 
 mod problems;
 
@@ -23,7 +23,7 @@ fn links(app: &TestApp, secret: &str, origin: Option<&str>) -> CheckoutLinks {
     links.expect("there is a secret")
 }
 
-/// A server with keys and links.
+/// A server with API keys and Checkout links.
 async fn start() -> TestApp {
     let app = TestApp::start().await;
     let model = json!({"plans": {
@@ -49,7 +49,7 @@ fn pro() -> Value {
     json!({"org": "org:acme", "success_url": "https://app.example/ok", "features": ["plan:pro@1"], "link": true})
 }
 
-/// The path of a link that the server makes.
+/// Creates a link, and returns its path.
 async fn link(app: &TestApp, body: &Value) -> String {
     let url = checkout(app, body).await.ok().json()["url"].clone();
     let path = url
@@ -58,7 +58,7 @@ async fn link(app: &TestApp, body: &Value) -> String {
     path.expect("a link to the host that was asked").to_owned()
 }
 
-/// Presses the button, as a browser does on the link's page.
+/// Presses the button on the link's page, as a browser does.
 async fn press(app: &TestApp, link: &str) -> Answer {
     let origin = ("origin", "http://pay.example");
     let call = app.request(Method::POST, link).headers(&[HOST, origin]);
@@ -185,7 +185,7 @@ async fn a_link_ends() {
     refused(&made).await;
     assert_eq!(app.stripe_calls(), 0);
 
-    // With another secret, there are other links; without one, there are none.
+    // A server with another secret refuses these links, and a server without a secret has no links.
     let made = link(&app, &pro()).await;
     let other = links(&app, "another secret of 32 characters or more", None);
     let other = app.clone().adjusted(|app| app.checkout_links = Some(other));
@@ -207,14 +207,14 @@ async fn a_link_ends_when_the_org_has_what_it_sells() {
     let first = page(&app, &made).await;
     pay(&app, &first).await;
     assert_eq!(press(&app, &made).await.status, 410);
-    // Another plan is an upgrade.
+    // A link to another plan is an upgrade, and still opens.
     let mut team = pro();
     team["features"] = json!(["plan:team@1"]);
     let team = link(&app, &team).await;
     let upgrade = page(&app, &team).await;
     pay(&app, &upgrade).await;
     assert_eq!(press(&app, &team).await.status, 410);
-    // Who has left may come back.
+    // An org that has left a plan may return to it.
     page(&app, &made).await;
 
     let archived = json!({"plan": "plan:pro@1", "archived": true}).to_string();
@@ -268,7 +268,7 @@ async fn only_the_links_own_page_has_its_button() {
         assert_eq!(call.send().await.status, 403);
     }
     assert_eq!(app.stripe_calls(), 0);
-    // A header of the visitor's does not move the org to a test clock.
+    // A visitor cannot move the org to a test clock by a header.
     let call = app.request(Method::POST, &made);
     let call = call.headers(&[HOST, ("tier-clock", "clock_none")]);
     assert_eq!(call.send().await.status, 303);
@@ -340,7 +340,7 @@ async fn a_link_that_could_not_be_opened_is_not_made() {
     );
 }
 
-/// The audit log.
+/// The lines of the audit log.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 

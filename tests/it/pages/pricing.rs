@@ -1,4 +1,4 @@
-//! The pricing table: what is public, what it says, and that it is what Stripe bills.
+//! The pricing table: which plans are public, what the table says, and whether its prices agree with Stripe's bills.
 
 use axum::http::{HeaderValue, Method};
 use proptest::prelude::*;
@@ -69,7 +69,7 @@ async fn what_is_listed_is_public_and_nothing_else() {
         app.get(path).await.fails(401, "unauthorized");
         app.get_with(path, &[KEY]).await.fails(404, "not_found");
     }
-    // A private plan is seen by nobody else.
+    // A private plan is visible only with a key.
     let only = start(r#"{"pages":{"japan":{"plans":["plan:jp"]}}}"#).await;
     for path in ["/v1/pricing", "/v1/pricing/default", "/pricing"] {
         only.get(path).await.fails(401, "unauthorized");
@@ -216,7 +216,7 @@ fn with_features(number: usize) -> Value {
     json!({"plans": {"plan:a@1": {"features": features}}})
 }
 
-/// The arithmetic of previews and that of Stripe (the sandbox's, which shares no code with it) are the same.
+/// Previews compute the same amounts as Stripe. The sandbox stands for Stripe, and shares no code with previews.
 #[test]
 fn a_preview_is_what_stripe_bills() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -245,7 +245,7 @@ async fn billed_as_previewed(
     let org = r#"{"org":"org:a","phases":[{"features":["plan:a@1"]}],"info":{"payment_method":"pm_card_visa"}}"#;
     let org = app.post("/v1/subscribe", org).await;
     if org.status != 200 {
-        // A fixed price that no card pays.
+        // The fixed price is an amount that a card cannot pay.
         return Err(TestCaseError::reject("not billed at once"));
     }
     let is_metered = feature["tiers"].is_array();

@@ -1,4 +1,4 @@
-//! Errors of pages: people get a page, and programs JSON.
+//! Errors of pages. People get a page, and programs get JSON.
 
 use axum::http::Method;
 use tier::api::Keys;
@@ -9,10 +9,10 @@ use tokio::net::TcpStream;
 use crate::harness::{Answer, TestApp};
 use crate::web::Web;
 
-/// What browsers accept.
+/// The `accept` header of browsers.
 const BROWSER: &str = "text/html,application/xhtml+xml,*/*;q=0.8";
 
-/// What those accept who get JSON.
+/// `accept` headers of programs, which get JSON.
 const PROGRAMS: [&str; 3] = [
     "application/json",
     "application/json, text/plain, */*",
@@ -24,7 +24,7 @@ async fn ask(app: &TestApp, method: Method, path: &str, accept: &str) -> Answer 
     call.send().await
 }
 
-/// The page that a browser gets.
+/// Requests a path as a browser, and returns the page.
 async fn page(app: &TestApp, method: Method, path: &str, status: u16) -> Answer {
     let page = ask(app, method.clone(), path, BROWSER).await;
     assert_eq!(page.status, status, "{method} {path}: {}", page.body);
@@ -63,7 +63,7 @@ async fn an_address_without_a_page() {
         }
         assert_eq!(app.get(path).await.body, NOT_FOUND, "{path}");
     }
-    // What is no page is none for browsers either.
+    // Paths without a page have none for browsers either.
     for path in ["/v1/nothing", "//", "/assets/x"] {
         let answer = ask(&app, Method::GET, path, BROWSER).await;
         assert_eq!(answer.body, NOT_FOUND, "{path}");
@@ -105,7 +105,7 @@ async fn a_page_that_nobody_has_listed() {
     let app = app.adjusted(|app| app.keys = Keys::new(["secret"]));
     let closed = page(&app, Method::GET, "/pricing", 401).await;
     assert!(closed.body.contains("A key is needed"), "{}", closed.body);
-    // Browsers ask for the key because of this.
+    // This header makes browsers prompt for the key.
     assert!(closed.header("www-authenticate").starts_with("Basic "));
     for accept in PROGRAMS {
         let answer = ask(&app, Method::GET, "/pricing", accept).await;
@@ -121,14 +121,14 @@ async fn what_is_wrong_is_text() {
     assert!(page.body.contains("&lt;script&gt;"), "{}", page.body);
 }
 
-/// What still comes. A reset is an end as well.
+/// The rest of the stream. A connection reset ends the stream, too.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes).await;
     String::from_utf8(bytes).expect("text")
 }
 
-/// What the server answers to a head over a connection of its own.
+/// Sends a request's head on a new connection, and returns the server's answer.
 async fn refused(server: &Web, head: &str) -> (String, String) {
     let mut stream = server.connect().await;
     stream.write_all(head.as_bytes()).await.expect("it reads");
@@ -187,7 +187,7 @@ async fn a_head_that_is_too_large() {
     }
 }
 
-/// Each request on a connection is answered for itself.
+/// A refusal depends only on the request, and not on earlier requests of the connection.
 #[tokio::test]
 async fn a_head_that_is_too_large_after_another_request() {
     let options = Options {
@@ -214,7 +214,7 @@ async fn a_head_that_is_too_large_after_another_request() {
 
 #[tokio::test]
 async fn a_head_of_http_2_that_is_too_large() {
-    // Fails if another test was first.
+    // Fails if another test has already installed the provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let options = Options {
         max_head: 8192,

@@ -1,4 +1,4 @@
-//! Links that hold a model, and the check of models without Stripe.
+//! Links that contain a model, and the validation of models without Stripe.
 
 use axum::http::Method;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use crate::models;
 
 const HOST: &str = "tier.example";
 
-/// What a browser accepts.
+/// The `accept` header of browsers.
 const BROWSER: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
 
 async fn upload(app: &TestApp, path: &str, headers: &[(&'static str, &str)], body: &str) -> Answer {
@@ -19,7 +19,7 @@ async fn upload(app: &TestApp, path: &str, headers: &[(&'static str, &str)], bod
     call.headers(&headers).send().await
 }
 
-/// The path of a link that was made.
+/// The path of the link in an answer.
 fn path(uploaded: &Answer) -> String {
     let url = uploaded.json()["url"].as_str().expect("a link").to_owned();
     let path = url.strip_prefix("http://tier.example");
@@ -65,7 +65,7 @@ async fn a_program_gets_json_and_a_browser_a_page_on_which_nothing_runs() {
     )
     .await;
     let link = path(&uploaded.ok());
-    // As the original command line asks, and as curl does.
+    // The original command line and curl send these headers.
     for accept in ["application/json", "*/*", ""] {
         let shown = app.get_with(&link, &[("accept", accept)]).await.ok();
         assert_eq!(shown.json(), models::as_pulled(&model), "{accept}");
@@ -142,7 +142,7 @@ async fn what_cannot_be_shared_is_refused() {
         let refused = upload(path, &[], &larger).await;
         refused.fails(413, "request_too_large");
     }
-    // Without a name there is nowhere to link to.
+    // The server needs a host name to build a link.
     let nameless = app.post("/upload", "{}").await;
     nameless.fails(400, "invalid_request");
 }

@@ -8,7 +8,7 @@ use crate::harness::TestApp;
 
 const BROWSER: [(&str, &str); 1] = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
 
-/// Where the links of a page lead.
+/// The targets of a page's links.
 fn links(page: &str) -> Vec<&str> {
     let pieces = page.split("<a href=\"").skip(1);
     pieces.filter_map(|piece| piece.split('"').next()).collect()
@@ -49,7 +49,7 @@ async fn somebody_with_a_browser_sees_what_there_is() {
     head.send().await.ok();
 }
 
-/// It is for people alone. For programs, and on the listener of the operator, there is nothing at that path.
+/// The page is only for people. Programs get 404 at that path, and so does everybody at the operator's listener.
 #[tokio::test]
 async fn programs_find_nothing() {
     let app = TestApp::start().await;

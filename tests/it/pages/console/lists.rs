@@ -1,15 +1,15 @@
-//! Lists that are longer than a page.
+//! Lists that are longer than one page.
 
 use super::*;
 
-/// What is between `before` and `after` in a part, each time.
+/// Every text in `part` that is between `before` and `after`.
 fn between<'a>(part: &'a str, before: &str, after: &str) -> Vec<&'a str> {
     let pieces = part.split(before).skip(1);
     let found = pieces.filter_map(|piece| piece.split_once(after));
     found.map(|(text, _)| text).collect()
 }
 
-/// Where a part's link of that name leads, as its script asks for it.
+/// The target of a part's link with this name, as the page's script requests it.
 fn link_named(part: &str, name: &str) -> Option<String> {
     let before = format!("\">{name}</a>");
     let (link, _) = part.split_once(&before)?;
@@ -47,13 +47,13 @@ async fn all_orgs_are_found_page_by_page() {
         .fails(400, "invalid_request");
 }
 
-/// The customers that a request has listed, by the calls for them.
+/// How many calls a request made to list customers.
 fn lists(app: &TestApp) -> usize {
     let all = app.sent("GET /v1/customers").into_iter();
     all.filter(|sent| !sent["expand"].is_null()).count()
 }
 
-/// An account may have many customers that are older, or of other apps.
+/// An account may have many customers of other apps, so one page may not read all of them.
 #[tokio::test]
 async fn a_page_takes_a_few_calls_however_many_customers_there_are() {
     let app = start().await;
@@ -67,7 +67,7 @@ async fn a_page_takes_a_few_calls_however_many_customers_there_are() {
         let next = link_named(&part, "Next page");
         (part, lists(&app), app.stripe_calls(), next)
     };
-    // The first page lists the catalog too.
+    // The first page makes one more call, which lists the catalog.
     let (part, listed, calls, next) = page("/console/orgs").await;
     assert!(part.contains("none among these 250 customers"), "{part}");
     assert_eq!((listed, calls), (5, 6));
@@ -78,7 +78,7 @@ async fn a_page_takes_a_few_calls_however_many_customers_there_are() {
     assert!(part.contains(">org:acme</a>"), "{part}");
     assert_eq!((listed, next), (1, None));
 
-    // By a part of its name it is found where it is, and by its name wherever it is.
+    // A search for a part of the name goes page by page. A search for the full name finds the org at once.
     let (part, listed, _, next) = page("/console/orgs?text=ACM").await;
     assert!(part.contains("none among these 500 customers"), "{part}");
     assert_eq!(listed, 5);
@@ -108,7 +108,7 @@ async fn a_list_goes_on_after_an_org_that_was_deleted() {
     }
     let part = get(&app, "r", "/console/orgs").await.ok().body;
     let next = link_named(&part, "Next page").expect("more");
-    // The list is newest first.
+    // The list begins with the newest customer.
     app.stripe_delete(&format!("/v1/customers/{}", ids[1]))
         .await;
     let rest = get(&app, "r", &next).await.ok().body;
@@ -120,7 +120,7 @@ async fn a_list_goes_on_after_an_org_that_was_deleted() {
     assert!(never.contains("go to the first page"), "{never}");
 }
 
-/// Of two customers of an org, the newer one counts.
+/// An org with two customers is listed with the newer one.
 #[tokio::test]
 async fn an_org_is_listed_once_with_the_plan_that_counts() {
     let app = start().await;

@@ -1,20 +1,20 @@
-//! What people see when a link opens nothing: a page that says what to do. Programs get JSON.
+//! A link that does not work. People get a page that says what to do, and programs get JSON.
 
 use stripe_sandbox::{Action, Rule};
 
 use super::*;
 use crate::harness::{STRIPE_KEY, Settings};
 
-/// What browsers accept.
+/// The `accept` header of browsers.
 const BROWSER: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
 const PROGRAM: (&str, &str) = ("accept", "application/json");
 const ORIGIN: (&str, &str) = ("origin", "http://pay.example");
 
-/// What somebody who opens a link, or presses its button, and a program are told.
+/// Opens a link, or presses its button, as a browser and as a program. Returns the browser's page.
 async fn told(app: &TestApp, method: Method, link: &str, status: u16, code: &str) -> String {
     let ask = async |accept| {
         let call = app.request(method.clone(), link).headers(&[HOST, accept]);
-        // Browsers say which page a form is from.
+        // Browsers send the origin of a form's page.
         let sent = if method == Method::POST {
             call.headers(&[ORIGIN])
         } else {
@@ -150,7 +150,7 @@ async fn a_stripe_that_is_away_is_asked_again_later() {
         );
         app.stripe_delete("/_sandbox/faults").await;
     }
-    // What the page's button leads to.
+    // The page's button leads to this path.
     app.get_with(&format!("{made}?"), &[HOST]).await.ok();
     page(&app, &made).await;
 }
@@ -208,7 +208,7 @@ async fn a_page_of_another_site_is_refused_with_a_page() {
         &page.body,
         &["press the button there", "Number of this request"],
     );
-    // Somebody who sends a number of their own cannot write on the page.
+    // A caller cannot write on the page by sending a request id.
     let number = ("x-request-id", "<script>alert(1)</script>");
     let call = app
         .request(Method::POST, &made)
