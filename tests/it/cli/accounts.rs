@@ -1,4 +1,4 @@
-//! `whoami`, `switch` and `clean`: the account that commands act on.
+//! `whoami`, `switch` and `clean`, which show, choose and delete the account of all commands.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -197,7 +197,7 @@ async fn a_cleaned_account_is_reported_as_such() {
     ] {
         assert_eq!(place.tier(args).fault().await, gone, "{args:?}");
     }
-    // That does not prevent another clean, or a switch to another account.
+    // The failure does not prevent another `clean`, or a switch to another account.
     place.tier(&["clean", "--switchaccounts", "0"]).ok().await;
     std::fs::remove_file(place.path().join("tier.state")).unwrap();
     place.tier(&["switch", "-c"]).ok().await;
@@ -256,7 +256,7 @@ async fn an_account_cleaned_elsewhere_is_reported_as_such() {
         fault.starts_with(&format!("tier: {made} is gone: ")),
         "{fault}"
     );
-    // With another key, the key may be the wrong one.
+    // If the key has changed, the account may exist and only the key may be wrong.
     let run = place.tier(&["ls"]).env("STRIPE_API_KEY", "sk_test_other");
     let fault = run.fault().await;
     assert!(
@@ -313,7 +313,7 @@ async fn clean_deletes_accounts_that_switch_created() {
         place.tier(&["clean", "--switchaccounts", "1h"]).ok().await,
         ""
     );
-    // It also works from inside such an account, by calling its owner.
+    // `clean` also works while such an account is selected, by calls to the account's owner.
     place.tier(&["switch", &made[0]]).ok().await;
     let cleaned = place.tier(&["clean", "-switchaccounts", "0s"]).ok().await;
     let mut ids: Vec<&str> = cleaned.lines().collect();

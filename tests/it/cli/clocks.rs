@@ -1,4 +1,4 @@
-//! Test clocks, and orgs on them.
+//! Test clocks, and orgs that use them.
 
 use super::{Place, cells, json};
 

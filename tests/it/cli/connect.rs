@@ -1,4 +1,4 @@
-//! `tier connect`, against a dashboard of the test's own.
+//! `tier connect`, against a dashboard that the test serves.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ async fn connect_saves_the_keys() {
     let profile = &json(&place.read(".config/tier/config.json"))["profiles"]["tier"];
     assert_eq!(profile["testmode_key_secret"], "rk_test_secret");
     assert_eq!(profile["redeemed"], true);
-    // And they are used.
+    // The stored keys are used.
     let who = place
         .tier(&["whoami", "--json"])
         .without("STRIPE_API_KEY")

@@ -1,4 +1,4 @@
-//! A server whose sandbox follows a pricing.json.
+//! `tier dev`: a server whose sandbox follows the changes of a pricing.json.
 
 use serde_json::Value;
 use testing::time::until;
@@ -6,7 +6,7 @@ use testing::time::until;
 use super::{PRICING, Place, json};
 use crate::binary::Server;
 
-/// The server, without an account.
+/// Starts the server without a Stripe account.
 async fn dev(place: &Place) -> Server {
     let args = [
         "dev",
@@ -37,7 +37,7 @@ async fn the_sandbox_has_the_plans_of_the_file() {
     let org = ["--base-url", &url, "subscribe", "org:acme", "plan:free@1"];
     place.tier(&org).ok().await;
 
-    // A new plan changes nothing else.
+    // A new plan keeps everything else in the sandbox.
     let more = PRICING.replacen(
         "\"plans\": {",
         "\"plans\": {\"plan:max@1\": {\"features\": {\"feature:base\": {\"base\": 9}}},",
@@ -48,7 +48,7 @@ async fn the_sandbox_has_the_plans_of_the_file() {
     let whois = ["--base-url", &url, "whois", "org:acme"];
     place.tier(&whois).ok().await;
 
-    // A faulty file changes nothing, and a changed plan resets the sandbox.
+    // An invalid file changes nothing. A changed plan resets the sandbox.
     place.write("pricing.json", "{");
     place.write("pricing.json", &more.replace("1000", "1200"));
     shows("plan:pro@1", "feature:base", 1200).await;

@@ -1,4 +1,4 @@
-//! Runs the commands of the page about the command line, and checks links, flags and variables of all pages.
+//! Runs the commands in the documentation of the command line. Checks the links, flags and variables on all pages.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -135,7 +135,7 @@ async fn follow(place: &Place, url: &str) {
     }
 }
 
-/// A sandbox to follow the page in.
+/// Starts the sandbox in which the page's commands run.
 async fn sandbox(place: &Place) -> Server {
     let sandbox = ["sandbox", "--addr", "127.0.0.1:0", "--search-lag", "0s"];
     place.tier(&sandbox).started().await
@@ -171,7 +171,7 @@ async fn the_docs_have_every_flag_and_variable_of_serve() {
         .filter(|word| word.starts_with("--") || word.starts_with("TIER_"))
         .collect();
     assert!(named.len() > 40, "{help}");
-    // All commands have these.
+    // All commands have these flags.
     let others = [
         "--help",
         "--json",

@@ -46,7 +46,7 @@ async fn a_key_that_may_do_everything_needs_a_webhook() {
         text.contains("the account takes both generations"),
         "{text}"
     );
-    // The price of the probe is archived.
+    // The price that `doctor` creates to probe the key is archived.
     assert_eq!(place.tier(&["ls"]).ok().await.matches("probe").count(), 0);
 }
 
@@ -82,7 +82,7 @@ async fn what_a_restricted_key_lacks_is_named() {
     );
 }
 
-/// Nobody listens where its events go, and its clock is years from ours.
+/// No program listens at the webhook's URL, and Stripe's clock is years away from this machine's.
 #[tokio::test]
 async fn events_that_do_not_arrive_and_a_wrong_clock_are_found() {
     let clock = Clock::manual(START);
@@ -145,7 +145,7 @@ async fn a_key_that_does_not_work_is_an_error() {
     assert!(told.contains("Stripe is unavailable"), "{told}");
 }
 
-/// Each fault of an endpoint is told with what to do about it.
+/// Each fault of a webhook endpoint is reported with its remedy.
 #[tokio::test]
 async fn an_endpoint_that_is_off_or_of_another_version_is_told() {
     let place = Place::pushed().await;
@@ -186,7 +186,7 @@ async fn an_endpoint_that_is_off_or_of_another_version_is_told() {
     assert!(remedy.starts_with("tier webhook delete we_"), "{remedy}");
 }
 
-/// What meters drop is reported to event destinations.
+/// Stripe reports the events that meters drop only to event destinations.
 #[tokio::test]
 async fn an_account_on_meters_needs_an_event_destination() {
     let place = Place::pushed().await;

@@ -1,4 +1,4 @@
-//! A pricing.json to begin with.
+//! `tier init`, which writes a first pricing.json.
 
 use super::Place;
 

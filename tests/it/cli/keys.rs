@@ -1,4 +1,4 @@
-//! Stripe keys: which one is used, and which are refused. None is ever shown, which every run of the binary checks.
+//! Stripe keys: which key is used, and which are refused. Every run of the binary checks that no key is printed.
 
 use super::{KEY, Place, json};
 
@@ -42,7 +42,7 @@ async fn a_live_key_requires_live() {
             assert_eq!(run.fault().await, expected, "{args:?}");
         }
     }
-    // The key is accepted, and only the sandbox refuses it, since it has no live mode.
+    // The command line accepts the key. Only the sandbox refuses the key, since a sandbox has no live mode.
     let run = place.tier(&["whoami", "--live"]);
     let fault = run.env("STRIPE_API_KEY", "sk_live_secret").fault().await;
     assert!(fault.contains("(invalid_api_key)"), "{fault}");

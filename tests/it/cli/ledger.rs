@@ -1,4 +1,4 @@
-//! `tier ledger`, with and without a server that has the file open.
+//! `tier ledger`, with and without a server that has the ledger's file open.
 
 mod migrate;
 mod parked;
@@ -54,7 +54,7 @@ impl Written {
         self.submit(Event::Report(report), at).await;
     }
 
-    /// Delivers the usage of org:acme with this outcome. Returns the sets.
+    /// Delivers the usage of org:acme with the given outcome. Returns the sealed usage.
     async fn deliver(&self, now: Time, outcome: Outcome) -> Sealed {
         let seal = || {
             Event::Seal(Seal {

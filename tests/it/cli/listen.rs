@@ -1,4 +1,4 @@
-//! The sandbox's events, delivered to a program on this machine.
+//! `tier listen`, which delivers the sandbox's events to a program on this machine.
 
 use testing::receiver::Receiver;
 use testing::time::until;

@@ -1,4 +1,4 @@
-//! Billing meters: `push` to an account that takes nothing else, and `migrate --to-meters`.
+//! Billing meters: `push` to an account that supports only meters, and `migrate --to-meters`.
 
 use stripe_sandbox::Options;
 

@@ -1,4 +1,4 @@
-//! The real binary: its output and its exit codes.
+//! Runs the real binary, and checks its output and its exit codes.
 
 mod accounts;
 mod clocks;
@@ -45,7 +45,7 @@ const PRICING: &str = r#"{
 "#;
 
 impl Place {
-    /// With [`PRICING`] in a file, and pushed.
+    /// A place with [`PRICING`] in a file, already pushed.
     async fn pushed() -> Self {
         let place = Self::start().await;
         place.write("pricing.json", PRICING);

@@ -1,4 +1,4 @@
-//! Push, pull, ls and diff.
+//! `push`, `pull`, `ls` and `diff`.
 
 use insta::assert_snapshot;
 use serde_json::json as object;
@@ -54,7 +54,7 @@ async fn a_push_creates_prices_of_the_generation_in_force() {
     let server = place.tier(&args).env("TIER_BASE_URL", "http://127.0.0.1:1");
     let fault = server.fault().await;
     assert!(fault.contains("the server creates the prices"), "{fault}");
-    // The flag comes before the variable.
+    // The flag takes precedence over the variable.
     let ended = place.tier(&args).env(variable, "classic").end().await;
     assert!(
         (ended.stderr).contains("2 features got a price with a billing meter"),
@@ -104,7 +104,7 @@ async fn links_use_the_account_of_the_keys() {
     let pushed = run.without("STRIPE_API_KEY").ok().await;
     let link = "\thttps://dashboard.stripe.com/acct_9/test/prices/price_";
     assert!(pushed.lines().all(|line| line.contains(link)), "{pushed}");
-    // The variable takes precedence, and the account of its key is unknown.
+    // The key in the variable takes precedence, and its account is unknown.
     let pushed = place.tier(&["push", "-"]).stdin(PRICING).ok().await;
     let link = "\thttps://dashboard.stripe.com/test/prices/price_";
     assert!(pushed.lines().all(|line| line.contains(link)), "{pushed}");
@@ -132,7 +132,7 @@ async fn links_to_objects_in_a_sandbox_lead_to_the_sandbox() {
 }
 
 /// Runs all commands that print links, against a sandbox that is named by flags or only by the URL of its API. Links
-/// lead to its pages only if it is known to be a sandbox.
+/// lead to the sandbox's pages only if the command knows that the server is a sandbox.
 async fn leads_to_no_dashboard(flags: &[&str]) {
     let place = Place::start().await;
     let sandboxed = |args: &[&str]| {

@@ -1,4 +1,4 @@
-//! Subscribe, phases, limits, report, whois.
+//! `subscribe`, `phases`, `limits`, `report` and `whois`.
 
 use super::{Place, cells, json};
 
@@ -108,7 +108,7 @@ async fn phases_marks_the_current_phase() {
             .parse()
             .unwrap()
     };
-    // To the hour, since the trial began when Stripe received the call.
+    // The length is rounded to hours, since the trial began only when Stripe received the call.
     assert_eq!(((time(1) - time(0)).num_minutes() + 30) / 60, 14 * 24);
     assert_eq!(machine["phases"][0]["trial"], true);
 }

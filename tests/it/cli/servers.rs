@@ -1,4 +1,4 @@
-//! Starting and stopping `serve` and `sandbox`, as SDKs and process managers do.
+//! Starts and stops `serve` and `sandbox`, as SDKs and process managers do.
 
 use tokio::net::TcpListener;
 
@@ -9,7 +9,7 @@ use testing::time::until;
 async fn a_server_says_where_it_listens_and_ends_when_told() {
     let place = Place::start().await;
     for (args, signal) in [
-        // As the npm package does.
+        // The npm package starts the server like this.
         (&["-v", "serve", "--addr", "127.0.0.1:0"][..], "-TERM"),
         (&["serve", "-addr", "127.0.0.1:0"], "-INT"),
         (&["sandbox", "--addr", "localhost:0"], "-TERM"),
@@ -95,7 +95,7 @@ async fn a_sandbox_on_another_port_says_where_it_listens() {
     let place = Place::offline();
     let note = "port 12111 is taken; the sandbox listens on 127.0.0.1:";
     until("the port is taken while a server starts", async || {
-        // Taken by this test, or by a process that may release it too early.
+        // If another process has taken the port, it may release the port too early, so the test tries again.
         let held = TcpListener::bind("127.0.0.1:12111").await;
         let server = place.tier(&["serve", "--sandbox", "--addr", "127.0.0.1:0"]);
         let ended = server.started().await.stop("-TERM").await;

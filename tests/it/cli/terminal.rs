@@ -8,7 +8,7 @@ use stripe_sandbox::Options;
 
 use super::{KEY, PRICING, Place, TIER};
 
-/// Long enough for a busy machine.
+/// A time-out that is long enough for a busy machine.
 const TIMEOUT_MS: u64 = 60_000;
 
 /// A key that moves real money.
@@ -81,7 +81,7 @@ async fn a_slow_push_shows_progress() {
         ..Options::default()
     };
     let place = Place::with(slow).await;
-    // More than are created in parallel.
+    // These are more features than `push` creates in parallel.
     let features = (0..30).map(|i| format!("\"feature:f{i}\": {{}}"));
     let features = features.collect::<Vec<_>>().join(",");
     place.write(
@@ -96,7 +96,7 @@ async fn a_slow_push_shows_progress() {
     assert!(counts.is_sorted(), "{seen:?}");
     assert!(seen.ends_with("30 features: 30 created, 0 already there\r\n"));
     assert!(seen.contains("[created]"), "{seen:?}");
-    // There is no spinner in a pipe.
+    // Output to a pipe has no spinner.
     let piped = place.tier(&["push", "pricing.json"]).ok().await;
     assert_eq!(piped.lines().count(), 30);
 }
@@ -233,7 +233,7 @@ async fn live_data_is_changed_only_after_confirmation() {
             assert!(end.contains("tier: nothing was done"), "{end:?}");
         }
         assert_eq!(place.sandbox().sandbox().requests(None).len(), 0);
-        // The sandbox knows no live keys.
+        // The sandbox accepts no live keys.
         let (_, end) = asked(&place, args, "y").await;
         assert!(end.contains("(invalid_api_key)"), "{end:?}");
         let calls = place.sandbox().sandbox().requests(None).len();
@@ -252,7 +252,7 @@ async fn live_data_is_changed_only_after_confirmation() {
         }
         place.sandbox().sandbox().reset();
     }
-    // The question goes to the terminal, whatever is redirected.
+    // The question goes to the terminal, even if the outputs are redirected.
     let mut shell = Command::new("sh");
     shell.args([
         "-c",

@@ -1,4 +1,4 @@
-//! The command line itself, without an account.
+//! The help and the arguments of the command line, without an account.
 
 use insta::assert_snapshot;
 use tier::domain::pricing::Model;
@@ -67,7 +67,7 @@ async fn every_command_has_help() {
     for command in COMMANDS {
         let help = place.tier(&[command, "--help"]).ok().await;
         assert_eq!(place.tier(&["help", command]).ok().await, help, "{command}");
-        // The server's flags have tests of their own.
+        // Other tests check the flags of the servers.
         if !["serve", "dev", "builder"].contains(&command) {
             assert_snapshot!(format!("help-{command}"), help);
         }
@@ -87,7 +87,7 @@ async fn help_has_topics() {
     ] {
         assert!(environment.contains(name), "{name}");
     }
-    // The example in the help is a model.
+    // The example in the help is a valid model.
     let pricing = place.tier(&["help", "pricing"]).ok().await;
     let start = pricing.find('{').unwrap();
     let end = pricing.rfind('}').unwrap();
@@ -245,7 +245,7 @@ async fn faults_of_a_model_are_shown_in_place() {
         6 |         "feature:y": { "bas": 1 }
           |                        ^
     "#);
-    // No command sends anything.
+    // None of these commands sends a request.
     for args in [
         &["push", "bad.json"][..],
         &["diff", "bad.json"],

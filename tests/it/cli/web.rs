@@ -1,4 +1,4 @@
-//! Commands that call other servers: a tier server, a web server with a model, the Model Builder.
+//! Commands that call other servers: a tier server, a web server with a model, or the Model Builder.
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
@@ -33,7 +33,7 @@ async fn commands_can_be_sent_to_a_server() {
     at(&["report", "org:acme", "feature:convert", "2"])
         .ok()
         .await;
-    // The behaviour is the same in process and over HTTP.
+    // The commands behave the same in process and over HTTP.
     for args in [
         &["limits", "org:acme"][..],
         &["phases", "org:acme"],
@@ -110,7 +110,7 @@ async fn an_unreachable_server_is_reported_as_such() {
         let fault = place.tier(&["ls"]).env("TIER_BASE_URL", url).fault().await;
         assert!(fault.contains(expected), "{fault}");
     }
-    // The server may be another program.
+    // The server at the URL may be another program.
     let web = Web::start(Router::new()).await;
     let fault = place.tier(&["ls", "--base-url", web.url()]).fault().await;
     assert!(
@@ -182,7 +182,7 @@ async fn healthcheck_tells_by_its_exit_status() {
     let server = run.env("TIER_API_KEY", "server-secret").started().await;
     let url = server.url();
     let addr = url.strip_prefix("http://").unwrap();
-    // A proxy is not used for this machine.
+    // Commands use no proxy for this machine.
     for proxy in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
         let run = place.tier(&["healthcheck", "--addr", addr]);
         assert_eq!(run.env(proxy, "http://127.0.0.1:9").ok().await, "");
@@ -233,7 +233,7 @@ async fn healthcheck_asks_a_server_with_a_certificate_over_tls() {
     let addr = url.split_once("://").unwrap().1;
     let check = ["healthcheck", "--addr", addr];
     place.tier(&[&check[..], &["--tls"]].concat()).ok().await;
-    // In a container, the check has the server's environment.
+    // In a container, the health check has the server's environment.
     let in_container = place.tier(&check).env("TIER_TLS_CERT", "cert.pem");
     in_container.ok().await;
     let plain = place.tier(&check).fault().await;

@@ -1,4 +1,4 @@
-//! Webhook endpoints of the account.
+//! `tier webhook`: the account's webhook endpoints.
 
 use stripe_sandbox::{Action, Rule};
 
@@ -29,7 +29,7 @@ async fn an_endpoint_is_created_listed_and_deleted() {
             "https://tier.example/v1/stripe/webhook"
         ]
     );
-    // The meters' errors are delivered to the same place.
+    // Stripe delivers the errors of meters to the same URL.
     let url = "https://tier.example/v1/stripe/webhook";
     assert_eq!(rows[2][1..], ["enabled", "-", "2", url]);
     let (id, destination) = (rows[1][0].to_owned(), rows[2][0].to_owned());

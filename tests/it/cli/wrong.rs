@@ -1,10 +1,10 @@
-//! Wrong command lines, and error messages for people and, with `--json`, for programs.
+//! Wrong command lines, and their error messages for people and, with `--json`, for programs.
 
 use serde_json::json as object;
 
 use super::{PRICING, Place, json};
 
-/// The calls that this place's Stripe has received.
+/// The calls that the place's Stripe has received.
 fn calls(place: &Place) -> String {
     let sandbox = place.sandbox().sandbox();
     format!("{:?}", sandbox.requests(None))
@@ -125,7 +125,7 @@ async fn suggestions_are_looked_up_only_after_a_failure() {
         let before = pulls();
         let said = place.tier(args).fault().await;
         assert!(!said.contains("did you mean"), "{args:?}: {said}");
-        // The names in a request are looked up by their keys. The list of all prices is only for suggestions.
+        // A request looks up names by their keys. It lists all prices at most once, for suggestions.
         assert!(pulls() - before <= 1, "{args:?}: {}", calls(&place));
     }
     let list = "`tier ls` lists what there is to subscribe to\n";
@@ -154,7 +154,7 @@ async fn suggestions_are_looked_up_only_after_a_failure() {
             assert_eq!(pulls(), before, "{args:?}");
         }
     }
-    // The name only lacks its `plan:`.
+    // The name lacks only its `plan:` prefix.
     let before = pulls();
     for typed in ["free@1", "fre@7"] {
         let said = place.tier(&["subscribe", "org:acme", typed]).fault().await;

@@ -1,4 +1,4 @@
-//! `tier ledger migrate`, as far as it needs no database. `tests/postgres` has the rest.
+//! The parts of `tier ledger migrate` that need no database. `tests/postgres` tests the rest.
 
 use tier::ledger::StoreError;
 use tier::ledger::store::sqlite::{Move, MovingFile, Sqlite};
@@ -32,7 +32,7 @@ async fn a_file_is_brought_to_the_latest_version_and_moved_to_databases_alone() 
     assert_eq!(nowhere.code, Some(2), "{nowhere:?}");
 }
 
-/// From the moment on at which a database may have a ledger, no server writes its file.
+/// Once a database may have the ledger, no server may write the file, or usage would be in two places.
 #[tokio::test]
 async fn a_file_that_was_moved_is_refused() {
     let place = Place::offline();

@@ -29,7 +29,7 @@ async fn parked_usage_is_retried_and_written_off() {
     let of_acme = ("1".to_owned(), "org:acme".to_owned(), "2".to_owned());
     assert!(parked().await.contains(&of_acme));
     assert_eq!(at_server(&["ledger", "retry", "1"]).ok().await, "");
-    // Stripe knows no such item, so it is refused again.
+    // Stripe has no such item, so Stripe refuses the delivery again.
     until("it is parked again", async || {
         parked().await.contains(&of_acme).then_some(())
     })

@@ -87,7 +87,7 @@ async fn verify_compares_sent_totals_with_stripe() {
             .tier(&["ledger", "verify", "--ledger", "tier.db", "--json"])
             .end()
     };
-    // The answer said that it was recorded, and it is not there.
+    // Stripe's answer said that the usage was recorded, but Stripe does not have it.
     let lost = verify().await;
     let found = json(&lost.stdout);
     assert_eq!(lost.code, Some(1), "{lost:?}");
