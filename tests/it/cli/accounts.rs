@@ -81,7 +81,7 @@ async fn switch_creates_an_isolated_account() {
     assert_eq!(
         place.tier(&["pull"]).ok().await,
         "{\n  \"plans\": {}\n}\n",
-        "it is empty"
+        "the account is empty"
     );
     let pushed = place.tier(&["push", "pricing.json"]).ok().await;
     let link = format!("https://dashboard.stripe.com/{id}/test/prices/price_");

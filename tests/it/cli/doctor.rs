@@ -35,7 +35,7 @@ async fn a_key_that_may_do_everything_needs_a_webhook() {
     assert!(writes.clone().count() > 5);
     assert!(
         writes.clone().all(|call| (400..500).contains(&call.status)),
-        "it changes nothing"
+        "doctor changes nothing"
     );
 
     let endpoint = ["webhook", "create", "https://tier.example"];

@@ -54,7 +54,7 @@ impl Written {
         self.submit(Event::Report(report), at).await;
     }
 
-    /// Delivers the usage of org:acme with the given outcome. Returns the sealed usage.
+    /// Delivers the usage of org:acme with the given outcome. Returns the sealed sets.
     async fn deliver(&self, now: Time, outcome: Outcome) -> Sealed {
         let seal = || {
             Event::Seal(Seal {

@@ -66,7 +66,7 @@ async fn an_account_is_moved_to_meters() {
     let who = place.tier(&["whoami"]).ok().await;
     assert!(
         who.ends_with("\nGeneration: classic\n"),
-        "it changed nothing"
+        "the command changed nothing"
     );
 
     let only = ["migrate", "--to-meters", "--org", "org:b", "--json"];

@@ -115,7 +115,7 @@ async fn links_to_objects_in_a_sandbox_lead_to_the_sandbox() {
     for flags in [&["--sandbox"][..], &[]] {
         leads_to_no_dashboard(flags).await;
     }
-    // An API with TLS or a live key is a proxy of Stripe.
+    // An API URL with TLS, or a live key, means that the server is a proxy of Stripe.
     let place = Place::offline();
     place.write("tier.state", r#"{"ID":"acct_9"}"#);
     for (flags, url) in [

@@ -32,9 +32,9 @@ async fn on_terminal_by(place: &Place, mut command: Command, variables: &[(&str,
         .current_dir(place.path());
     let run = tokio::task::spawn_blocking(move || {
         let mut session = spawn_command(command, Some(TIMEOUT_MS)).expect("a terminal");
-        session.exp_eof().expect("it ends")
+        session.exp_eof().expect("the command ends")
     });
-    let text = run.await.expect("it did not panic");
+    let text = run.await.expect("the thread did not panic");
     assert!(!super::shows_a_key(&text), "{text}");
     text
 }
@@ -208,10 +208,10 @@ async fn asked_by(place: &Place, mut command: Command, answer: &'static str) -> 
     let run = tokio::task::spawn_blocking(move || {
         let mut session = spawn_command(command, Some(TIMEOUT_MS)).expect("a terminal");
         let question = session.exp_string("[y/N]").expect("a question");
-        session.send_line(answer).expect("it reads");
-        (question, session.exp_eof().expect("it ends"))
+        session.send_line(answer).expect("an open terminal");
+        (question, session.exp_eof().expect("the command ends"))
     });
-    run.await.expect("it did not panic")
+    run.await.expect("the thread did not panic")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -53,7 +53,7 @@ async fn an_endpoint_is_created_listed_and_deleted() {
     assert!(other["secret"].is_string() && other["event_destination"]["secret"].is_string());
     let listed = json(&place.tier(&["webhook", "list", "--json"]).ok().await);
     assert_eq!(listed.as_array().map(Vec::len), Some(4));
-    assert_eq!(listed[0].get("secret"), None, "it is told once");
+    assert_eq!(listed[0].get("secret"), None, "the secret is shown once");
 
     place.tier(&["webhook", "delete", &id]).ok().await;
     place.tier(&["webhook", "delete", &destination]).ok().await;

@@ -97,7 +97,7 @@ async fn a_card_that_was_set_up_pays_for_the_org() {
     );
     assert!(card["exp_month"].is_i64() && card["exp_year"].is_i64());
     append(&app, org, "plan:free@1", None).await.ok();
-    // The org enters another card, which also replaces a subscription's own card.
+    // The org can enter another card, even if the subscription has a card of its own.
     let next = intent(&app, org).await;
     let entered = enter(&app, &next, "pm_card_mastercard").await;
     let done = confirm(&app, org, &next).await.ok().json();

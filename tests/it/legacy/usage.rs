@@ -36,7 +36,7 @@ async fn look(app: &TestApp, org: &str, feature: &str) -> (i64, i64) {
 async fn used(app: &TestApp) -> i64 {
     let limits = app.limits("org:acme").await;
     let row = limits.iter().find(|row| row.0 == "feature:convert");
-    row.expect("it is granted").1
+    row.expect("the feature is granted").1
 }
 
 async fn subscribed(plan: &str) -> Vec<Server> {

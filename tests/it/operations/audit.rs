@@ -212,7 +212,7 @@ async fn a_write_refused_by_role_has_a_line_and_one_without_a_key_has_none() {
     );
 }
 
-/// Tier ends a subscription that Checkout superseded without a request. The audit log has a line for that, too.
+/// Tier ends a subscription that Checkout superseded by itself, without a request. The audit log has a line for that.
 #[tokio::test]
 async fn a_superseded_subscription_has_a_line() {
     for path in ["/v1/limits?org=org:a", "/v1/subscribe"] {

@@ -191,7 +191,7 @@ async fn checks_that_fill_every_queue_leave_room_for_a_checkout_and_a_subscribe(
             "{path}: {answer:?}"
         );
     }
-    // Checks are only served while neither of these has a call to make.
+    // Checks are served only while neither of these requests has a call to make.
     assert!(checks_before < 100, "{checks_before}");
     while let Some((number, answer)) = checks.next().await {
         assert_ne!(answer.status, 429, "{number}: {answer:?}");

@@ -175,7 +175,7 @@ async fn a_write_that_takes_too_long_is_504_and_is_completed() {
     let late = app.post("/v1/subscribe", r#"{"org": "org:a", "info": {}}"#);
     let time_passes = async {
         app.until_slow().await;
-        // The test waits longer than necessary, since timers round up.
+        // The test waits longer than the time-out, since timers round up.
         tokio::time::advance(patience * 2).await;
     };
     let (late, ()) = tokio::join!(late, time_passes);

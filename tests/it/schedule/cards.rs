@@ -33,7 +33,7 @@ async fn write(app: &TestApp, mut body: Value) -> crate::harness::Answer {
     app.post_json("/v1/subscribe", &body).await
 }
 
-/// An org that bought in Checkout. Checkout sets the card on the subscription, not on the customer.
+/// An org that bought in Checkout, where Checkout set the card on the subscription.
 async fn bought_with_its_own_card() -> TestApp {
     let app = start().await;
     write(&app, json!({"info": {}})).await.ok();

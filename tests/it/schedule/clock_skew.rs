@@ -50,7 +50,7 @@ async fn orgs_may_be_moved_in_that_second() {
         let body = json!({"from": "plan:free@1", "to": "plan:pro@1", "at": "now"});
         let moved = app.post_json("/v1/migrate", &body).await.ok().json();
         let id = moved["id"].clone();
-        let done = testing::time::until("all are moved", async || {
+        let done = testing::time::until("all orgs are moved", async || {
             let path = format!("/v1/migrate?id={}", id.as_str().expect("an id"));
             let state = app.get(&path).await.ok().json();
             (state["state"] == "done").then_some(state)

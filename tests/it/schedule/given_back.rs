@@ -198,7 +198,7 @@ const SETTLING: [(&str, &str, &str); 5] = [
 #[tokio::test]
 async fn an_interrupted_settlement_is_completed_once() {
     let mut wrong = Vec::new();
-    // Each list takes long, so every second list runs in one generation, and the others in the other.
+    // Each list takes long, so each runs in one generation only.
     let classic = lists(Classic).step_by(2).map(|list| (Classic, list));
     let meters = lists(Meters).skip(1).step_by(2);
     let meters = meters.map(|list| (Meters, list));

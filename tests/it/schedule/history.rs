@@ -110,7 +110,7 @@ async fn phases_before_a_purchase_are_kept() {
         // One feature of a plan is not the whole plan.
         "01-19 .. -: ",
     ];
-    // The older subscription is still live at first, and ends later.
+    // The phases are the same while the older subscription is live, and after its end.
     for days in [1, 40, 40] {
         assert_eq!(timeline(&app).await, whole);
         app.settled().await;

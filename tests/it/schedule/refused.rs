@@ -360,7 +360,7 @@ async fn a_corrected_request_does_not_wait_for_the_refused_one() {
         }
         let corrected = schedule(&app, json!([{"features": [first]}]));
         let corrected = tokio::time::timeout(TIMEOUT, corrected).await;
-        corrected.expect("it does not wait").ok();
+        corrected.expect("the corrected request does not wait").ok();
         app.advance(crate::harness::DAY);
     }
     assert_eq!(

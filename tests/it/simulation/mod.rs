@@ -53,10 +53,10 @@ const INVOICE_DRAFTS: [Duration; 2] = [Duration::ZERO, Duration::from_secs(3600)
 /// How many lists run at the same time: one for each core of CI.
 const THREADS: u32 = 2;
 
-/// Every how-many-th list runs with a ledger, unless `SIMULATION_LEDGER_EVERY` says otherwise.
+/// One list in this many runs with a ledger, unless `SIMULATION_LEDGER_EVERY` says otherwise.
 const LEDGER_EVERY: u32 = 5;
 
-/// Every how-many-th list without a ledger has plans on meters.
+/// Of the lists without a ledger, one in this many has plans on meters.
 const METERS_EVERY: u64 = 3;
 
 fn setting(name: &str) -> Option<u64> {

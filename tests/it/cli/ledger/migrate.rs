@@ -50,14 +50,14 @@ async fn a_file_that_was_moved_is_refused() {
     };
     let refusal = |account: &str| Sqlite::open(&path, account).expect_err("refused");
     for is_done in [false, true] {
-        let mut file = MovingFile::open(&path).expect("it is free");
+        let mut file = MovingFile::open(&path).expect("the file is free");
         assert_eq!(file.begun_move().expect("a file"), None);
         file.begin(&this).expect("a disk");
         if is_done {
             file.finish().expect("a disk");
         }
         drop(file);
-        let mut file = MovingFile::open(&path).expect("it is free");
+        let mut file = MovingFile::open(&path).expect("the file is free");
         let begun = file.begun_move().expect("a file");
         let expected = Move {
             is_done,
@@ -71,7 +71,7 @@ async fn a_file_that_was_moved_is_refused() {
         if !is_done {
             file.undo(&this).expect("a disk");
             drop(file);
-            Sqlite::open(&path, ACCOUNT).expect("it is the account's again");
+            Sqlite::open(&path, ACCOUNT).expect("the file is the account's again");
         }
     }
     let refused = refusal(ACCOUNT);

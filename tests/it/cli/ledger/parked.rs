@@ -30,7 +30,7 @@ async fn parked_usage_is_retried_and_written_off() {
     assert!(parked().await.contains(&of_acme));
     assert_eq!(at_server(&["ledger", "retry", "1"]).ok().await, "");
     // Stripe has no such item, so Stripe refuses the delivery again.
-    until("it is parked again", async || {
+    until("the total is parked again", async || {
         parked().await.contains(&of_acme).then_some(())
     })
     .await;

@@ -101,7 +101,7 @@ async fn verify_compares_sent_totals_with_stripe() {
         let request = request
             .param("quantity", quantity)
             .param("timestamp", timestamp);
-        let _: Value = request.send().await.expect("it is recorded");
+        let _: Value = request.send().await.expect("the usage is recorded");
     };
     record("set", 5, timestamp).await;
     let same = verify().await;

@@ -35,7 +35,7 @@ async fn paid_time_is_credited_once_whatever_stripe_does() {
         app.advance(Duration::from_secs(10));
         read(&[&app]).await;
         assert_eq!(balance(&app).await, -2100, "{loses}");
-        let last = invoices(&app).await.pop().expect("the last one");
+        let last = invoices(&app).await.pop().expect("the last invoice");
         let status = if loses { "uncollectible" } else { "paid" };
         assert_eq!(last.0, status);
         read(&[&app, &app.twin()]).await;
