@@ -12,7 +12,7 @@ const DAY: i64 = 24 * HOUR;
 /// longer. No outage ends in that time, since the period of its usage would be unknown.
 const SETTLED_AFTER: i64 = HOUR + 600;
 
-/// How long a total waits after a failed delivery, in seconds.
+/// How long a total waits after an attempt at delivery, in seconds.
 const PAUSE: i64 = 60;
 
 /// More seconds than all deliveries after an outage take.

@@ -322,7 +322,7 @@ fn a_draft_that_is_paid_once_it_is_finalized() {
     ]);
 }
 
-/// The planned end of a subscription was taken for its actual end. A credit of that second was taken for a gift.
+/// The planned end of a subscription counted as its actual end. A credit of that second counted as a gift.
 #[test]
 fn an_end_that_comes_before_the_one_that_was_planned() {
     replay(&[

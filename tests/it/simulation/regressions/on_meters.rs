@@ -6,8 +6,8 @@ fn replay(list: &[Op]) {
     replay_on(Usage::Meters, list);
 }
 
-/// The server looked up late usage during an outage of Stripe, and tried again a minute later. The model did not wait
-/// for the second attempt.
+/// The first attempt at late usage failed in an outage of Stripe, and the second came a minute later. The test did not
+/// wait for the second attempt.
 #[test]
 fn an_outage_over_the_end_of_a_period() {
     replay(&[
