@@ -189,11 +189,12 @@ fn billing_hands_out_no_envelope() {
             None if code.starts_with("pub ") => code,
             None => return None,
         };
-        one_of(&envelopes, handed_out)
+        // `ListPage` is flat, although its name ends like that of Stripe's page.
+        one_of(&envelopes, &handed_out.replace("ListPage<", ""))
     });
     assert!(
         offences.is_empty(),
-        "what leaves `billing` is a flat value. Decode it as `Vec`, `Part` or an id (see src/billing/object.rs), or keep it in \
+        "what leaves `billing` is a flat value. Decode it as `Vec`, `ListPage` or an id (see src/billing/object.rs), or keep it in \
          a private field:\n{}",
         offences.join("\n")
     );
