@@ -1,5 +1,5 @@
-//! Writes whose caller leaves before the answer. A write that has begun is completed, and the caller's next attempt finds
-//! it. One that has not begun does not begin.
+//! Writes whose callers hang up before the answer. The server completes a write that has begun, and the caller's next
+//! attempt finds its effect. A write that has not begun never begins.
 
 use std::task::Poll;
 use std::time::Duration;
@@ -99,14 +99,14 @@ async fn a_report_with_a_key() {
     assert_eq!(app.limits("org:a").await[0], calls);
 }
 
-/// The next change takes until faults are cleared.
+/// Delays the next plan change until the faults are cleared.
 async fn slow_change(app: &TestApp) {
     app.subscribe("org:a", &["plan:pro@1"]).await;
     let schedules = "/v1/subscription_schedules*";
     app.slow_down("POST", schedules, Duration::from_secs(600));
 }
 
-/// How many writes ended after their callers had left, by status.
+/// How many writes ended after their callers had hung up, by status.
 fn ended_late(app: &TestApp) -> String {
     let shown = app
         .metrics()
@@ -173,7 +173,7 @@ async fn a_write_that_outlasts_its_time_limit_is_completed_and_counted() {
     assert_eq!(app.limits("org:a").await.len(), 1);
 }
 
-/// The answer says so, and has `Retry-After`.
+/// The answer has `Retry-After`, since the write has not begun.
 #[tokio::test]
 async fn a_write_that_is_still_waiting_at_its_time_limit_does_not_begin() {
     let app = start().await;

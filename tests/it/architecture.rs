@@ -1,4 +1,4 @@
-//! The architecture's import rules, read from the sources: which part may name which.
+//! The architecture's import rules, which say which part may name which. The tests read the sources.
 
 mod source;
 
@@ -18,8 +18,8 @@ const STACK: [&str; 10] = [
     "crate::stripe",
 ];
 
-/// Each part of the crate, the parts of the stack that it may name besides itself, and the crates that it must not
-/// name.
+/// For each part of the crate: its name, the parts of the stack that it may name besides itself, and the crates that it
+/// must not name.
 const RULES: &[(&str, &[&str], &[&str])] = &[
     (
         "cli",
@@ -125,7 +125,7 @@ const SAID_BY_BILLING: &[&str] = &[
     "stripe::Request",
 ];
 
-/// What only `billing` may use of Stripe's answers: their envelopes, and their decoding.
+/// The parts of Stripe's answers that only `billing` may use: their envelopes and their decoding.
 const READ_BY_BILLING: &[&str] = &[
     "Expandable",
     "Identified",
@@ -137,7 +137,7 @@ const READ_BY_BILLING: &[&str] = &[
     ".send::<",
 ];
 
-/// The lines of a part, outside of its tests, in which `find` finds something to object to.
+/// The lines of a part, outside its tests, in which `find` finds a violation.
 fn offences<'a>(part: &str, find: impl Fn(&str) -> Option<&'a str>) -> Vec<String> {
     let mut offences = Vec::new();
     let files = sources(part).into_iter();
@@ -200,7 +200,7 @@ fn billing_hands_out_no_envelope() {
     );
 }
 
-/// The crate's map has every part, and only those.
+/// The crate's map lists every part and nothing else.
 #[test]
 fn every_part_is_on_the_map() {
     let map = include_str!("../../src/lib.rs");

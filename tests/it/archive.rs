@@ -67,7 +67,7 @@ async fn the_archived_field_of_a_pull_cannot_be_pushed() {
     let message = refused.fails(400, "invalid_request").json()["message"].clone();
     let message = message.as_str().expect("text");
     assert!(message.contains("unknown field \"archived\""), "{message}");
-    // Pushed again, it is still archived.
+    // A plan that is pushed again is still archived.
     let mut all = all;
     all["plans"]["plan:pro@1"]
         .as_object_mut()

@@ -17,14 +17,14 @@ pub(crate) const TIER: &str = env!("CARGO_BIN_EXE_tier");
 /// The Stripe key of these tests, which must never be printed.
 pub(crate) const KEY: &str = "sk_test_secret";
 
-/// An empty working directory and home, with or without a Stripe.
+/// An empty working directory and home, with or without a sandbox in Stripe's place.
 pub(crate) struct Place {
     folder: TempDir,
     sandbox: Option<Observed>,
 }
 
 impl Place {
-    /// A place without a Stripe. Calls to it fail.
+    /// A place without a sandbox. Calls to Stripe fail.
     pub(crate) fn offline() -> Self {
         Self {
             folder: tempfile::tempdir().expect("a temporary folder"),
@@ -32,7 +32,7 @@ impl Place {
         }
     }
 
-    /// A place with its own Stripe.
+    /// A place with a sandbox of its own.
     pub(crate) async fn start() -> Self {
         Self::with(Options::default()).await
     }
@@ -68,7 +68,7 @@ impl Place {
         std::fs::read_to_string(self.path().join(name)).expect("a file")
     }
 
-    /// A run of the binary that is not started yet.
+    /// A run of the binary that has not started yet.
     pub(crate) fn tier(&self, args: &[&str]) -> Run {
         self.run(Command::new(TIER), args)
     }
@@ -131,12 +131,12 @@ impl Run {
         self
     }
 
-    /// Starts it, and waits until it prints the address that it listens on.
+    /// Starts the server, and waits until the server prints its address.
     pub(crate) async fn started(self) -> Server {
         self.started_with("listening on ").await
     }
 
-    /// Starts it, and waits for a line with this beginning. The rest of the line is the address.
+    /// Starts the server, and waits for a line that begins with `beginning`. The rest of that line is the address.
     pub(crate) async fn started_with(mut self, beginning: &str) -> Server {
         let mut child = self.command.spawn().expect("the binary starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
@@ -203,7 +203,7 @@ impl Run {
     }
 }
 
-/// The address in the next line, which must have this beginning.
+/// The address in the next line, which must begin with `beginning`.
 async fn address(stdout: &mut BufReader<ChildStdout>, beginning: &str) -> Option<String> {
     let mut line = String::new();
     stdout.read_line(&mut line).await.expect("it prints");
@@ -217,7 +217,7 @@ pub(crate) fn shows_a_key(text: &str) -> bool {
         .any(|key| text.contains(key))
 }
 
-/// A run that serves, until it is dropped or stopped.
+/// A running server, until it is dropped or stopped.
 pub(crate) struct Server {
     address: String,
     child: Child,
@@ -233,32 +233,32 @@ impl Server {
         &self.address
     }
 
-    /// The address of the admin pages, if they have their own. The server prints it once.
+    /// The address of the admin pages, if they have a listener of their own. The server prints the address once.
     pub(crate) async fn admin_address(&mut self) -> String {
         let told = address(&mut self.stdout, "operator's pages on ").await;
         told.expect("it was started with --admin-addr")
     }
 
-    /// The next line that it prints.
+    /// The next line that the server prints.
     pub(crate) async fn line(&mut self) -> String {
         address(&mut self.stdout, "").await.expect("a line")
     }
 
-    /// Takes its log from now on.
+    /// Takes over the server's log from now on.
     pub(crate) fn stderr(&mut self) -> ChildStderr {
         self.child.stderr.take().expect("it is taken once")
     }
 
-    /// Sends a signal, such as `-HUP`.
+    /// Sends a signal, such as `-HUP`, to the server.
     pub(crate) async fn signal(&self, name: &str) {
         let process = self.child.id().expect("it runs");
-        // The shell's builtin, since not every machine has the program.
+        // `kill` is the shell's builtin, since not every machine has the program.
         let kill = format!("kill {name} {process}");
         let sent = Command::new("sh").args(["-c", &kill]).status().await;
         assert!(sent.expect("there is a shell").success());
     }
 
-    /// Sends a signal, and waits for the end. The result lacks the output from the start.
+    /// Sends a signal, and waits until the server ends. The result lacks what the server printed before the signal.
     pub(crate) async fn stop(mut self, signal: &str) -> Ended {
         self.signal(signal).await;
         let mut stdout = String::new();

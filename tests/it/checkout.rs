@@ -1,4 +1,4 @@
-//! `checkout`: the session that it opens, and the effect of paying.
+//! `checkout`: the session that it opens, and what a payment changes.
 
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -20,7 +20,7 @@ async fn checkout(app: &TestApp, mut body: Value) -> Answer {
     app.post_json("/v1/checkout", &body).await
 }
 
-/// The session of the answer, read from Stripe.
+/// Reads the answer's session from Stripe.
 async fn session(app: &TestApp, answer: &Answer) -> Value {
     let url = answer.json()["url"].as_str().expect("a page").to_owned();
     let id = url.rsplit('/').next().expect("an id").to_owned();
@@ -125,11 +125,11 @@ async fn calls_to_stripe_with_a_warm_cache() {
     checkout(&app, body.clone()).await.ok();
     app.forget_calls();
     checkout(&app, body).await.ok();
-    // One of them reads the org's subscriptions, since after a purchase the page differs.
+    // One call reads the org's subscriptions, since the page differs once the org has bought a plan.
     assert!(app.stripe_calls() <= 3, "{:?}", app.sandbox().counts(None));
 }
 
-/// Pays on the page of the session. Returns where it leads.
+/// Pays on the session's page. Returns the URL to which the page redirects.
 pub(crate) async fn pay(app: &TestApp, answer: &Answer) -> String {
     let url = answer.json()["url"].as_str().expect("a page").to_owned();
     let page = url
@@ -171,7 +171,7 @@ async fn paying_upgrades_and_the_next_change_ends_the_old_subscription() {
         location.starts_with("https://app.example/ok?session=cs_test_"),
         "{location}"
     );
-    // Of the two subscriptions, the newer one counts.
+    // Both subscriptions have the feature, and the newer subscription counts.
     assert_eq!(app.limits("org:a").await.len(), 2);
     app.report("org:a", "feature:calls", 4).await;
     assert_eq!(
@@ -218,7 +218,7 @@ async fn if_two_pages_are_paid_the_second_counts() {
     assert_eq!(app.limits("org:a").await.len(), 2);
 }
 
-/// An org on the plan, with settings that were made in Stripe.
+/// An org on the plan, with settings that somebody made in Stripe.
 async fn with_settings_of_its_own(app: &TestApp) -> String {
     app.push(&json!({"plans": {"plan:pro@2": {"features": {
         "feature:calls": {"tiers": [{"upto": 10, "price": 4}]},
@@ -318,7 +318,7 @@ async fn a_coupon_that_cannot_be_redeemed_again_is_kept() {
     }
 }
 
-/// A page that only takes a card buys nothing.
+/// A page that only saves a card buys nothing.
 #[tokio::test]
 async fn a_page_that_takes_a_card_leaves_the_subscription_alone() {
     let app = start().await;

@@ -57,7 +57,7 @@ async fn the_go_clients_spelling() {
     let request = json!({"ID": made["id"], "Name": "", "Present": "2023-01-02T00:00:00Z"});
     let advanced = app.post_json("/v1/clock", &request).await.ok().json();
     assert_eq!(advanced["id"], made["id"]);
-    // An exact match counts.
+    // Of fields whose names differ only in case, the exact match counts.
     let twice = app
         .post(
             "/v1/clock",
@@ -90,7 +90,7 @@ async fn refusals_have_stripes_message() {
         .await
         .fails(400, "invalid_request");
     assert_ne!(back.json()["message"], "");
-    // An id is one segment of a path, whatever is in it.
+    // An id is always one path segment, whatever characters it contains.
     app.get("/v1/clock?id=../../v1/customers")
         .await
         .fails(400, "invalid_request");
@@ -108,7 +108,7 @@ async fn an_org_belongs_to_the_test_clock_it_was_created_on() {
         .send()
         .await
         .ok();
-    // Writing details does not need the time.
+    // A write of an org's details does not need the time.
     assert!(
         app.sent("GET /v1/test_helpers/test_clocks/:id").is_empty(),
         "{:?}",
@@ -126,7 +126,7 @@ async fn an_org_belongs_to_the_test_clock_it_was_created_on() {
         .send()
         .await;
     elsewhere.fails(400, "org_not_found");
-    // Search has found it meanwhile, as it finds every customer.
+    // By now search finds this customer, as it finds every customer.
     app.advance(Duration::from_secs(60));
     let without = app.get("/v1/whois?org=org:a").await;
     without.fails(400, "org_not_found");
@@ -149,7 +149,7 @@ async fn an_unknown_clock_is_refused() {
         "{}",
         answer.body
     );
-    // An empty header counts as none.
+    // An empty header counts as a missing header.
     app.request(Method::GET, "/v1/whoami")
         .header("tier-clock", "")
         .send()

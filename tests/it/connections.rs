@@ -26,15 +26,15 @@ use testing::time::{hold_time, until};
 
 const SOON: Duration = Duration::from_millis(50);
 
-/// A request that is answered once the test allows it.
+/// A request whose answer waits until the test allows it.
 const SLOW: &[u8] = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// A server with a slow path.
 struct Server {
     web: Web,
-    /// A request has come to the slow path.
+    /// Notified when a request arrives at the slow path.
     reached: Arc<Notify>,
-    /// It may be answered.
+    /// Notified when the slow path may answer.
     release: Arc<Notify>,
 }
 
@@ -64,14 +64,14 @@ async fn refuse() -> (StatusCode, &'static str) {
 }
 
 impl Server {
-    /// A connection on which `bytes` were sent.
+    /// Opens a connection, and sends `bytes`.
     async fn begin(&self, bytes: &[u8]) -> TcpStream {
         let mut stream = self.web.connect().await;
         stream.write_all(bytes).await.expect("it reads");
         stream
     }
 
-    /// Sends a request for the slow path, lets a day pass while it runs, and reads until `end`.
+    /// Sends a request for the slow path, lets a day pass while the request runs, and reads until `end`.
     async fn wait_for_a_day(&self, request: &[u8], end: &[u8]) {
         let mut stream = self.begin(request).await;
         self.reached.notified().await;
@@ -84,7 +84,7 @@ impl Server {
     }
 }
 
-/// Reads until `part` has come, before the connection ends.
+/// Reads until `part` arrives. The connection must not end before that.
 async fn read_to(stream: &mut TcpStream, part: &[u8]) -> Vec<u8> {
     let mut said = Vec::new();
     while !part.is_empty() && !said.windows(part.len()).any(|window| window == part) {
@@ -98,12 +98,12 @@ async fn read_to(stream: &mut TcpStream, part: &[u8]) -> Vec<u8> {
 /// Reads until the server ends the connection.
 async fn rest(mut stream: impl AsyncRead + Unpin) -> String {
     let mut text = Vec::new();
-    // A reset is an end as well.
+    // A reset also ends the connection.
     let _ = stream.read_to_end(&mut text).await;
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// Reads to the end while time passes, with a `step` at each interval.
+/// Reads to the end while time passes, and takes a `step` at each interval.
 async fn rest_in_time(stream: impl AsyncRead + Unpin, mut step: impl AsyncFnMut()) -> String {
     let mut rest = std::pin::pin!(rest(stream));
     until("the server ends the connection", async || {
@@ -152,7 +152,7 @@ async fn a_connection_without_requests_is_closed_before_and_after_a_request() {
     let mut stream = server.begin(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     read_to(&mut stream, b"here").await;
     assert_eq!(rest_while_silent(stream).await, "");
-    // HTTP/2's opening, and then nothing.
+    // The opening of HTTP/2, followed by silence.
     let opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     rest_while_silent(server.begin(opening).await).await;
 }
@@ -184,7 +184,7 @@ async fn a_head_that_is_too_large_is_431() {
     has_error_body(&answer, 431, "headers_too_large");
 }
 
-/// However a head arrives, it may have as many bytes as are allowed, and no more.
+/// A head may have as many bytes as the limit allows, and no more, however it arrives.
 #[tokio::test]
 async fn a_head_has_as_many_bytes_as_are_allowed() {
     for most in [8192, 16 * 1024, 20_000] {
@@ -240,7 +240,7 @@ async fn a_malformed_head_gets_the_usual_error_body() {
     has_error_body(second, 400, "invalid_request");
 }
 
-/// Whether an answer is `status`, with the body that all errors have.
+/// Whether an answer has this `status`, and the body that every error has.
 fn has_error_body(answer: &str, status: u16, code: &str) {
     assert!(
         answer.starts_with(&format!("HTTP/1.1 {status} ")),
@@ -258,7 +258,7 @@ fn has_error_body(answer: &str, status: u16, code: &str) {
     assert!(body.starts_with("{\n    \"status\": "), "{answer}");
 }
 
-/// Writes a new certificate for localhost. The returned client trusts only this one.
+/// Writes a new certificate for localhost. The returned client trusts only that certificate.
 pub(crate) fn certify(folder: &Path) -> TlsConnector {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     std::fs::write(folder.join("cert.pem"), made.cert.pem()).expect("a folder of ours");

@@ -7,7 +7,7 @@ use axum::http::{Method, StatusCode};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-/// The document as it is served.
+/// The document as the server returns it.
 pub(crate) static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_str(tier::api::ops::OPENAPI_JSON).expect("build.rs writes JSON")
 });
@@ -25,7 +25,7 @@ pub(crate) fn documented_methods(path: &str) -> Vec<String> {
         .collect()
 }
 
-/// Fails the test if the document does not have this answer.
+/// Fails the test if the document does not describe this answer.
 pub(crate) fn check(
     method: &Method,
     path: &str,
@@ -80,15 +80,16 @@ pub(crate) fn check(
     }
 }
 
-/// Whether this is an error under the path of a page. The document says once for all pages that browsers get it as one.
+/// Whether this is an error of a page's path. The document says once, for all pages, that browsers get such an error as
+/// a page.
 fn is_error_of_page(path: &str, status: StatusCode) -> bool {
     let pages = ["builder", "console", "docs", "m", "pay", "pricing"];
     let first = path.split('/').nth(1).unwrap_or_default();
     (status.is_client_error() || status.is_server_error()) && pages.contains(&first)
 }
 
-/// The JSON pointer to the description of this answer. Errors of every path, such as unknown paths and methods, are
-/// described once, among the components.
+/// The JSON pointer to the description of this answer. Errors that any path can return, such as unknown paths and
+/// methods, are described once, among the components.
 fn response(method: &Method, path: &str, status: StatusCode) -> Option<String> {
     let path = described(path);
     let method = if method == Method::HEAD {
@@ -114,7 +115,7 @@ fn response(method: &Method, path: &str, status: StatusCode) -> Option<String> {
     Some(found)
 }
 
-/// The path as in the document, where it may end with a parameter.
+/// The path as the document writes it, which may end with a parameter.
 fn described(path: &str) -> String {
     let described = |path: &str| DOCUMENT["paths"].get(path).is_some();
     let template = path

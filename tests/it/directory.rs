@@ -1,4 +1,4 @@
-//! Finding an org's customer: with few calls, shared by all callers, and never another org's.
+//! Finding an org's customer takes few calls, which all callers share. A server never finds another org's customer.
 
 mod listing;
 
@@ -14,7 +14,7 @@ use crate::harness::{Settings, TestApp};
 const SEARCH: &str = "GET /v1/customers/search";
 const LIST: &str = "GET /v1/customers";
 
-/// How many searches and customer listings Stripe got.
+/// How many searches and how many listings of customers Stripe received.
 fn look_ups(app: &TestApp) -> (u64, u64) {
     let counts = app.sandbox().counts(None);
     let count = |endpoint| counts.get(endpoint).copied().unwrap_or(0);
@@ -141,7 +141,7 @@ async fn a_deleted_customer_is_forgotten() {
     );
 }
 
-/// Stripe would replay its answer about the old customer, and search would still find it.
+/// Stripe would replay its answer about the deleted customer, and search would still find that customer.
 #[tokio::test]
 async fn an_org_whose_customer_was_deleted_within_a_day_gets_a_new_one() {
     let app = TestApp::start().await;
@@ -167,7 +167,7 @@ async fn an_org_whose_customer_was_deleted_within_a_day_gets_a_new_one() {
     }
 }
 
-/// Two servers that know different customers of one org agree again.
+/// Two servers that know different customers of one org come to agree again.
 #[tokio::test]
 async fn a_customer_is_remembered_for_a_while() {
     let app = TestApp::start().await;

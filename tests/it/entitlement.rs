@@ -1,5 +1,5 @@
-//! Checks that are answered from memory: what is correct at once, what only after the next read, and what happens while
-//! Stripe is unavailable.
+//! Checks that are answered from memory: which answers are right at once, which only after the next read, and what
+//! happens while Stripe is unavailable.
 
 mod changes;
 mod deliveries;
@@ -35,12 +35,12 @@ async fn start_with(settings: Settings) -> TestApp {
         }},
     }}))
     .await;
-    // By another server, so that this one has nothing cached.
+    // Another server subscribes the org, so that this server has nothing in memory.
     app.twin().subscribe("org:a", &["plan:free@1"]).await;
     app
 }
 
-/// The calls in `/v1/limits`: used, source, age, and why they are stale.
+/// The calls in `/v1/limits`: the usage, the source, the age, and the reason why the answer is stale.
 async fn calls(app: &TestApp) -> (i64, String, u64, Option<String>) {
     let answer = app.get("/v1/limits?org=org:a").await.ok();
     let used = used(&answer, "feature:calls");
@@ -177,7 +177,7 @@ async fn writes_by_others_show_after_the_next_read() {
     assert_eq!(calls(&other).await, memory(7, 0));
     app.advance(5 * SECOND);
     assert_eq!(calls(&app).await, memory(0, 5));
-    // The cached item is gone.
+    // The item in memory no longer exists in Stripe.
     app.report("org:a", "feature:calls", 1).await;
     assert_eq!(calls(&app).await.0, 8);
     assert_eq!(calls(&other).await, memory(7, 5));

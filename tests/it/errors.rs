@@ -63,7 +63,7 @@ fn table() -> Vec<Row> {
     ]
 }
 
-/// This match fails to compile for a new error, which must be added to the table above.
+/// This match does not compile once the domain has a new error, which must then be added to the table above.
 fn number(error: &Error) -> usize {
     match error {
         Error::Reference(_) => 0,
@@ -143,7 +143,7 @@ async fn stripes_failures_become_errors() {
             "rate_limited",
             "1",
         ),
-        // Without a code, another request holds a lock.
+        // Stripe refuses with 429 and without a code while another request holds a lock.
         (Action::Status(429, None), 503, "stripe_unavailable", "1"),
         (Action::Drop, 502, "stripe_unavailable", ""),
         (Action::CutBody, 502, "stripe_unavailable", ""),
@@ -159,7 +159,7 @@ async fn stripes_failures_become_errors() {
     app.get("/v1/whoami").await.ok();
 }
 
-/// Stripe, or a proxy in front of it, may omit anything. The error still names the refused call and the status.
+/// Stripe, or a proxy in front of it, may leave out anything. The error still names the refused call and the status.
 #[tokio::test]
 async fn a_refusal_without_a_message_names_the_call() {
     let bodies = [
@@ -194,7 +194,7 @@ async fn a_refusal_without_a_message_names_the_call() {
     }
 }
 
-/// Some HTTP clients retry on `Retry-After` by themselves, which would count twice.
+/// Some HTTP clients retry by themselves when an answer has `Retry-After`. Such a retry would count the usage twice.
 #[tokio::test]
 async fn a_write_has_retry_after_only_if_no_attempt_can_have_taken_effect() {
     let app = TestApp::start().await;

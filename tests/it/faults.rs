@@ -1,6 +1,6 @@
-//! The answers to clients and the state of Stripe when calls to Stripe fail. Every fault is tried on every endpoint, once
-//! and lasting, with one caller, with two callers at two servers, and with one that hangs up. Afterwards another server
-//! repeats the request. `cargo test --test it faults -- --nocapture` prints the tables.
+//! What clients are answered, and what Stripe has, when calls to Stripe fail. Every endpoint meets every fault, once
+//! and lastingly: with one caller, with two callers at two servers, and with a caller that hangs up. Afterwards another
+//! server repeats the request. `cargo test --test it faults -- --nocapture` prints the tables.
 
 mod table;
 
@@ -16,13 +16,13 @@ use testing::time::{TIMEOUT, until};
 
 use table::{Callers, ENDPOINTS, Endpoint, FAULTS, Fault};
 
-/// The time limit of an attempt in the tests of time-outs.
+/// The time limit of each attempt in the tests of timeouts.
 const ATTEMPT: Duration = Duration::from_millis(1500);
 
 /// How many cells run concurrently.
 const AT_ONCE: usize = 30;
 
-/// One account of the sandbox, set up for one cell of the table.
+/// The sandbox account of one cell of the table.
 struct Cell<'a> {
     stripe: &'a TestApp,
     key: String,
@@ -80,7 +80,7 @@ impl<'a> Cell<'a> {
         })
     }
 
-    /// A server whose calls do not fail.
+    /// A server whose calls to Stripe succeed.
     fn healthy(&self) -> TestApp {
         self.server(Settings::default())
     }
@@ -96,7 +96,7 @@ impl<'a> Cell<'a> {
         answered.expect("an answer")
     }
 
-    /// Sends it, and hangs up as soon as a call that may fail has ended. The answer may arrive before that.
+    /// Sends the request, and hangs up as soon as a call that may fail has ended. The answer may arrive before that.
     async fn send_and_hang_up(&self, app: &TestApp) -> Option<Answer> {
         let account = self.stripe.sandbox().account_id(&self.key);
         let calls = || {
@@ -114,10 +114,10 @@ impl<'a> Cell<'a> {
         }
     }
 
-    /// The servers that get the request while calls fail.
+    /// The servers that receive the request while calls fail.
     fn faulty(&self) -> [TestApp; 2] {
         let settings = || match self.fault {
-            // Nobody listens on port 1.
+            // Nothing listens on port 1.
             Fault::Refused => Settings {
                 stripe_url: Some("http://127.0.0.1:1".to_owned()),
                 ..Settings::default()
@@ -126,7 +126,7 @@ impl<'a> Cell<'a> {
                 timeout: ATTEMPT,
                 ..Settings::default()
             },
-            // Two callers wait for each other's calls.
+            // Each of the two callers waits for the other's calls.
             _ if self.callers == Callers::AtOnce && !self.lasting => Settings {
                 retries: 8,
                 first_wait: Duration::from_millis(10),
@@ -182,13 +182,13 @@ impl<'a> Cell<'a> {
         shown.collect::<Vec<_>>().join("+")
     }
 
-    /// Whether the request succeeded. It has to if the fault goes away in time.
+    /// Whether the request succeeded. A request has to succeed if the fault goes away in time.
     fn check(&self, cell: &str, answer: &Answer) -> bool {
         let (status, code) = self.fault.answer();
         let body = answer.json();
         if answer.status == 200 {
             let is_done = none_failed(&body);
-            // Another server may find an effect whose answer was lost.
+            // Another server may find the effect of a call whose answer was lost.
             let cannot_be = self.lasting && self.callers != Callers::AtOnce;
             assert!(
                 !(cannot_be && is_done),
@@ -199,9 +199,9 @@ impl<'a> Cell<'a> {
         let told_at_once = self.fault == Fault::Delay || self.fault == Fault::Refused;
         assert!(self.lasting || told_at_once, "{cell}: {body}");
         let told = (answer.status.as_u16(), body["code"].as_str());
-        // A caller that waits too long for the other's call is refused.
+        // A caller that waits too long for the other caller's call is refused.
         let other = self.callers == Callers::AtOnce && told == (503, Some("stripe_unavailable"));
-        // Something was written, so no client may retry by itself.
+        // The server has written something, so no client may retry by itself.
         let begun = told == (503, Some("outcome_unknown"));
         let is_temporary = matches!(status, 429 | 503) || self.callers == Callers::AtOnce;
         assert!(
@@ -213,7 +213,7 @@ impl<'a> Cell<'a> {
         false
     }
 
-    /// Repeats the request at another server until it succeeds. Then every effect exists once.
+    /// Repeats the request at another server until it succeeds. After that, every effect must exist exactly once.
     async fn check_effects(
         &self,
         cell: &str,
@@ -244,7 +244,7 @@ impl<'a> Cell<'a> {
             self.until_done(&app, cell).await;
             settle().await;
             let after = used().await;
-            // A delayed or abandoned call may have arrived.
+            // A delayed or abandoned call may have taken effect.
             let is_late = self.fault == Fault::Delay || self.callers == Callers::HangUp;
             let late = if is_late { counts(asked) } else { 0 };
             let expected = before + 7..=before + 7 + late;
@@ -261,7 +261,7 @@ impl<'a> Cell<'a> {
     }
 
     async fn until_done(&self, app: &TestApp, cell: &str) {
-        // A call whose delay has just ended, or whose caller has left, may still hold its idempotency key.
+        // A call may still hold its idempotency key if its delay has just ended, or if its caller has hung up.
         until("the request succeeds", async || {
             let answer = self.send(app).await;
             if answer.status == 200 && none_failed(&answer.json()) {
@@ -277,7 +277,7 @@ impl<'a> Cell<'a> {
         .await;
     }
 
-    /// Every org has one customer with at most one live subscription, and every feature has one price.
+    /// Every org must have one customer with at most one live subscription, and every feature must have one price.
     async fn check_world(&self, cell: &str) {
         let stripe = self.healthy();
         let list = async |path: &str, status: &str| -> Vec<Value> {
@@ -313,7 +313,7 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// A push reports each feature. Any other request succeeds as a whole.
+/// A push reports a result for each feature. Any other request succeeds or fails as a whole.
 fn none_failed(body: &Value) -> bool {
     let results = body["results"].as_array().into_iter().flatten();
     results

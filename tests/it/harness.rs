@@ -1,5 +1,5 @@
-//! The whole server in one process: the API's router over the test's own sandbox. Their clock stands still unless the
-//! test advances it. Every answer is validated against `openapi.yaml` before the test sees it.
+//! The whole server in one process: the API's router over a sandbox of the test's own. The clock of both stands still
+//! unless the test advances it. Every answer is validated against `openapi.yaml` before the test sees it.
 
 mod call;
 pub(crate) mod ledgers;
@@ -28,16 +28,16 @@ use tier::stripe::{Client, Credentials};
 pub(crate) use call::{Answer, Call, any_path};
 pub(crate) use settings::{Settings, transport};
 
-/// When tests begin: 2023-01-01T00:00:00Z.
+/// The time at which tests begin: 2023-01-01T00:00:00Z.
 pub(crate) const START: i64 = 1_672_531_200;
 
 /// A day.
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
-/// The Stripe key of every test, each of which has its own sandbox.
+/// The Stripe key of every test. Tests can share the key, since each has its own sandbox.
 pub(crate) const STRIPE_KEY: &str = "sk_test_tests";
 
-/// Both generations of metered prices, for what holds in each.
+/// Both generations of metered prices, for tests of rules that hold in each.
 pub(crate) const GENERATIONS: [Generation; 2] = [Generation::Classic, Generation::Meters];
 
 /// A server and its sandbox. Clones share both.
@@ -47,17 +47,17 @@ pub(crate) struct TestApp {
     router: Router,
     sandbox: Arc<Observed>,
     stripe: Client,
-    /// Where its ledger is, if that belongs to no test.
+    /// The folder of the server's ledger, unless the test itself keeps the ledger.
     folder: Option<Arc<tempfile::TempDir>>,
 }
 
 impl TestApp {
-    /// Starts one with the default settings of tests.
+    /// Starts a server with the tests' default settings.
     pub(crate) async fn start() -> Self {
         Self::with(Settings::default()).await
     }
 
-    /// Starts one that creates metered prices of this generation.
+    /// Starts a server that creates metered prices of this generation.
     pub(crate) async fn of(generation: Generation) -> Self {
         Self::with(Settings {
             generation: GenerationSetting::Fixed(generation),
@@ -66,7 +66,7 @@ impl TestApp {
         .await
     }
 
-    /// Starts one with these settings.
+    /// Starts a server with these settings.
     pub(crate) async fn with(settings: Settings) -> Self {
         crate::logs::watch();
         let options = Options {
@@ -81,14 +81,14 @@ impl TestApp {
         Self::over(Arc::new(sandbox), &settings)
     }
 
-    /// The same, with a changed `App`.
+    /// The same server, with a changed `App`.
     pub(crate) fn adjusted(mut self, adjust: impl FnOnce(&mut App)) -> Self {
         adjust(&mut self.app);
         self.router = router(self.app.clone());
         self
     }
 
-    /// The same, with a ledger in that file.
+    /// The same server, with a ledger in this file.
     pub(crate) async fn with_ledger(&self, file: &std::path::Path) -> Self {
         let ledger = LedgerHandle::new(ledgers::place(file), LedgerSettings::default());
         let app = self.with_open_ledger(ledger.expect("a file"));
@@ -97,7 +97,7 @@ impl TestApp {
         app
     }
 
-    /// The same, with a ledger of its own.
+    /// The same server, with a ledger in a folder of its own.
     pub(crate) async fn with_own_ledger(&self) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut app = self.with_ledger(&folder.path().join("tier.db")).await;
@@ -105,7 +105,7 @@ impl TestApp {
         app
     }
 
-    /// A server over the same Stripe, on a machine with another clock.
+    /// A server over the same sandbox, on a machine with another clock.
     pub(crate) fn with_clock(&self, clock: Clock) -> Self {
         let memory = Memory::new(1_000, MaxAge::default());
         let domain = Domain::with_own_memory(self.stripe.clone(), clock, "sandbox", memory);
@@ -115,7 +115,7 @@ impl TestApp {
         app
     }
 
-    /// The same, with that ledger.
+    /// The same server, with this open ledger.
     pub(crate) fn with_open_ledger(&self, ledger: LedgerHandle) -> Self {
         let domain = self.domain().clone().with_ledger(ledger);
         let mut app = self.clone();
@@ -124,7 +124,7 @@ impl TestApp {
         app
     }
 
-    /// A second server over the same Stripe, with its own memory.
+    /// A second server over the same sandbox, with its own memory.
     pub(crate) fn twin(&self) -> Self {
         self.beside(&Settings::default())
     }
@@ -134,7 +134,7 @@ impl TestApp {
         Self::over(Arc::clone(&self.sandbox), settings)
     }
 
-    /// The admin pages of this server, on a listener that other machines can or cannot reach.
+    /// This server's admin pages, on a listener that is or is not restricted to this machine.
     pub(crate) fn admin(&self, loopback_only: bool) -> Self {
         Self {
             router: admin_router(self.app.clone(), loopback_only),
@@ -162,7 +162,7 @@ impl TestApp {
         }
     }
 
-    /// A request that is not sent yet.
+    /// A request that has not been sent yet.
     pub(crate) fn request<'a>(&'a self, method: Method, path_and_query: &'a str) -> Call<'a> {
         Call {
             app: self,
@@ -204,19 +204,19 @@ impl TestApp {
         }
     }
 
-    /// Subscribes an org to plans and features, from now on.
+    /// Subscribes an org to plans and features from now on.
     pub(crate) async fn subscribe(&self, org: &str, features: &[&str]) {
         let request = json!({"org": org, "phases": [{"features": features}]});
         self.post_json("/v1/subscribe", &request).await.ok();
     }
 
-    /// Adds usage of a feature, now.
+    /// Reports usage of a feature, now.
     pub(crate) async fn report(&self, org: &str, feature: &str, n: i64) {
         let request = json!({"org": org, "feature": feature, "n": n});
         self.post_json("/v1/report", &request).await.ok();
     }
 
-    /// An org's limits as rows of feature, used and limit.
+    /// An org's limits, as rows of feature, usage and limit.
     pub(crate) async fn limits(&self, org: &str) -> Vec<(String, i64, i64)> {
         let limits = self.get(&format!("/v1/limits?org={org}")).await.ok().json();
         let rows = limits["usage"].as_array().expect("a list").iter();
@@ -228,7 +228,7 @@ impl TestApp {
         .collect()
     }
 
-    /// Sends a request, and hangs up once it waits for a call to Stripe that a fault delays.
+    /// Sends a request, and hangs up once the request waits for a call to Stripe that a fault delays.
     pub(crate) async fn hang_up(&self, call: Call<'_>) {
         let before = self.sandbox().fault_hits();
         let delayed = until("a delayed call", async || {
@@ -261,14 +261,14 @@ impl TestApp {
         answer.expect("Stripe deletes it")
     }
 
-    /// Lets time pass, for the server and for Stripe.
+    /// Advances the clock of the server and the sandbox.
     pub(crate) fn advance(&self, by: Duration) {
         let seconds = i64::try_from(by.as_secs()).expect("tests last less than an eternity");
         let clock = self.sandbox().clock();
         clock.set(clock.unix() + seconds);
     }
 
-    /// Lets time pass as [`advance`](Self::advance) does, while usage in a ledger of its own is delivered.
+    /// Advances the clock as [`advance`](Self::advance) does, while the server delivers the usage in its own ledger.
     pub(crate) async fn pass(&self, by: Duration) {
         let deliver = async |after: Duration| {
             self.advance(after);
@@ -277,7 +277,7 @@ impl TestApp {
         };
         let mut rest = by;
         if self.folder.is_some() && by > DAY {
-            // Each event has a minute of its own.
+            // Events have times in whole minutes, and each needs a minute of its own.
             let minutes = [Duration::from_secs(61); 3];
             let days = std::iter::repeat_n(DAY, 100);
             for step in minutes.into_iter().chain(days) {
@@ -293,14 +293,14 @@ impl TestApp {
         }
     }
 
-    /// Makes the next call of this kind take longer by `by`. Its idempotency key is in use from its beginning.
+    /// Delays the next call of this kind by `by`. The call's idempotency key is in use from the beginning.
     pub(crate) fn slow_down(&self, method: &str, path: &str, by: Duration) {
         let mut rule = Rule::new(method, path, Action::Delay(by)).times(1);
         rule.account = Some(self.sandbox().account_id(STRIPE_KEY));
         self.sandbox().add_fault(rule);
     }
 
-    /// Waits until a call has come that is [slowed down](Self::slow_down).
+    /// Waits until a call that is [slowed down](Self::slow_down) has arrived.
     pub(crate) async fn until_slow(&self) {
         until("a call that is slowed down", async || {
             (self.sandbox().fault_hits() > 0).then_some(())
@@ -313,7 +313,7 @@ impl TestApp {
         self.app.background.idle().await;
     }
 
-    /// Stripe calls since the start, or since [`forget_calls`](Self::forget_calls).
+    /// The number of Stripe calls since the start, or since [`forget_calls`](Self::forget_calls).
     pub(crate) fn stripe_calls(&self) -> u64 {
         self.sandbox().counts(None).values().sum()
     }
@@ -325,17 +325,17 @@ impl TestApp {
         calls.map(|call| call.params).collect()
     }
 
-    /// Resets the count.
+    /// Resets the count of Stripe calls.
     pub(crate) fn forget_calls(&self) {
         self.sandbox().clear_requests();
     }
 
-    /// Sets the time, for the server and for Stripe, in Unix seconds.
+    /// Sets the clock of the server and the sandbox, in Unix seconds.
     pub(crate) fn set_clock(&self, unix: i64) {
         self.sandbox().clock().set(unix);
     }
 
-    /// The URL of this test's Stripe.
+    /// The URL of this test's sandbox.
     pub(crate) fn stripe_url(&self) -> &str {
         self.sandbox.url()
     }
@@ -363,7 +363,7 @@ impl TestApp {
         &self.app.metrics
     }
 
-    /// The Stripe of this test.
+    /// The sandbox of this test.
     pub(crate) fn sandbox(&self) -> &Sandbox {
         self.sandbox.sandbox()
     }

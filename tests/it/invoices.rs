@@ -1,4 +1,4 @@
-//! `GET /v1/invoices`: what an org was billed, and what it is billed next.
+//! `GET /v1/invoices`: what an org has been billed, and what its next invoice will bill.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use tier::domain::Generation;
 
 use crate::harness::{DAY, GENERATIONS, TestApp};
 
-/// A plan with a seat, and calls of which two are included.
+/// A plan with a seat, and with calls of which two are included.
 async fn start() -> TestApp {
     start_on(Generation::Classic).await
 }
@@ -23,7 +23,7 @@ async fn start_on(generation: Generation) -> TestApp {
     app
 }
 
-/// Subscribes the org, which has a card.
+/// Subscribes an org that has a card.
 async fn subscribe(app: &TestApp) {
     let card = json!({"payment_method": "pm_card_visa", "invoice_settings": {"default_payment_method": "pm_card_visa"}});
     let request =

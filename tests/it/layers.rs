@@ -1,4 +1,4 @@
-//! Rules for all paths: methods, unknown paths, request ids, keys, sizes.
+//! Rules that hold for all paths: methods, unknown paths, request ids, keys and sizes.
 
 use axum::http::{Method, StatusCode};
 use tier::api::Keys;
@@ -118,7 +118,7 @@ async fn with_keys_every_v1_call_needs_one() {
     assert_eq!(post.status, StatusCode::UNAUTHORIZED);
     assert_eq!(app.stripe_calls(), 0);
 
-    // Basic "first:" and "second:".
+    // These are `first:` and `second:` in Basic authentication.
     for key in [
         "Basic Zmlyc3Q6",
         "Basic c2Vjb25kOg==",

@@ -1,4 +1,4 @@
-//! Usage with a ledger: acknowledged once it is on disk, delivered to Stripe later, and billed exactly.
+//! Usage with a ledger is acknowledged once it is on disk, delivered to Stripe later, and billed exactly.
 
 mod batches;
 mod changes;
@@ -29,7 +29,7 @@ use crate::harness::{Answer, DAY, START, Settings, TestApp};
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A server with a ledger, its plans pushed, and an org on one of them.
+/// A server with a ledger, whose plans are pushed, and an org on one of the plans.
 struct WithLedger {
     app: TestApp,
     folder: TempDir,
@@ -48,7 +48,7 @@ impl WithLedger {
         Self::with(classic()).await
     }
 
-    /// With plans on meters.
+    /// Starts a server whose plans are on meters.
     async fn on_meters() -> Self {
         Self::with(meters()).await
     }
@@ -81,7 +81,7 @@ impl WithLedger {
         Self { app, folder }
     }
 
-    /// A new process with the same file and the same Stripe.
+    /// A new process with the same ledger file and the same sandbox.
     async fn restarted(self) -> Self {
         let Self { app, folder } = self;
         let twin = app.twin();
@@ -106,7 +106,7 @@ impl WithLedger {
         self.post_json("/v1/report", &body).await
     }
 
-    /// Runs the sender until it has nothing to do. Returns how many sets Stripe refused.
+    /// Runs the sender until nothing is left to deliver. Returns how many sets Stripe refused.
     async fn deliver_all(&self) -> usize {
         let mut refused = 0;
         for _ in 0..20 {
@@ -131,7 +131,7 @@ impl WithLedger {
     }
 }
 
-/// A server that remembers, whose plans are billed by usage records.
+/// A server that answers from memory, whose plans are billed by usage records.
 fn classic() -> Settings {
     Settings {
         generation: GenerationSetting::Fixed(Generation::Classic),
@@ -139,7 +139,8 @@ fn classic() -> Settings {
     }
 }
 
-/// A server that remembers, whose plans are on meters. Events count while the period's invoice is a draft.
+/// A server that answers from memory, whose plans are on meters. Events still count while the period's invoice is a
+/// draft.
 fn meters() -> Settings {
     Settings {
         generation: GenerationSetting::Fixed(Generation::Meters),
@@ -148,7 +149,7 @@ fn meters() -> Settings {
     }
 }
 
-/// The amount of all invoices of the org's customer, in cents, drafts included.
+/// The sum of all invoices of the org's customer, in cents, including drafts.
 async fn billed(app: &TestApp) -> i64 {
     let invoices = app.stripe_get("/v1/invoices?limit=100").await;
     let invoices = invoices["data"].as_array().expect("a list").iter();
@@ -263,7 +264,7 @@ async fn usage_recorded_by_others_counts_and_is_kept() {
     app.deliver_all().await;
     assert_eq!(app.used("feature:calls").await, 20);
     assert_eq!(app.upcoming().await, 40 + 400);
-    // Others should not report beside a ledger. If they do, their usage is neither lost nor overwritten.
+    // Other servers should not report usage beside a ledger. If they do, their usage is neither lost nor overwritten.
     before.report("org:a", "feature:calls", 3).await;
     app.advance(11 * SECOND);
     assert_eq!(app.used("feature:calls").await, 23);
@@ -288,7 +289,7 @@ async fn the_first_report_can_lower_a_level_that_stripe_has() {
         let feature = format!("feature:{feature}");
         app.add(json!({"feature": feature, "n": n})).await.ok();
     }
-    // What others recorded of these counts, whatever else is recorded.
+    // External usage of these features counts, whatever the ledger records in addition.
     for feature in ["calls", "peak"] {
         let feature = format!("feature:{feature}");
         for body in [
@@ -327,7 +328,7 @@ async fn an_ended_period_is_compared_with_stripes_invoice() {
     assert_eq!(billed(&app).await, 20 + 200);
     assert_eq!(app.used("feature:calls").await, 0);
     assert_eq!(ledger_metric(&app, "differences_total").await, 0);
-    // This total is changed without the ledger's knowledge.
+    // Somebody changes this total without the ledger's knowledge.
     app.add(json!({"feature": "feature:calls", "n": 5}))
         .await
         .ok();

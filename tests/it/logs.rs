@@ -1,5 +1,5 @@
-//! Checks that no secret is ever logged. Every line that the tests of this binary cause, at the most verbose level, is
-//! checked when it is written. One with a key, an e-mail address or a card number ends the run.
+//! Checks that no secret is ever logged. Every line that the tests of this binary log, at the most verbose level, is
+//! checked when it is written. A line with a key, an e-mail address or a card number ends the run.
 
 use std::io::{self, Write};
 use std::sync::Once;
@@ -21,8 +21,8 @@ pub(crate) fn watch() {
     });
 }
 
-/// Leaves what this thread logs unchecked, as long as the guard lives. For tests that repeat thousands of times what
-/// others do once: the lines would take more time than the tests.
+/// Leaves the log lines of this thread unchecked while the guard lives. Tests that repeat common steps thousands of
+/// times use it, since checking their lines would take longer than the tests themselves.
 pub(crate) fn unwatched() -> DefaultGuard {
     tracing::subscriber::set_default(NoSubscriber::default())
 }
@@ -57,11 +57,11 @@ impl Write for Watch {
     }
 }
 
-/// The beginnings of keys, also in Base64. Each is of 4 bytes or fewer, and rare in other words, so that a line without
-/// them is soon done with: the tests write millions of lines.
+/// The beginnings of keys, also in Base64. Each has at most 4 bytes and is rare in other words, so that lines without
+/// them are checked quickly: the tests write millions of lines.
 const BEGINNINGS: [&str; 4] = ["sk_", "rk_", "c2tf", "cmtf"];
 
-/// The first word that must not be in a log.
+/// The first word in `line` that must not be logged.
 pub(crate) fn secret(line: &str) -> Option<&str> {
     let may_have_key = BEGINNINGS.iter().any(|begin| line.contains(begin));
     let inside =
@@ -77,13 +77,13 @@ fn is_key(word: &str) -> bool {
             let rest = word.split_once(kind).map_or("", |(_, rest)| rest);
             !rest.is_empty()
         })
-        // The same in Base64.
+        // The same beginnings in Base64.
         || ["c2tfdGVzdF9", "c2tfbGl2ZV9", "cmtfdGVzdF9", "cmtfbGl2ZV9"]
             .iter()
             .any(|kind| word.contains(kind))
 }
 
-/// Names of features and plans have an `@` too, but no dot after it.
+/// Names of features and plans also have an `@`, but no dot after it.
 fn is_email(word: &str) -> bool {
     let is_host = |host: &str| {
         let parts = host.trim_end_matches('.').split_once('.');
@@ -95,7 +95,7 @@ fn is_email(word: &str) -> bool {
     })
 }
 
-/// Digits of a card's length with a right check digit.
+/// Whether a word has as many digits as a card number, and a correct check digit.
 fn is_card(word: &str) -> bool {
     if !matches!(word.len(), 15 | 16)
         || !word.bytes().all(|byte| byte.is_ascii_digit())

@@ -1,4 +1,4 @@
-//! Malformed requests of all kinds get the right 400 and never a 500, and nothing is sent to Stripe.
+//! Malformed requests of all kinds get the right 400 and never a 500. The server calls Stripe for none of them.
 
 use axum::http::{Method, StatusCode};
 
@@ -6,7 +6,7 @@ use crate::harness::TestApp;
 
 const POSTS: [&str; 4] = ["/v1/report", "/v1/subscribe", "/v1/checkout", "/v1/clock"];
 
-/// Posts `body`, and expects a 400 `invalid_request` with `message`.
+/// Posts `body`, and expects a 400 `invalid_request` with this `message`.
 pub(crate) async fn refused(app: &TestApp, path: &str, body: impl Into<Vec<u8>>, message: &str) {
     let body = body.into();
     let shown = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
@@ -17,7 +17,7 @@ pub(crate) async fn refused(app: &TestApp, path: &str, body: impl Into<Vec<u8>>,
     assert_eq!(error["message"], message, "{path} {shown}");
 }
 
-/// Posts a body that is not JSON, and expects an error with its position.
+/// Posts a body that is not JSON, and expects an error that names the position.
 async fn not_json(app: &TestApp, path: &str, body: impl Into<Vec<u8>>) {
     let answer = app.post(path, body.into()).await;
     let message = answer.fails(400, "invalid_request").json()["message"].clone();
@@ -61,7 +61,7 @@ async fn forms_are_told_that_json_is_expected() {
         let answer = form.body("acme").send().await.fails(400, "invalid_request");
         assert!(answer.body.contains("and is form-encoded"), "{path}");
     }
-    // The content type alone does not matter, since curl also sends JSON with it.
+    // The content type alone does not matter, since curl sends JSON with this type too.
     for (body, begins) in [
         (r#"{"org":"org:a"}"#, "feature name"),
         (

@@ -1,4 +1,4 @@
-//! Wrong names, queries and headers get the right 400, and nothing is sent to Stripe.
+//! Wrong names, queries and headers get the right 400. The server calls Stripe for none of them.
 
 use axum::http::{Method, StatusCode};
 

@@ -1,4 +1,4 @@
-//! Metered prices with billing meters, Stripe's present generation.
+//! Metered prices with billing meters, which are Stripe's present generation.
 
 mod changes;
 mod generation;
@@ -15,7 +15,7 @@ use tier::domain::{Generation, GenerationSetting};
 use crate::pricing::any_model_is_pulled_unchanged;
 use crate::shop::Shop;
 
-/// A model whose plan has a feature of each aggregate, and a licensed one.
+/// A model whose plan has a metered feature of each aggregate, and a licensed feature.
 fn aggregates() -> Value {
     let tiers = json!([{ "upto": 10 }, { "upto": 20, "price": 0.5 }]);
     json!({ "plans": { "plan:a@1": { "features": {
@@ -35,7 +35,7 @@ impl Shop {
         request.list().await.expect("the sandbox has it")
     }
 
-    /// The generation of each metered price of Tier's, by the feature's name.
+    /// The generation of each metered price that Tier created, by the feature's name.
     async fn generations(&self) -> Vec<(String, &'static str)> {
         let prices = self.client.get(CLASSIC, "/v1/prices").list();
         let prices: Vec<Value> = prices.await.expect("the sandbox has it");

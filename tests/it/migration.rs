@@ -13,7 +13,7 @@ use tier::domain::Generation;
 
 use crate::harness::{DAY, START, TestApp};
 
-/// A plan in two versions with different limits, and other plans.
+/// A plan with two versions that differ in their limits, and other plans.
 async fn start() -> TestApp {
     start_on(Generation::Classic).await
 }
@@ -36,7 +36,7 @@ fn model() -> Value {
     }})
 }
 
-/// A day, as the API writes it.
+/// A day, formatted as in the API.
 fn day(days: i64) -> String {
     let time = chrono::DateTime::from_timestamp(START + days * 86_400, 0).expect("a time");
     time.format("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -49,13 +49,13 @@ async fn subscribe(app: &TestApp, org: &str, phases: Value) {
     app.post_json("/v1/subscribe", &request).await.ok();
 }
 
-/// Migrates, and waits for the end. Returns the last answer.
+/// Migrates, and waits until the migration has ended. Returns the last answer.
 async fn migrate(app: &TestApp, request: &Value) -> Value {
     let begun = app.post_json("/v1/migrate", request).await.ok().json();
     ended(app, &begun).await
 }
 
-/// Waits for the end of a migration.
+/// Waits until a migration has ended.
 async fn ended(app: &TestApp, begun: &Value) -> Value {
     app.settled().await;
     let id = begun["id"].as_str().expect("an id");
@@ -66,13 +66,13 @@ fn pro() -> Value {
     json!({"from": "plan:pro@1", "to": "plan:pro@2"})
 }
 
-/// The request with another field.
+/// The request with another value of a field.
 fn with(mut request: Value, field: &str, value: Value) -> Value {
     request[field] = value;
     request
 }
 
-/// What an org has now.
+/// The plans and features that an org has now.
 async fn plans(app: &TestApp, org: &str) -> Value {
     let phase = app.get(&format!("/v1/phase?org={org}")).await;
     if phase.status == 404 {
@@ -95,7 +95,7 @@ async fn subscription(app: &TestApp, org: &str) -> Value {
     list["data"][0].clone()
 }
 
-/// The counts and the state of an answer.
+/// An answer's state and counts.
 fn counts(answer: &Value) -> (&str, u64, u64, usize) {
     let count = |field: &str| answer[field].as_u64().expect("a count");
     let failed = answer["failed"].as_array().expect("a list").len();
@@ -201,7 +201,7 @@ async fn all_orgs_of_a_plan_are_moved() {
         subscription(&app, "org:a").await["metadata"]["tier.migration"],
         id
     );
-    // Repeating it does nothing, here and on another server, also for orgs that came later.
+    // A repeated migration does nothing, on this server and on another, even for orgs that subscribed later.
     subscribe(&app, "org:late", json!([{"features": ["plan:pro@1"]}])).await;
     for app in [&app, &app.twin()] {
         let again = app
@@ -283,7 +283,7 @@ async fn a_test_clock_has_migrations_of_its_own() {
         .await
         .ok();
     let begun = post("/v1/migrate", pro()).await;
-    // A caller that polls need not know the clock.
+    // A caller that polls need not know the test clock.
     assert_eq!(counts(&ended(&app, &begun).await), ("done", 2, 2, 0));
     assert_eq!(plans(&app, "org:real").await, json!(["plan:pro@1"]));
     let phase = app
@@ -293,7 +293,7 @@ async fn a_test_clock_has_migrations_of_its_own() {
     assert_eq!(counts(&migrate(&app, &pro()).await), ("done", 1, 1, 0));
 }
 
-/// `MIGRATION_ORGS=10000 cargo test --test it migration::many` moves more of them.
+/// `MIGRATION_ORGS=10000 cargo test --test it migration::many` moves 10,000 orgs.
 #[tokio::test]
 async fn many_orgs_are_moved_once_each() {
     let orgs = std::env::var_os("MIGRATION_ORGS");
@@ -332,7 +332,7 @@ async fn many_orgs_are_moved_once_each() {
     assert_eq!(counted["POST /v1/subscription_schedules"], orgs);
     assert_eq!(counted["POST /v1/subscription_schedules/:id"], orgs);
     app.advance(31 * DAY);
-    // The sandbox renews all subscriptions in its next call, which may take longer than a server waits.
+    // The sandbox renews all subscriptions during its next call, which may take longer than a server waits.
     app.stripe_get("/v1/prices?limit=1").await;
     let listed = app
         .get("/v1/orgs?plan=plan:pro@2&limit=1000")

@@ -1,6 +1,6 @@
 //! Random pricing models as a user would write them: every legal form, with defaults written out or omitted.
 //!
-//! It knows the rules of `pricing.json`, but not the code that reads it.
+//! This generator knows the rules of `pricing.json`, but shares no code with its reader.
 
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -73,7 +73,7 @@ pub(crate) fn feature() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Up to six tiers, whose bounds increase. The last may be unbounded.
+/// Up to six tiers with increasing bounds. The last tier may be unbounded.
 fn tiers() -> impl Strategy<Value = Vec<Value>> {
     (vec((1_i64..1_000_000, tier(true)), 0..=6), any::<bool>()).prop_map(|(steps, open)| {
         let mut upto = 0;
@@ -134,7 +134,7 @@ fn title() -> impl Strategy<Value = String> {
         "\\PC{0,20}",
         Just("naïve 🦀 title\twith\nspace".to_owned()),
     ]
-    // Stripe trims text, and empty text counts as none.
+    // Stripe trims text, and an empty text counts as a missing text.
     .prop_map(|title| title.trim().to_owned())
 }
 
@@ -146,12 +146,12 @@ fn feature_name() -> impl Strategy<Value = String> {
     "feature:[a-z0-9:-]{1,8}".prop_filter("confusable", |name| apart(name))
 }
 
-/// Whether a name avoids forms that Stripe's ids cannot tell apart, which a model must not contain.
+/// Whether a name avoids the forms that Stripe's ids cannot tell apart. A model must not contain names of such forms.
 fn apart(name: &str) -> bool {
     !name.contains(":plan:")
 }
 
-/// A model as pull returns it, without defaults and without fields that have no effect.
+/// A model as a pull returns it: without defaults, and without fields that have no effect.
 pub(crate) fn as_pulled(model: &Value) -> Value {
     let plans =
         entries(&model["plans"]).map(|(name, plan)| (name.clone(), plan_as_pulled(name, plan)));
@@ -236,7 +236,7 @@ fn entries(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
     object.as_object().into_iter().flatten()
 }
 
-/// A text that is present and differs from the default.
+/// A text that exists and differs from the default.
 fn text<'a>(object: &'a Value, key: &str, default: &str) -> Option<&'a str> {
     object[key]
         .as_str()

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::contract::{DOCUMENT, compile, documented_methods, escape};
 use crate::harness::TestApp;
 
-/// The id, the method, the path and the role of an operation.
+/// An operation's id, method, path and role.
 type Described<'a> = (&'a str, String, &'a str, Option<&'a str>);
 
 /// The operations in `openapi.yaml`.
@@ -96,7 +96,7 @@ fn the_document_has_the_version_of_the_package() {
     assert_eq!(DOCUMENT["info"]["version"], env!("CARGO_PKG_VERSION"));
 }
 
-/// Examples are what people copy.
+/// People copy examples, so every example must be valid.
 #[test]
 fn every_example_is_valid() {
     let mut seen = 0;
@@ -118,8 +118,8 @@ fn every_example_is_valid() {
     assert!(seen > 30, "{seen} examples were found");
 }
 
-/// A field of a model that may be left out may also be null. The document describes less than that, because generators
-/// cannot handle nullable objects and enums.
+/// An optional field of a model may also be null. The document does not say so, because generators cannot handle
+/// nullable objects and enums.
 #[tokio::test]
 async fn optional_fields_of_a_pushed_model_may_be_null() {
     let app = TestApp::start().await;
@@ -170,7 +170,7 @@ async fn optional_fields_of_a_pushed_model_may_be_null() {
     assert!(DOCUMENT.pointer(&format!("{request}/required")).is_none());
 }
 
-/// Forms that made generators drop answers, or generate code that does not run.
+/// Forms that have made generators drop answers or generate code that does not run.
 #[test]
 fn the_document_avoids_what_generators_cannot_handle() {
     walk(&DOCUMENT, "", &mut |pointer, node| {
@@ -196,7 +196,7 @@ fn the_document_avoids_what_generators_cannot_handle() {
     });
 }
 
-/// Objects are closed: fields that are not described are neither sent nor accepted.
+/// Objects are closed: a field that the document does not describe is neither sent nor accepted.
 #[test]
 fn every_object_is_closed() {
     let strangers = ["PaymentMethods/properties/methods/items"];

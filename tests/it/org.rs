@@ -291,7 +291,7 @@ async fn a_new_org_is_found_although_search_lags() {
     .await;
     create(&app, "org:new").await;
     let id = whois(&app, "org:new").await;
-    // Another server, which has not cached the new org.
+    // Another server does not have the new org in memory.
     let cold = app.twin();
     cold.forget_calls();
     assert_eq!(whois(&cold, "org:new").await, id);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{DAY, START, TestApp};
 
-/// Two versions of a plan, another plan, and one whose limit is low.
+/// Two versions of a plan, another plan, and a plan with a low limit.
 async fn start() -> TestApp {
     let app = TestApp::start().await;
     let pro = |price: u32| json!({"title": "Pro", "features": {"feature:seat": {"base": price}, "feature:calls": {"tiers": [{"upto": 10}]}}});
@@ -17,13 +17,13 @@ async fn start() -> TestApp {
     app
 }
 
-/// The answer's orgs.
+/// The orgs in the answer.
 async fn list(app: &TestApp, query: &str) -> Vec<Value> {
     let answer = app.get(&format!("/v1/orgs{query}")).await.ok().json();
     answer["orgs"].as_array().expect("a list").clone()
 }
 
-/// Their names.
+/// The names of the orgs in the answer.
 async fn names(app: &TestApp, query: &str) -> Vec<String> {
     let orgs = list(app, query).await.into_iter();
     orgs.map(|org| org["org"].as_str().expect("a name").to_owned())
@@ -243,7 +243,7 @@ async fn what_is_asked_for_has_to_exist() {
     }
 }
 
-/// All pages, of which each but the last is full.
+/// The names on all pages. Every page except the last must be full.
 async fn pages(app: &TestApp, query: &str, limit: usize) -> Vec<String> {
     let mut all = Vec::new();
     let mut after = String::new();
@@ -279,7 +279,7 @@ async fn pages_have_each_org_once() {
         let of_plan = pages(&app, "&plan=plan:pro@1", limit).await;
         assert_eq!(of_plan, by_name, "{limit}");
     }
-    // Another server, which knows nothing of the list, goes on at the same place.
+    // Another server has no memory of the list, and still continues at the same place.
     let first = app.get("/v1/orgs?limit=3").await.ok().json();
     let next = first["next"].as_str().expect("more");
     let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
@@ -329,7 +329,7 @@ async fn an_org_with_two_subscriptions_is_listed_with_the_one_that_counts() {
     assert_eq!(list(&app, "").await[0]["plans"], json!(["plan:free@1"]));
     assert_eq!(names(&app, "?plan=plan:pro@1").await, [""; 0]);
     assert_eq!(names(&app, "?plan=plan:free").await, ["org:a"]);
-    // Others' subscriptions are no org's.
+    // Subscriptions that Tier did not create belong to no org.
     let params = [params[0], params[2]];
     app.stripe_post("/v1/subscriptions", &params).await;
     assert_eq!(list(&app, "").await.len(), 1);

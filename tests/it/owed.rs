@@ -1,4 +1,4 @@
-//! What customers owe in total, according to Stripe.
+//! The total that customers owe, according to Stripe.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! A pull returns any pushed model.
+//! A pull returns every pushed model unchanged.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -121,7 +121,7 @@ async fn a_limit_changed_in_stripe_is_pulled() {
         .map(|(_, _, feature)| feature.limit())
         .collect();
     assert_eq!(limits, [i64::MAX, 25, i64::MAX]);
-    // The plan still counts as the pushed one.
+    // A push of the same plan still changes nothing.
     assert!(all_are(
         &PushOutcome::Unchanged,
         &shop.push(&parse(&abc("1"))).await

@@ -36,7 +36,7 @@ async fn get(address: &str, path: &str, key: &str) -> String {
     exchange(address, &request).await
 }
 
-/// The answer to these bytes, until the connection ends.
+/// Sends `bytes`, and returns everything that the server sends until the connection ends.
 async fn exchange(address: &str, bytes: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     // The request may be rejected before all of it is sent.
@@ -140,7 +140,7 @@ async fn sighup_reloads_the_keys_and_sigterm_exits_with_0() {
     .await;
     assert_eq!(status("sk_test_first").await, 401);
 
-    // A file without a key does not open the server.
+    // A file without keys does not let requests without a key in.
     place.write("keys", "");
     server.signal("-HUP").await;
     assert_eq!(status("").await, 401);

@@ -1,4 +1,4 @@
-//! `push`: its effect in Stripe and its results, the first time, repeated, and after an interruption.
+//! `push`: its results and its effect in Stripe, the first time, when it is repeated, and after an interruption.
 
 use clock::Clock;
 use insta::assert_snapshot;
@@ -73,7 +73,7 @@ async fn a_plan_never_changes() {
     "#);
     assert_eq!(shop.count("/v1/prices").await, 4);
 
-    // With one more feature, it is a different plan too.
+    // A plan with one more feature is a different plan too.
     let mut more = abc("1");
     more["plans"]["plan:a@1"]["features"]["feature:d"] = json!({});
     let results = shop.push(&parse(&more)).await;
@@ -179,7 +179,7 @@ async fn a_push_fails_while_stripe_is_down() {
         Err(Error::Unavailable { .. })
     ));
 
-    // A failure of one plan does not stop the other.
+    // One plan's failure does not stop the other plan.
     let mut two = abc("1");
     two["plans"]["plan:b@1"] = json!({ "features": { "feature:a": {} } });
     shop.fail(

@@ -16,9 +16,9 @@ use testing::time::until;
 /// A server with one slow path, which the test controls.
 struct Slow {
     web: Web,
-    /// A request has reached the handler.
+    /// Notified when a request has reached the handler.
     reached: Arc<Notify>,
-    /// The handler may answer.
+    /// Notified when the handler may answer.
     release: Arc<Notify>,
 }
 
@@ -65,7 +65,7 @@ async fn read_to_end(mut stream: TcpStream) -> String {
     text
 }
 
-/// Another test may take its port for a while.
+/// Another test may listen on the port for a while.
 async fn until_nobody_listens(web: &Web) {
     until("nobody listens", async || {
         TcpStream::connect(web.address()).await.err()
@@ -92,7 +92,7 @@ async fn requests_in_flight_are_finished() {
     let in_flight = server.send("/slow", "keep-alive").await;
     server.reached.notified().await;
     server.web.stop();
-    // It stops listening at once, and waits for the request.
+    // The server stops listening at once, and waits for the request in flight.
     until_nobody_listens(&server.web).await;
     assert!(!server.web.has_ended());
     server.release.notify_one();

@@ -44,7 +44,7 @@ impl Shop {
         }
     }
 
-    /// The same account, whose pushes create metered prices of a generation.
+    /// The same account, but pushes create metered prices of this generation.
     pub(crate) fn making(self, generation: Generation) -> Self {
         let setting = GenerationSetting::Fixed(generation);
         Self {
@@ -60,7 +60,7 @@ impl Shop {
             .expect("the sandbox answers")
     }
 
-    /// Pushes a model. Returns one line per feature.
+    /// Pushes a model. Returns a line for each feature.
     pub(crate) async fn pushed(&self, model: &Value) -> String {
         lines(&self.push(&parse(model)).await)
     }
@@ -105,7 +105,7 @@ impl Shop {
     }
 }
 
-/// Retries each call `retries` times.
+/// A transport that retries each call up to `retries` times.
 pub(crate) fn transport(stripe: &Running, retries: usize) -> Transport {
     let options = Options {
         base_url: stripe.url().to_owned(),
@@ -148,7 +148,7 @@ pub(crate) fn all_are(outcome: &PushOutcome, results: &[PushResult]) -> bool {
     results.iter().all(|result| result.outcome == *outcome)
 }
 
-/// A plan of three features.
+/// A plan with three features.
 pub(crate) fn abc(version: &str) -> Value {
     json!({ "plans": { format!("plan:a@{version}"): { "features": {
         "feature:a": { "base": 100 },
@@ -157,7 +157,7 @@ pub(crate) fn abc(version: &str) -> Value {
     } } } })
 }
 
-/// `plan:a@1` as the original pushes it: without a hash, and with the metadata of its version.
+/// `plan:a@1` as the original Tier pushes it: without a hash, and with the metadata of the original's version.
 pub(crate) async fn pushed_by_the_original(shop: &Shop) {
     shop.create(
         "/v1/products",
@@ -171,7 +171,7 @@ pub(crate) async fn pushed_by_the_original(shop: &Shop) {
     prices_of_the_original(shop).await;
 }
 
-/// Its first two features, the first of which is licensed.
+/// The plan's first two features, as the original Tier creates them. The first feature is licensed.
 pub(crate) async fn prices_of_the_original(shop: &Shop) {
     let common = [
         ("currency", "usd"),

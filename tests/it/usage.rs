@@ -9,7 +9,7 @@ use crate::harness::{Answer, TestApp};
 
 const NONE: i64 = i64::MAX;
 
-/// Features of every kind.
+/// A model with features of every kind.
 async fn start() -> TestApp {
     let app = TestApp::start().await;
     app.push(&json!({"plans": {
@@ -116,7 +116,7 @@ async fn reports_add_up_beyond_the_limit() {
     );
 }
 
-/// The original reads only the largest line of the invoice, here 1,000.
+/// The original Tier reads only the largest line of the invoice, here 1,000.
 #[tokio::test]
 async fn usage_over_tiers_is_the_total() {
     let app = start().await;
@@ -208,11 +208,11 @@ async fn a_time_may_be_given() {
     assert_ne!(before.json()["message"], "");
     let sent = app.sent("POST /v1/subscription_items/:id/usage_records");
     let times: Vec<_> = sent.iter().map(|params| &params["timestamp"]).collect();
-    // Unset means Stripe's "now". A computed second would differ in a retry.
+    // Without a time, Stripe uses the present. A time that the server computes would differ in a retry.
     assert_eq!(times[..2], ["1672531200", "now"]);
 }
 
-/// No more calls than the original makes.
+/// A report makes no more calls than in the original Tier.
 #[tokio::test]
 async fn calls_to_stripe_with_a_warm_cache() {
     let app = start().await;
@@ -252,7 +252,7 @@ async fn a_failed_renewal_grants_until_stripe_gives_up_and_a_failed_first_paymen
     assert_eq!(app.limits("org:late").await, [row("seats", 1, i64::MAX)]);
     app.get("/v1/phase?org=org:late").await.ok();
 
-    // Created by the app itself, with a declined first payment.
+    // The app itself creates this subscription, and the first payment is declined.
     app.post_json("/v1/subscribe", &json!({"org": "org:never", "info": info}))
         .await
         .ok();
@@ -272,7 +272,7 @@ async fn a_failed_renewal_grants_until_stripe_gives_up_and_a_failed_first_paymen
         .fails(404, "not_found");
 }
 
-/// A limit was intended, so it does not become no limit.
+/// Somebody intended a limit, so a broken limit must not count as no limit.
 #[tokio::test]
 async fn a_limit_in_stripe_that_is_not_a_number_grants_nothing() {
     let app = start().await;

@@ -1,4 +1,4 @@
-//! A web server for tests, or the server's own listener under test.
+//! A web server for tests: a fake, or the server's own listener.
 
 use std::net::SocketAddr;
 
@@ -17,18 +17,18 @@ pub(crate) struct Web {
 }
 
 impl Web {
-    /// Starts one on a free port.
+    /// Starts a server on a free port.
     pub(crate) async fn start(router: Router) -> Self {
         Self::with(Options::default(), router).await
     }
 
-    /// Starts one with these options.
+    /// Starts a server with these options.
     pub(crate) async fn with(options: Options, router: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await;
         Self::on(listener.expect("a free port"), options, |_| router)
     }
 
-    /// A server whose answers contain its own address.
+    /// Starts a server whose answers contain its own address.
     pub(crate) async fn knowing_itself(router: impl FnOnce(&str) -> Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await;
         Self::on(listener.expect("a free port"), Options::default(), router)
@@ -62,7 +62,7 @@ impl Web {
         connected.expect("it listens")
     }
 
-    /// Tells it to stop, and does not wait for that.
+    /// Makes the server stop, and does not wait until it has ended.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
     }
@@ -71,7 +71,7 @@ impl Web {
         self.server.try_join_next().is_some()
     }
 
-    /// Waits for its end.
+    /// Waits until the server has ended.
     pub(crate) async fn ended(&mut self) {
         let ended = self.server.join_next().await;
         ended.expect("it runs").expect("without a panic");

@@ -1,4 +1,4 @@
-//! `push`, `pull` and the model's schema to the byte. Their effects are tested in `push.rs` and `pricing.rs`.
+//! `push`, `pull` and the model's schema, to the byte. `push.rs` and `pricing.rs` test their effects.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
