@@ -62,7 +62,7 @@ async fn each_report_of_a_batch_has_its_own_result_in_order() {
     );
     assert_eq!(app.used("feature:calls").await, 7);
     assert_eq!(app.limits("org:b").await[0].1, 5);
-    // A report with a key counts once, in whichever form it is repeated.
+    // A report with a key counts once, whether it is repeated in a batch or alone.
     send(&app, json!([reports[0]])).await.ok();
     let report = json!({"org": "org:a", "feature": "feature:calls", "n": 3});
     let headers = [("idempotency-key", "k-1")];

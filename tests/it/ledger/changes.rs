@@ -1,4 +1,4 @@
-//! Changes of plan with a ledger.
+//! Plan changes with a ledger.
 
 use super::*;
 
@@ -82,7 +82,7 @@ async fn usage_of_a_subscription_cancelled_in_stripe_is_parked() {
     assert_eq!(ledger_metric(&app, "undelivered").await, 0);
 }
 
-/// A person decides about parked usage, and no change waits for that.
+/// Parked usage waits for a person's decision, and no plan change waits for that.
 #[tokio::test]
 async fn parked_usage_is_in_the_way_of_no_change_and_can_be_decided_about_after_it() {
     let app = WithLedger::start().await;
@@ -108,7 +108,7 @@ async fn parked_usage_is_in_the_way_of_no_change_and_can_be_decided_about_after_
         let body = json!({"id": listed[0]["id"], "action": action});
         app.post_json("/v1/ledger/parked", &body).await.ok();
     };
-    // Its item has gone: it is billed where the feature goes now.
+    // The item of the parked usage no longer exists, so the usage is billed where the feature's usage goes now.
     decide("retry").await;
     app.deliver_all().await;
     assert_eq!(parked().await, json!([]));
@@ -234,7 +234,8 @@ async fn the_last_period_of_a_subscription_is_compared_with_its_last_invoice() {
     }
 }
 
-/// Stripe bills no usage of an item that somebody takes off the subscription, and a server cannot know why.
+/// Stripe does not bill the usage of an item that somebody removes from the subscription, and a server cannot know why
+/// the item was removed.
 #[tokio::test]
 async fn usage_of_an_item_removed_in_stripe_is_a_difference() {
     let app = WithLedger::start().await;

@@ -1,9 +1,9 @@
 //! Kills a server with a ledger at every point: before and after each write to the ledger, and before and after each
-//! call to Stripe takes effect. The server is restarted after a second or after a month, and the client repeats
-//! unacknowledged requests. In the end exactly the acknowledged usage is billed.
+//! call to Stripe takes effect. The server restarts after a second or after a month, and the client repeats the
+//! requests that were not acknowledged. In the end, exactly the acknowledged usage is billed.
 //!
-//! `CRASHES=all cargo test --test it ledger::crashes -- --nocapture` runs each point with each outage, and prints how
-//! many there are; without `CRASHES` each point has one of the outages.
+//! `CRASHES=all cargo test --test it ledger::crashes -- --nocapture` combines each point with each outage, and prints
+//! the number of runs. Without `CRASHES`, each point has one of the outages.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -64,7 +64,7 @@ const OPS: [Op; 14] = [
     Op::Report("calls", 1),
 ];
 
-/// A store that fails once its process has died.
+/// A store that fails once its server has died.
 struct MortalStore {
     inner: Sqlite,
     writes: Arc<AtomicUsize>,
@@ -114,8 +114,8 @@ struct Outcome {
     has_died: bool,
 }
 
-/// A server does not retry the lost call that it dies of. The other deaths lose no call, so retries there only cover
-/// connection errors of a busy machine.
+/// The server's settings. A server that dies during a call does not retry that call. Other deaths lose no call, so
+/// retries only cover connection errors on a busy machine.
 fn settings(death: Death, is_on_meters: bool) -> Settings {
     let dies_of_call = matches!(death, Death::BeforeCall(_) | Death::AfterCall(_));
     Settings {
@@ -149,7 +149,8 @@ fn open(app: &TestApp, file: &Path, death: Death, writes: &Arc<AtomicUsize>) -> 
     app.with_open_ledger(ledger.expect("a ledger"))
 }
 
-/// Runs an operation. Returns whether it was acknowledged; a report that is refused for its content is not.
+/// Runs an operation. Returns whether the server acknowledged it. A report that is refused for its content is not
+/// acknowledged.
 async fn apply(app: &TestApp, place: usize, op: Op) -> Result<i64, ()> {
     match op {
         Op::Report(feature, n) => {
@@ -183,7 +184,7 @@ async fn apply(app: &TestApp, place: usize, op: Op) -> Result<i64, ()> {
     }
 }
 
-/// The billed units of one feature.
+/// The units of a feature that were billed.
 async fn billed(app: &TestApp, feature: &str) -> i64 {
     let invoices = app.stripe_get("/v1/invoices?limit=100").await;
     let mut units = 0;
@@ -247,7 +248,7 @@ async fn run(death: Death, outage: Duration, is_on_meters: bool) -> Outcome {
     };
     let context = format!("{death:?}, {outage:?}");
     if !has_died {
-        // Concurrent reports may share one write or not, so this write may not have happened.
+        // Concurrent reports may share a write, so the server may not have reached the write that would kill it.
         drop(app);
         stripe.sandbox().clear_faults();
         let alive = stripe.beside(&settings(Death::Never, is_on_meters));
@@ -318,7 +319,7 @@ async fn die_everywhere(is_on_meters: bool) {
     let deaths = (0..whole.writes).flat_map(|at| [Death::BeforeWrite(at), Death::AfterWrite(at)]);
     let cuts = (0..calls).flat_map(|at| [Death::BeforeCall(at), Death::AfterCall(at)]);
     let deaths: Vec<Death> = deaths.chain(cuts).collect();
-    // Each point with each outage takes minutes, so that by default it has one of them.
+    // Every combination of a point and an outage takes minutes, so by default each point has one of the outages.
     let all = std::env::var_os("CRASHES").is_some_and(|which| which == "all");
     let outages = [SECOND, 600 * SECOND, 25 * 3_600 * SECOND, 30 * DAY];
     let points = deaths.iter().enumerate().flat_map(|(number, death)| {

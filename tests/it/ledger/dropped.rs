@@ -1,4 +1,4 @@
-//! Usage on meters that Stripe accepts and drops later, of which it tells with a thin event.
+//! Usage on meters that Stripe accepts and drops later. A thin event from Stripe reports the dropped usage.
 
 use serde_json::Value;
 use testing::time::until;
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::harness::STRIPE_KEY;
 
-/// How long after a meter has dropped events its report has arrived.
+/// How long after a meter drops events its report has certainly arrived.
 const REPORTED: Duration = Duration::from_secs(12);
 
 /// Makes the sandbox send its thin events to the server.
@@ -48,7 +48,7 @@ async fn start() -> (WithLedger, JoinSet<()>) {
     (WithLedger { app, folder }, server)
 }
 
-/// The meter of the events that were sent last.
+/// The meter of the latest events.
 async fn meter(app: &TestApp) -> String {
     let sent = app.sent("POST /v1/billing/meter_events").pop();
     let name = sent.expect("an event")["event_name"].clone();
@@ -69,7 +69,7 @@ async fn switch(app: &TestApp, path: &'static str, meter: &str) {
     let _: Value = request.send().await.expect("a meter");
 }
 
-/// Lets the meter drop what it has not processed.
+/// Makes the meter drop the events that it has not processed.
 async fn deactivate(app: &TestApp, meter: &str) {
     switch(app, "/v1/billing/meters/*/deactivate", meter).await;
 }
@@ -79,7 +79,7 @@ async fn deliver(app: &TestApp, after: Duration) {
     app.domain().deliver().await.expect("a ledger");
 }
 
-/// Lets the server read twice what the meter has counted.
+/// Lets the server read the meter's count twice.
 async fn compare(app: &TestApp) {
     for _ in 0..2 {
         deliver(app, 5 * MINUTE).await;
@@ -98,7 +98,7 @@ fn reported_errors(app: &TestApp) -> u64 {
     count.expect("it is counted").parse().expect("a number")
 }
 
-/// Reports 17 units, of which the meter drops 7 and reports that. Returns the meter.
+/// Reports 17 units, of which the meter drops 7 and reports them as dropped. Returns the meter.
 async fn seven_dropped(app: &WithLedger) -> String {
     app.report_n("calls", 10).await;
     app.deliver_all().await;
@@ -114,7 +114,7 @@ async fn seven_dropped(app: &WithLedger) -> String {
 #[tokio::test]
 async fn what_stripe_reports_as_dropped_is_parked_in_its_period() {
     let (app, _server) = start().await;
-    // Stripe may send the report twice.
+    // Stripe may send the report of the dropped events twice.
     let twice = Rule::webhook("v1.billing.meter.*", Action::Double);
     app.sandbox().add_fault(twice);
     let meter = seven_dropped(&app).await;
@@ -147,13 +147,13 @@ async fn what_stripe_reports_as_dropped_is_parked_in_its_period() {
     }
 }
 
-/// The meter's comparison goes on after the change.
+/// The server goes on comparing its usage with the meter after the change.
 #[tokio::test]
 async fn a_change_of_plan_is_not_held_up_by_a_report() {
     let (app, _server) = start().await;
     let meter = seven_dropped(&app).await;
     switch(&app, "/v1/billing/meters/*/reactivate", &meter).await;
-    // A change waits for what was sent within the last five minutes.
+    // A change waits for the usage that was sent within the last five minutes.
     app.advance(5 * MINUTE);
     app.subscribe("org:a", &["plan:pro@2"]).await;
     compare(&app).await;
@@ -220,7 +220,7 @@ async fn a_report_of_more_than_it_names_concerns_all_that_was_sent() {
     assert_eq!(parked, orgs.map(|org| (org.to_owned(), 3)));
 }
 
-/// Stripe accepts its events, and counts none.
+/// Stripe accepts the customer's events, and counts none of them.
 #[tokio::test]
 async fn usage_of_a_deleted_customer_is_parked() {
     let (app, _server) = start().await;

@@ -1,6 +1,6 @@
-//! Random lists about one org whose features all have a price: what is used is what a small model says, and so is what
-//! Stripe bills. Levels move with changes of plan and with purchases, and are billed once, by the plan in force at the
-//! end of a period.
+//! Random lists of operations on one org whose features all have a price. A small model says what the org has used and
+//! what Stripe bills. Levels move with plan changes and with purchases, and are billed once, by the plan in force at
+//! the end of a period.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -11,11 +11,11 @@ use super::{MINUTE, WithLedger, ledger_metric};
 use crate::harness::DAY;
 use crate::owed::owed;
 
-/// How many lists there are, and the length of each.
+/// How many lists there are, and how many operations each has.
 const LISTS: usize = 10;
 const LENGTH: usize = 12;
 
-/// The features of both plans, with their prices in cents.
+/// The features of both plans, with each plan's price in cents.
 const FEATURES: [(&str, [i64; 2]); 4] = [
     ("calls", [2, 3]),
     ("peak", [10, 20]),
@@ -27,7 +27,7 @@ const PEAK: usize = 1;
 const LEVEL: usize = 2;
 const DISK: usize = 3;
 
-/// The items of a subscription, as parameters.
+/// The items of a subscription, as parameter names.
 const ITEMS: [&str; 4] = [
     "items[0][price]",
     "items[1][price]",
@@ -37,15 +37,15 @@ const ITEMS: [&str; 4] = [
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
-    /// Negative: a refund.
+    /// Adds usage to a feature. A negative number is a refund.
     Add(usize, i64),
     Clobber(usize, i64),
     Deliver,
-    /// The other plan, from now on.
+    /// Changes to the other plan, from now on.
     Change,
-    /// The other plan, as a subscription of its own.
+    /// Buys the other plan in a subscription of its own.
     Buy,
-    /// The period ends.
+    /// Lets the period end.
     Renew,
     Restart,
 }
@@ -64,17 +64,17 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What is true of the org.
+/// What the model knows of the org.
 #[derive(Clone, Debug, Default)]
 struct Model {
     plan: usize,
-    /// By feature, in this period. Calls: those on the present plan.
+    /// The usage of each feature in this period. For calls, only the usage on the present plan.
     used: [i64; 4],
-    /// Calls of this period on earlier plans, which cannot be taken back.
+    /// This period's calls on earlier plans, which no report can lower.
     before: i64,
-    /// Which features Stripe was not told of yet in this period, with this plan.
+    /// For which features no usage has been delivered to Stripe in this period with this plan.
     untold: [bool; 4],
-    /// Cents.
+    /// What the org owes, in cents.
     owed: i64,
 }
 
@@ -83,7 +83,7 @@ impl Model {
         FEATURES[feature].1[self.plan]
     }
 
-    /// What `/v1/limits` says.
+    /// The usage in `/v1/limits`.
     fn limit(&self, feature: usize) -> i64 {
         match feature {
             CALLS => self.used[CALLS] + self.before,
@@ -91,7 +91,7 @@ impl Model {
         }
     }
 
-    /// Whether it is accepted.
+    /// Applies a report. Returns whether the report is accepted.
     fn report(&mut self, feature: usize, n: i64, clobbers: bool) -> bool {
         let used = self.used[feature];
         let after = match feature {
@@ -119,7 +119,7 @@ impl Model {
         self.untold = [false; 4];
     }
 
-    /// Bills these levels, and begins a period.
+    /// Bills these levels, and begins a new period.
     fn bill(&mut self, levels: &[usize]) {
         for feature in levels {
             self.owed += self.used[*feature] * self.price(*feature);
@@ -184,8 +184,8 @@ impl Run {
         self.model.untold = [false; 4];
     }
 
-    /// A server waits for the end of a second in which it has told Stripe of an item for the first time. Here no time
-    /// passes by waiting.
+    /// Delivers usage before a plan change. A server waits until the second has ended in which it first delivered an
+    /// item's usage, but no time passes in this test while it waits.
     async fn before_change(&mut self) {
         if self.model.untold.contains(&true) {
             self.deliver().await;
@@ -231,7 +231,7 @@ impl Run {
         }
     }
 
-    /// Ends the subscription, and compares what Stripe has billed.
+    /// Ends the subscription, and compares what Stripe has billed with the model.
     async fn finish(&mut self) {
         self.deliver().await;
         self.app.advance(MINUTE);
@@ -258,7 +258,7 @@ async fn what_is_used_is_billed_wherever_levels_move() {
     run_lists(WithLedger::start().await, op()).await;
 }
 
-/// With meters. Purchases are another test: those of this one are made as classic subscriptions.
+/// The same with meters. Purchases are left out here, since this test makes them as classic subscriptions.
 #[tokio::test]
 async fn what_is_used_is_billed_by_meters_wherever_levels_move() {
     let op = op().prop_filter("not here", |op| !matches!(op, Op::Buy));

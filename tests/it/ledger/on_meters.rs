@@ -1,4 +1,4 @@
-//! A ledger whose plans are billed by meters.
+//! A ledger with plans on meters.
 
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Rule, When};
@@ -17,7 +17,7 @@ impl WithLedger {
         self.add(body).await.ok();
     }
 
-    /// The values of the events that Stripe was sent, oldest first.
+    /// The values of the events that were sent to Stripe, oldest first.
     fn events(&self) -> Vec<String> {
         let sent = self.sent(&format!("POST {EVENTS}"));
         let values = sent.iter().map(|event| &event["payload"]["value"]);
@@ -50,7 +50,7 @@ async fn many_reports_are_one_event_and_every_aggregate_is_billed() {
     let mut events = app.events();
     events.sort();
     assert_eq!(events, ["3", "34", "7", "9"]);
-    // A refund is an event of its own, and a total is set by the difference.
+    // A refund is a separate event, and a set total is sent as the difference.
     app.report_n("calls", -4).await;
     app.deliver_all().await;
     let body = json!({"feature": "feature:calls", "n": 12, "clobber": true});
@@ -152,7 +152,7 @@ async fn usage_of_the_previous_period_counts_while_its_invoice_is_a_draft() {
     let app = WithLedger::on_meters().await;
     app.report_n("calls", 1).await;
     app.deliver_all().await;
-    // The period ends at midnight.
+    // The period ends at midnight, in six minutes.
     app.advance(30 * DAY + 23 * 60 * MINUTE + 54 * MINUTE);
     let at = |at: &str, n: i64| json!({"feature": "feature:calls", "n": n, "at": at});
     app.add(at("2023-01-31T23:00:00Z", 5)).await.ok();
@@ -189,7 +189,7 @@ async fn what_stripe_has_accepted_and_dropped_is_parked() {
     assert_eq!(ledger_metric(&app, "parked").await, 1);
     let parked = app.domain().parked().await.expect("a ledger");
     assert_eq!((parked[0].n, parked[0].total), (7, 17));
-    // Sent again, it is billed in the running period.
+    // Usage that is sent again is billed in the current period.
     let retry = tier::domain::ParkedDecision::Retry;
     app.domain()
         .decide_parked(parked[0].id, retry)
@@ -247,7 +247,8 @@ async fn an_org_moves_from_usage_records_to_meters() {
     assert_eq!(ledger_metric(&app, "parked").await, 0);
 }
 
-/// A plan like the org's, in the other generation, that begins at the end of the first billing period.
+/// Pushes a plan like the org's in the other generation. Returns the request that changes to this plan at the end of
+/// the first billing period.
 async fn follow(app: &WithLedger, generation: Generation) -> Value {
     let other = app.app.beside(&Settings {
         generation: GenerationSetting::Fixed(generation),
@@ -276,7 +277,7 @@ async fn a_level_goes_on_in_the_plan_that_follows() {
         app.report_n("calls", 2).await;
         app.deliver_all().await;
         app.set_clock(START + 31 * 86_400 - 1);
-        // It cannot be recorded any more when Stripe is told, so the next period bills it.
+        // This usage is delivered too late for the ended period, so the next period bills it.
         app.report_n("calls", 1).await;
         app.set_clock(START + 31 * 86_400 + 1);
         app.deliver_all().await;
@@ -362,7 +363,7 @@ async fn usage_before_a_purchase_is_billed_at_its_own_price() {
     assert_eq!(ledger_metric(&app, "parked").await, 0);
 }
 
-/// The level has nowhere to go.
+/// The subscription has ended, so no item can take the level.
 #[tokio::test]
 async fn a_level_of_an_ended_subscription_holds_up_no_new_one() {
     let app = WithLedger::on_meters().await;
@@ -387,7 +388,7 @@ async fn a_level_moves_with_a_scheduled_change() {
         {"features": ["plan:pro@2"], "effective": "2023-01-15T00:00:00Z"}]});
     app.post_json("/v1/subscribe", &later).await.ok();
     app.deliver_all().await;
-    // Reported shortly before the change, and not sent.
+    // This usage is reported shortly before the change, and has not been delivered by then.
     app.set_clock(START + 14 * 24 * 3_600 - 5);
     app.report_n("peak", 7).await;
     app.advance(10 * SECOND);
@@ -433,7 +434,7 @@ async fn a_level_that_has_moved_is_not_compared_with_its_last_event() {
     app.advance(MINUTE);
     let reader = tier::ledger::store::sqlite::read(&app.file()).expect("a file");
     let told = reader.delivered().expect("a file");
-    // Of the new item nothing has been sent: the change has set its level.
+    // No usage of the new item has been delivered, since the plan change has set its level.
     let [left] = told.as_slice() else {
         panic!("one item: {told:?}");
     };
@@ -442,7 +443,7 @@ async fn a_level_that_has_moved_is_not_compared_with_its_last_event() {
     assert_eq!(left.mismatch(counted.expect("a meter")), None);
 }
 
-/// Its last invoice takes no more usage, and there is no other.
+/// The last invoice no longer accepts usage, and no other invoice follows.
 #[tokio::test]
 async fn usage_that_no_plan_bills_any_more_is_parked() {
     let app = WithLedger::on_meters().await;
@@ -461,7 +462,7 @@ async fn usage_that_no_plan_bills_any_more_is_parked() {
     assert_eq!(billed(&app).await, 4 * 2);
 }
 
-/// The invoice of the ended period takes it while it is a draft.
+/// The invoice of the ended period accepts the usage while it is a draft.
 #[tokio::test]
 async fn late_usage_of_a_plan_that_goes_on_is_of_its_period() {
     let app = WithLedger::on_meters().await;

@@ -1,4 +1,4 @@
-//! Failing disks and files: the answers to callers, and the operator's view.
+//! Failing disks and damaged files: what callers are answered, and what the operator sees.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ use crate::harness::{Answer, START, TestApp};
 
 type MakeError = fn() -> StoreError;
 
-/// The error of the next writes.
+/// The error of the next writes, if they fail.
 type Fault = Arc<Mutex<Option<fn() -> StoreError>>>;
 
 /// A store whose disk fails on demand.
@@ -85,7 +85,7 @@ async fn a_failing_disk_acknowledges_nothing_and_checks_continue() {
             assert!(refused.body.contains(says), "{}", refused.body);
         }
         assert_eq!(app.used("feature:calls").await, used);
-        // The sender must write before it calls Stripe.
+        // The sender must write to the ledger before it calls Stripe.
         app.advance(MINUTE);
         app.forget_calls();
         app.domain().deliver().await.expect_err("it cannot write");
@@ -100,7 +100,7 @@ async fn a_failing_disk_acknowledges_nothing_and_checks_continue() {
     assert_eq!(app.upcoming().await, 2 * 19);
 }
 
-/// The invoice of the ended period is final before Stripe is back.
+/// The invoice of the ended period is final before Stripe is available again.
 #[tokio::test]
 async fn a_period_that_ends_while_stripe_is_away_is_billed_with_the_next_one() {
     let app = WithLedger::start().await;
@@ -134,7 +134,7 @@ async fn a_period_that_ends_while_stripe_is_away_is_billed_with_the_next_one() {
     }
     assert_eq!(billed(&app).await, 2 * 2, "the period that has ended");
     assert_eq!(app.upcoming().await, 7 * 2 + 6 * 1000);
-    // The level of an ended period is worth nothing in another one, so a person decides about it.
+    // The level of an ended period cannot be billed in another period, so a person decides about the parked usage.
     let parked = app.get("/v1/ledger/parked").await.ok().json();
     let parked = parked["parked"].as_array().expect("a list").clone();
     assert_eq!(parked.len(), 1, "{parked:?}");
@@ -160,7 +160,7 @@ async fn a_file_has_one_server_at_a_time() {
         "{said}"
     );
     assert_eq!(first.stop("-KILL").await.code, None);
-    // By another name, SQLite would not find what was written last.
+    // Under another file name, SQLite would not find the latest writes.
     let other = place.path().join("other.db");
     std::fs::hard_link(place.path().join("tier.db"), &other).expect("a second name");
     for name in ["tier.db", "other.db"] {
@@ -206,7 +206,7 @@ async fn a_damaged_or_foreign_file_is_refused_at_the_start() {
     assert_eq!(next.stop("-TERM").await.code, Some(0));
 }
 
-/// Replaces the ledger's bytes, and removes SQLite's other files.
+/// Replaces the bytes of the ledger, and removes SQLite's other files.
 fn replace(file: &Path, bytes: &[u8]) {
     for beside in ["-wal", "-shm"] {
         let mut name = file.as_os_str().to_owned();

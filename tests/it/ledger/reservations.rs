@@ -1,4 +1,4 @@
-//! Reservations are granted within the limit, billed once committed, and expire.
+//! Reservations are granted within the limit, are billed once they are committed, and expire.
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ async fn release(app: &TestApp, id: &str) -> Answer {
         .await
 }
 
-/// The used calls, and the reserved part of them.
+/// The number of used calls, and how many of them are reserved.
 async fn used(app: &TestApp) -> (i64, i64) {
     let limits = app.get("/v1/limits?org=org:b").await.ok().json();
     let row = &limits["usage"][0];
@@ -67,7 +67,7 @@ async fn twenty_concurrent_reservations_are_granted_up_to_the_limit() {
     let full = json!({"granted": false, "used": 450, "limit": 500, "remaining": 50});
     assert_eq!(refused, Some(&full));
     assert_eq!(used(&app).await, (450, 450));
-    // A report is never refused because of the limit, and counts against the next reservation.
+    // The limit never refuses a report, and the reported usage counts against the next reservation.
     app.report("org:b", "feature:calls", 100).await;
     let over = reserve(&app, 1, "60s").await.ok().json();
     assert_eq!(
@@ -110,7 +110,7 @@ async fn a_reservation_is_billed_once_it_is_committed() {
     assert_eq!(used(&app).await, (40, 0));
 }
 
-/// The calls recorded in Stripe.
+/// The number of calls that Stripe has recorded.
 async fn recorded(app: &TestApp) -> i64 {
     let org = app.get("/v1/whois?org=org:b").await.ok().json();
     let customer = org["stripe_id"].as_str().expect("an id");
@@ -159,7 +159,7 @@ async fn an_expired_reservation_does_not_count() {
 #[tokio::test]
 async fn a_reservation_on_a_test_clock_ends_by_that_clock() {
     let app = start().await;
-    // Real time is far ahead.
+    // Real time is far ahead of this clock.
     let clock = json!({"name": "a year", "present": "2022-06-01T00:00:00Z"});
     let clock = app.post_json("/v1/clock", &clock).await.ok().json();
     let id = clock["id"].as_str().expect("an id");
@@ -245,7 +245,7 @@ async fn a_reservation_ends_with_its_period_and_belongs_to_the_plan_of_its_commi
     let billed: i64 = invoices
         .map(|one| one["total"].as_i64().expect("cents"))
         .sum();
-    // Twenty calls at two cents.
+    // This bills twenty calls at two cents each.
     assert_eq!(billed, 40);
 
     let app = start().await;

@@ -146,12 +146,12 @@ async fn a_clock_that_jumps_while_the_server_runs_loses_and_doubles_nothing() {
         assert_eq!(ledger_metric(&app, "parked").await, 0, "off by {off} s");
         assert_eq!(app.upcoming().await, 2 * expected, "off by {off} s");
     }
-    // A time before the subscription is in no period, and nothing is counted.
+    // A time before the subscription is in no period, so nothing is counted.
     clock.set(right() - 20 * 24 * hour);
     app.add(json!({"feature": "feature:calls", "n": 3}))
         .await
         .fails(400, "invalid_request");
-    // What a jump has ended stays so.
+    // A reservation that expired during a clock jump stays expired.
     clock.set(right());
     let reserve = json!({"org": "org:a", "feature": "feature:calls", "n": 2, "ttl": "60s"});
     let held = app.post_json("/v1/reserve", &reserve).await.ok().json();
@@ -221,7 +221,7 @@ async fn a_new_key_needs_stripe_before_usage_is_accepted() {
     let refused = other.post_json("/v1/report", &report).await;
     refused.fails(503, "ledger_unavailable");
     other.sandbox().clear_faults();
-    // In the sandbox, another key is another account.
+    // In the sandbox, every key has an account of its own.
     let refused = other
         .domain()
         .open_ledger()

@@ -1,4 +1,4 @@
-//! An org that buys a second subscription: its perpetual levels move there, in the ledger too.
+//! An org buys a second subscription. Its perpetual levels move there, also in the ledger.
 
 use stripe_sandbox::When;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::checkout::pay;
 use crate::schedule::buy;
 
-/// An org with a level on its subscription, which buys the feature once more after that time.
+/// An org with a level on its subscription, which buys the feature again after this time.
 async fn bought_again(after: Duration) -> WithLedger {
     let app = WithLedger::start().await;
     app.add(json!({"feature": "feature:disk", "n": 7}))
@@ -20,7 +20,7 @@ async fn bought_again(after: Duration) -> WithLedger {
     app
 }
 
-/// Lets the server find the second subscription, and end the first one.
+/// Lets the server find the second subscription and end the first one.
 async fn supersede(app: &WithLedger) {
     app.get_with("/v1/limits?org=org:a", &[("cache-control", "no-cache")])
         .await
@@ -31,7 +31,7 @@ async fn supersede(app: &WithLedger) {
     app.advance(11 * SECOND);
 }
 
-/// The quantities of a feature's lines on all invoices, oldest first, without those of zero.
+/// The quantities on a feature's invoice lines, oldest invoice first, without zeros.
 async fn quantities(app: &TestApp, feature: &str) -> Vec<i64> {
     let invoices = app.stripe_get("/v1/invoices?limit=100").await;
     let invoices = invoices["data"].as_array().expect("a list").iter().rev();
@@ -41,7 +41,7 @@ async fn quantities(app: &TestApp, feature: &str) -> Vec<i64> {
     quantities.filter(|n| *n != 0).collect()
 }
 
-/// After the end of a month, everything is delivered and billed as the ledger says.
+/// Checks that everything is delivered and billed as the ledger says after the end of a month.
 async fn is_settled(app: &TestApp) {
     app.advance(32 * DAY);
     for name in ["undelivered", "parked", "differences_total"] {
@@ -85,7 +85,7 @@ async fn a_level_moves_and_can_be_lowered() {
 async fn a_level_that_was_reported_since_is_newer_even_if_it_is_zero() {
     for n in [3, 0] {
         let app = bought_again(DAY).await;
-        // The report finds the new subscription, and nobody has ended the old one.
+        // The report finds the new subscription, and the old subscription has not been ended.
         let failing = Rule::new("DELETE", "/v1/subscriptions/*", Action::Status(500, None));
         app.sandbox().add_fault(failing);
         let failing = Rule::new("POST", "/v1/subscriptions/*", Action::Status(500, None));
@@ -105,7 +105,7 @@ async fn a_level_that_was_reported_since_is_newer_even_if_it_is_zero() {
     }
 }
 
-/// The change is interrupted before the level's item is cleared, or before its subscription ends.
+/// The move is interrupted before the level's item is cleared, or before the old subscription ends.
 #[tokio::test]
 async fn an_interrupted_move_is_completed_by_the_next_read() {
     for (method, when) in [("POST", "before"), ("POST", "after"), ("DELETE", "before")] {
@@ -136,7 +136,7 @@ async fn an_interrupted_move_is_completed_by_the_next_read() {
     }
 }
 
-/// An org on meters with a level, which buys the plan that it has. One meter counts the level for both subscriptions.
+/// An org on meters with a level, which buys the same plan again. One meter counts the level for both subscriptions.
 async fn same_bought_again() -> WithLedger {
     let app = WithLedger::on_meters().await;
     let level = json!({"feature": "feature:disk", "n": 7});
@@ -170,7 +170,7 @@ async fn a_level_of_the_same_plan_is_billed_by_the_new_subscription_alone() {
     }
 }
 
-/// The level is noted before it is set to 0, and set once the old subscription has ended.
+/// The server notes the level, sets it to 0, and sets it again once the old subscription has ended.
 #[tokio::test]
 async fn an_interrupted_move_on_one_meter_is_completed_by_the_next_read() {
     const SUBSCRIPTIONS: &str = "/v1/subscriptions/*";

@@ -1,5 +1,5 @@
-//! Random lists of requests about one org, on two threads. Some order of the two lists explains every answer, the limits,
-//! and what Stripe bills.
+//! Random lists of requests about one org, on two threads. Some interleaving of the two lists must explain every
+//! answer, the limits, and what Stripe bills.
 
 use std::collections::HashSet;
 
@@ -12,13 +12,13 @@ use tokio::task::JoinSet;
 use super::{MINUTE, WithLedger};
 use crate::harness::TestApp;
 
-/// How many pairs of lists there are, and the length of a list.
+/// How many pairs of lists there are, and how many requests each list has.
 const PAIRS: usize = 25;
 const LENGTH: usize = 6;
 
 const LIMIT: i64 = 20;
 
-/// A request. Reservations are numbered as their thread makes them.
+/// A request. Each thread numbers its reservations in the order in which they are made.
 #[derive(Clone, Copy, Debug)]
 enum Op {
     Add(i64),
@@ -34,9 +34,9 @@ enum Op {
 enum Told {
     Done,
     Refused,
-    /// What is used with the reservation.
+    /// The reservation is granted. The usage includes it.
     Granted(i64),
-    /// What is used without it.
+    /// The reservation is refused. The usage does not include it.
     Full(i64),
 }
 
@@ -52,7 +52,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Sends a list. `None`: the request names a reservation that was not granted, and is not sent.
+/// Sends a list. The result has `None` for a request that is not sent because its reservation was not granted.
 async fn send(app: TestApp, org: String, list: Vec<Op>) -> Vec<Option<Told>> {
     let mut ids = Vec::new();
     let mut told = Vec::new();
@@ -105,7 +105,7 @@ async fn send(app: TestApp, org: String, list: Vec<Op>) -> Vec<Option<Told>> {
     told
 }
 
-/// What is true after some of the requests. A reservation is held, or has ended with that many units.
+/// The state after some of the requests. A reservation is either held, or has ended with this number of units.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Model {
     total: i64,
@@ -140,7 +140,7 @@ impl Model {
                 let one = &mut self.reserved[thread][number];
                 let units = n.unwrap_or(one.0);
                 match one.1 {
-                    // Given back: -1 units.
+                    // A released reservation has -1 units.
                     Some(done) if done < 0 || n.is_some_and(|n| n != done) => return Told::Refused,
                     Some(_) => {}
                     None if units > one.0 => return Told::Refused,
@@ -163,7 +163,7 @@ impl Model {
     }
 }
 
-/// All that may be true after both lists were answered so.
+/// All states that the two lists and their answers allow in the end.
 fn explanations(lists: &[Vec<Op>; 2], told: &[Vec<Option<Told>>; 2]) -> HashSet<Model> {
     let mut reached = HashSet::from([([0, 0], Model::default())]);
     let mut ends = HashSet::new();

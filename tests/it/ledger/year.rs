@@ -1,4 +1,4 @@
-//! A year in which orgs move from usage records to meters: nothing is billed twice, and nothing is dropped.
+//! A year in which orgs move from usage records to meters. Stripe bills nothing twice and misses nothing.
 
 use std::collections::BTreeMap;
 
@@ -21,11 +21,11 @@ const ORGS: [(&str, i64); 3] = [
 const HOUR: i64 = 60 * 60;
 const MONTHS: u32 = 12;
 const DAY: i64 = 24 * HOUR;
-/// The prices of the plans, in cents: of a call, and of a unit of the level in each month.
+/// Each plan's prices, in cents: of one call, and of one unit of the level in each month.
 const BEFORE: (i64, i64) = (2, 1000);
 const AFTER: (i64, i64) = (3, 2000);
 
-/// What is reported in a month, after so many days: units of a sum, and a level.
+/// The usage that is reported in a month after `days` days: units of a sum, and a level.
 #[derive(Clone, Copy, Debug)]
 struct Month {
     days: i64,
@@ -33,20 +33,20 @@ struct Month {
     disk: i64,
 }
 
-/// What happens in the year, and when: in Unix seconds.
+/// An event in the year of an org. Lists of events have their times in Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Report {
         calls: i64,
         disk: i64,
     },
-    /// At the end of the billing period.
+    /// A move is scheduled for the end of the billing period.
     ScheduledMove,
     PeriodBegins,
     Move,
 }
 
-/// When an org moves, once that is asked for.
+/// When a move takes effect.
 #[derive(Clone, Copy, Debug)]
 enum When {
     Now,
@@ -56,13 +56,13 @@ enum When {
 /// The year of an org.
 #[derive(Clone, Debug)]
 struct Year {
-    /// When it begins.
+    /// When the year begins, in Unix seconds.
     start: i64,
     months: Vec<Month>,
     when: When,
-    /// Counted from 0.
+    /// The month in which the move is requested, counted from 0.
     move_month: u32,
-    /// The days into that month.
+    /// How many days into that month the move is requested.
     move_days: i64,
 }
 
@@ -98,7 +98,7 @@ fn events(year: &Year) -> Vec<(i64, Event)> {
         ..
     } = year;
     let asked = later(*start, *move_month) + year.move_days * DAY - DAY / 4;
-    // How many periods end with the old plan.
+    // `periods` is the number of periods that end with the old plan.
     let (periods, moved, scheduled) = match year.when {
         When::Now => (*move_month, asked, None),
         When::PeriodEnd => {
@@ -126,7 +126,7 @@ fn events(year: &Year) -> Vec<(i64, Event)> {
     events
 }
 
-/// The sum of an org's invoices, in cents.
+/// The expected sum of an org's invoices, in cents.
 fn expected(events: &[(i64, Event)]) -> i64 {
     let (mut level, mut cents, mut prices) = (0, 0, BEFORE);
     for (_, event) in events {
@@ -144,7 +144,7 @@ fn expected(events: &[(i64, Event)]) -> i64 {
     cents
 }
 
-/// The orgs' events by their time.
+/// The events of all orgs, by their time.
 fn together(years: &[Year]) -> BTreeMap<i64, Vec<(&'static str, &Year, Event)>> {
     let mut all = BTreeMap::<_, Vec<_>>::new();
     for ((org, _), year) in ORGS.into_iter().zip(years) {
