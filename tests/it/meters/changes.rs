@@ -1,4 +1,4 @@
-//! Changes of plan of orgs that are billed by meters.
+//! Plan changes of orgs that are billed by meters.
 
 use serde_json::json;
 use tier::domain::{Generation, GenerationSetting};
@@ -23,7 +23,7 @@ async fn what_was_used_before_a_change_is_billed_at_its_own_price() {
     let limits = app.limits("org:a").await;
     assert_eq!(used(&limits)[2], ("feature:x", 23));
     app.advance(10 * DAY);
-    // Back and forth gives nothing away.
+    // A change to the old plan and back bills all usage.
     app.subscribe("org:a", &["plan:a@1"]).await;
     app.report("org:a", "feature:x", 1).await;
     assert_eq!(used(&app.limits("org:a").await)[4], ("feature:x", 24));
@@ -39,7 +39,7 @@ async fn what_was_used_before_a_change_is_billed_at_its_own_price() {
     };
     assert_eq!(of("feature:x@plan:a@1"), 21);
     assert_eq!(of("feature:x@plan:b@1"), 3);
-    // A level is billed once, by the plan in force at the end.
+    // A level is billed once, by the plan in force at the end of the period.
     assert_eq!(of("feature:seats@plan:a@1"), 0);
     assert_eq!(of("feature:seats@plan:b@1"), 4);
 }
@@ -134,7 +134,7 @@ async fn an_org_moves_between_generations_at_once() {
 #[tokio::test]
 async fn a_plan_without_metered_features_is_followed_by_one_on_meters() {
     let app = app().await;
-    // It knows the generation from the prices that it reads.
+    // This server learns the generation from the prices that it reads.
     let app = app.beside(&Settings::default());
     app.subscribe("org:a", &["plan:free@1"]).await;
     app.subscribe("org:a", &["plan:b@1"]).await;
@@ -215,7 +215,7 @@ async fn a_trial_is_not_billed() {
     assert_eq!(totals, [0, 3000, 3000 + 2 * 2], "{bills:?}");
 }
 
-/// Flexible billing keeps the period unless it is told otherwise.
+/// Flexible billing keeps the period unless the request says otherwise.
 #[tokio::test]
 async fn a_plan_of_another_interval_begins_a_period() {
     let app = app().await;
@@ -259,12 +259,12 @@ async fn a_plan_of_another_interval_begins_a_period() {
     app.advance(10 * DAY);
     assert_eq!(period("org:trial").await, days("2023-01-15", "2024-01-15"));
     assert_eq!(period("org:later").await, days("2023-01-20", "2024-01-20"));
-    // And back.
+    // A change back to the monthly plan begins a period, too.
     app.subscribe("org:now", &["plan:a@1"]).await;
     assert_eq!(period("org:now").await, days("2023-01-21", "2023-02-21"));
 }
 
-/// What a removed item has used in a trial is on the next invoice, for nothing.
+/// Usage of an item that was removed during a trial is on the next invoice, without a charge.
 #[tokio::test]
 async fn what_was_used_in_a_trial_counts_after_a_change() {
     let app = app().await;
@@ -288,7 +288,7 @@ async fn what_was_used_in_a_trial_counts_after_a_change() {
     app.report("org:a", "feature:x", 2).await;
     trial("plan:a@1").await;
     assert_eq!(used_x().await, 8);
-    // What is paid for begins at nothing.
+    // Usage begins at zero once the trial ends.
     app.subscribe("org:a", &["plan:a@1"]).await;
     assert_eq!(used_x().await, 0);
     app.report("org:a", "feature:x", 1).await;

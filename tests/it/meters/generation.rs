@@ -18,7 +18,7 @@ fn plan(name: &str) -> Value {
     json!({ "plans": { format!("plan:{name}@1"): { "features": { "feature:x": { "tiers": [{}] } } } } })
 }
 
-/// Pushes a plan of that name, and returns the generation of its price.
+/// Pushes a plan with this name, and returns the generation of its price.
 async fn pushed(shop: &Shop, domain: &Domain, name: &str) -> &'static str {
     let results = domain.push(&parse(&plan(name)), |_| ()).await;
     let results = results.expect("a push");
@@ -35,7 +35,7 @@ async fn pushed(shop: &Shop, domain: &Domain, name: &str) -> &'static str {
         .1
 }
 
-/// A server with no memory of the account's other ones.
+/// A server with no memory of what the account's other servers do.
 fn another(client: &Client, setting: GenerationSetting) -> Domain {
     let domain = Domain::new(client.clone(), Clock::system(), "sandbox");
     domain.with_generation(setting)
@@ -49,7 +49,7 @@ async fn auto_goes_on_with_the_newest_metered_price() {
     let meters = &another(&shop.client, METERS);
     assert_eq!(pushed(&shop, meters, "b").await, "meters");
     assert_eq!(pushed(&shop, auto, "c").await, "meters");
-    // Licensed prices and those of others say nothing.
+    // Licensed prices, and prices that Tier did not create, do not count.
     let licensed =
         json!({ "plans": { "plan:d@1": { "features": { "feature:x": { "base": 1 } } } } });
     shop.push(&parse(&licensed)).await;
@@ -69,7 +69,7 @@ async fn auto_goes_on_with_the_newest_metered_price() {
     assert_eq!(pushed(&shop, auto, "g").await, "classic");
 }
 
-/// A ledger serves all of what meters offer.
+/// A server with a ledger supports everything that meters offer, so it begins on meters.
 #[tokio::test]
 async fn auto_begins_on_meters_with_a_ledger() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -82,7 +82,7 @@ async fn auto_begins_on_meters_with_a_ledger() {
     };
     assert_eq!(generation(&app).await, "meters");
     assert_eq!(generation(&without).await, "classic");
-    // A plan without metered features is of the generation of those to come.
+    // A plan without metered features gets the generation of future prices.
     app.push(&json!({"plans": {"plan:base@1": {"features": {"feature:seats": {"base": 1}}}}}))
         .await;
     app.subscribe("org:a", &["plan:base@1"]).await;
@@ -92,7 +92,7 @@ async fn auto_begins_on_meters_with_a_ledger() {
         .await;
     let history = app.stripe_get("/v1/subscriptions?status=all").await;
     assert_eq!(history["data"].as_array().expect("a list").len(), 1);
-    // An account goes on as it is.
+    // An account that has classic prices stays classic.
     let old = TestApp::start().await;
     old.push(&plan("old")).await;
     let old = old.with_ledger(&folder.path().join("old.db")).await;
@@ -103,7 +103,7 @@ async fn auto_begins_on_meters_with_a_ledger() {
     let subscriptions = old.stripe_get("/v1/subscriptions").await;
     let metadata = &subscriptions["data"][0]["metadata"];
     assert_eq!(metadata.get("tier.generation"), None);
-    // A feature alone is found without a list of all prices.
+    // The server finds a single feature without listing all prices.
     let file = folder.path().join("restarted.db");
     let restarted = old.twin().with_ledger(&file).await;
     restarted
@@ -205,7 +205,7 @@ async fn auto_uses_meters_where_stripe_refuses_classic_prices() {
         &shop.push(&parse(&abc("1"))).await
     ));
 
-    // It is remembered, also without a price.
+    // The server remembers the generation, even before a price exists.
     let sandbox = shop.stripe.sandbox();
     sandbox.clear_requests();
     assert_eq!(pushed(&shop, &shop.domain, "b").await, "meters");
@@ -246,7 +246,7 @@ async fn classic_prices_are_not_replaced_against_the_setting() {
     failed feature:c@plan:a@1 - the account takes only metered prices with a billing meter: push with --stripe-generation meters, or set TIER_STRIPE_GENERATION=meters; a plan that already has prices without one needs a new version
     "#);
     assert!(shop.meters().await.is_empty());
-    // Without that setting, the same plan gets meters.
+    // Without the fixed setting, the same plan gets meters.
     let auto = another(&shop.client, GenerationSetting::Auto);
     let results = auto.push(&parse(&abc("1")), |_| ()).await.unwrap();
     assert!(
@@ -288,7 +288,7 @@ async fn an_answer_says_which_generation() {
     let says = |result: &Value| (result["generation"].clone(), result["warnings"].clone());
     assert_eq!(says(&results[0]), (Value::Null, Value::Null));
     assert_eq!(says(&results[1]), (json!("meters"), json!([warning])));
-    // What exists is no news.
+    // A push warns only about prices that it creates.
     let again = app.post_json("/v1/push", &abc("1")).await.ok().json();
     let result = &again["results"][1];
     assert_eq!(says(result), (json!("meters"), Value::Null));

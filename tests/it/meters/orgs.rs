@@ -31,7 +31,7 @@ fn model() -> Value {
     } })
 }
 
-/// An account with plans on meters, whose events are processed at once.
+/// An account with plans on meters. The sandbox processes events at once.
 pub(super) async fn app() -> TestApp {
     with(Settings::default()).await
 }
@@ -47,7 +47,7 @@ async fn with(settings: Settings) -> TestApp {
 }
 
 impl TestApp {
-    /// The quantities that an org's invoices bill, by feature, oldest invoice first, with the total of each in cents.
+    /// The quantities that an org's invoices bill, by feature, oldest invoice first, and each invoice's total in cents.
     pub(super) async fn bills(&self, org: &str) -> Vec<(Vec<(String, i64)>, i64)> {
         let whois = self.get(&format!("/v1/whois?org={org}")).await.ok().json();
         let customer = whois["stripe_id"]
@@ -64,7 +64,7 @@ impl TestApp {
             .list()
             .await
             .expect("it is well formed");
-        // Of none for an amount that Tier gives back.
+        // A line for an amount that Tier gives back has no price.
         let feature = |line: &Value| {
             let id = line["pricing"]["price_details"]["price"].as_str()?;
             let mut prices = prices.iter();
@@ -136,7 +136,7 @@ async fn usage_is_counted_and_billed() {
     assert_eq!(used(&app.limits("org:a").await)[2].1, 0);
     let bills = app.bills("org:a").await;
     assert_eq!(bills[0].0, [("feature:base@plan:a@1".to_owned(), 1)]);
-    // Eleven and twelve cost 5 cents each, a seat one cent.
+    // The eleventh and the twelfth unit cost 5 cents each, and a seat costs one cent.
     let last = &bills[1];
     assert!(
         last.0.contains(&("feature:seats@plan:a@1".to_owned(), 4)),
@@ -160,7 +160,7 @@ async fn a_key_counts_once_also_after_a_change_of_plan() {
     app.subscribe("org:a", &["plan:a@1"]).await;
     send(&app, 3).await.ok();
     send(&app, 3).await.ok();
-    // Another process knows nothing of it.
+    // Another process has no memory of the key.
     send(&app.twin(), 3).await.ok();
     send(&app.twin(), 4).await.fails(400, "invalid_request");
     app.subscribe("org:a", &["plan:b@1"]).await;
@@ -168,7 +168,7 @@ async fn a_key_counts_once_also_after_a_change_of_plan() {
     assert_eq!(used(&app.limits("org:a").await)[2], ("feature:x", 3));
     app.report("org:a", "feature:x", 1).await;
     assert_eq!(used(&app.limits("org:a").await)[2], ("feature:x", 4));
-    // What was counted stays counted when the org does not have the feature any more.
+    // Counted usage stays counted after the org has lost the feature.
     app.subscribe("org:a", &["plan:free@1"]).await;
     send(&app.twin(), 3).await.ok();
     send(&app.twin(), 4).await.fails(400, "invalid_request");
@@ -280,7 +280,7 @@ async fn events_count_before_stripe_has_processed_them() {
         limits.header("tier-source").to_owned()
     };
     assert_eq!(source().await, "sent");
-    // A plan is not changed before Stripe can bill everything with the old one.
+    // The plan does not change before Stripe can bill all usage with the old plan.
     let body = json!({ "org": "org:a", "phases": [{ "features": ["plan:b@1"] }] });
     let refused = app.post_json("/v1/subscribe", &body).await;
     refused.fails(503, "stripe_unavailable");
@@ -339,7 +339,7 @@ async fn usage_of_an_earlier_time_counts_before_it_is_processed() {
     assert_eq!(used(&app.limits("org:a").await)[2], ("feature:x", 5));
 }
 
-/// An org on meters has no usage records to ask for.
+/// An org on meters has no usage records, so the server does not read the upcoming invoice.
 #[tokio::test]
 async fn a_remembered_org_is_read_again_without_its_upcoming_invoice() {
     let app = with(Settings::remembering()).await;

@@ -1,4 +1,4 @@
-//! The meters and prices that a push creates, the first time, repeated, at once, and after an interruption.
+//! The meters and prices that a push creates: the first time, repeated, concurrently, and after an interruption.
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -94,7 +94,7 @@ async fn two_pushes_at_once_are_one() {
 async fn an_interrupted_push_is_completed_by_the_next() {
     let shop = Shop::new().await.making(Generation::Meters);
     let model = parse(&aggregates());
-    // The first two meters exist, and the push does not know it.
+    // Stripe creates the first two meters, but the answers are lost.
     shop.fail("POST", "/v1/billing/meters", Action::Drop, When::After, 2);
     let first = shop.push(&model).await;
     let failed = first.iter().filter(|result| !result.outcome.is_ok());

@@ -1,4 +1,5 @@
-//! Random reports and changes of plan with meters: each unit is billed once, at the price of the plan it was used on.
+//! Random reports and plan changes with meters. Each unit is billed once, at the price of the plan on which it was
+//! used.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,13 +19,13 @@ const PLANS: [&str; 3] = ["plan:a@1", "plan:b@1", "plan:free@1"];
 enum Step {
     Report(u8),
     Seats(u8),
-    /// To one of the plans, or to none.
+    /// Changes to one of the plans, or to none.
     Change(usize),
-    /// To one of the plans, after so many hours.
+    /// Schedules a change to one of the plans, after this number of hours.
     Schedule(usize, u8),
-    /// So many hours pass.
+    /// Lets this number of hours pass.
     Wait(u8),
-    /// Stripe fails at the next call of this kind.
+    /// Makes Stripe fail at the next call to this path, before or after the call takes effect.
     Fail(&'static str, bool),
 }
 
@@ -45,14 +46,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..24)
 }
 
-/// What the org should have.
+/// What the org should have, according to the model.
 #[derive(Default)]
 struct Model {
     plan: Option<usize>,
-    /// The time in hours, and the plan that is scheduled.
+    /// The time of the scheduled change in hours, and its plan.
     scheduled: Option<(u32, usize)>,
     hours: u32,
-    /// Units of `feature:x`, by plan.
+    /// The units of `feature:x`, by plan.
     reported: BTreeMap<usize, i64>,
 }
 
@@ -77,7 +78,7 @@ async fn run(steps: &[Step]) {
     model.plan = Some(1);
     for step in steps {
         take(&app, &mut model, step).await;
-        // So that no two things happen in one second.
+        // No two steps may fall into the same second.
         app.advance(Duration::from_secs(1));
     }
     app.advance(400 * DAY);
@@ -148,7 +149,7 @@ async fn take(app: &TestApp, model: &mut Model, step: &Step) {
         Step::Fail(path, after) => {
             let mut rule = Rule::new("POST", path, Action::Status(500, None)).times(1);
             rule.when = if *after { When::After } else { When::Before };
-            // As many in a row as there are attempts would fail the request.
+            // Earlier faults are cleared, since a request fails if every attempt meets a fault.
             app.sandbox().clear_faults();
             app.sandbox().add_fault(rule);
         }

@@ -1,4 +1,4 @@
-//! What cannot be done with prices that have meters. A refusal leaves nothing behind.
+//! Requests that prices with meters do not allow. A refusal leaves nothing behind.
 
 use serde_json::{Value, json};
 use tier::domain::{Generation, GenerationSetting};
@@ -12,7 +12,7 @@ fn plan(name: &str) -> Value {
     json!({ "plans": { name: { "features": { "feature:x": { "tiers": [{}] } } } } })
 }
 
-/// A server over an account with a classic plan, and another on meters.
+/// A server over an account with a classic plan and a plan on meters.
 async fn app() -> TestApp {
     let app = TestApp::start().await;
     app.push(&plan("plan:old@1")).await;

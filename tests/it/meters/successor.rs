@@ -1,4 +1,4 @@
-//! Changes between usage records and meters at the end of a billing period: the new subscription follows the old one.
+//! Changes between usage records and meters at the end of a billing period. A new subscription succeeds the old one.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const ORG: &str = "org:a";
 const PERIOD_END: &str = "2023-02-01T00:00:00Z";
 const MONTH: i64 = 31 * 86_400;
 
-/// An account with plans of both generations, and an org on a classic one.
+/// An account with plans of both generations, and an org on a classic plan.
 async fn app() -> TestApp {
     let app = on_meters().await;
     let classic = app.beside(&Settings {
@@ -32,12 +32,12 @@ async fn app() -> TestApp {
     app
 }
 
-/// A change to a plan, or to none, at a time.
+/// A change to a plan, or to no plan, at this time.
 fn later(plan: &[&str], at: &str) -> Value {
     json!({ "org": ORG, "phases": [{ "features": plan, "effective": at }] })
 }
 
-/// The plans of the org, with the time from which it has each.
+/// The org's plans, with the time at which each begins.
 async fn phases(app: &TestApp) -> Vec<Value> {
     let phases = app.get(&format!("/v1/phases?org={ORG}")).await.ok().json();
     let phases = phases["phases"].as_array().expect("a list");
@@ -45,7 +45,7 @@ async fn phases(app: &TestApp) -> Vec<Value> {
     phases.iter().map(of).collect()
 }
 
-/// The features on all invoices, with their quantities, and the sum of the totals in cents.
+/// The features on all invoices with their quantities, and the sum of all totals in cents.
 async fn billed(app: &TestApp) -> (Vec<(String, i64)>, i64) {
     let bills = app.bills(ORG).await;
     let total = bills.iter().map(|(_, total)| total).sum();
@@ -60,7 +60,7 @@ async fn count(app: &TestApp, path: &str) -> usize {
     list["data"].as_array().expect("a list").len()
 }
 
-/// The schedules that have not started, and the subscriptions that have not ended.
+/// The number of schedules that have not started, and of subscriptions that have not ended.
 async fn objects(app: &TestApp) -> (usize, usize) {
     let schedules = count(app, "/v1/subscription_schedules?scheduled=true").await;
     (schedules, count(app, "/v1/subscriptions").await)
@@ -84,7 +84,7 @@ async fn each_plan_bills_its_own_periods() {
     assert_eq!(used(&app.limits(ORG).await)[2], ("feature:x", 0));
     assert_eq!(phases(&app).await, expected);
     app.report(ORG, "feature:x", 5).await;
-    // And back.
+    // A change back follows in the same way.
     app.post_json(
         "/v1/subscribe",
         &later(&["plan:old@1"], "2023-03-01T00:00:00Z"),
@@ -300,15 +300,15 @@ async fn a_cancellation_is_not_taken_for_what_a_broken_change_has_left() {
     assert_eq!(objects(&app).await, (0, 0));
 }
 
-/// After which call a server dies. No later one reaches Stripe.
+/// Makes the server die after this call: no later call reaches Stripe.
 fn dies(app: &TestApp, call: u32) {
     let rule = |at| Rule::new("*", "/v1/*", Action::Drop).skipping(at);
     app.sandbox().add_fault(rule(call).times(1).after());
     app.sandbox().add_fault(rule(call));
 }
 
-/// Makes a change whose server dies; the caller repeats it, or nobody does. Returns the plan of the next period, the
-/// sum that was billed, the number of calls of the change, and whether the server died.
+/// Makes a change during which the server dies. The caller repeats the change, or nobody does. Returns the plan of the
+/// next period, the sum that was billed, the number of calls of the change, and whether the server died.
 async fn change(
     before: Option<&Value>,
     request: &Value,
@@ -343,7 +343,7 @@ async fn change(
     if repeats && answer.status != 200 {
         send(&app).await.ok();
     }
-    // A later read finds what is left.
+    // A later read completes what the change has left undone.
     app.advance(Duration::from_secs(30 * 60));
     app.limits(ORG).await;
     app.settled().await;
