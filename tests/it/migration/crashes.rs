@@ -15,7 +15,7 @@ use crate::harness::{DAY, START, Settings, TestApp};
 /// The number of parallel runs.
 const WORKERS: usize = 8;
 
-/// When the server dies: before or after which call takes effect, counted from the beginning of the migration.
+/// The call at which the server dies, counted from the beginning of the migration, and whether that call takes effect.
 #[derive(Clone, Copy, Debug)]
 struct Death {
     call: u32,
@@ -24,15 +24,15 @@ struct Death {
 
 const ORGS: [&str; 3] = ["org:a", "org:trial", "org:later"];
 
-/// Where the orgs move: to a plan of the same generation, or to one on meters.
+/// Where the orgs move: to a plan of the same generation, or to a plan on meters.
 #[derive(Clone, Copy, Debug)]
 enum To {
     Same,
     Meters,
 }
 
-/// Moves all orgs, and continues after the death if there is one. Returns what orgs are billed in the end, the number
-/// of calls, and whether the server died.
+/// Moves all orgs. If the server dies, another server continues. Returns what orgs are billed in the end, the number of
+/// calls, and whether the server died.
 async fn run(to: To, at: &str, death: Option<Death>) -> (Value, u64, bool) {
     let mortal = Settings {
         retries: usize::from(death.is_none()),
@@ -65,7 +65,7 @@ async fn run(to: To, at: &str, death: Option<Death>) -> (Value, u64, bool) {
         let rule = |at| Rule::new("*", "/v1/*", Action::Drop).skipping(at);
         let at = rule(call).times(1);
         app.sandbox().add_fault(if after { at.after() } else { at });
-        // No later call of it reaches Stripe.
+        // No later call of this server reaches Stripe.
         app.sandbox().add_fault(rule(call));
     }
     let request = with(pro(), "at", json!(at));
@@ -132,7 +132,8 @@ async fn another_server_completes_the_migration_wherever_one_dies() {
         let (expected, calls, _) = run(to, at, None).await;
         let calls = u32::try_from(calls).expect("not so many");
         let deaths = (0..calls).flat_map(|call| [false, true].map(|after| Death { call, after }));
-        // Before a call, Stripe has what it has after the one before. One of the variants shows that.
+        // Stripe's state before a call equals its state after the previous call, so one of the variants is enough to
+        // show that.
         let is_shown = |death: &Death| death.after || matches!(to, To::Same);
         let deaths: Vec<Death> = deaths.filter(is_shown).collect();
         let (deaths, expected) = (Arc::new(Mutex::new(deaths)), Arc::new(expected));

@@ -1,4 +1,4 @@
-//! Migrations of future phases, and at a later time.
+//! Migrations of future phases, and migrations at a later time.
 
 use serde_json::{Value, json};
 
@@ -61,7 +61,7 @@ async fn at_a_time_or_at_the_end_of_each_period() {
         json!([day(50), null]),
     ];
     assert_eq!(starts("org:b").await, moved);
-    // It is scheduled once, whatever else is scheduled.
+    // An org whose move is scheduled is not migrated again, even if other changes are scheduled.
     assert_eq!(
         counts(&migrate(&app, &with(pro(), "at", json!("period_end"))).await),
         ("done", 0, 0, 0)

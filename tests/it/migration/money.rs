@@ -7,12 +7,12 @@ use tier::domain::Generation;
 use super::{customer, day, ended, plans, pro, start, start_on, subscription, with};
 use crate::harness::{DAY, GENERATIONS, START, TestApp};
 
-/// An org's phases before, and the request that would move it by hand.
+/// The org's phases before the migration, and the request that makes the same move by hand.
 struct Case {
     name: &'static str,
-    /// Its phases.
+    /// The org's phases before the migration.
     has: Value,
-    /// The phases of a request that moves it.
+    /// The phases of the request that moves the org by hand.
     asks: Value,
     has_card: bool,
     quantity: bool,
@@ -96,7 +96,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// Creates the org of the case.
+/// Creates the org of the case, and sets up its phases.
 async fn set_up(app: &TestApp, org: &str, case: &Case) {
     if case.has_card {
         super::subscribe(app, org, case.has.clone()).await;
@@ -125,7 +125,7 @@ async fn set_up(app: &TestApp, org: &str, case: &Case) {
     }
 }
 
-/// Everything that an org is billed, and what it has in the end.
+/// Everything that an org is billed, and its final state.
 async fn outcome(app: &TestApp, org: &str) -> Value {
     let id = customer(app, org).await;
     let invoices = app
@@ -164,7 +164,7 @@ async fn coupons(app: &TestApp) {
     }
 }
 
-/// Compares two equal orgs, one moved by a migration and the other by hand.
+/// Compares two equal orgs, of which a migration moves one, and a request moves the other by hand.
 async fn compare(case: &Case, at: &str, asks: &Value) {
     let app = start().await;
     coupons(&app).await;
@@ -190,7 +190,7 @@ async fn compare(case: &Case, at: &str, asks: &Value) {
     for (days, used) in [(4, 5), (25, 0), (33, 6), (70, 0)] {
         app.set_clock(START + days * 86_400);
         for org in ["org:migrated", "org:by-hand"] {
-            // A read settles what a change has left.
+            // A read completes what a change has left undone.
             app.limits(org).await;
             app.settled().await;
             let has_calls = app
@@ -239,8 +239,8 @@ async fn at_a_time() {
     }
 }
 
-/// Stripe's previews do not include credit notes, credits to the customer's balance, and changes that are scheduled for
-/// later.
+/// What Stripe's previews leave out: credit notes, credits to the customer's balance, and changes that are scheduled
+/// for later.
 const NOT_PREVIEWED: [&str; 4] = [
     "unpaid",
     "coupon unpaid",
@@ -248,7 +248,7 @@ const NOT_PREVIEWED: [&str; 4] = [
     "another plan later",
 ];
 
-/// A dry run shows what is billed up to and including the next regular invoice, if nothing more is used.
+/// A dry run shows what is billed up to and including the next regular invoice, provided that no more is used.
 #[tokio::test]
 async fn a_dry_run_shows_the_next_bill() {
     let mut others = Vec::new();
@@ -265,7 +265,7 @@ async fn a_dry_run_shows_the_next_bill() {
     assert!(others.is_empty(), "{others:#?}");
 }
 
-/// How the next bill differs from the one that a dry run showed, if it does.
+/// How the next bill differs from the dry run's bill, if they differ.
 async fn other_bill(generation: Generation, case: &Case, at: &str) -> Option<String> {
     let app = start_on(generation).await;
     coupons(&app).await;

@@ -61,7 +61,7 @@ async fn invalid_requests_are_refused() {
     app.post_json("/v1/migrate", &with(pro(), "orgs", json!(orgs)))
         .await
         .fails(400, "invalid_request");
-    // Unset is now.
+    // A request without a time means now.
     let unset = with(
         with(pro(), "at", json!("0001-01-01T00:00:00Z")),
         "orgs",
@@ -101,7 +101,7 @@ async fn a_failure_of_one_org_does_not_stop_the_others() {
         subscribe(&app, org, json!([{"features": ["plan:pro@1"]}])).await;
     }
     app.advance(DAY);
-    // Stripe refuses the change of one of them.
+    // Stripe refuses the change of one org.
     let failing = customer(&app, "org:b").await;
     let path = format!("/v1/subscription_schedules?customer={failing}");
     let schedule = app.stripe_get(&path).await["data"][0]["id"].clone();

@@ -1,4 +1,4 @@
-//! `to_meters`: an account leaves usage records.
+//! `to_meters` moves an account from usage records to meters.
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use tier::domain::{Generation, GenerationSetting};
 use super::{counts, day, ended, plans, subscribe};
 use crate::harness::{DAY, START, Settings, TestApp};
 
-/// Plans that are billed by usage records, one of them archived, and one without metered features.
+/// Plans that are billed by usage records. One of them is archived, and one has no metered features.
 async fn start() -> TestApp {
     let app = TestApp::start().await;
     let calls = |price: u32| json!({"tiers": [{"upto": 100, "price": price}]});
@@ -23,7 +23,7 @@ async fn start() -> TestApp {
     app
 }
 
-/// An org on each of them, on a part of one, in a trial, and on one that begins later.
+/// An org on each plan, an org on a part of a plan, an org in a trial, and an org whose plan begins later.
 async fn subscribed() -> TestApp {
     let app = start().await;
     for (org, phases) in [
@@ -65,7 +65,7 @@ async fn to_meters(app: &TestApp) -> Value {
     ended(app, &begun.ok().json()).await
 }
 
-/// The orgs that failed.
+/// The orgs whose migration failed.
 fn failed(migration: &Value) -> Vec<&str> {
     let failed = migration["failed"].as_array().expect("a list").iter();
     failed
@@ -143,7 +143,7 @@ async fn all_orgs_move_at_the_end_of_their_periods() {
     assert_eq!(part["fragments"], json!(["feature:calls@plan:pro@3"]));
     let live = app.stripe_get("/v1/subscriptions?limit=100").await;
     assert_eq!(live["data"].as_array().expect("a list").len(), 7);
-    // A level goes on, and a sum begins anew.
+    // A level goes on, and a sum begins again at zero.
     let used = app.limits("org:pro").await;
     let used: Vec<(&str, i64)> = used
         .iter()
@@ -157,7 +157,7 @@ async fn all_orgs_move_at_the_end_of_their_periods() {
             ("feature:seat", 1)
         ]
     );
-    // A repeated one is the same, although the old plans are no longer on sale.
+    // A repeated request gets the same answer, although the old plans are no longer on sale.
     let repeated = async |request: Value| {
         let call = app.request(Method::POST, "/v1/migrate");
         let call = call.body(request.to_string());
@@ -166,7 +166,7 @@ async fn all_orgs_move_at_the_end_of_their_periods() {
     let request = json!({"to_meters": true, "orgs": ["org:pro"]});
     let first = repeated(request.clone()).await.ok().json();
     app.settled().await;
-    // A second one finds the plans, and nobody to move.
+    // A second migration finds the plans on meters, and no org left to move.
     let again = to_meters(&app).await;
     assert_eq!(
         (counts(&again), failed(&again)),

@@ -1,4 +1,4 @@
-//! Concurrent migrations, and migrations concurrent with other changes.
+//! Concurrent migrations, and migrations that run while plans change otherwise.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ async fn two_servers_move_each_org_once() {
     }
     for org in ORGS {
         assert_eq!(plans(&app, org).await, json!(["plan:pro@2"]));
-        // Its first plan was the first revision, and this is the second.
+        // The first plan was the first revision, and the migration made the second.
         let metadata = subscription(&app, org).await["metadata"].clone();
         assert_eq!(metadata["tier.rev"], "2", "{metadata}");
     }
@@ -112,14 +112,14 @@ async fn a_change_in_between_is_not_undone() {
     };
     tokio::join!(changed, freed);
     ended(&app, &begun).await;
-    // Either may come last, and the person's change came after the migration had begun.
+    // Either write may come last, but the person's change prevails, since it was made after the migration had begun.
     assert_eq!(plans(&app, "org:a").await, json!(["plan:addon@1"]));
 }
 
 #[tokio::test]
 async fn a_migration_continues_after_its_caller_has_left() {
     let app = subscribed(&ORGS, "plan:pro@1").await;
-    // Before it has begun, nothing happens.
+    // The caller hangs up before the migration has begun, so no org moves.
     app.slow_down("GET", "/v1/subscriptions", DAY);
     let request = pro().to_string();
     let call = app
@@ -129,7 +129,7 @@ async fn a_migration_continues_after_its_caller_has_left() {
     app.sandbox().clear_faults();
     app.settled().await;
     assert_eq!(plans(&app, "org:a").await, json!(["plan:pro@1"]));
-    // Afterwards all does.
+    // The caller hangs up after the migration has begun, so every org moves.
     app.slow_down("POST", "/v1/products", DAY);
     let call = app.request(Method::POST, "/v1/migrate").body(request);
     let call = call.header("idempotency-key", "k");
@@ -167,11 +167,11 @@ async fn an_org_that_was_moved_back_by_hand_stays() {
     }
 }
 
-/// The calls to Stripe of a second, and those of them that are not kept for what is more urgent.
+/// How many calls to Stripe are allowed each second, and how many of them are left for bulk work.
 const RATE: u32 = 10;
 const OF_BULK: u64 = 8;
 
-/// A second, the margin that the limiter adds to it, and the grain of timers.
+/// A second, the margin that the limiter adds to it, and the resolution of timers.
 const SECOND: Duration = Duration::from_millis(1000 + 10 + 2);
 
 #[tokio::test]
