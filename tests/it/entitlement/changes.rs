@@ -8,7 +8,7 @@ use tier::domain::MaxAge;
 use super::{SECOND, calls, freshness, memory};
 use crate::harness::{Settings, TestApp};
 
-/// Plans that share features in pairs, each at another price, and one price in two of them.
+/// Plans that share features in pairs, each at another price. Two of the plans share one price.
 async fn start() -> TestApp {
     let app = TestApp::with(Settings {
         max_age: MaxAge {
@@ -46,7 +46,7 @@ async fn subscribe(app: &TestApp, phases: &Value) {
     app.post_json("/v1/subscribe", &request).await.ok();
 }
 
-/// Whether the next answer is from memory; it must be what Stripe says.
+/// Whether the next answer comes from memory. In any case, the answer must agree with Stripe.
 async fn is_right_at_once(app: &TestApp, when: &str) -> bool {
     app.forget_calls();
     let told = app.get("/v1/limits?org=org:a").await.ok();
@@ -109,7 +109,7 @@ async fn is_right_after(from: &Value, to: &Value, wait: Duration) {
     is_right_at_once(&app, "before the change").await;
     subscribe(&app, to).await;
     let when = format!("{from} -> {to} after {wait:?}");
-    // If the change starts a new period, the usage of items that stay is not known.
+    // If the change starts a new period, the server does not know the usage of the items that stay.
     let ends_trial = from[0]["trial"] == true && from[0]["features"] == to[0]["features"];
     assert_eq!(is_right_at_once(&app, &when).await, !ends_trial, "{when}");
     subscribe(&app, from).await;
@@ -149,7 +149,7 @@ async fn details_and_a_checkout_leave_the_cache() {
     assert_eq!(app.stripe_calls(), 0);
 }
 
-/// Reports by another server on items that stay were not read, so the answer keeps its age.
+/// The server has not read what another server reported on items that stay, so the answer keeps its age.
 #[tokio::test]
 async fn usage_of_items_that_stay_keeps_its_age() {
     let app = start().await;

@@ -1,5 +1,5 @@
-//! Changes by others show within the promised time, whatever happens to Stripe's events. `-- --nocapture` prints how
-//! many calls that takes.
+//! Other servers' changes become visible within the promised time, whatever happens to Stripe's events. With `--
+//! --nocapture`, the tests print how many calls that takes.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..12)
 }
 
-/// A server that receives its sandbox's events over HTTP.
+/// A server that receives events from its sandbox over HTTP.
 async fn start() -> (TestApp, JoinSet<()>) {
     let app = start_with(Settings::remembering()).await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
@@ -57,7 +57,7 @@ async fn start() -> (TestApp, JoinSet<()>) {
 async fn shown(app: &TestApp) -> (serde_json::Value, String) {
     let limits = app.get("/v1/limits?org=org:a").await.ok().json();
     let phase = app.get("/v1/phase?org=org:a").await;
-    // Each answer has its own age, and the rest must be equal.
+    // Each answer has its own age. Everything else must be equal.
     (limits, phase.body)
 }
 
@@ -70,15 +70,15 @@ async fn carry_out(other: &TestApp, step: Step) {
         }
         Step::Report(n) => {
             let report = json!({"org": "org:a", "feature": "feature:calls", "n": n});
-            // Nothing is granted after a cancellation.
+            // After a cancellation nothing is granted, so this report may be refused.
             other.post_json("/v1/report", &report).await;
         }
         Step::Wait(seconds) => other.advance(Duration::from_secs(seconds.into())),
     }
 }
 
-/// Waits until every event is delivered or lost. The sandbox retries one that a busy machine did not accept in time, by
-/// its own clock.
+/// Waits until every event is delivered or lost. A busy machine may not accept an event in time, and the sandbox then
+/// retries by its own clock.
 async fn delivered(app: &TestApp) {
     let mut failed = 0;
     until("every event has been delivered", async || {
@@ -92,8 +92,8 @@ async fn delivered(app: &TestApp) {
     .await;
 }
 
-/// Carries out `steps` at another server. Afterwards this one must answer the same `within` a time. Returns the number
-/// of calls that its reads made.
+/// Carries out `steps` at another server. Within the time `within`, this server must give the same answers. Returns the
+/// number of calls that its reads made.
 async fn run(fault: Option<&Action>, steps: &[Step], within: Duration) -> u64 {
     let (app, _server) = start().await;
     if let Some(action) = fault {

@@ -1,4 +1,4 @@
-//! Stripe's events: which are accepted, and what is read again after one.
+//! Stripe's events: which events the server accepts, and what it reads again after an event.
 
 use axum::http::Method;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -172,7 +172,7 @@ async fn a_deleted_customer_is_forgotten_at_once() {
         .fails(400, "org_not_found");
 }
 
-/// The org is not read after the purchase, and the first subscription must not be billed any longer.
+/// The server does not read the org after the purchase, and still the first subscription must not be billed any longer.
 #[tokio::test]
 async fn a_purchase_ends_superseded_subscriptions_without_a_read_of_the_org() {
     for (is_known, max_age) in [
@@ -212,7 +212,7 @@ async fn a_purchase_ends_superseded_subscriptions_without_a_read_of_the_org() {
     }
 }
 
-/// During the org's first read, the server does not know yet that the customer is the org's.
+/// During the org's first read, the server does not know yet that the customer belongs to the org.
 #[tokio::test]
 async fn an_event_during_the_first_read_is_not_lost() {
     let app = start().await;

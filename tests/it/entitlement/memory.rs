@@ -1,4 +1,4 @@
-//! The size of the cache, and who gets its answers.
+//! The size of the memory, and who gets the answers in it.
 
 use serde_json::json;
 use stripe_sandbox::{Action, Rule};

@@ -1,4 +1,4 @@
-//! Races of reads, writes, events and the clock. No answer is outdated, and no check waits for a call that hangs.
+//! Races between reads, writes, events and the clock. No answer is outdated, and no check waits for a call that hangs.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn cancel(app: &TestApp) -> crate::harness::Answer {
     app.post_json("/v1/subscribe", &cancel).await
 }
 
-/// Schedules another plan from 5 January on.
+/// Schedules a change to another plan, from 5 January on.
 async fn plan_change(app: &TestApp, features: Value) {
     let phases = json!([
         {"features": ["plan:free@1"]}, {"effective": "2023-01-05T00:00:00Z", "features": features},
@@ -51,7 +51,7 @@ async fn a_change_that_comes_due_during_a_read_shows_in_the_next() {
         let app = start().await;
         plan_change(&app, features).await;
         app.set_clock(START + 4 * 86_400 - 5);
-        // The slow read returns the state before the change, to a server for which the change is due.
+        // The slow read returns the state before the change, although by the server's clock the change is due.
         app.slow_down("GET", "/v1/invoices/upcoming/lines", FOREVER);
         let pass = async {
             app.until_slow().await;
@@ -80,7 +80,7 @@ async fn stripe_is_asked_while_an_abandoned_report_hangs() {
     })
     .await;
     assert_eq!(calls(&app).await.1, "stripe", "it may count at any moment");
-    // It does not delay other reports.
+    // The hanging report does not delay other reports.
     app.report("org:a", "feature:calls", 2).await;
     app.sandbox().clear_faults();
     app.settled().await;

@@ -1,4 +1,4 @@
-//! Slow requests from others that look like deliveries of Stripe's.
+//! Slow requests from strangers that look like Stripe's deliveries.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use testing::time::hold_time;
 use super::events::{PATH, deliver, event, signature, start};
 use crate::harness::{Answer, TestApp};
 
-/// How many deliveries are read at once.
+/// How many deliveries are read concurrently.
 const AT_ONCE: usize = 64;
 
 /// How long a delivery may take to arrive.
@@ -37,7 +37,7 @@ async fn slow_requests_delay_deliveries_for_seconds_at_most() {
     let now = app.sandbox().clock().unix();
     let _held = hold_time();
     for unsigned in [String::new(), signature("whsec_guess", now - 301, "")] {
-        // It is refused before its body arrives.
+        // The server refuses the delivery before its body arrives.
         let refused = send_head(&app, &unsigned).await;
         refused.fails(400, "invalid_request");
     }
@@ -49,7 +49,7 @@ async fn slow_requests_delay_deliveries_for_seconds_at_most() {
 
     let mut last = std::pin::pin!(send_head(&app, &looks_signed));
     assert!(poll!(last.as_mut()).is_pending());
-    // Stripe tries again.
+    // The server reads no further deliveries at present, and Stripe tries again later.
     deliver(&app, &genuine).await.fails(503, "overloaded");
 
     tokio::time::advance(2 * BODY_TIMEOUT).await;

@@ -6,7 +6,7 @@ use tier::domain::{Domain, Lane, SweepCounts};
 use super::{SECOND, calls, memory, start_with, stripe};
 use crate::harness::{Settings, TestApp};
 
-/// A server whose cache lasts for a day.
+/// A server that keeps answers in memory for a day.
 async fn start() -> TestApp {
     let mut settings = Settings::remembering();
     settings.max_age.usual = 86_400 * SECOND;
@@ -14,7 +14,7 @@ async fn start() -> TestApp {
 }
 
 async fn sweep(app: &TestApp) -> SweepCounts {
-    // Only orgs that were read before the sweep are compared.
+    // The sweep compares only orgs that were read before it.
     app.advance(SECOND);
     let domain: Domain = app.domain().in_background(Lane::Bulk);
     let swept = domain.sweep().await.expect("Stripe answers");
@@ -40,7 +40,7 @@ async fn outdated_cache_entries_are_found() {
 
     let other = app.beside(&Settings::default());
     other.subscribe("org:a", &["plan:pro@1"]).await;
-    // The events since the last sweep report it too.
+    // The events since the last sweep also report the change.
     assert_eq!(sweep(&app).await.subscriptions, 2);
     assert_eq!(calls(&app).await, stripe(0));
     let limits = app.limits("org:a").await;
@@ -54,7 +54,7 @@ async fn drift_is_counted_if_the_events_are_lost_too() {
     let other = app.beside(&Settings::default());
     for features in [&["plan:pro@1"][..], &[]] {
         other.subscribe("org:a", features).await;
-        // The first sweep of a server does not know where to begin with events.
+        // A server's first sweep does not know yet which events are new.
         let swept = sweep(&app).await;
         assert_eq!(swept.drifted, usize::from(features.len() == 1), "{swept:?}");
         app.limits("org:a").await;
