@@ -1,4 +1,5 @@
-//! A change of plan that Stripe carries out late, after another server has stopped waiting for it and made its own.
+//! A plan change that Stripe carries out late. By then, another server has stopped waiting for it and has made its own
+//! change.
 
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ async fn sign_up(app: &TestApp, pays: bool) {
     app.post_json("/v1/subscribe", &body).await.ok();
 }
 
-/// The first change is held up until the second one is done.
+/// Delays the first change until the second one is done.
 async fn late(one: &TestApp, two: &TestApp, path: &str, plans: [&str; 2]) {
     one.slow_down("POST", path, Duration::from_secs(600));
     let meanwhile = async {
@@ -61,7 +62,7 @@ const PLANS: [[&str; 2]; 6] = [
     ["plan:big@1", "plan:free@1"],
 ];
 
-/// An org that leaves at once owes only what it used.
+/// An org that cancels at once owes only what it used.
 #[tokio::test]
 async fn a_change_that_stripe_carries_out_late_bills_nothing_twice() {
     for plans in PLANS {
@@ -74,7 +75,7 @@ async fn a_change_that_stripe_carries_out_late_bills_nothing_twice() {
             subscribe(&two, "org:a", &[]).await.ok();
             let owed = owed(&one, None).await;
             let case = format!("{plans:?} after {wait} s, {pays}: {owed}");
-            // Except for the rounding of each charge and credit.
+            // Each charge and each credit is rounded.
             assert!((-3..=3).contains(&owed), "{case}");
         }
     }

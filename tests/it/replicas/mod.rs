@@ -1,4 +1,4 @@
-//! Several servers over one Stripe. Their concurrent requests take effect once.
+//! Several servers over one Stripe account. Concurrent requests take effect once.
 
 mod keys;
 mod late;
@@ -12,7 +12,7 @@ use stripe_sandbox::{Action, Rule};
 use crate::harness::{Answer, Settings, TestApp};
 use testing::time::until;
 
-/// Two servers that share only their Stripe, with plans pushed.
+/// Two servers that share nothing but their sandbox, which has plans.
 async fn two() -> (TestApp, TestApp) {
     let one = TestApp::with(patient()).await;
     one.push(&json!({"plans": {
@@ -25,7 +25,7 @@ async fn two() -> (TestApp, TestApp) {
     (one, two)
 }
 
-/// Waits for another server's call, but not as long as in production.
+/// Settings of a server that waits for another server's call, but not as long as in production.
 fn patient() -> Settings {
     Settings {
         search_lag: Duration::ZERO,
@@ -35,8 +35,8 @@ fn patient() -> Settings {
     }
 }
 
-/// Runs both, and delays the next call of this kind until the other request meets it: Stripe refuses a call because of
-/// it, or the other request waits for its turn.
+/// Runs both requests, and delays the next call of this kind until the other request meets it: either Stripe refuses a
+/// call because of it, or the other request waits for its turn.
 async fn meeting<A, B>(
     [one, two]: [&TestApp; 2],
     (method, path): (&str, &str),
@@ -106,7 +106,7 @@ async fn different_subscribes_at_once_are_serialised() {
     assert_eq!(features(&one, "org:a").await, features(&two, "org:a").await);
 }
 
-/// Another server's change removes the items while their usage is read.
+/// Another server's plan change removes the items while the server reads their usage.
 #[tokio::test]
 async fn a_change_overtaken_while_it_reads_usage_is_decided_again() {
     let (one, two) = two().await;
@@ -130,7 +130,7 @@ async fn a_change_overtaken_while_it_reads_usage_is_decided_again() {
     assert_eq!(live(&one).await.len(), 1);
 }
 
-/// Neither is lost: the second one is decided on the outcome of the first.
+/// Neither request is lost, since the second is decided on the outcome of the first.
 #[tokio::test]
 async fn a_change_and_a_cancellation_at_once_leave_one_of_the_two() {
     let (one, two) = two().await;
@@ -156,7 +156,7 @@ async fn a_change_and_a_cancellation_at_once_leave_one_of_the_two() {
     assert_eq!(distinct.len(), customers.len(), "{customers:?}");
 }
 
-/// Stripe remembers the first creation for a day, but this is a new request.
+/// Stripe remembers the first creation for a day, but each of these is a new request.
 #[tokio::test]
 async fn an_org_that_returns_within_a_day_gets_a_new_subscription() {
     let (one, two) = two().await;
@@ -182,7 +182,7 @@ async fn an_org_that_returns_within_a_day_gets_a_new_subscription() {
     }
 }
 
-/// It grows with every write, also when Stripe copies the metadata of a phase that begins.
+/// The revision grows with every write, even when Stripe copies the metadata of a phase that begins.
 #[tokio::test]
 async fn the_revision_never_goes_back() {
     let (one, two) = two().await;
@@ -210,7 +210,7 @@ async fn the_revision_never_goes_back() {
     assert!(seen[0] < seen[1] && seen[2] < seen[3], "{seen:?}");
 }
 
-/// A failure that Stripe stores under a key is not the answer to the next attempt, on any server.
+/// Stripe stores a failure under its key. No server may take that failure for the answer to the next attempt.
 #[tokio::test]
 async fn a_stored_failure_does_not_block_later_requests() {
     let (one, two) = two().await;
@@ -223,7 +223,7 @@ async fn a_stored_failure_does_not_block_later_requests() {
         );
         one.sandbox().add_fault(rule.after().times(count));
     };
-    // These calls take effect although they fail. The effect is found afterwards.
+    // These calls take effect although they fail. The server finds the effect afterwards.
     for server in [&one, &two] {
         sudden(1);
         let first = subscribe(server, "org:a", &["plan:pro@1"]).await;

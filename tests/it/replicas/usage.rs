@@ -82,7 +82,7 @@ async fn a_clobber_on_two_servers_at_once_counts_once() {
     }
 }
 
-/// A server that waits for the other's addition does not add afterwards, however long the wait.
+/// A server that waits for the other server's addition does not add afterwards, however long it waits.
 #[tokio::test]
 async fn totals_on_two_servers_are_not_both_added_when_stripe_is_slow() {
     for (totals, keys) in [
@@ -128,7 +128,7 @@ async fn totals_on_two_servers_are_not_both_added_when_stripe_is_slow() {
     }
 }
 
-/// The total that an addition was based on has changed, and the addition is still in progress.
+/// The total on which an addition was based has changed, and the addition is still in progress.
 #[tokio::test]
 async fn a_server_that_reads_another_total_sees_an_addition_in_progress() {
     for keys in [[None, None], [Some("k"), Some("l")], [None, Some("l")]] {
@@ -160,7 +160,7 @@ async fn a_server_that_reads_another_total_sees_an_addition_in_progress() {
     }
 }
 
-/// The other server adds after this one has read the total, and before this one publishes its own addition.
+/// The other server adds after this server has read the total, and before this server publishes its own addition.
 #[tokio::test]
 async fn an_addition_that_was_made_since_the_total_was_read_is_seen() {
     for n in [10, 30] {
@@ -184,7 +184,7 @@ async fn an_addition_that_was_made_since_the_total_was_read_is_seen() {
     }
 }
 
-/// The sender has given up on the call, but the network delivers it.
+/// The server has given up on the call, but the network still delivers it.
 #[tokio::test]
 async fn an_addition_that_reaches_stripe_after_another_total_was_set_is_refused() {
     for key in [None, Some("k")] {
@@ -209,7 +209,7 @@ async fn an_addition_that_reaches_stripe_after_another_total_was_set_is_refused(
     }
 }
 
-/// A report that was not acknowledged is not carried out later.
+/// No server carries out a report later that was not acknowledged.
 #[tokio::test]
 async fn an_addition_that_was_only_announced_is_never_made() {
     for key in [None, Some("k")] {
@@ -227,7 +227,7 @@ async fn an_addition_that_was_only_announced_is_never_made() {
     }
 }
 
-/// Stripe has the addition, and the server died before it noted the key.
+/// Stripe has the addition, but the server died before it noted the key.
 #[tokio::test]
 async fn an_addition_whose_key_was_not_noted_is_recognised() {
     let (one, two) = two().await;
@@ -244,7 +244,7 @@ async fn an_addition_whose_key_was_not_noted_is_recognised() {
     assert_eq!(used(&two).await, 15);
 }
 
-/// Nothing had to be added at first, but a repetition would have to add.
+/// The first report had nothing to add, but its repetition would have to add usage.
 #[tokio::test]
 async fn repeating_a_clobber_to_the_current_total_gets_the_first_answer() {
     let (one, two) = two().await;

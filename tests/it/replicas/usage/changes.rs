@@ -1,4 +1,4 @@
-//! Reports to one server while another changes the plan.
+//! Reports to one server while another server changes the plan.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::super::{subscribe, two};
 use super::{RECORDS, body, report, used};
 use crate::harness::TestApp;
 
-/// It is recorded on the item that replaced its own.
+/// The report is recorded on the item that replaced the old one.
 #[tokio::test]
 async fn a_report_during_a_change_of_plan_finds_the_new_item() {
     for key in [None, Some("k")] {
@@ -40,7 +40,7 @@ async fn usage_of_a_feature_that_is_not_granted_is_refused() {
         let refused = report(&two, &body(1), key).await;
         refused.fails(400, "feature_not_found");
     }
-    // The key still belongs to that report.
+    // The key still belongs to the refused report.
     subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
     for server in [&one, &two, &one] {
         report(server, &body(1), Some("k")).await.ok();
@@ -48,7 +48,7 @@ async fn usage_of_a_feature_that_is_not_granted_is_refused() {
     assert_eq!(used(&one).await, 1);
 }
 
-/// Stripe bills it with the phase that ends, so it counts as used.
+/// Stripe bills the report with the phase that ends, so it counts as usage.
 #[tokio::test]
 async fn a_report_between_the_read_and_the_write_of_a_change_is_counted() {
     let (one, two) = two().await;
@@ -65,7 +65,7 @@ async fn a_report_between_the_read_and_the_write_of_a_change_is_counted() {
     }
 }
 
-/// In the second in which a phase began, Stripe bills none of the usage of removed items.
+/// Stripe does not bill the usage of items that are removed within the second in which their phase began.
 #[tokio::test]
 async fn a_report_during_a_change_in_place_waits_for_it() {
     let (one, _) = two().await;
@@ -79,8 +79,8 @@ async fn a_report_during_a_change_in_place_waits_for_it() {
     }
 }
 
-/// Reports 4 calls to one server while the other changes the plan and has read the usage already. The change continues
-/// once the report is done or waits.
+/// Reports 4 calls to one server while the other server changes the plan and has already read the usage. The change
+/// continues once the report has ended or waits.
 async fn report_during_a_change(changing: &TestApp, reporting: &TestApp, org: &str, keyed: bool) {
     let update = "/v1/subscription_schedules/*";
     changing.slow_down("POST", update, Duration::from_secs(600));

@@ -26,7 +26,7 @@ async fn a_key_belongs_to_one_report_on_every_server() {
     assert_eq!(used(&one).await, 20);
 }
 
-/// The item of the first attempt is gone, but the retry is still the same report.
+/// The item of the first attempt no longer exists, but the retry is still the same report.
 #[tokio::test]
 async fn a_retry_after_a_change_of_plan_gets_the_first_answer() {
     let (one, two) = two().await;
@@ -89,7 +89,7 @@ async fn a_report_with_a_stored_failure_is_not_guessed_at() {
     );
 }
 
-/// The item is gone, and with it the total that would show whether the report was counted.
+/// The item no longer exists, and neither does the total that would show whether the report was counted.
 #[tokio::test]
 async fn a_report_with_a_stored_failure_is_not_repeated_after_a_change_of_plan() {
     let (one, two) = two().await;
