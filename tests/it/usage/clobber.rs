@@ -1,4 +1,4 @@
-//! Reports that set the total.
+//! Reports that set the total (`clobber`).
 
 use axum::http::Method;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{NONE, report, row, start};
 use crate::harness::{DAY, TestApp};
 
-/// An item with usage stays when a plan is added whose item gets new usage.
+/// An item with usage stays when the org adds a plan whose item gets the new usage.
 #[tokio::test]
 async fn clobber_sets_the_total_of_all_plans_that_sell_the_feature() {
     let app = start().await;
@@ -28,7 +28,8 @@ async fn clobber_sets_the_total_of_all_plans_that_sell_the_feature() {
     report(&app, lower).await.fails(400, "invalid_request");
 }
 
-/// The other plan's item was part of the total. Before the report is repeated, the item is removed and a period begins.
+/// The other plan's item was part of the total. The item is removed and a new period begins before the report is
+/// repeated.
 #[tokio::test]
 async fn a_keyed_clobber_is_recognised_after_another_plan_with_the_feature_ended() {
     let app = start().await;

@@ -30,7 +30,7 @@ async fn an_idempotency_key_counts_once() {
     assert_eq!(app.limits("org:a").await[0], row("calls", 4, 10));
 }
 
-/// Stripe remembers a key for longer than a server lives.
+/// Stripe remembers a key for longer than a server runs.
 #[tokio::test]
 async fn an_idempotency_key_counts_once_across_restarts() {
     let app = start().await;
@@ -44,7 +44,7 @@ async fn an_idempotency_key_counts_once_across_restarts() {
     let set = json!({"org": "org:a", "feature": "feature:calls", "n": 6, "clobber": true});
     keyed(&app, "added", added.clone()).await.ok();
     keyed(&app, "set", set.clone()).await.ok();
-    // The total changes, and so does the difference to six.
+    // The first round changes the total, and with it the difference from the six units that the report sets.
     for used in [8, 8] {
         let restarted = app.twin();
         keyed(&restarted, "more", added.clone()).await.ok();
@@ -66,7 +66,7 @@ async fn an_idempotency_key_counts_once_across_restarts() {
     assert_eq!(app.limits("org:a").await[0], row("calls", 8, 10));
 }
 
-/// A refused report was not counted. A retry does not say otherwise after the total has changed.
+/// A refused report is not counted. Its retry is refused as well, even after the total has changed.
 #[tokio::test]
 async fn a_refused_clobber_is_not_mistaken_for_a_counted_one() {
     let app = start().await;
@@ -83,7 +83,7 @@ async fn a_refused_clobber_is_not_mistaken_for_a_counted_one() {
     assert_eq!(app.limits("org:a").await[0], row("calls", 3, 10));
 }
 
-/// An org of the same name on another clock is another customer.
+/// Orgs with the same name on two clocks are two customers.
 #[tokio::test]
 async fn an_idempotency_key_belongs_to_its_test_clock() {
     let app = start().await;
