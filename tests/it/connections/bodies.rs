@@ -1,4 +1,4 @@
-//! Clients that are still sending their body when they are answered can read the answer.
+//! Clients that are still sending their body when the answer arrives can read the answer.
 
 use reqwest::Client;
 use tier::server::Options;
@@ -35,7 +35,7 @@ async fn a_client_that_sends_its_whole_body_first_reads_that_it_is_too_large() {
         stream.write_all(&[b' '; 1024]).await.expect("it reads");
     }
     read_to(&mut stream, b"no thanks").await;
-    // The connection goes on.
+    // The connection stays open.
     let next = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     stream.write_all(next).await.expect("it reads");
     assert!(rest(stream).await.ends_with("here"));
@@ -62,7 +62,7 @@ async fn an_endless_body_is_not_read_forever() {
     read_to(&mut stream, b"no thanks").await;
     let _time = hold_time();
     assert_eq!(rest_while_silent(stream).await, "");
-    // It does not even read all that was sent.
+    // The server does not even read everything that was sent.
     let mut stream = server.begin(post(LARGE * 1024).as_bytes()).await;
     while stream.write_all(&[b' '; 8 * 1024]).await.is_ok() {}
 }
@@ -120,7 +120,7 @@ async fn a_client_that_sends_its_whole_head_first_reads_that_it_is_too_large() {
         stream.write_all(&[b'x'; 1024]).await.expect("it reads");
     }
     has_error_body(&rest(stream).await, 431, "headers_too_large");
-    // The server does not read it forever.
+    // The server does not read the head forever.
     let server = super::server(Options {
         head_timeout: SOON,
         ..Options::default()

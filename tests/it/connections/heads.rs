@@ -1,4 +1,4 @@
-//! Slow clients. Only a timely request keeps a connection open.
+//! Slow clients. A connection stays open only for requests that arrive in time.
 
 use tier::server::Options;
 use tokio::io::AsyncWriteExt as _;
@@ -18,7 +18,7 @@ const GOAWAY: u8 = 7;
 /// A frame of type HEADERS with a GET of `path`, on stream 1.
 pub(super) fn get(path: &str) -> Vec<u8> {
     let length = |text: &str| u8::try_from(text.len()).expect("a short text");
-    // Method GET and scheme http are in HPACK's table; the names of the path and the authority too.
+    // The method GET and the scheme http are in HPACK's table, as are the names of the path and the authority.
     let mut head = vec![0x82, 0x86, 0x04, length(path)];
     head.extend_from_slice(path.as_bytes());
     head.extend_from_slice(b"\x01\x01x");
@@ -31,17 +31,17 @@ pub(super) fn get(path: &str) -> Vec<u8> {
     .concat()
 }
 
-/// A HEADERS frame on stream 3 that needs a CONTINUATION.
+/// A HEADERS frame on stream 3 that needs a CONTINUATION frame.
 const HALF_A_HEAD: &[u8] = b"\0\0\x01\x01\x01\0\0\0\x03\x82";
 
 /// Opens a connection with `opening`. Once the server has sent `awaited`, time passes, and `piece` is sent repeatedly
-/// until the server ends the connection. Returns what it sent.
+/// until the server ends the connection. Returns what the server sent.
 async fn dribble(server: &Server, opening: &[u8], awaited: &[u8], piece: &[u8]) -> Vec<u8> {
     let mut stream = server.begin(opening).await;
     let mut said = read_to(&mut stream, awaited).await;
     let (reader, mut writer) = stream.into_split();
     let rest = rest_in_time(reader, async || {
-        // The connection may just have ended.
+        // The connection may have ended just now.
         let _ = writer.write_all(piece).await;
     });
     said.extend(rest.await.into_bytes());
@@ -59,7 +59,7 @@ fn kinds(mut bytes: &[u8]) -> Vec<u8> {
     kinds
 }
 
-/// A server with a short time limit for heads and a long one for idle connections.
+/// A server with a short time limit for heads and a long time limit for idle connections.
 async fn impatient() -> Server {
     server(Options {
         head_timeout: SOON,
@@ -78,7 +78,7 @@ async fn a_connection_without_requests_is_closed_whatever_else_it_sends() {
     let _time = hold_time();
     let said = dribble(&server, OPENING, SETTINGS, PING).await;
     assert!(kinds(&said).contains(&GOAWAY), "{said:?}");
-    // A request only postpones the close.
+    // A request only postpones the end of the connection.
     let said = dribble(&server, &[OPENING, &get("/")].concat(), b"here", PING).await;
     let (kinds, text) = (kinds(&said), String::from_utf8_lossy(&said));
     assert!(kinds.contains(&GOAWAY) && text.contains("here"), "{said:?}");
@@ -101,7 +101,7 @@ async fn an_incomplete_http2_head_times_out() {
     rest_while_silent(server.begin(&[OPENING, HALF_A_HEAD].concat()).await).await;
     let all_but_a_byte = [OPENING, &get("/")[..12]].concat();
     rest_while_silent(server.begin(&all_but_a_byte).await).await;
-    // Other requests on the connection do not extend it.
+    // Other requests on the connection do not extend the time limit of the head.
     let beside_another = [OPENING, &get("/slow"), HALF_A_HEAD].concat();
     let stream = server.begin(&beside_another).await;
     server.reached.notified().await;

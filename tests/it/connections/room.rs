@@ -1,4 +1,4 @@
-//! The limit on connections, and the answer to those beyond it.
+//! The limit on connections, and the answer to connections beyond it.
 
 use reqwest::Client;
 use tier::server::{Options, Tls};
@@ -57,7 +57,7 @@ async fn idle_connections_make_room_after_a_request() {
     let mut works = server.begin(SLOW).await;
     server.reached.notified().await;
     let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    // Its request may not be quite finished when the next connection arrives.
+    // The idle connection's request may not have ended completely when the next connection arrives.
     until("the idle one makes room", async || {
         let mut stream = server.web.connect().await;
         let _ = stream.write_all(request).await;
@@ -88,14 +88,14 @@ async fn a_connection_beyond_the_limit_gets_503() {
     let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     until("there is room again", async || {
         let mut stream = server.web.connect().await;
-        // It may be rejected before it is written.
+        // The server may reject the connection before the request is written.
         let _ = stream.write_all(request).await;
         rest(stream).await.ends_with("here").then_some(())
     })
     .await;
 }
 
-/// A server with room for one connection, and the one that has it.
+/// A server with room for one connection, and the connection that takes it.
 async fn full(tls: Option<Tls>) -> (Server, TcpStream) {
     let server = server(Options {
         connections: 1,
@@ -158,7 +158,7 @@ async fn a_silent_connection_beyond_the_limit_is_closed() {
     let (server, _first) = full(None).await;
     server.reached.notified().await;
     let half = server.begin(b"GET / HTTP/1.1\r\nX-Slow: ").await;
-    // The number of rejected connections that are kept is limited too.
+    // The number of rejected connections that the server keeps open is limited too.
     until("it is awaited", async || {
         let silent = rest(server.begin(b"").await).await;
         silent.contains("Retry-After: 1\r\n").then_some(())

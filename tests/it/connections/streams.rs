@@ -6,14 +6,14 @@ use tokio::net::TcpStream;
 use super::heads::{OPENING, SETTINGS, get};
 use super::{Server, read_to, server};
 
-/// The setting for concurrent streams.
+/// The HTTP/2 setting for the number of concurrent streams.
 const STREAMS: u16 = 3;
-/// The setting for the bytes of a body that may be sent before it is read.
+/// The HTTP/2 setting for the number of bytes of a body that may be sent before the server reads them.
 const WINDOW: u16 = 4;
-/// The setting for the largest head.
+/// The HTTP/2 setting for the size of the largest head.
 const HEADS: u16 = 6;
 
-/// A connection, and the settings that the server sends.
+/// Opens a connection, and returns it with the settings that the server sends.
 async fn open(server: &Server) -> (TcpStream, Vec<(u16, u32)>) {
     let mut stream = server.begin(OPENING).await;
     let mut said = read_to(&mut stream, SETTINGS).await;
@@ -48,7 +48,7 @@ async fn a_connection_may_have_fewer_streams_if_there_are_many_connections() {
     for number in 1..=4 {
         let (stream, settings) = open(&server).await;
         held.push(stream);
-        // Another connection may hold one slot before it has sent a request.
+        // Another connection may hold a slot before it has sent a request.
         let is_one_of_few = number <= 2;
         let (streams, heads) = if is_one_of_few { (64, 64) } else { (8, 16) };
         assert_eq!(allowed(&settings, STREAMS), Some(streams), "{number}");
@@ -58,7 +58,7 @@ async fn a_connection_may_have_fewer_streams_if_there_are_many_connections() {
     }
 }
 
-/// The unread bytes of bodies are limited for each connection. No more may be sent.
+/// The unread bytes of bodies are limited for each connection, and a client may send no more than that.
 #[tokio::test]
 async fn a_connection_may_send_no_more_than_its_window_before_it_is_read() {
     let server = server(Options::default()).await;
