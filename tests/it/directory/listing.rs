@@ -1,4 +1,4 @@
-//! Accounts for which Stripe does not support search. All customers are listed.
+//! Accounts for which Stripe does not support search. The server lists all customers instead.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,13 +17,13 @@ use crate::web::Web;
 
 const UNAVAILABLE: &str = "search feature unavailable for merchant";
 
-/// The faults of a Stripe.
+/// The faults of a fake Stripe.
 #[derive(Default)]
 struct Faulty {
-    /// The message that refuses searches, and how many are refused.
+    /// The message with which searches are refused, and how many searches are refused.
     words: &'static str,
     searches: AtomicUsize,
-    /// Which page of customers after the first fails, and how many were requested.
+    /// Which page of customers after the first fails, and how many such pages were requested.
     broken_page: usize,
     pages: AtomicUsize,
 }
@@ -53,7 +53,7 @@ impl Faulty {
     }
 }
 
-/// A server that uses such a Stripe.
+/// A server over such a fake Stripe.
 async fn over(faulty: Faulty) -> (TestApp, Web) {
     let app = TestApp::start().await;
     let faulty = Arc::new(faulty);
@@ -151,7 +151,7 @@ async fn a_search_that_fails_for_another_reason_changes_nothing() {
     whois(&app, "org:a").await;
 }
 
-/// Creates 451 customers, which are five pages. Returns the oldest.
+/// Creates 451 customers, which fill five pages. Returns the oldest customer.
 async fn many(app: &TestApp) -> String {
     let oldest = create(app, "org:oldest").await;
     for i in 0..450 {
@@ -174,7 +174,7 @@ async fn an_interrupted_listing_resumes_where_it_stopped() {
     let broken = app.get("/v1/whois?org=org:oldest").await;
     broken.fails(502, "stripe_unavailable");
     assert_eq!(whois(&app, "org:oldest").await, oldest);
-    // One call beside the search, and five pages.
+    // The server lists the newest customers once beside the search, and then reads five pages.
     assert_eq!(look_ups(&app), (0, 6));
 }
 
@@ -190,7 +190,7 @@ async fn a_listing_continues_after_its_callers_have_left() {
         .adjusted(|app| app.limits.request_timeout = Duration::from_millis(30));
     while hasty.get("/v1/whois?org=org:oldest").await.status != 200 {}
     assert_eq!(whois(&app, "org:oldest").await, oldest);
-    // Each caller that leaves before the search is answered only lists the newest customers.
+    // Each caller that hangs up before the search is answered lists only the newest customers.
     let listed = app.sent(LIST);
     let pages = listed
         .iter()
