@@ -1,4 +1,4 @@
-//! The rows and columns of the table: requests, and the faults of their calls.
+//! The rows and columns of the table: the requests, and the faults of their calls.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ impl Fault {
         }
     }
 
-    /// The rule for the sandbox. None if the sandbox is not reached.
+    /// The sandbox's rule for this fault, or `None` if calls do not reach the sandbox.
     pub(super) fn rule(self, method: &str, path: &str) -> Option<Rule> {
         let rule = |action| Rule::new(method, path, action);
         Some(match self {
@@ -71,7 +71,7 @@ impl Fault {
         })
     }
 
-    /// The answer while the fault lasts.
+    /// The status and code of the answer while the fault lasts.
     pub(super) fn answer(self) -> (u16, &'static str) {
         match self {
             Self::Delay => (504, "stripe_unavailable"),
@@ -82,13 +82,13 @@ impl Fault {
     }
 }
 
-/// The callers of a request.
+/// The callers that send a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Callers {
     One,
-    /// Two, to two servers.
+    /// Two callers, at two servers.
     AtOnce,
-    /// One that hangs up before the answer.
+    /// A caller that hangs up before the answer.
     HangUp,
 }
 
@@ -103,7 +103,7 @@ pub(super) const SITUATIONS: [(Callers, bool); 6] = [
 ];
 
 impl Callers {
-    /// Whether `row` is tested with these callers. With several, only requests about an org are.
+    /// Whether `row` is tested with these callers. Only requests about an org are tested with several callers.
     pub(super) fn ask_for(self, row: &Endpoint) -> bool {
         let changes_an_org = ["/v1/report", "/v1/subscribe", "/v1/checkout"];
         self == Self::One || changes_an_org.contains(&row.path)
@@ -117,20 +117,21 @@ pub(super) struct Endpoint {
     pub(super) method: &'static str,
     pub(super) path: &'static str,
     pub(super) body: &'static str,
-    /// The method of the failing calls. For a write, these are the calls that have an effect.
+    /// The method of the failing calls. For a write, this is the method of the calls that have an effect.
     pub(super) calls: &'static str,
-    /// Their path.
+    /// The path of the failing calls.
     pub(super) calls_path: &'static str,
-    /// Whether it is sent with an `Idempotency-Key`.
+    /// Whether the request is sent with an `Idempotency-Key`.
     pub(super) keyed: bool,
-    /// Whether exactly 7 units are used in the end, however often it is sent.
+    /// Whether exactly 7 units are used in the end, however often the request is sent.
     pub(super) counts_once: bool,
-    /// The generations of metered prices that it is tried with. What does not depend on them is tried with one.
+    /// The generations of metered prices that the request is tested with. One is enough for requests that do not depend
+    /// on the generation.
     generations: &'static [Generation],
 }
 
 impl Endpoint {
-    /// The same, but only calls to `path` fail, after earlier calls have had their effect.
+    /// The same request, but only calls to `path` fail, after earlier calls have taken effect.
     const fn at(self, path: &'static str) -> Self {
         Self {
             calls_path: path,
@@ -138,7 +139,7 @@ impl Endpoint {
         }
     }
 
-    /// The same with an `Idempotency-Key`.
+    /// The same request, with an `Idempotency-Key`.
     const fn keyed(self) -> Self {
         Self {
             keyed: true,
@@ -146,7 +147,7 @@ impl Endpoint {
         }
     }
 
-    /// The same, with both generations.
+    /// The same request, with both generations.
     const fn in_both(self) -> Self {
         Self {
             generations: &GENERATIONS,
@@ -154,7 +155,7 @@ impl Endpoint {
         }
     }
 
-    /// The same, with meters only.
+    /// The same request, with meters only.
     const fn on_meters(self) -> Self {
         Self {
             generations: &[Generation::Meters],
@@ -166,7 +167,7 @@ impl Endpoint {
         self.generations.contains(&generation)
     }
 
-    /// A report that counts once, however often it is sent.
+    /// The same request, which must count once, however often it is sent.
     const fn once(self) -> Self {
         Self {
             counts_once: true,
@@ -239,7 +240,7 @@ pub(super) const ENDPOINTS: [Endpoint; 26] = [
         .keyed()
         .once()
         .on_meters(),
-    // A meter's sum is only set by a ledger.
+    // Only a ledger can set the sum of a meter.
     write("clobber", "/v1/report", CLOBBER).once(),
     write("subscribe", "/v1/subscribe", SUBSCRIBE).in_both(),
     write("its schedule", "/v1/subscribe", SUBSCRIBE).at("/v1/subscription_schedules"),
