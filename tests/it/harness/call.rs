@@ -38,13 +38,13 @@ impl Call<'_> {
         self.streamed(Body::from(body.into()))
     }
 
-    /// Sets a body that comes bit by bit.
+    /// Sets a body that arrives bit by bit.
     pub(crate) fn streamed(mut self, body: Body) -> Self {
         self.body = body;
         self
     }
 
-    /// Sends it, and validates the answer against `openapi.yaml`, unless it is a preflight request.
+    /// Sends the request, and validates the answer against `openapi.yaml`, unless it is a preflight request.
     pub(crate) async fn send(self) -> Answer {
         let asked = "access-control-request-method";
         let is_preflight = self.headers.iter().any(|(name, _)| *name == asked);
@@ -93,14 +93,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// This answer, which must be a success.
+    /// Returns this answer, which must be a success.
     #[track_caller]
     pub(crate) fn ok(self) -> Self {
         assert_eq!(self.status, StatusCode::OK, "{}", self.body);
         self
     }
 
-    /// This answer, which must be an error with `status` and `code`.
+    /// Returns this answer, which must be an error with `status` and `code`.
     #[track_caller]
     pub(crate) fn fails(self, status: u16, code: &str) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
@@ -114,7 +114,7 @@ impl Answer {
         serde_json::from_str(&self.body).expect("JSON")
     }
 
-    /// The value of a header, or empty.
+    /// The value of a header, or an empty text.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
@@ -122,7 +122,7 @@ impl Answer {
     }
 }
 
-/// A path of Stripe's API with its ids.
+/// A path of Stripe's API that contains ids.
 pub(crate) fn any_path(path: &str) -> Path {
     let path: &'static str = path.to_owned().leak();
     path.into()

@@ -1,10 +1,10 @@
-//! Where the ledgers of the tests are: in files, or in PostgreSQL if `tests/postgres/run` says so.
+//! Where the tests keep their ledgers: in files, or in PostgreSQL if `tests/postgres/run` says so.
 
 use std::path::Path;
 
 use tier::ledger::Location;
 
-/// The place of the ledger that a test keeps in that file.
+/// The location of the ledger that a test would keep in this file.
 pub(crate) fn place(file: &Path) -> Location {
     #[cfg(feature = "postgres")]
     if let Some(database) = shared::database(file) {
@@ -22,7 +22,7 @@ mod shared {
     use testing::postgres::Schema;
     use tier::ledger::store::postgres::Database;
 
-    /// The schemas in place of the files.
+    /// The schemas that replace the files.
     static SCHEMAS: Mutex<Option<HashMap<PathBuf, Schema>>> = Mutex::new(None);
 
     pub(super) fn database(file: &Path) -> Option<Database> {

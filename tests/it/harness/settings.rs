@@ -7,9 +7,9 @@ use tier::stripe::{self, RateSettings, Transport};
 
 use super::STRIPE_KEY;
 
-/// How the server of a test is set up.
+/// The settings of a test's server and of its sandbox.
 pub(crate) struct Settings {
-    /// The key that the server calls Stripe with.
+    /// The key with which the server calls Stripe.
     pub(crate) stripe_key: String,
     /// The URL of Stripe, if it is not the sandbox.
     pub(crate) stripe_url: Option<String>,
@@ -19,24 +19,24 @@ pub(crate) struct Settings {
     pub(crate) search_lag: Duration,
     /// How long it takes until the events of meters are processed.
     pub(crate) meter_lag: Duration,
-    /// Whether Stripe loses a credit that is alone on a last invoice.
+    /// Whether Stripe loses a credit that is the only line of a last invoice.
     pub(crate) loses_last_credit: bool,
-    /// How long invoices are drafts.
+    /// How long an invoice stays a draft.
     pub(crate) invoice_draft: Duration,
     /// How many times a call to Stripe is retried.
     pub(crate) retries: usize,
     /// The wait before the first retry.
     pub(crate) first_wait: Duration,
-    /// How many calls to Stripe an account may make.
+    /// The rates at which an account may call Stripe.
     pub(crate) rates: RateSettings,
-    /// The maximum age of answers from memory. By default Stripe is asked every time, since most tests change objects
-    /// in Stripe without the server.
+    /// The maximum age of answers from memory. By default the server reads from Stripe every time, since most tests
+    /// change objects in Stripe without the server.
     pub(crate) max_age: MaxAge,
     /// How many orgs are kept in memory.
     pub(crate) max_orgs: usize,
     /// Which metered prices a push creates.
     pub(crate) generation: GenerationSetting,
-    /// The signing secret of Stripe's events, if they are accepted.
+    /// The signing secrets of Stripe's events. Without a secret, the server accepts no events.
     pub(crate) webhook_secrets: Vec<&'static str>,
 }
 
@@ -62,7 +62,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The default settings of a server, which answers from memory, but without retries.
+    /// The default settings of a server that answers from memory, but without retries.
     pub(crate) fn remembering() -> Self {
         let second = Duration::from_secs(1);
         Self {
