@@ -1,4 +1,4 @@
-//! Each limit, from its flag to its effect.
+//! Each flag of a limit has its effect.
 
 use tokio::net::{TcpListener, TcpStream};
 
@@ -23,14 +23,14 @@ async fn over_a_silent_stripe(flags: &[&str]) -> (Server, TcpListener) {
     (run.env("STRIPE_BASE_API_URL", &url).started().await, stripe)
 }
 
-/// The answer to a GET with one header more.
+/// The answer to a GET with one additional header.
 async fn answer(server: &Server, path: &str, name: &str, value: &str) -> String {
     let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
     let request = format!("{head}{name}: {value}\r\n\r\n");
     exchange(server.address(), &request).await
 }
 
-/// A connection on which this was written.
+/// Opens a connection, and writes `bytes`.
 async fn begin(server: &Server, bytes: &str) -> TcpStream {
     let stream = TcpStream::connect(server.address()).await;
     let mut stream = stream.expect("it listens");
@@ -44,7 +44,7 @@ async fn begin_report(server: &Server, key: &str) -> TcpStream {
     let head = "POST /v1/report HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n";
     let head = format!("{head}Authorization: Bearer {key}\r\nExpect: 100-continue\r\n\r\n");
     let mut stream = begin(server, &head).await;
-    // The body is requested once the request has its slots.
+    // The server asks for the body once the request has its slots.
     let mut go_on = [0; 25];
     stream.read_exact(&mut go_on).await.expect("an answer");
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -56,7 +56,7 @@ async fn get_with(server: &Server, path: &str, key: &str) -> String {
     answer(server, path, "Authorization", &format!("Bearer {key}")).await
 }
 
-/// Polls until the status is 200, since the server notices a little later that a client is gone.
+/// Polls until the status is 200, since the server may notice only later that a client has left.
 async fn comes_to_ok(server: &Server, path: &str, key: &str) {
     until("200", async || {
         (get(server, path, key).await == 200).then_some(())
@@ -64,7 +64,7 @@ async fn comes_to_ok(server: &Server, path: &str, key: &str) {
     .await;
 }
 
-/// The 429 answer to one of many concurrent GETs. The paths differ by a number, since equal reads share a call.
+/// The 429 answer to one of many concurrent GETs. A number makes their paths differ, since equal reads share a call.
 async fn one_too_many(server: &Server, path: &str) -> String {
     // On a slow machine, the requests may take longer than the period of the rate.
     until("429", async || {
@@ -151,20 +151,20 @@ async fn limits_on_connections() {
     let first = begin_report(&server, "x").await;
     assert_eq!(get(&server, "/healthz", "x").await, 503);
     drop(first);
-    // A connection without a request is replaced.
+    // A new connection replaces a connection without a request.
     let _silent = begin(&server, "").await;
     comes_to_ok(&server, "/healthz", "x").await;
 }
 
 #[tokio::test]
 async fn time_limits() {
-    // In each case the other limits are long.
+    // In each case, the other time limits are long.
     let server = with(&["--body-timeout", "50ms"]).await;
     let answer = rest(begin_report(&server, "x").await).await;
     assert_eq!(status_of(&answer), 408);
     let (server, _stripe) = over_a_silent_stripe(&["--request-timeout", "50ms"]).await;
     assert_eq!(get(&server, WHOAMI, "x").await, 504);
-    // These connections end.
+    // The server ends these connections.
     let server = with(&["--head-timeout", "50ms"]).await;
     rest(begin(&server, "GET / HT").await).await;
     let server = with(&["--idle-timeout", "50ms"]).await;
@@ -214,7 +214,7 @@ async fn limits_on_calls_to_stripe() {
         assert!(refused.contains("rate_limited"), "{refused}");
         assert!(refused.contains("retry-after: "), "{refused}");
     }
-    // For other hosts than Stripe's, there is no limit without the first flag.
+    // For hosts other than Stripe's, the two other flags have no effect without `--stripe-rate`.
     let flags = ["--stripe-endpoint-rate", "1", "--stripe-search-rate", "1"];
     let server = with(&flags).await;
     for _ in 0..3 {

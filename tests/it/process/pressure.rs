@@ -1,4 +1,4 @@
-//! A process under pressure: its log is not read, file descriptors run out, requests do not end.
+//! A process under pressure: nobody reads its log, file descriptors run out, and requests do not end.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{exchange, get, serve, start, status, status_of};
 use crate::binary::{Place, Server};
 use testing::time::{TIMEOUT, until};
 
-/// Sends requests whose lines are long, over one connection, and reads the answers.
+/// Sends requests with long log lines over one connection, and reads the answers.
 async fn fill_the_log(server: &Server) {
     let host = server.address();
     let id = "x".repeat(128);
@@ -56,7 +56,7 @@ async fn an_unread_log_blocks_nothing_and_reports_dropped_lines() {
     };
     assert!(said > 0);
 
-    // More than a pipe holds: the shutdown does not wait for a reader either.
+    // The log is larger than the pipe, and the shutdown does not wait for a reader.
     fill_the_log(&server).await;
     let ended = tokio::time::timeout(TIMEOUT, server.stop("-TERM")).await;
     assert_eq!(ended.expect("it does not wait").code, Some(0));
@@ -73,7 +73,7 @@ async fn a_request_that_outlasts_the_drain_is_aborted_and_the_exit_code_is_0() {
     let head = format!("{head}Host: {host}\r\n\r\n");
     let mut stream = TcpStream::connect(host).await.expect("it listens");
     stream.write_all(head.as_bytes()).await.expect("it reads");
-    // It is in flight now, and waits for a body that never arrives.
+    // The request is in flight now, and waits for a body that never arrives.
     let mut go_on = [0; 25];
     stream.read_exact(&mut go_on).await.expect("an answer");
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -191,7 +191,7 @@ async fn a_write_that_ends_after_its_caller_has_hung_up_is_logged_with_its_reque
     );
 }
 
-/// Connections that do nothing.
+/// Opens connections that send nothing.
 async fn idle(server: &Server, count: usize) -> Vec<TcpStream> {
     let mut idle = Vec::new();
     for _ in 0..count {
@@ -207,7 +207,7 @@ async fn connections_leave_file_descriptors_for_other_uses() {
     let run = place.tier_after("ulimit -n 64", &serve(&["--addr", "127.0.0.1:0"]));
     let server = run.started().await;
     let mut idle = idle(&server, 100).await;
-    // Each one beyond the limit replaces the oldest.
+    // Each connection beyond the limit replaces the oldest one.
     let mut rest = Vec::new();
     let first = idle.first_mut().expect("a hundred");
     let read = first.read_to_end(&mut rest).await;

@@ -1,4 +1,4 @@
-//! Reading settings, and warnings at the start.
+//! How settings are read, and which warnings are logged at the start.
 
 use super::*;
 
@@ -45,7 +45,7 @@ async fn sending_a_live_key_unencrypted_is_warned_about() {
     assert!(ended.stderr.lines().any(warned), "{}", ended.stderr);
 }
 
-/// Some editors write a byte order mark.
+/// Some editors begin a file with a byte order mark.
 #[tokio::test]
 async fn a_key_file_may_begin_with_a_byte_order_mark() {
     let place = Place::offline();
@@ -56,7 +56,7 @@ async fn a_key_file_may_begin_with_a_byte_order_mark() {
     assert_eq!(status(server.address(), "/v1/whoami", "three").await, 401);
 }
 
-/// A change in the sandbox shows in the server's next answer.
+/// A change in the sandbox becomes visible in the server's next answer.
 #[tokio::test]
 async fn the_embedded_sandbox_sends_its_events_to_the_server() {
     let place = Place::offline();

@@ -3,7 +3,7 @@
 use super::{exchange, start, status_of};
 use crate::binary::Place;
 
-/// How many keys may be refused from one address before it has to wait.
+/// How many unknown keys an address may try before it has to wait.
 const REFUSED: usize = 60;
 
 #[tokio::test]
