@@ -38,7 +38,7 @@ def away(server, kill, start):
     subprocess.run(start, shell=True, check=True)
     until("a repeated report is accepted", lambda: ask(server, "/v1/report", REPORT, "a-key")[0] == 200)
     done(ask(server, "/v1/report", REPORT, "a-key"))
-    # It has yet to read what others may have used.
+    # The server must first read the usage that other servers may have recorded.
     until("an answer is young enough", lambda: ask(server, "/v1/limits?org=org:a")[0] == 200)
     expect("used afterwards", calls(server, "org:a")[0]["used"], 7)
     print("away: all is right")

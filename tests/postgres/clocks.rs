@@ -1,4 +1,4 @@
-//! Processes whose clocks are wrong: the time is that of the database.
+//! Processes whose clocks are wrong. The clock of the database decides.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use super::*;
 
 const MINUTE: i64 = 60 * SECOND;
 
-/// What the clock of a process shows that is ahead by five minutes.
+/// The time on the clock of a process that is five minutes ahead.
 fn ahead(time: Time) -> Now {
     Now::Process(time.plus(5 * MINUTE))
 }
 
-/// What the clock of a process shows that is behind by five minutes.
+/// The time on the clock of a process that is five minutes behind.
 fn behind(time: Time) -> Now {
     Now::Process(time.plus(-5 * MINUTE))
 }
 
-/// Sets the clock of the database, which the processes have read by then.
+/// Sets the clock of the database. The processes have read it when this returns.
 async fn set_clock(schema: &Schema, ledgers: &[Ledger], time: Time) {
     schema.execute(&format!(
         "CREATE OR REPLACE FUNCTION ledger_now() RETURNS BIGINT LANGUAGE SQL VOLATILE \
@@ -56,14 +56,15 @@ async fn reservations_end_by_the_clock_of_the_database() {
     let granted = |expires, used| Ok(Answer::Reserved { expires, used });
     let made = submit(first, reserve("rsv_1"), behind(now())).await;
     assert_eq!(made, granted(Some(now().plus(MINUTE)), 75));
-    // A process that is ahead neither ends it nor has room for another one, and may commit it.
+    // A process that is ahead does not expire the reservation early, has no room for another reservation, and may
+    // commit the first.
     let last = now().plus(MINUTE - 1);
     set_clock(&schema, &ledgers, last).await;
     let expired = submit(second, Event::Expire, ahead(last)).await;
     assert_eq!(expired, Ok(Answer::Expired(0)));
     let refused = submit(second, reserve("rsv_2"), ahead(last)).await;
     assert_eq!(refused, granted(None, 75));
-    // One that is behind ends it in time.
+    // A process that is behind expires the reservation in time.
     set_clock(&schema, &ledgers, now().plus(MINUTE)).await;
     let expired = submit(first, Event::Expire, behind(now())).await;
     assert_eq!(expired, Ok(Answer::Expired(1)));
@@ -88,7 +89,7 @@ async fn usage_happens_at_the_time_of_the_database() {
     let times = schema.query("SELECT DISTINCT at, accepted FROM entries", &[]);
     let times: Vec<(i64, i64)> = times.iter().map(|row| (row.get(0), row.get(1))).collect();
     assert_eq!(times, [(now().millis(), now().millis())]);
-    // The period has ended when the database says so.
+    // The period ends when the database's clock says so.
     let end = START.plus(30 * DAY);
     set_clock(&schema, &ledgers, end.plus(5 * MINUTE)).await;
     let late = submit(&ledgers[1], report("org:a", 1, None), behind(end)).await;
@@ -102,7 +103,7 @@ async fn changes_are_found_after_the_clock_was_set_back() {
     let ledgers = processes(schema.url(), 2);
     let [first, second] = [&ledgers[0], &ledgers[1]];
     set_clock(&schema, &ledgers, now()).await;
-    // The second one reads nothing meanwhile.
+    // The second process reads nothing in the meantime.
     set_clock(&schema, &ledgers[..1], now().plus(-10 * MINUTE)).await;
     let accepted = submit(first, report("org:a", 5, None), behind(now())).await;
     accepted.expect("accepted");
@@ -111,7 +112,7 @@ async fn changes_are_found_after_the_clock_was_set_back() {
     assert_eq!(used(second, "org:a"), 5);
 }
 
-/// A commit that waited for a standby has times that others have read past.
+/// A commit that waited for a standby becomes visible after other processes have read past its times.
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_are_found_that_show_late() {
     let schema = schema();
@@ -143,7 +144,8 @@ async fn changes_are_found_that_show_late() {
     assert_eq!(told, [], "once");
 }
 
-/// A set is repeated when its sender is certainly gone by the clock of the database, whatever those of the others show.
+/// A process repeats a set once the set's sender is certainly gone by the database's clock, whatever the clocks of the
+/// processes show.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_set_is_repeated_by_the_clock_of_the_database() {
     let schema = schema();
@@ -181,7 +183,7 @@ async fn a_set_is_repeated_by_the_clock_of_the_database() {
     );
 }
 
-/// `date` is that of Stripe.
+/// `date` is Stripe's time.
 async fn seal(ledger: &Ledger, now: Now, date: Time) -> Sealed {
     let seal = Event::Seal(Seal {
         date,

@@ -1,11 +1,11 @@
-//! Commits whose answer is lost, that conflict, or that never arrive: what is acknowledged is stored once.
+//! Commits whose answer is lost, that conflict, or that never arrive. Whatever is acknowledged is stored exactly once.
 
 use futures::future::join_all;
 
 use super::proxy::{Fate, Proxy};
 use super::*;
 
-/// Reports one unit after the other, without keys.
+/// Reports one unit after another, without keys.
 async fn report_each(ledger: &Ledger, org: &str, count: usize) {
     for _ in 0..count {
         let answers = ledger
@@ -34,7 +34,7 @@ async fn a_line_that_is_cut_in_commits_loses_and_doubles_nothing() {
         ledgers.push(ledger.expect("no panic"));
         proxies.push(proxy);
     }
-    // Two callers at each process, who share orgs with those of the others.
+    // Each process has two callers, and they share orgs with the callers of other processes.
     let callers = (0..6).map(|caller| async move { (caller % 3, format!("org:{}", caller % 2)) });
     let callers = join_all(callers).await;
     join_all(
@@ -49,7 +49,7 @@ async fn a_line_that_is_cut_in_commits_loses_and_doubles_nothing() {
     assert!(commits > 60, "{commits}");
 }
 
-/// The server ends the transaction of a process that it no longer hears from, and others go on.
+/// The database ends the transaction of a process that has gone silent, and other processes go on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_never_arrives_holds_its_locks_for_seconds() {
     let schema = schema();
@@ -68,7 +68,7 @@ async fn a_commit_that_never_arrives_holds_its_locks_for_seconds() {
         report_each(&other, "org:a", 1)
     );
     assert_eq!(stored(&schema), 3);
-    // The tables, the first report, the one that hangs, and its repetition.
+    // These commits are the tables, the first report, the report that hangs, and its repetition.
     assert_eq!(proxy.commits(), 4);
 }
 
@@ -89,7 +89,7 @@ async fn a_conflict_is_repeated_until_it_passes() {
     assert_eq!(schema.number("SELECT last_value FROM faults"), 45);
 }
 
-/// A request that cannot be stored fails alone.
+/// A request that cannot be stored fails without affecting other requests.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_at_fault_does_not_fail_the_others() {
     let schema = schema();

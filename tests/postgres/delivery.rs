@@ -1,4 +1,4 @@
-//! One open set a total, whichever process sends it.
+//! A total never has more than one open set, whichever process sends it.
 
 use std::collections::BTreeSet;
 
@@ -49,7 +49,7 @@ async fn answer(ledger: &Ledger, set: &Set, now: Time) -> Answer {
     answers[0].clone().expect("an answer")
 }
 
-/// Reports for many orgs, whose summaries have been read.
+/// Reports usage of many orgs whose summaries have been read.
 async fn with_usage(ledgers: &[Ledger], orgs: usize) {
     for org in 0..orgs {
         let event = report(&format!("org:{org}"), 5, None);
@@ -95,7 +95,7 @@ async fn each_set_is_handed_out_once_and_again_after_the_lease() {
             .expect("a server");
     }
     assert_eq!(seal_at_all(&ledgers, later.plus(LEASE - 1)).await.sets, []);
-    // Whoever handed them out is gone. The others repeat what it has stored, byte for byte.
+    // The process that handed out the sets is gone. The other processes repeat the stored sets, byte for byte.
     let survivors = &ledgers[1..];
     let again = later.plus(LEASE);
     let mut second = seal_at_all(survivors, again).await.sets;
@@ -103,7 +103,7 @@ async fn each_set_is_handed_out_once_and_again_after_the_lease() {
     let mut first = first;
     first.sort_by_key(|set| set.total);
     assert_eq!(first, second);
-    // Each is answered at another process, and only then the next one is made.
+    // Another process answers each set. Only after that, the next set of the total is made.
     for (number, set) in second.iter().enumerate() {
         let ledger = &ledgers[number % 4];
         assert_eq!(answer(ledger, set, again).await, Answer::Done);
@@ -118,7 +118,7 @@ async fn each_set_is_handed_out_once_and_again_after_the_lease() {
     );
 }
 
-/// The clock of one process is five minutes ahead. It may repeat a set too early, and never makes a newer one.
+/// One process's clock is five minutes ahead. This process may repeat a set too early, but never makes a newer set.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_clock_does_not_make_a_second_open_set() {
     let schema = schema();

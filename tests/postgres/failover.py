@@ -23,9 +23,9 @@ sys.dont_write_bytecode = True
 from kills import Client, Replicas, Stripe, Tier, free_port, judge, prepare  # noqa: E402
 from servers import Postgres  # noqa: E402
 
-# Reports that must be acknowledged before the next failover.
+# How many reports must be acknowledged before the next failover.
 BETWEEN = 300
-# How long a failover may take until reports are acknowledged again.
+# How long a failover may take, in seconds, until reports are acknowledged again.
 LONGEST = 120
 
 
@@ -64,7 +64,7 @@ def fail_over(number, how, primary, standby, clients, chance):
     primary.until("SELECT string_agg(sync_state, ' ') FROM pg_stat_replication", "sync")
     lost = time.monotonic()
     lose(primary, how)
-    # Somebody has to notice.
+    # It takes a while until somebody notices.
     time.sleep(chance.uniform(0, 2))
     standby.promote()
     promoted = time.monotonic()

@@ -1,4 +1,4 @@
-//! A URL with several hosts, of which one has the ledger: that is where a failover leads.
+//! A URL with several hosts, of which one has the ledger. After a failover, another host has it.
 
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::kept::submit;
 use super::*;
 
-/// The URL of the schema, with another host before its own.
+/// The schema's URL, with another host before its own.
 fn after(host: &str, schema: &Schema) -> String {
     schema
         .url()
@@ -19,7 +19,7 @@ async fn a_host_that_is_gone_or_hangs_is_passed_over() {
     let schema = schema();
     let hangs = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let silent = hangs.local_addr().expect("an address").to_string();
-    // It accepts connections, reads what it is asked, and never answers.
+    // This host accepts connections, reads requests, and never answers.
     let mut hanging = JoinSet::new();
     hanging.spawn(async move {
         let mut connections = Vec::new();
@@ -46,11 +46,11 @@ async fn a_host_that_is_gone_or_hangs_is_passed_over() {
     }
 }
 
-/// As a standby.
+/// The first host accepts no writes, like a standby.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_accepts_no_writes_is_passed_over() {
     let schema = schema();
-    // Both hosts are the same server, which is asked twice.
+    // Both hosts are the same server, so the process tries that server twice.
     let url = after(&server_of(&schema), &schema);
     let url = format!("{url}%20-cdefault_transaction_read_only%3Don");
     let refused = try_process(&url, ACCOUNT);
@@ -60,7 +60,7 @@ async fn a_host_that_accepts_no_writes_is_passed_over() {
     );
 }
 
-/// The address in the URL of the schema.
+/// The server's address in the schema's URL.
 fn server_of(schema: &Schema) -> String {
     let (_, rest) = schema.url().split_once('@').expect("a URL of the test");
     rest.split_once('/')

@@ -1,4 +1,4 @@
-//! What is kept for long: snapshots of orgs, and daily totals in place of old entries.
+//! What the ledger keeps for a long time: snapshots of orgs, and daily totals that replace old entries.
 
 use futures::future::join_all;
 use tier::ledger::Snapshot;
@@ -16,7 +16,7 @@ pub(super) async fn submit(ledger: &Ledger, event: Event, now: Time) -> Answer {
     answers[0].clone().expect("an answer")
 }
 
-/// Delivers what Stripe has accepted at once.
+/// Delivers usage that Stripe accepts at once.
 pub(super) async fn deliver(ledger: &Ledger, now: Time) {
     for round in 0..2 {
         let seal = Event::Seal(Seal {
@@ -89,7 +89,7 @@ async fn the_newest_snapshot_of_an_org_is_kept() {
     };
     for (process, second) in [(0, 5), (1, 7), (0, 6)] {
         ledgers[process].keep(snapshot(second));
-        // The queue is in order, so it is kept when this is answered.
+        // The queue is in order, so the snapshot is stored once this is answered.
         ledgers[process].sync().await.expect("a server");
     }
     let kept = schema.query("SELECT snapshot FROM snapshots", &[]);

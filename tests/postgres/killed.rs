@@ -1,4 +1,4 @@
-//! A server or a process that is killed under load.
+//! A database server or a process that is killed under load.
 
 use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader};
@@ -17,7 +17,7 @@ fn run(script: &str) {
     assert!(ended.success());
 }
 
-/// Reports with keys, and repeats each until it is acknowledged.
+/// Reports usage with keys, and repeats each report until it is acknowledged.
 async fn report_until(
     ledger: Ledger,
     caller: usize,
@@ -65,7 +65,7 @@ async fn a_killed_server_loses_and_doubles_nothing() {
     for _ in 0..5 {
         until_acknowledged(&count, 100).await;
         run("TIER_TEST_POSTGRES_KILL");
-        // Reports fail, and checks are answered from memory.
+        // Reports fail while the database is gone, and checks are answered from memory.
         let failed = loop {
             match ledgers[0]
                 .submit(vec![report("org:a", 0, None)], fixed(now()))
@@ -106,7 +106,7 @@ async fn a_killed_server_loses_and_doubles_nothing() {
     println!("5 kills of the server: {acknowledged} acknowledged = {keys} stored");
 }
 
-/// The environment variable that makes the test run as the process to be killed.
+/// The environment variable with which this test binary runs as the process to be killed.
 const CHILD: &str = "POSTGRES_TEST_CHILD";
 
 /// Reports one unit under each of many keys, and prints the acknowledged keys.
@@ -136,7 +136,7 @@ async fn child() {
     futures::future::join_all(callers).await;
 }
 
-/// Starts a process, kills it after so many acknowledged reports, and returns their keys.
+/// Starts a process, and kills it after `most` acknowledged reports. Returns the keys of all acknowledged reports.
 fn killed_after(url: &str, most: usize) -> Vec<String> {
     let exe = std::env::current_exe().expect("a test");
     let mut child = Command::new(exe)
@@ -148,7 +148,7 @@ fn killed_after(url: &str, most: usize) -> Vec<String> {
     let stdout = child.stdout.take().expect("a pipe");
     let mut keys = Vec::new();
     for line in BufReader::new(stdout).lines() {
-        // The test runner may have printed to the first line.
+        // The test runner may have printed something at the beginning of the first line.
         if let Some((_, key)) = line.expect("text").split_once("acknowledged ") {
             keys.push(key.to_owned());
             if keys.len() == most {

@@ -1,4 +1,5 @@
-//! `tier ledger migrate --from`, killed: what it leaves is as it was or as it will be, and repeating it brings it to an end.
+//! Kills `tier ledger migrate --from`. The ledger is then either as before or completely moved, and a repeated command
+//! completes the move.
 
 use std::process::{Child, Command, Stdio};
 
@@ -17,13 +18,13 @@ fn start(from: &str, to: &str) -> Child {
         .expect("the program")
 }
 
-/// With SIGKILL.
+/// Kills the command with SIGKILL.
 async fn kill(mut moving: Child) {
     moving.kill().expect("it runs");
     blocking(move || moving.wait()).await.expect("it has ended");
 }
 
-/// Repeats the move twice. Returns what the first and the second one say.
+/// Repeats the move twice. Returns what each of the two commands prints.
 async fn repeat(from: &str, to: &str) -> [String; 2] {
     let mut said = [String::new(), String::new()];
     for text_of in &mut said {
@@ -43,7 +44,7 @@ async fn a_move_that_is_killed_while_it_copies_has_moved_nothing() {
     let schema = schema();
     let made = run(&["--ledger", schema.url()]).await;
     assert!(made.status.success(), "{made:?}");
-    // It has copied nearly everything when it waits for this.
+    // The command has copied nearly everything when it waits for this lock.
     schema.execute("BEGIN; LOCK TABLE snapshots IN EXCLUSIVE MODE");
     let (from, to) = (path.to_str().expect("a name"), schema.url());
     let moving = start(from, &format!("{to}&application_name={}", schema.name()));
@@ -67,10 +68,11 @@ async fn a_move_that_is_killed_while_it_copies_has_moved_nothing() {
     assert_eq!(of_database(to).await, before);
 }
 
-/// Before its commit has arrived, and after that, when it has not noted yet that it is done.
+/// The command is killed before its commit arrives, or after the commit but before it has noted in the file that the
+/// move is done.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_move_that_is_killed_in_its_commit_is_brought_to_an_end() {
-    // The first commit makes the tables.
+    // The first commit makes the tables, and the second one has the ledger.
     let before_it: fn(usize) -> Fate = |n| {
         if n == 1 {
             Fate::HeldBefore
@@ -98,7 +100,7 @@ async fn a_move_that_is_killed_in_its_commit_is_brought_to_an_end() {
         })
         .await;
         kill(moving).await;
-        // Nobody knows what has come of it, so no server writes the file.
+        // The outcome of the commit is unknown, so no server may write the file.
         let refused = refusal(&path);
         assert!(
             matches!(refused, Some(StoreError::Moved { .. })),

@@ -1,4 +1,4 @@
-//! Leases: one holder at a time, whichever process it is in, and a successor for one that is gone.
+//! A lease has one holder at a time, in whichever process. A successor replaces a holder that is gone.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tokio::time::timeout;
 use super::proxy::{Fate, Proxy};
 use super::*;
 
-/// Longer than any of these tests takes.
+/// A lease that lasts longer than any of these tests.
 const LONG: Duration = Duration::from_secs(600);
 
-/// The tables, and the leases of some processes.
+/// Makes the tables, and the leases of `count` processes.
 async fn leases(url: &str, count: usize, length: Duration) -> Vec<Leases> {
     let database = Database::parse(url).expect("a URL");
     let url = url.to_owned();
@@ -35,7 +35,7 @@ async fn one_holds_a_lease_at_a_time() {
             let name = format!("org:{}", caller % 2);
             let lease = leases.take(&name).await.expect("a server");
             assert!(lease.is_held());
-            // Of each name there may be one.
+            // Each name may have one holder.
             let mine = if caller % 2 == 0 { 1 } else { 1_000 };
             let others = inside.fetch_add(mine, Ordering::SeqCst);
             assert_eq!(others / mine % 1_000, 0, "{others}");
@@ -67,20 +67,20 @@ async fn a_lease_that_is_held_is_not_given_away_and_one_that_is_dropped_is() {
             .expect("a server")
             .is_some()
     );
-    // Who leaves while waiting leaves nothing behind.
+    // A caller that stops waiting leaves nothing behind.
     let waiting = timeout(Duration::from_millis(50), all[1].take("push")).await;
     assert!(waiting.is_err());
     drop(held);
     all[1].take("push").await.expect("a server");
 }
 
-/// The holder is gone without a word. Its successor waits for the end of the lease by the clock of the database.
+/// The holder disappears without releasing its lease. Its successor waits until the lease ends by the database's clock.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_holder_that_has_died_is_replaced_when_its_lease_ends() {
     let schema = schema();
     let all = leases(schema.url(), 2, LONG).await;
     set_clock(&schema, 1_000_000);
-    // What a killed process leaves behind.
+    // A killed process leaves this row behind.
     schema.execute("INSERT INTO leases (name, holder, until) VALUES ('push', 'dead', 1600000)");
     set_clock(&schema, 1_599_999);
     assert!(all[0].try_take("push").await.expect("a server").is_none());
@@ -125,7 +125,7 @@ async fn a_holder_that_is_cut_off_notices_it_before_its_successor_starts() {
     held.ended().await;
 }
 
-/// The row was taken away, as by a database that has failed over and lost it.
+/// The holder's row is gone, as after a failover of a database that has lost it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_holder_notices_that_another_one_has_its_lease() {
     let schema = schema();
@@ -154,7 +154,7 @@ async fn a_lost_connection_does_not_end_a_lease() {
     assert!(held.is_held());
 }
 
-/// A ledger of the version without leases gets them, and keeps its usage.
+/// A ledger of the version without leases gets the table of leases, and keeps its usage.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_of_the_first_version_becomes_one_of_the_latest() {
     let schema = schema();

@@ -30,7 +30,7 @@ const START: Time = Time::from_seconds(1_700_006_400);
 const SECOND: i64 = 1_000;
 const DAY: i64 = 86_400_000;
 
-/// A setting of `tests/postgres/run`.
+/// A setting that `tests/postgres/run` has made.
 fn setting(name: &str) -> String {
     #[expect(clippy::disallowed_methods, reason = "a setting of tests alone")]
     let value = std::env::var(name);
@@ -78,7 +78,7 @@ fn now() -> Time {
     START.plus(DAY)
 }
 
-/// A time that the test decides.
+/// A time that the test chooses.
 fn fixed(now: Time) -> Now {
     Now::TestClock(now)
 }
@@ -101,7 +101,7 @@ fn used(ledger: &Ledger, org: &str) -> i64 {
     used.map_or(0, |used| used.n)
 }
 
-/// The sum of all entries, which must be that of all totals.
+/// The sum of all entries, which must equal the sum of all totals.
 fn stored(schema: &Schema) -> i64 {
     let entries = schema.number("SELECT coalesce(sum(n), 0)::bigint FROM entries");
     let totals = schema.number("SELECT coalesce(sum(n), 0)::bigint FROM totals");

@@ -1,4 +1,4 @@
-//! `tier ledger migrate`: a ledger moves from a file to a database as a whole, and once.
+//! `tier ledger migrate` moves a ledger from a file to a database, completely and only once.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -15,7 +15,7 @@ use super::kept::{deliver, submit};
 use super::proxy::{Fate, Proxy};
 use super::*;
 
-/// What the file has.
+/// What the file contains.
 const COUNTS: Counts = Counts {
     totals: 2,
     entries: 3_002,
@@ -59,7 +59,7 @@ pub(super) async fn file() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// Everything in a ledger.
+/// Everything that a ledger contains.
 fn exported(reader: &Reader) -> Vec<Exported> {
     let mut all = Vec::new();
     let exported = reader.export(|record| {
@@ -73,7 +73,7 @@ fn exported(reader: &Reader) -> Vec<Exported> {
     all
 }
 
-/// Runs on a thread that may block.
+/// Runs `work` on a thread that may block.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.expect("no panic")
 }
@@ -93,7 +93,7 @@ async fn move_to(path: &Path, url: &str) -> Result<Moved, StoreError> {
     blocking(move || move_ledger(&path, &database)).await
 }
 
-/// What a server says of the file.
+/// The error with which a server refuses the file, if it does.
 pub(super) fn refusal(path: &Path) -> Option<StoreError> {
     let opened = sqlite::Unclaimed::open(path).expect("it is free");
     assert_eq!(opened.account_of_key("digest").expect("a file"), None);
@@ -110,7 +110,7 @@ async fn a_whole_ledger_is_moved_once() {
     drop(opened);
     let before = of_file(&path).await;
     let schema = schema();
-    // A server that has started too early has claimed the database, and has no usage.
+    // A server that starts too early has claimed the database, but has recorded no usage.
     let (early, _writer) = process(schema.url());
     let moved = move_to(&path, schema.url()).await.expect("it is moved");
     assert_eq!(moved.counts, Some(COUNTS));
@@ -124,7 +124,7 @@ async fn a_whole_ledger_is_moved_once() {
     );
     assert_eq!(of_file(&path).await, before, "it can still be read");
 
-    // The keys count as before, and numbers go on above those that were moved.
+    // The moved keys still count, and new numbers are above the moved ones.
     early.sync().await.expect("a server");
     assert_eq!(used(&early, "org:b"), 3_025);
     submit(&early, report("org:b", 30, Some("first")), now()).await;
@@ -138,7 +138,7 @@ async fn a_whole_ledger_is_moved_once() {
         0
     );
 
-    // Once more is no more, and nowhere else.
+    // Another move to the same database changes nothing, and a move to another database is refused.
     let again = move_to(&path, schema.url()).await.expect("it is there");
     assert_eq!((again.account.as_str(), again.counts), (ACCOUNT, None));
     assert_eq!(used(&late, "org:b"), 3_026);
@@ -221,7 +221,7 @@ async fn what_cannot_be_moved_stays_where_it_is() {
     assert_eq!(of_file(&path).await, before);
     assert!(refusal(&path).is_none(), "a server may go on with it");
 
-    // A row that nobody wrote like this.
+    // The server would never have written this row.
     let file = rusqlite::Connection::open(&path).expect("a file");
     let change = "UPDATE entries SET n = n + 1 WHERE key = 'first'";
     file.execute(change, []).expect("a row");
@@ -271,7 +271,7 @@ async fn the_command_moves_and_says_what() {
     );
 }
 
-/// Whoever keeps the right to make tables from the servers makes them with the command.
+/// An operator may keep the right to make tables from the servers. The command then makes the tables.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_needs_no_right_to_make_tables() {
     let schema = schema();

@@ -57,7 +57,7 @@ class Client(threading.Thread):
             answer = connection.getresponse()
             text = answer.read().decode()
             connection.close()
-            # Too many wait for one org.
+            # These statuses mean that too many requests wait for the same org.
             if answer.status not in (429, 503):
                 break
             time.sleep(0.05)
@@ -78,7 +78,7 @@ def billed(stripe):
     invoices.append(stripe.request(f"/v1/invoices/upcoming?customer={customer}"))
     units = dict.fromkeys(PRICES, 0)
     for line in (line for invoice in invoices for line in invoice["lines"]["data"]):
-        # The feature of the other plan costs nothing.
+        # Lines of the other plan's feature cost nothing.
         if line["quantity"] and line["amount"]:
             price, rest = divmod(line["amount"], line["quantity"])
             plan = next((plan for plan, own in PRICES.items() if own == price and rest == 0), None)
@@ -123,7 +123,7 @@ def run(stripe, servers):
         client.join()
     faults = [client.fault for client in clients if client.fault]
     acknowledged = [times for client in clients for times in client.acknowledged]
-    # Reports that were sent after a plan was in force, and answered before its change was asked for.
+    # These reports were sent after a plan was in force, and answered before the next plan change was requested.
     certain = dict.fromkeys(PLANS, 0)
     for (plan, _, since), (_, until, _) in zip(changes, [*changes[1:], (None, float("inf"), None)]):
         certain[plan] += sum(since <= sent and answered <= until for sent, answered in acknowledged)

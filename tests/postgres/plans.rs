@@ -1,4 +1,4 @@
-//! Changes of plan, which other processes must not bill at the plan before.
+//! Plan changes. Other processes must not bill usage at the previous plan after a change.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tier::ledger::values::PlanNumber;
 
 use super::*;
 
-/// Longer than any of these tests takes.
+/// A lease that lasts longer than any of these tests.
 const LONG: Duration = Duration::from_secs(600);
 
 fn replicas(schema: &Schema) -> Replicas {
@@ -17,7 +17,7 @@ fn replicas(schema: &Schema) -> Replicas {
     Replicas::sharing(Leases::new(database, LONG))
 }
 
-/// Reports one unit that was told the plan of that number.
+/// Reports one unit on the plan with this number.
 async fn submit(ledger: &Ledger, plan: PlanNumber, key: Option<&str>) -> Result<Answer, Refusal> {
     let Event::Report(mut report) = report("org:a", 1, key) else {
         panic!("a report");
@@ -27,7 +27,7 @@ async fn submit(ledger: &Ledger, plan: PlanNumber, key: Option<&str>) -> Result<
     answers.await.expect("a server").remove(0)
 }
 
-/// Waits until a process knows that no change is under way.
+/// Waits until a process knows that no plan change is under way.
 async fn settled(ledger: &Ledger, least: PlanNumber) -> PlanNumber {
     let is_over = async || {
         ledger.sync().await.expect("a server");
@@ -47,7 +47,7 @@ async fn usage_at_another_process_waits_for_a_change_and_for_the_new_plan() {
     submit(other, before, Some("key")).await.expect("accepted");
     let held = replicas(&schema).hold("org:a".into()).await.expect("free");
     let change = held.begin_plan_change(changer).await.expect("a server");
-    // This process has heard of nothing.
+    // This process does not know of the change yet.
     assert_eq!(other.plan("org:a"), before);
     assert_eq!(submit(other, before, None).await, Err(Refusal::PlanChanged));
     let during = other.plan("org:a");
@@ -62,7 +62,7 @@ async fn usage_at_another_process_waits_for_a_change_and_for_the_new_plan() {
     submit(other, after, None).await.expect("accepted");
     assert_eq!(settled(changer, during).await, after);
     assert_eq!(stored(&schema), 2);
-    // Another change can follow at once, and is another plan.
+    // Another change can follow at once, and gives the plan another number.
     let next = replicas(&schema);
     drop(held);
     let held = next.hold("org:a".into()).await.expect("a server");
@@ -70,7 +70,7 @@ async fn usage_at_another_process_waits_for_a_change_and_for_the_new_plan() {
     assert!(settled(changer, PlanNumber(after.0 + 1)).await > after);
 }
 
-/// A process that is killed in the middle of a change leaves it to whoever needs the org next.
+/// A process is killed in the middle of a plan change. The next process that needs the org ends the change.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_whose_process_has_died_is_ended_by_another_one() {
     let schema = schema();
@@ -90,12 +90,12 @@ async fn a_change_whose_process_has_died_is_ended_by_another_one() {
     held.end_plan_change(ledger).await.expect("a server");
     assert_eq!(ledger.plan("org:a"), PlanNumber(8));
     submit(ledger, PlanNumber(8), None).await.expect("accepted");
-    // There is nothing more to end.
+    // The change has already ended, so this does nothing.
     held.end_plan_change(ledger).await.expect("a server");
     assert_eq!(ledger.plan("org:a"), PlanNumber(8));
 }
 
-/// A process that hung for longer than its lease neither begins a change nor ends that of its successor.
+/// A process that hung for longer than its lease neither begins a plan change nor ends its successor's change.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_lost_the_lease_changes_no_plan() {
     let schema = schema();

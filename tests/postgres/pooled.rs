@@ -1,5 +1,5 @@
-//! A pooler in transaction mode (pgbouncer) between the processes and their database: each transaction may get the connection that
-//! another process has just used.
+//! A pooler in transaction mode (pgbouncer) between the processes and their database. Each transaction may get a
+//! connection that another process has just used.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use tier::ledger::store::read::Reader;
 use super::kept::{deliver, submit};
 use super::*;
 
-/// More than the pooler has connections for: each has one for writing.
+/// More processes than the pooler has connections. Each process has one connection for writing.
 const PROCESSES: usize = 6;
 
 /// How many connections `tests/postgres/run` lets the pooler have to a database.
 const CONNECTIONS: i64 = 3;
 
-/// A database of its own, since poolers pass no settings of a session on.
+/// A separate database, since poolers do not pass on a session's settings.
 struct Pooled {
     admin: Schema,
     direct: Schema,
@@ -57,7 +57,7 @@ async fn read<T: Send + 'static>(
 async fn nothing_depends_on_whose_connection_it_is() {
     let pooled = Pooled::create();
     let ledgers = processes(&pooled.url, PROCESSES);
-    // All write at the same time, to shared orgs, and each also reads what the others have written.
+    // All processes write to shared orgs at the same time, and each also reads what other processes have written.
     let works = ledgers
         .iter()
         .enumerate()
@@ -78,7 +78,7 @@ async fn nothing_depends_on_whose_connection_it_is() {
     join_all(works).await;
     let sent = i64::try_from(PROCESSES * 20).expect("few");
     assert_eq!(stored(&pooled.direct), sent);
-    // Every key is known to every process.
+    // Every process knows every key.
     for (number, ledger) in ledgers.iter().enumerate() {
         let org = format!("org:{}", (number + 2) % 2);
         submit(ledger, report(&org, 1, Some(&format!("{number}-0"))), now()).await;

@@ -1,4 +1,4 @@
-//! A line between a process and its server that is cut in the middle of commits.
+//! A connection between a process and its database that is cut in the middle of commits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,17 +10,17 @@ use tokio::task::JoinSet;
 /// What happens to a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It is answered.
+    /// The commit arrives and is answered.
     Passes,
-    /// The line is cut before the commit arrives.
+    /// The connection is cut before the commit arrives.
     CutBefore,
-    /// The line is cut when the server has answered.
+    /// The connection is cut once the server has answered.
     CutAfter,
-    /// The line to the process is cut, and the server waits for the commit.
+    /// The process loses its connection, and the server goes on waiting for the commit.
     Hangs,
-    /// The commit does not arrive until the process ends, and then neither.
+    /// The commit never arrives, and the connection stays open until the process ends.
     HeldBefore,
-    /// The commit is not answered until the process ends.
+    /// The commit arrives, but the process gets no answer. The connection stays open until the process ends.
     HeldAfter,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// In front of the server of `url`. `fate` decides about each commit, by its number.
+    /// Starts a proxy in front of the server in `url`. `fate` decides about each commit, by the commit's number.
     pub(crate) async fn start(url: &str, fate: fn(usize) -> Fate) -> Self {
         let (before, rest) = url.split_once('@').expect("a URL of the test");
         let (server, after) = rest.split_once('/').expect("a URL of the test");
@@ -61,7 +61,7 @@ impl Proxy {
         &self.url
     }
 
-    /// How many commits there were.
+    /// How many commits there have been.
     pub(crate) fn commits(&self) -> usize {
         self.commits.load(Ordering::Relaxed)
     }
@@ -93,7 +93,7 @@ impl Line {
                     }
                     if fate == Fate::Hangs {
                         drop(client);
-                        // Until the server has had enough.
+                        // Reads until the server closes the connection.
                         while matches!(server.read(&mut answered).await, Ok(1..)) {}
                         return;
                     }
@@ -121,7 +121,7 @@ impl Line {
 
     fn fate_of(&self, sent: &[u8]) -> Fate {
         let text = b"COMMIT\0";
-        // A transaction that has changed nothing commits alone.
+        // A transaction without changes also commits, but does not have this text.
         let writes = b"last_transaction";
         let has = |text: &[u8]| sent.windows(text.len()).any(|part| part == text);
         if !has(text) || !has(writes) {

@@ -1,4 +1,4 @@
-//! The connections of a server: a bounded number, whatever is asked, and none that waits for another.
+//! A server's connections for reading: their number is limited, and none waits for another.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use super::*;
 
 const MOST: usize = 3;
 
-/// How many connections the database has whose name is that of the schema.
+/// The number of the database's connections that have the schema's name.
 fn connections(schema: &Schema) -> i64 {
     let name = schema.name();
     schema.number(&format!(
@@ -21,7 +21,7 @@ fn connections(schema: &Schema) -> i64 {
     ))
 }
 
-/// Readers of the ledger in a schema, whose connections have the schema's name.
+/// Readers of a schema's ledger. Their connections have the schema's name.
 fn readers(schema: &Schema) -> Readers {
     let url = format!("{}&application_name={}", schema.url(), schema.name());
     let place = Location::named(url.as_ref()).expect("a URL");
@@ -61,7 +61,7 @@ async fn many_readers_share_few_connections() {
     );
 }
 
-/// A report that waits for a lock holds up no question about the past.
+/// A report that waits for a lock does not delay a request for past usage.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_does_not_wait_for_a_write() {
     let schema = schema();
@@ -77,7 +77,7 @@ async fn a_reader_does_not_wait_for_a_write() {
     let write = submit(4, "second");
     let meanwhile = async {
         until("the report waits", async || {
-            // A transaction sees others as they were when it first looked.
+            // Within a transaction, PostgreSQL shows other sessions as they were at the first look.
             schema.execute("SELECT pg_stat_clear_snapshot()");
             (schema.number(&waits) > 0).then_some(())
         })
@@ -95,14 +95,14 @@ async fn a_reader_does_not_wait_for_a_write() {
         assert_eq!((totals, used(&ledger, "org:a")), (vec![3], 3));
         schema.execute("COMMIT");
     };
-    // On a busy machine it may have waited for too long.
+    // On a busy machine, the report may have waited for too long, so it is repeated.
     let (_, ()) = tokio::join!(write, meanwhile);
     let written = submit(4, "second").await;
     written.expect("a server")[0].clone().expect("accepted");
     assert_eq!(used(&ledger, "org:a"), 7);
 }
 
-/// Neither a reader that fails nor a server that ends its connections leaves one that is of no use.
+/// Connections that are of no use any more are replaced, whether a reader has failed or the server has closed them.
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_have_failed_are_replaced() {
     let schema = schema();
@@ -112,7 +112,7 @@ async fn connections_that_have_failed_are_replaced() {
     let readers = readers(&schema);
     assert_eq!(readers.read(entries).await.expect("a server"), 1);
     assert_eq!(connections(&schema), 1);
-    // The next one finds it closed, or gets no answer on it.
+    // The next reader finds the connection closed, or gets no answer on it.
     let end =
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name =";
     schema.number(&format!("{end} '{}'", schema.name()));
@@ -126,7 +126,7 @@ async fn connections_that_have_failed_are_replaced() {
     })
     .await;
     assert_eq!(readers.read(entries).await.expect("a server"), 1);
-    // In the middle of a transaction.
+    // This reader panics in the middle of a transaction.
     let panics = readers.read(|reader| -> Result<(), StoreError> {
         reader.export(|_| -> Result<(), StoreError> { panic!("of the test") })
     });
@@ -138,7 +138,7 @@ async fn connections_that_have_failed_are_replaced() {
     assert_eq!(readers.read(entries).await.expect("a server"), 1);
 }
 
-/// While all connections are in use, others wait only so long.
+/// While all connections are in use, other readers wait only for a limited time.
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_readers_are_refused() {
     let schema = schema();

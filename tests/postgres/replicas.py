@@ -34,7 +34,7 @@ MODEL = {
     }
 }
 WEBHOOK_SECRET = "whsec_of_the_test"
-# How long to wait for what must happen, also on a busy machine.
+# How long to wait for what must happen, in seconds, even on a busy machine.
 LONGEST = 120
 
 
@@ -88,7 +88,7 @@ class Wrong:
     def __init__(self, folder, tier, seconds):
         self.binary = os.path.join(folder, f"tier{seconds:+}")
         with open(self.binary, "w") as script:
-            # Not `faketime`, which would be killed in the server's place.
+            # `faketime` itself is not used, since a kill would hit it instead of the server.
             (library,) = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
             clock = f"FAKETIME={seconds:+}s FAKETIME_DONT_FAKE_MONOTONIC=1 LD_PRELOAD={library}"
             script.write(f'#!/bin/sh\nexec env {clock} "{tier}" "$@"\n')
@@ -109,7 +109,7 @@ def clocks(stripe, servers):
         report = {"org": org, "feature": "feature:calls", "n": n}
         server = servers[number // 3 % 3]
         done(ask(server, "/v1/report", report, key=f"clock-{number}"))
-        # The same at another server is the same.
+        # The same report at another server counts only once.
         done(ask(servers[number % 2], "/v1/report", report, key=f"clock-{number}"))
         acknowledged[org] += n
     for server in servers:
@@ -135,18 +135,19 @@ def reservations(servers):
         at = calendar.timegm(time.strptime(expires, "%Y-%m-%dT%H:%M:%SZ"))
         if not before + 60 <= at <= time.time() + 61:
             raise SystemExit(f"a reservation made at {before} for 60 s ends at {at}")
-        # 500 have room for six of 75, whichever servers grant them, and none of them ends early.
+        # The limit of 500 has room for six reservations of 75, whichever servers grant them, and no reservation ends
+        # early.
         others = [done(ask(servers[more % 3], "/v1/reserve", wanted))["granted"] for more in range(19)]
         expect("how many are granted", 1 + sum(others), 6)
-        # They end at all servers alike.
+        # A reservation ends at all servers at the same time.
         short = {"org": org, "feature": "feature:calls", "n": 50, "ttl": "1s"}
         made = granted(server, short)
-        # The one that made it knows of it at once.
+        # The server that made the reservation knows at once that it has ended.
         for other in (server, *servers):
             until("it has ended", lambda: calls(other, org)[0]["used"] == 450)
             status, _, body = ask(other, "/v1/reserve/commit", {"id": made["id"]})
             expect("a commit after the end", (status, body["code"]), (409, "reservation_expired"))
-        # One that is held is committed at any of them.
+        # Any server can commit a reservation.
         held = granted(server, {**short, "ttl": "120s"})
         done(ask(servers[(number + 1) % 3], "/v1/reserve/commit", {"id": held["id"]}))
         done(ask(servers[(number + 2) % 3], "/v1/reserve/commit", {"id": held["id"]}))
@@ -190,7 +191,7 @@ def ages(one, other):
             limit = 3 * FREE - limit
             subscribe(one, org, "plan:more@1" if limit > FREE else "plan:free@1")
             changed.append((time.monotonic(), limit))
-            # Two changes apart, so that an old plan is an old answer.
+            # The next change waits for this, so that an answer with another plan can only be an old answer.
             until("the other one learns of the plan", lambda: asking.answers[-1][2] == limit)
         time.sleep(0.05)
     until("all is known", lambda: asking.answers[-1][1] == len(reported))
@@ -215,7 +216,7 @@ def ages(one, other):
 def judge(what, lacking):
     """Checks the answers that lacked something for so long, and said to have that age. Returns the longest time."""
     for gap, age in lacking:
-        # An age is in whole seconds.
+        # An answer's age is in whole seconds.
         if gap >= age + 1:
             raise SystemExit(f"age: {what} of {gap:.2f} s ago is not in an answer of age {age}")
     if what == "usage" and not any(gap > 1 for gap, _ in lacking):

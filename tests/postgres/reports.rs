@@ -28,7 +28,7 @@ async fn usage_of_all_processes_adds_up_and_each_learns_of_it() {
         let all: i64 = (0..7).map(|org| used(ledger, &format!("org:{org}"))).sum();
         assert_eq!(all, 1_200);
     }
-    // One that starts now knows it, too.
+    // A process that starts now knows the key too.
     let (late, _writer) = process(schema.url());
     assert_eq!(used(&late, "org:0"), used(&ledgers[0], "org:0"));
 }
@@ -56,7 +56,7 @@ async fn a_key_counts_once_at_whatever_process() {
     assert_eq!(stored(&schema), 100);
     let repeated = answers.iter().filter(|(.., repeated)| *repeated).count();
     assert_eq!(repeated, 200);
-    // All three answers to a key name the same entry.
+    // All three answers for a key name the same entry.
     for answers in answers.chunks(3) {
         assert!(
             answers
@@ -66,7 +66,7 @@ async fn a_key_counts_once_at_whatever_process() {
     }
 }
 
-/// Two servers that set the total at once: the later one counts, and no report between them is lost.
+/// Two servers set the total at the same time. The later report counts, and no report between the two is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn totals_that_processes_set_follow_each_other() {
     let schema = schema();
@@ -114,7 +114,7 @@ async fn a_ledger_belongs_to_one_account_and_has_a_known_version() {
     );
 }
 
-/// Many processes that start at the same time make the tables once.
+/// Many processes start at the same time, and the tables are made once.
 #[test]
 fn processes_may_start_together() {
     let schema = schema();

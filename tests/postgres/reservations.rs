@@ -55,7 +55,8 @@ async fn twenty_reservations_of_75_against_500_grant_six() {
     }
 }
 
-/// Many callers reserve, commit, release and let expire at all processes, one of which has a clock that is five minutes ahead.
+/// Many callers reserve, commit, release and let reservations expire at all processes. The clock of one process is five
+/// minutes ahead.
 #[tokio::test(flavor = "multi_thread")]
 async fn granted_is_committed_released_expired_and_held() {
     for count in [2, 4, 8] {
@@ -90,7 +91,7 @@ async fn granted_is_committed_released_expired_and_held() {
                         2 => Event::Expire,
                         _ => continue,
                     };
-                    // Another process may have let it expire.
+                    // Another process may have let the reservation expire.
                     let _ = submit(ledger, end, now).await;
                 }
             }

@@ -44,7 +44,7 @@ class Postgres:
         self.start()
 
     def start(self):
-        # Its output is a file, because the server would hold a pipe open.
+        # The output goes to a file, because the server would hold a pipe open.
         command = [*self.user, os.path.join(self.programs, "pg_ctl"), "start", "--pgdata", self.folder, "--log", self.log]
         subprocess.run([*command, "--wait", "--silent"], cwd="/", check=True)
 
@@ -86,7 +86,7 @@ class Postgres:
         for process in ended:
             while is_running(process):
                 time.sleep(0.01)
-        # Where nobody asks what has become of it, the system still has its number, and it would seem to run.
+        # If no parent has waited for the killed process, its id is still taken, and PostgreSQL would seem to run.
         os.remove(os.path.join(self.folder, "postmaster.pid"))
 
     def follow(self, primary):
@@ -103,7 +103,7 @@ class Postgres:
             text = re.sub(r"(?m)^port = .*$", f"port = {self.port}", file.read())
         with open(path, "w") as file:
             file.write(text)
-        # It waits for nobody once it is the primary: there is no standby then.
+        # A new primary must not wait for a standby, since it has none.
         with open(os.path.join(self.folder, "postgresql.auto.conf"), "a") as file:
             file.write("synchronous_standby_names = ''\n")
         self.start()

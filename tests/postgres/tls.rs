@@ -1,8 +1,8 @@
-//! Encrypted connections, whose certificates are checked.
+//! Encrypted connections to PostgreSQL, with checks of certificates.
 
 use super::*;
 
-/// The URL of the schema on a host of that name, with these parameters.
+/// The schema's URL, with another host and with these parameters.
 fn url(schema: &Schema, host: &str, parameters: &str) -> String {
     let url = schema.url().replace("127.0.0.1", host);
     format!("{url}&application_name={}&{parameters}", schema.name())
