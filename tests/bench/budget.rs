@@ -1,12 +1,13 @@
-//! A busy server over a Stripe that allows 25 calls a second: how much of that is used, who is refused and how fast.
+//! A busy server over a Stripe account that allows 25 calls a second: how many calls are used, which requests are
+//! refused, and how fast.
 //!
 //! ```sh
 //! cargo bench --bench budget                # 20 seconds
 //! cargo bench --bench budget -- 60          # 60 seconds
 //! ```
 //!
-//! 200 requests a second over 50 orgs: 70 % limits, 20 % whois, 8 % report, 2 % checkout. It ends with an error if a
-//! figure is not as it should be.
+//! The load is 200 requests a second over 50 orgs: 70 % limits, 20 % whois, 8 % report, 2 % checkout. The benchmark
+//! ends with an error if a figure misses its goal.
 #![expect(
     clippy::print_stdout,
     reason = "the figures are what people run this for"
@@ -39,7 +40,7 @@ enum Kind {
     Checkout,
 }
 
-/// What became of one request.
+/// The outcome of a request.
 struct Seen {
     kind: Kind,
     org: u64,
@@ -132,7 +133,7 @@ impl World {
             let body = json!({"org": format!("org:{org}"), "phases": [{"features": ["plan:p@1"]}]});
             self.done("/v1/subscribe", &body).await;
         }
-        // The second that the last of them used up.
+        // The requests of the set-up have used up the calls of the present second.
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
 
@@ -152,7 +153,7 @@ impl World {
         );
     }
 
-    /// The `i`th request: spread evenly over kinds and orgs, the same in every run.
+    /// The `i`th request. Requests are spread evenly over kinds and orgs, the same in every run.
     async fn request(self, i: u64) -> Seen {
         let org = i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let org = org % ORGS;
@@ -191,7 +192,7 @@ impl World {
         }
     }
 
-    /// Calls that Stripe took, and those that it refused for the rate.
+    /// How many calls Stripe accepted, and how many it refused because of the rate.
     fn calls(&self) -> (u64, u64) {
         let all: u64 = self.stripe.sandbox().counts(None).values().sum();
         let mut refused = 0;
@@ -294,7 +295,7 @@ impl World {
         right
     }
 
-    /// Orgs whose usage in Stripe is not what was acknowledged; read past the server.
+    /// The number of orgs whose usage differs from what the server acknowledged.
     async fn reports_astray(&self, seen: &[Seen]) -> usize {
         let mut acknowledged: HashMap<u64, i64> = HashMap::new();
         for seen in seen
@@ -326,7 +327,7 @@ impl World {
     }
 }
 
-/// The endpoints of Stripe's that these requests need.
+/// Stripe's endpoints that these requests need.
 const ENDPOINTS: [&str; 9] = [
     "/v1/customers",
     "/v1/customers/search",
@@ -349,7 +350,7 @@ fn times(seen: &[Seen], test: impl Fn(&Seen) -> bool) -> Vec<f64> {
     took
 }
 
-/// The value that a share of the sorted values does not exceed; 0 of none.
+/// The value that this share of the sorted values does not exceed, or 0 without values.
 fn at(sorted: &[f64], share: f64) -> f64 {
     #[expect(
         clippy::cast_possible_truncation,
@@ -368,7 +369,7 @@ fn count(count: u64) -> f64 {
     f64::from(u32::try_from(count).expect("it is small"))
 }
 
-/// Only plain HTTP is spoken here, but the client wants to know how TLS would go.
+/// The benchmark uses only plain HTTP, but the client needs a TLS configuration.
 fn no_tls() -> rustls::ClientConfig {
     rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -1,14 +1,15 @@
-//! A busy ledger over a Stripe that takes 25 calls a second: how long usage is on its way, in how many calls, and what is
-//! late at the end of a period.
+//! A busy ledger over a Stripe account that allows 25 calls a second: how long usage takes to be delivered, in how many
+//! calls, and how much is late at the end of a period.
 //!
 //! ```sh
 //! cargo bench --bench delivery              # an hour
 //! cargo bench --bench delivery -- 600       # 600 seconds
 //! ```
 //!
-//! 10,000 reports a second over 5,000 orgs, in simulated time: only the rules of the ledger run, without disk and network.
-//! Periods end in the middle of the run, spread over a third of it or all at once. Stripe takes usage for 300 seconds
-//! after a period's end; what it refuses after that is late, and is billed with the next period.
+//! The load is 10,000 reports a second over 5,000 orgs, in simulated time. Only the rules of the ledger run, without
+//! disk and network. Periods end in the middle of the run, either spread over a third of it or all at once. Stripe
+//! accepts usage for 300 seconds after a period's end. Usage that Stripe refuses after that is late, and is billed with
+//! the next period.
 #![expect(
     clippy::print_stdout,
     reason = "the figures are what people run this for"
@@ -27,10 +28,11 @@ const REPORTS_A_SECOND: usize = 10_000;
 const CALLS_A_SECOND: usize = 25;
 const SECONDS: i64 = 3_600;
 
-/// How many totals are delivered in one round, and how long a change waits for others, as `tier serve` has it.
+/// How many totals are delivered in a round, and how long a report waits for others before it is delivered. Both are as
+/// in `tier serve`.
 const TOTALS_A_ROUND: usize = 200;
 const DELIVER_AFTER: i64 = 30_000;
-/// How long after a period's end Stripe takes usage for it, in seconds.
+/// How long after a period's end Stripe accepts usage for that period, in seconds.
 const OPEN_FOR: i64 = 300;
 
 const START: i64 = 1_700_006_400;
@@ -38,24 +40,24 @@ const DAY: i64 = 86_400;
 
 /// A call that waits for its turn.
 enum Call {
-    /// A set, and when its oldest report came.
+    /// A set, and the time of its oldest report.
     Set(Set, i64),
     Summary(ReadSummary),
 }
 
-/// When the periods of all orgs end.
+/// How the ends of the orgs' periods are distributed.
 #[derive(Clone, Copy)]
 enum Ends {
     Spread,
     Together,
 }
 
-/// What came of a run.
+/// The figures of a run.
 #[derive(Default)]
 struct Figures {
     sets: usize,
     summaries: usize,
-    /// For each set, how long its oldest report had waited, in seconds.
+    /// How long the oldest report of each set had waited, in seconds.
     lags: Vec<i64>,
     late: i64,
     late_totals: usize,
@@ -66,7 +68,7 @@ struct Run {
     /// When the period of each org ends, in Unix seconds.
     ends: Vec<i64>,
     waiting: VecDeque<Call>,
-    /// When the oldest report of a total came that no set holds.
+    /// The time of each total's oldest report that is in no set yet.
     since: HashMap<TotalId, i64>,
     random: u64,
     figures: Figures,

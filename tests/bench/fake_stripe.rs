@@ -1,4 +1,4 @@
-//! A Stripe for benchmarks, which costs little: every org has a customer with a subscription to five metered features.
+//! A cheap fake of Stripe for benchmarks. Every org has a customer with a subscription to five metered features.
 //!
 //! Ids are as long as Stripe's, since their length decides how much memory an org takes.
 
@@ -12,7 +12,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-/// It answers on a thread of its own.
+/// A fake Stripe, which answers on a thread of its own.
 pub(crate) struct Stripe {
     pub(crate) url: String,
     runtime: tokio::runtime::Handle,
@@ -49,7 +49,7 @@ impl Stripe {
         }
     }
 
-    /// Runs `measure` on its thread.
+    /// Runs `measure` on the thread of this Stripe.
     pub(crate) fn run(&self, measure: fn() -> f64) -> f64 {
         let (tell, told) = std::sync::mpsc::channel();
         self.runtime.spawn(async move { tell.send(measure()) });
@@ -59,7 +59,7 @@ impl Stripe {
 
 type Parameters = Query<HashMap<String, String>>;
 
-/// Finds the customer of the org that is searched for, by its name in the last quotes.
+/// Finds the customer of an org. The org's name is in the query's last quotes.
 async fn search(Query(parameters): Parameters) -> impl IntoResponse {
     let org = parameters["query"].rsplit('\'').nth(1);
     list(&customer(&org.expect("an org")[4..]))
@@ -81,7 +81,7 @@ async fn lines(Query(parameters): Parameters) -> impl IntoResponse {
     list(&lines.join(","))
 }
 
-/// The org of an id that ends with its name, filled up to the length of Stripe's ids.
+/// The org of an id. An id ends with its org's name, and is filled up to the length of Stripe's ids.
 fn org_of(id: &str) -> &str {
     let (_, name) = id.rsplit_once('_').expect("an id");
     name.trim_start_matches('x')

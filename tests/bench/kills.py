@@ -37,11 +37,11 @@ import urllib.request
 STRIPE_KEY = "sk_test_kills"
 AGGREGATES = {"feature:calls": "sum", "feature:peak": "max", "feature:level": "last", "feature:disk": "perpetual"}
 PRICES = {"feature:calls": 1, "feature:peak": 10, "feature:level": 100, "feature:disk": 1000}
-# How usage is sent to Stripe, and the version of Stripe's API that has it.
+# How usage is sent to Stripe, and which version of Stripe's API supports that.
 CLASSIC, METERS = "classic", "meters"
 SENT_TO = {CLASSIC: "/v1/subscription_items/*", METERS: "/v1/billing/*"}
 VERSIONS = {CLASSIC: "2022-11-15", METERS: "2026-10-28.endive"}
-# What goes wrong with the calls that send usage: the action, when, and with what probability.
+# The faults of calls that send usage: the action, when it happens, and its probability.
 FAULTS_OF_USAGE = [
     ("drop", "before", 0.1),
     ("drop", "after", 0.1),
@@ -49,14 +49,14 @@ FAULTS_OF_USAGE = [
     ("500", "after", 0.05),
     ("cut_body", "after", 0.05),
 ]
-# What goes wrong with any calls: the rule, and with what probability.
+# The faults of all calls: the rule, and its probability.
 FAULTS = [
     ({"method": "GET", "path": "/v1/*", "action": "503"}, 0.04),
     ({"method": "GET", "path": "/v1/*", "action": "html"}, 0.02),
     ({"method": "*", "path": "/v1/*", "action": "429"}, 0.03),
     ({"method": "POST", "path": "/v1/*", "action": "delay", "delay_ms": "300"}, 0.1),
 ]
-# How long Stripe may take to be told everything once nothing fails any more.
+# How long the delivery of all usage may take, in seconds, once nothing fails any more.
 LONGEST_DELIVERY = 300
 
 
@@ -251,7 +251,7 @@ class Replicas:
             subprocess.run(self.options.database_kill, shell=True, check=True)
             time.sleep(self.random.uniform(0, 2))
             subprocess.run(self.options.database_start, shell=True, check=True)
-            # A server that could not open its ledger has ended.
+            # A server has ended if it could not open its ledger.
             for server in self.servers:
                 if server.process.process.poll() is not None:
                     server.restart(until_it_listens)
@@ -312,7 +312,7 @@ class Client(threading.Thread):
         report = {"org": org, "feature": feature, "n": self.random.randrange(1, 100)}
         kind = self.random.random()
         if kind < 0.2:
-            # A refund may take all that there is, as it will be after the reports before it.
+            # A refund may take back all usage, including that of the reports before it.
             report["n"] = -self.random.randint(0, self.used[org, feature])
         elif kind < 0.3:
             report["clobber"] = True
@@ -361,7 +361,7 @@ def kill_again_and_again(tier, options, chance, clients):
     began, life = time.monotonic(), options.longest_life
     for number in range(1, options.kills + 1):
         time.sleep(life)
-        # One in ten is killed while it starts, but not the last one, which has to bring it to an end.
+        # One server in ten is killed while it starts. The last one is not, since it must complete the work.
         listens = number == options.kills or chance.random() > 0.1
         life = chance.uniform(0.02, options.longest_life if listens else 0.2)
         tier.restart(until_it_listens=listens)

@@ -1,5 +1,6 @@
-//! What each layer of the API costs a warm `GET /v1/whois`, and a check (`GET /v1/limits` of five features) that is
-//! answered from memory, each beside a plain axum that answers the same bytes. Also what an org takes in memory.
+//! What each layer of the API costs for a warm `GET /v1/whois`, and what a check (`GET /v1/limits` of five features)
+//! costs that is answered from memory. A plain axum that answers the same bytes is measured beside each of them. The
+//! benchmark also measures the memory of an org.
 //!
 //! ```sh
 //! cargo bench --bench layers 2> /dev/null             # stderr is the log, which is on for the last rows
@@ -7,9 +8,9 @@
 //! cargo bench --bench layers -- memory                # what an org takes in memory alone
 //! ```
 //!
-//! The figures are CPU time of the server's threads for each request, over loopback, 64 connections at once: the least of
-//! several rounds, in which all rows take their turns. Other work on the machine makes them larger by a little; what
-//! waits does not count.
+//! The figures are the CPU time of the server's threads for each request, over loopback, with 64 concurrent
+//! connections. Each figure is the least of several rounds, in which all rows take turns. Other work on the machine
+//! makes the figures slightly larger. Time spent waiting does not count.
 #![expect(
     clippy::print_stdout,
     reason = "the figures are what people run this for"
@@ -44,7 +45,7 @@ use fake_stripe::Stripe;
 const CONNECTIONS: usize = 64;
 const ANSWER: &str = "{\n\t\"org\": \"org:00\",\n\t\"stripe_id\": \"cus_NffrFeUfNV2Hib\"\n}\n";
 
-/// What is measured: how a router is served, and which.
+/// A row of the table: the router that is measured, and how it is served.
 struct Row {
     name: &'static str,
     path: &'static str,
@@ -53,7 +54,7 @@ struct Row {
 }
 
 impl Row {
-    /// Served as `tier serve` serves.
+    /// A router that is served as in `tier serve`.
     fn served((name, router): (&'static str, Router)) -> Self {
         Self {
             name,
@@ -76,7 +77,7 @@ impl Row {
     }
 }
 
-/// How much is measured.
+/// How much load the benchmark generates.
 #[derive(Clone, Copy)]
 struct Load {
     rounds: usize,
@@ -92,7 +93,7 @@ fn main() {
             orgs: 100_000,
         }
     } else {
-        // It only has to run.
+        // Without `--bench`, the benchmark only has to run.
         Load {
             rounds: 1,
             requests: CONNECTIONS,
@@ -150,7 +151,7 @@ fn print_layers(stripe: &Stripe, load: Load) {
     print_checks(stripe, load);
 }
 
-/// Prints what a check costs. The log must be on.
+/// Prints what a check costs. The log must be on by then.
 fn print_checks(stripe: &Stripe, load: Load) {
     let checks = checks(tier::api::router(app(&stripe.url)));
     let costs = measure(&checks, load, stripe);
@@ -174,7 +175,7 @@ fn print_memory(stripe: &Stripe, load: Load) {
     println!("{:48}{bytes:8}", "bytes of memory an org of five features");
 }
 
-/// A check that is answered from memory, our log on, and a plain axum that answers the same bytes.
+/// Two rows with the log on: a check that is answered from memory, and a plain axum that answers the same bytes.
 fn checks(router: Router) -> [Row; 2] {
     let path = "/v1/limits";
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -202,7 +203,7 @@ fn checks(router: Router) -> [Row; 2] {
     ]
 }
 
-/// An API with a key of its own, over the account at `stripe`.
+/// An API with its own API key, over the account at `stripe`.
 fn app(stripe: &str) -> App {
     let mut app = App::new(domain(stripe));
     app.keys = Keys::new(["bench"]);
@@ -225,14 +226,14 @@ fn domain(stripe: &str) -> Domain {
     Domain::with_own_memory(client, Clock::system(), "bench", memory)
 }
 
-/// What an org with five features takes in memory once its limits and its phase are remembered, in bytes.
+/// The memory of an org with five features whose limits and phase are remembered, in bytes.
 fn memory_of_an_org(stripe: &str, orgs: usize) -> usize {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .expect("a runtime");
     let domain = domain(stripe);
-    // Connections and buffers are not the orgs'.
+    // The memory of connections and buffers is not the orgs', so it is taken before the measurement.
     runtime.block_on(remember(&domain, "warm", CONNECTIONS));
     let before = resident_bytes();
     runtime.block_on(remember(&domain, "org", orgs));
@@ -251,7 +252,7 @@ async fn remember(domain: &Domain, prefix: &str, count: usize) {
     read.await;
 }
 
-/// What the process has in memory.
+/// The resident memory of the process, in bytes.
 fn resident_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
     let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
@@ -270,7 +271,7 @@ fn measure(rows: &[Row], load: Load, stripe: &Stripe) -> Vec<f64> {
     least
 }
 
-/// The CPU time of all threads but those of the clients and of Stripe.
+/// The CPU time of all threads except those of the clients and of the fake Stripe.
 fn cost(row: &Row, requests: usize, stripe: &Stripe) -> f64 {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -291,7 +292,7 @@ fn cost(row: &Row, requests: usize, stripe: &Stripe) -> f64 {
             server::serve(listener, router, stopped.cancelled()).await;
         }
     });
-    // So that what happens once is not counted.
+    // These requests warm the server up, so that work that is done only once is not counted.
     client(row.path, address, CONNECTIONS)
         .join()
         .expect("no panic");
@@ -309,7 +310,7 @@ fn cost(row: &Row, requests: usize, stripe: &Stripe) -> f64 {
     (after.0 - before.0 - others) * 1e6 / requests
 }
 
-/// Sends requests over all connections; the CPU seconds that this takes.
+/// Sends requests over all connections. Returns the CPU seconds that the clients use.
 fn client(path: &'static str, address: SocketAddr, requests: usize) -> JoinHandle<f64> {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -325,7 +326,7 @@ fn client(path: &'static str, address: SocketAddr, requests: usize) -> JoinHandl
     })
 }
 
-/// Each connection asks for an org of its own: reads of the same customer at the same time would be one call.
+/// Each connection requests an org of its own, since concurrent reads of the same customer would share a call.
 async fn send(path: &str, address: SocketAddr, org: usize, requests: usize) {
     let request = format!(
         "GET {path}?org=org:{org:02} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer bench\r\n\r\n"

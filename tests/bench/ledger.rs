@@ -1,8 +1,9 @@
-//! What the ledger acknowledges, every report of it on disk: reports a second without HTTP.
+//! How many reports the ledger acknowledges in a second, without HTTP. Every acknowledged report is on disk.
 //!
-//! `cargo bench --bench ledger [-- PLACE]` writes a ledger of its own for each line: in a folder, or where temporary files are;
-//! or, with the feature `postgres`, in a database that a `postgres://` URL names (`tests/bench/run replicas` starts one).
-//! Half of the reports have idempotency keys, over 5,000 orgs. Keys are random, or ascend with time, as ULIDs do.
+//! `cargo bench --bench ledger [-- PLACE]` writes a new ledger for each line of its output. PLACE is a folder; without
+//! it, the ledgers are among the temporary files. With the feature `postgres`, PLACE may be the `postgres://` URL of a
+//! database (`tests/bench/run replicas` starts one). Half of the reports have idempotency keys, over 5,000 orgs. Keys
+//! are random, or ascend with time, as ULIDs do.
 
 use std::any::Any;
 use std::path::Path;
@@ -16,7 +17,7 @@ use tier::ledger::{Ledger, Location, Writer};
 
 const ORGS: u64 = 5_000;
 const TIME: Duration = Duration::from_secs(5);
-/// The period is long, since a database has a clock of its own.
+/// The period is long, since a database uses its own clock.
 const START: Time = Time::from_seconds(1_700_006_400);
 const YEARS: i64 = 20 * 365 * 86_400_000;
 
@@ -59,7 +60,7 @@ fn report(number: u64, keys: Keys) -> Event {
     })
 }
 
-/// A new ledger, which is removed with the last value.
+/// A new ledger, which is deleted once the last of these values is dropped.
 async fn open(place: &str) -> (Ledger, Writer, Box<dyn Any>) {
     let (place, kept) = new_place(place);
     let ledger = place.open().expect("a place").claim("acct_bench", "a key");
@@ -79,7 +80,7 @@ fn new_place(place: &str) -> (Location, Box<dyn Any>) {
     (Location::File(file), Box::new(folder))
 }
 
-/// Reports from `writers` tasks at once, each waiting for its answer, in requests of `size` reports.
+/// Reports usage from `writers` concurrent tasks, in requests of `size` reports. Each task waits for its answer.
 async fn run(place: &str, writers: u64, size: u64, keys: Keys) -> u64 {
     let (ledger, writer, _kept) = open(place).await;
     let numbers = Arc::new(AtomicU64::new(0));

@@ -28,7 +28,7 @@ MODEL = {
         }
     }
 }
-# One org after the other, so that requests have little in common; `{}` is its number.
+# Requests name one org after another, so that they have little in common. `{}` is the org's number.
 ENDPOINTS = {
     "whois": ("/v1/whois?org=org:{}", None),
     "limits": ("/v1/limits?org=org:{}", None),

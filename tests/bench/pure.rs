@@ -1,6 +1,6 @@
-//! What the server computes by itself: references, models, invoices, forms and answers.
+//! What the server computes without any calls: references, models, invoices, forms and answers.
 //!
-//! `cargo bench --bench pure` measures; under `cargo test` each runs once.
+//! `cargo bench --bench pure` measures. Under `cargo test`, each benchmark runs once.
 
 use std::fmt::Write as _;
 use std::hint::black_box;

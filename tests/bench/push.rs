@@ -1,4 +1,4 @@
-//! `tier push` of a model with 200 features, to a sandbox as slow as Stripe is: how long a person waits.
+//! How long `tier push` takes for a model with 200 features, over a sandbox as slow as Stripe.
 //!
 //! `cargo bench --bench push`
 
@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use stripe_sandbox::{Options, Sandbox};
 use tokio::process::Command;
 
-/// What a call to Stripe takes, about.
+/// About the time that a call to Stripe takes.
 const LATENCY: Duration = Duration::from_millis(100);
 
-/// What a person may be asked to wait.
+/// How long a push may take at most.
 const GOAL: Duration = Duration::from_secs(3);
 
 #[tokio::main]
 async fn main() {
-    // Without `--bench`, which `cargo bench` passes, this only has to run: `cargo test --all-targets` does that.
+    // `cargo bench` passes `--bench`. Without it, as under `cargo test --all-targets`, the benchmark only has to run.
     let measure = std::env::args().any(|arg| arg == "--bench");
     let (features, runs) = if measure { (200, 5) } else { (4, 1) };
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -48,7 +48,7 @@ async fn main() {
     }
 }
 
-/// A model of so many features, ten to a plan, of every kind.
+/// A model with this number of features, of every kind, ten in each plan.
 fn model(features: usize) -> String {
     let plans = (0..features.div_ceil(10)).map(|plan| {
         let features = (plan * 10..features.min(plan * 10 + 10)).map(|feature| {

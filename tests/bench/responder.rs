@@ -1,10 +1,10 @@
-//! A Stripe that costs next to nothing, for measuring the server alone: it forwards each call that it has not seen to a
-//! real sandbox, and from then on replays that answer.
+//! A fake of Stripe that costs next to nothing, for measuring the server alone. It forwards each new call to a real
+//! sandbox, and from then on replays the sandbox's answer.
 //!
-//! `cargo run --profile dist --example responder -- SANDBOX_URL` prints `listening on <addr>`. It forwards everything until
-//! `GET /_record` tells it to replay; `GET /_calls` answers with the number of calls since the last time it was asked.
-//! `POST /_latency` makes its answers wait for as many milliseconds as the body says. `GET /_constant` answers the bytes
-//! that were last posted there: what a plain axum can do at best.
+//! `cargo run --profile dist --example responder -- SANDBOX_URL` prints `listening on <addr>`. The responder forwards
+//! every call until `GET /_record` makes it replay. `GET /_calls` answers with the number of calls since the previous
+//! `GET /_calls`. `POST /_latency` delays all further answers by the number of milliseconds in its body. `GET
+//! /_constant` answers the bytes that were last posted there, which shows what a plain axum can do at best.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

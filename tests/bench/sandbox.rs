@@ -1,5 +1,5 @@
-//! The sandbox under load: 100,000 customers (or as many as the first argument says) with a subscription each,
-//! then the calls that must stay quick, over one connection, and the memory that all of it takes.
+//! The sandbox under load: 100,000 customers (or as many as the first argument says), each with a subscription. The
+//! benchmark then measures the calls that must stay quick, over one connection, and the memory of everything.
 //!
 //! `cargo bench --bench sandbox`
 
@@ -18,7 +18,7 @@ const SAMPLES: usize = 2_000;
 
 #[tokio::main]
 async fn main() {
-    // Without `--bench`, which `cargo bench` passes, this only has to run: `cargo test --all-targets` does that.
+    // `cargo bench` passes `--bench`. Without it, as under `cargo test --all-targets`, the benchmark only has to run.
     let usual = if std::env::args().any(|arg| arg == "--bench") {
         100_000
     } else {
@@ -49,7 +49,7 @@ async fn main() {
             bytes / customers
         );
     }
-    // Spread over the whole range, in an order that no cache foresees.
+    // The ids are spread over the whole range, in an order that no cache can foresee.
     let pick = |n: usize| &ids[n.wrapping_mul(7_919) % ids.len()];
     api.measure("GET /v1/customers/{id}", |n| {
         format!("/v1/customers/{}", pick(n))
@@ -71,7 +71,7 @@ async fn main() {
     api.advances().await;
 }
 
-/// Nobody is subscribed without something to pay with.
+/// A customer needs a card before it can be subscribed.
 const CARD: &str =
     "payment_method=pm_card_visa&invoice_settings[default_payment_method]=pm_card_visa";
 
@@ -129,7 +129,7 @@ impl Api {
         self.create("/v1/prices", form).await
     }
 
-    /// One call after the other, so over one connection.
+    /// Makes one call after another, so over one connection.
     async fn measure(&self, what: &str, path: impl Fn(usize) -> String) {
         let mut times = Vec::with_capacity(SAMPLES);
         for n in 0..SAMPLES {
@@ -178,7 +178,7 @@ impl Api {
     }
 }
 
-/// The memory that the process has at present, in kB, where the system tells.
+/// The resident memory of the process, in kB, if the system tells.
 fn resident() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status

@@ -32,7 +32,7 @@ CHECK = """
     end
     request = function() n = (n + 1) % ORGS; return requests[n] end
 """
-# The key is the last header, so that a request is three strings put together.
+# The key is the last header, so that a request consists of only three strings.
 REPORT = """
     local plain, keyed, bodies, n = {}, {}, {}, 0
     local nonce = tostring(os.time()) .. tostring(math.random(1000000000))
@@ -123,7 +123,7 @@ def main():
     print(f"{'':42} {'conns':>5} {'requests/s':>10} {'p50 ms':>9} {'p99 ms':>9} {'cpu µs':>9} {'rss MiB':>8}"
           f" {'calls':>7} {'errors':>6}")
     try:
-        # The answers are not asked for again: what is measured is a check from memory.
+        # With this maximum age, answers stay in memory, since only checks from memory are measured.
         serve = [tier, "serve", "--addr", "127.0.0.1:0", "--max-age", "1h"]
         server = Server("stateless", serve, stripe)
         prepare(server)
