@@ -1,5 +1,5 @@
-//! Judges of the sandbox, which measure it with what others wrote: Stripe's OpenAPI documents, and recorded answers of
-//! the real Stripe. Their data is not in this repository; see `tests/judges/run`.
+//! Judges of the sandbox, which compare it with what Stripe has published: its OpenAPI documents, and recorded answers
+//! of the real Stripe. This data is not in the repository; see `tests/judges/run`.
 
 #![expect(clippy::print_stdout, reason = "a judge prints its verdict")]
 

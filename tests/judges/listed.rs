@@ -1,6 +1,6 @@
-//! Disagreements that are known, each with its reason. One that is not listed fails, and so does a listed one that is
-//! no more. A line
-//! that begins with `? ` may be met or not: what random tests come across varies from run to run.
+//! Known disagreements, each with its reason. A disagreement that is not listed fails, and so does a listed
+//! disagreement that no longer occurs. A line that begins with `? ` may occur or not, since random tests vary from run
+//! to run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,19 +8,19 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 
-/// Begins a line that a run need not meet.
+/// Marks a line that need not occur in every run.
 const VARIES: &str = "? ";
 
-/// What a judge found: each disagreement, and an example of where.
+/// The findings of a judge: each disagreement, with an example of where it occurs.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     disagreements: BTreeMap<String, String>,
-    /// What was measured, for the verdict.
+    /// What was measured, as the verdict prints it.
     pub(crate) summary: String,
 }
 
 impl Found {
-    /// Adds a disagreement that was met at this place.
+    /// Adds a disagreement that occurs at this place.
     pub(crate) fn add(&mut self, disagreement: String, example: &str) {
         self.disagreements
             .entry(disagreement)
@@ -33,7 +33,7 @@ impl Found {
     }
 }
 
-/// Prints what is new and what is gone, and says whether that is nothing.
+/// Prints new disagreements, and listed ones that no longer occur. Succeeds if there are none of either.
 pub(crate) fn verdict(judge: &str, found: &Found, file: &Path) -> anyhow::Result<ExitCode> {
     let text = std::fs::read_to_string(file);
     let text = text.with_context(|| format!("cannot read {}", file.display()))?;
@@ -65,7 +65,7 @@ pub(crate) fn verdict(judge: &str, found: &Found, file: &Path) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// The listed lines. Those that begin with `#` are the reason of what follows, up to the next empty line.
+/// The listed lines. A line that begins with `#` gives the reason for the lines after it, up to the next empty line.
 fn parse(text: &str) -> anyhow::Result<BTreeSet<&str>> {
     let mut listed = BTreeSet::new();
     let mut has_reason = false;

@@ -1,13 +1,13 @@
-//! Ids differ from run to run: which one of the sandbox stands for which of the recording.
+//! Ids differ from run to run. This maps the recording's ids to the sandbox's.
 
 use std::collections::HashMap;
 
-/// Pairs of names; one is learnt where answers have them in the same place.
+/// Pairs of a recorded name and the sandbox's name. A pair is learnt when two answers have the names in the same place.
 #[derive(Debug, Default)]
 pub(crate) struct Names(HashMap<String, String>);
 
 impl Names {
-    /// Whether both name the same thing; a name that is new stands for the other from now on.
+    /// Whether both names mean the same thing. A new recorded name is paired with the sandbox's name from now on.
     pub(crate) fn relate(&mut self, recorded: &str, replayed: &str) -> bool {
         if let Some(known) = self.0.get(recorded) {
             return known == replayed;
@@ -21,7 +21,7 @@ impl Names {
         if let Some(name) = self.0.get(text) {
             return name.clone();
         }
-        // A plan may be called as an English word.
+        // A plan's id may be an English word.
         let is_name = |word: &str| word.contains(|c: char| !c.is_ascii_lowercase());
         let named = |word| self.0.get(word).filter(|_| is_name(word));
         words(text)
@@ -29,14 +29,14 @@ impl Names {
             .collect()
     }
 
-    /// A name of the text that stands for nothing yet.
+    /// A name in the text that has no counterpart yet.
     pub(crate) fn unknown<'a>(&self, text: &'a str) -> Option<&'a str> {
         words(text).find(|word| is_id(word) && !self.0.contains_key(*word))
     }
 }
 
-/// An id as Stripe makes them: letters, an underscore, and then at least eight letters and digits in which not all is
-/// lower case. Test cards have names that only look like it.
+/// Whether a text is an id as Stripe makes them: letters, an underscore, and then at least eight letters and digits
+/// that are not all lower case. The names of test cards only look like ids.
 pub(crate) fn is_id(text: &str) -> bool {
     let Some((prefix, random)) = text.rsplit_once('_') else {
         return false;
@@ -49,12 +49,12 @@ pub(crate) fn is_id(text: &str) -> bool {
         && random.chars().any(|c| !c.is_ascii_lowercase())
 }
 
-/// What an id says about the kind of its object.
+/// The prefix of an id, which says what kind of object it names.
 pub(crate) fn prefix(id: &str) -> &str {
     id.rsplit_once('_').map_or("", |(prefix, _)| prefix)
 }
 
-/// The text with placeholders for its ids.
+/// The text with placeholders in place of its ids.
 pub(crate) fn without_ids(text: &str) -> String {
     words(text)
         .map(|word| {
@@ -67,7 +67,7 @@ pub(crate) fn without_ids(text: &str) -> String {
         .collect()
 }
 
-/// The words of a text and what is between them.
+/// The words of a text, and the text between them.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut rest = text;

@@ -7,16 +7,16 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde_json::Value;
 
-/// The first and the last document of the API version that the sandbox plays.
+/// The first and the last document of the API version that the sandbox implements.
 pub(crate) const FIRST: &str = "openapi-2022-11-17.json";
 pub(crate) const LAST: &str = "openapi-2023-08-11.json";
 
-/// One document.
+/// An OpenAPI document.
 #[derive(Debug)]
 pub(crate) struct Document(pub(crate) Value);
 
 impl Document {
-    /// Reads it from the folder.
+    /// Reads the document from the folder.
     pub(crate) fn read(folder: &Path, name: &str) -> anyhow::Result<Self> {
         let path = folder.join(name);
         let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
@@ -26,7 +26,7 @@ impl Document {
         })?))
     }
 
-    /// The path of the document that matches this one, such as `/v1/customers/{customer}`.
+    /// The document's path that matches this path, such as `/v1/customers/{customer}`.
     pub(crate) fn path_of(&self, path: &str) -> Option<&str> {
         let paths = self.0["paths"].as_object()?.keys();
         paths
@@ -35,7 +35,7 @@ impl Document {
             .map(String::as_str)
     }
 
-    /// The same, if it has the method.
+    /// The document's path that matches this path, if it has the method.
     pub(crate) fn operation(&self, method: &str, path: &str) -> Option<&str> {
         let path = self.path_of(path)?;
         self.0["paths"][path]
@@ -43,7 +43,7 @@ impl Document {
             .map(|_| path)
     }
 
-    /// All operations: path, method and what the document says of it.
+    /// All operations: the path, the method and the description.
     pub(crate) fn operations(&self) -> impl Iterator<Item = (&str, &str, &Value)> {
         let paths = self.0["paths"].as_object().into_iter().flatten();
         paths.flat_map(|(path, methods)| {
@@ -52,7 +52,7 @@ impl Document {
         })
     }
 
-    /// What the document says of an operation; null if it has none.
+    /// The description of an operation, or null if the document has none.
     pub(crate) fn operation_at(&self, path: &str, method: &str) -> &Value {
         &self.0["paths"][path][method]
     }
@@ -93,7 +93,7 @@ impl Document {
             .collect()
     }
 
-    /// A schema without references and `anyOf` around it.
+    /// The alternatives of a schema, without references and without `anyOf` around them.
     pub(crate) fn alternatives<'a>(&'a self, schema: &'a Value) -> Vec<&'a Value> {
         if let Some(reference) = schema["$ref"].as_str() {
             let target = self.0.pointer(reference.trim_start_matches('#'));

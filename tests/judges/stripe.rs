@@ -17,14 +17,14 @@ pub(crate) struct Stripe {
     router: Router,
 }
 
-/// Status and body of an answer.
+/// An answer's status and body.
 pub(crate) type Answer = (u16, Value);
 
-/// A parameter, with brackets and all, and its value.
+/// A parameter's full name, including brackets, and its value.
 pub(crate) type Param = (String, String);
 
 impl Stripe {
-    /// An empty one, at this time.
+    /// An empty sandbox at this time.
     pub(crate) fn new(unix: i64) -> Self {
         let options = Options {
             clock: Clock::manual(unix),
@@ -35,13 +35,13 @@ impl Stripe {
         Self { sandbox, router }
     }
 
-    /// Lets time pass up to then; it never goes back.
+    /// Advances the clock to this time. The clock never goes back.
     pub(crate) fn pass_time(&self, until: i64) {
         let clock = self.sandbox.clock();
         clock.set(clock.unix().max(until));
     }
 
-    /// Sends a call, on a connected account if one is named.
+    /// Sends a call, on a connected account if `account` names one.
     pub(crate) async fn send(
         &self,
         method: &str,

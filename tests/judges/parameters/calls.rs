@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use crate::stripe::{Answer, Param, Stripe};
 
-/// When everything is probed: in February, which is shorter than the months around it.
+/// The time at which everything is probed. It is in February, which is shorter than the months around it.
 const NOW: i64 = 1_676_000_000;
 
-/// A call with names in braces for what has to be made first.
+/// A call. Names in braces stand for objects that must be made first.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) method: String,
@@ -41,7 +41,7 @@ impl Call {
         })
     }
 
-    /// The same with other values for some parameters, or more of them.
+    /// The same call, with other values for some parameters or with more parameters.
     pub(super) fn with(&self, params: &[Param]) -> Self {
         let mut call = self.clone();
         call.params
@@ -49,7 +49,7 @@ impl Call {
         call.with_more(params)
     }
 
-    /// The same with more parameters.
+    /// The same call with more parameters.
     pub(super) fn with_more(&self, params: &[Param]) -> Self {
         let mut call = self.clone();
         call.params.extend_from_slice(params);
@@ -57,10 +57,10 @@ impl Call {
     }
 }
 
-/// The calls of the file.
+/// The calls in `calls.txt`.
 #[derive(Debug)]
 pub(super) struct Calls {
-    /// How a name is made: the calls, and where in the last one's answer the name is.
+    /// How each name is made: the calls, and the place of the id in the last call's answer.
     recipes: HashMap<String, (Vec<Call>, String)>,
     pub(super) endpoints: Vec<Call>,
 }
@@ -81,13 +81,13 @@ impl Calls {
         Ok(Self { recipes, endpoints })
     }
 
-    /// Whether something of this name can be made.
+    /// Whether the file says how to make this name.
     pub(super) fn makes(&self, name: &str) -> bool {
         self.recipes.contains_key(name)
     }
 }
 
-/// A sandbox in which names are made as they are needed.
+/// A sandbox in which objects are made when a call needs them.
 #[derive(Debug)]
 pub(super) struct World<'a> {
     calls: &'a Calls,
@@ -104,7 +104,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Makes the call, after what it names.
+    /// Makes the objects that the call names, and then the call.
     pub(super) async fn send(&mut self, call: &Call) -> anyhow::Result<Answer> {
         let path = self.filled(&call.path).await?;
         let mut params = Vec::new();
@@ -114,7 +114,7 @@ impl<'a> World<'a> {
         self.stripe.send(&call.method, &path, &params, None).await
     }
 
-    /// The text with ids in place of names.
+    /// The text with ids in place of names in braces.
     pub(super) async fn filled(&mut self, text: &str) -> anyhow::Result<String> {
         let mut filled = text.to_owned();
         while let Some((before, rest)) = filled.split_once('{') {
@@ -145,7 +145,7 @@ impl<'a> World<'a> {
     }
 }
 
-/// What an answer has in this place, such as `items.data.0.id`.
+/// The value at a place in an answer, such as `items.data.0.id`.
 pub(super) fn found<'a>(answer: &'a Value, place: &str) -> Option<&'a Value> {
     place
         .split('.')

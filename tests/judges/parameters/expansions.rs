@@ -1,4 +1,4 @@
-//! What can be expanded in an answer.
+//! The fields that can be expanded in an answer.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::openapi::Document;
 
-/// How many fields a path goes through, not counting the `data` of lists.
+/// The maximum number of fields in a path, not counting the `data` of lists.
 const DEPTH: usize = 2;
 
-/// The expandable fields in answers of this schema: their paths, and what they are called, such as `invoice.charge`.
+/// The expandable fields in answers of this schema: their paths, and their names, such as `invoice.charge`.
 pub(super) fn of_answer(document: &Document, schema: &Value) -> BTreeMap<String, String> {
     let mut collector = Collector {
         document,
@@ -24,11 +24,11 @@ pub(super) fn of_answer(document: &Document, schema: &Value) -> BTreeMap<String,
     collector.found
 }
 
-/// Where a schema is met.
+/// Where a schema occurs in an answer.
 struct Place {
     path: String,
     name: String,
-    /// How many fields more a path may go through.
+    /// How many more fields a path may have.
     depth: usize,
 }
 

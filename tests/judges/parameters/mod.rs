@@ -1,6 +1,6 @@
-//! What Stripe's documents say of requests: each parameter and each value of an enum is accepted, or refused as not
-//! modelled, but never as unknown; what is accepted shows in the answer; a parameter that Stripe does not know is refused.
-//! The same holds for what can be expanded.
+//! Requests against Stripe's documents. The sandbox accepts each parameter and each enum value, or refuses it as not
+//! modelled, but never as unknown. What it accepts is visible in the answer. It refuses a parameter that Stripe does
+//! not know. The same rules hold for expansions.
 
 mod calls;
 mod expansions;
@@ -19,7 +19,7 @@ use crate::names::without_ids;
 use crate::openapi::{Document, FIRST, LAST};
 use crate::stripe::Param;
 
-/// How many expansions are asked for at once.
+/// How many expansions are requested in one call.
 const AT_ONCE: usize = 20;
 
 /// Probes every endpoint that the sandbox has.
@@ -80,14 +80,14 @@ pub(crate) async fn run(folder: &Path) -> anyhow::Result<Found> {
     Ok(found)
 }
 
-/// What the sandbox knows of an endpoint.
+/// What the sandbox knows about an endpoint.
 enum Presence {
     Routed,
     Unmodelled,
     Unknown,
 }
 
-/// Whether the sandbox has an endpoint for the path, or at least knows that Stripe does.
+/// Whether the sandbox has an endpoint for the path, or at least knows that Stripe has it.
 async fn presence(calls: &Calls, path: &str, method: &str) -> anyhow::Result<Presence> {
     let path = path.replace(['{', '}'], "");
     let call = Call {
@@ -151,7 +151,7 @@ impl Judge<'_> {
         self.expand(endpoint, call, fields).await
     }
 
-    /// Sends it, and says whether it was accepted.
+    /// Sends the probe. Returns whether the sandbox accepted it.
     async fn probe(
         &mut self,
         endpoint: &str,
@@ -174,7 +174,7 @@ impl Judge<'_> {
         Ok(status == 200)
     }
 
-    /// Asks for all paths, some at a time, without those that are refused.
+    /// Requests all expansions, some in each call, without the refused ones.
     async fn expand(
         &mut self,
         endpoint: &str,
@@ -204,7 +204,7 @@ impl Judge<'_> {
                 continue;
             }
             let message = answer["error"]["message"].as_str().unwrap_or_default();
-            // The message may name but the beginning of the path.
+            // The message may name only the beginning of the path.
             let named = message.split(['(', ')']).nth(1).unwrap_or_default();
             let is_under = |path: &String| path == named || path.starts_with(&format!("{named}."));
             let under = paths.iter().find(|path| is_under(path));
@@ -230,7 +230,7 @@ impl Judge<'_> {
     }
 }
 
-/// Whether an answer has an id where the path leads.
+/// Whether an answer has an id at the end of the path.
 fn has_id(value: &Value, path: &str) -> bool {
     if let Value::Array(elements) = value {
         return elements.iter().any(|value| has_id(value, path));
@@ -242,7 +242,7 @@ fn has_id(value: &Value, path: &str) -> bool {
     }
 }
 
-/// What is wrong with the answer to a probe.
+/// The fault of the answer to a probe, if it has one.
 fn fault(probe: &Probe, status: u16, answer: &Value) -> Option<String> {
     let Probe { name, value, .. } = probe;
     let error = &answer["error"];
@@ -273,7 +273,7 @@ fn is_unmodelled(message: &str) -> bool {
     message.contains("does not model") || message.contains("The sandbox models")
 }
 
-/// What the answer shows instead, if it has a field of the parameter's name.
+/// What the answer shows in place of the sent value, if it has a field with the parameter's name.
 fn hidden(probe: &Probe, sent: &str, answer: &Value) -> Option<String> {
     let place = probe.name.replace(']', "").replace('[', ".");
     let shown = match at(answer, &place)? {
@@ -292,7 +292,7 @@ fn hidden(probe: &Probe, sent: &str, answer: &Value) -> Option<String> {
             .parse::<f64>()
             .is_ok_and(|shown| sent.parse() == Ok(shown));
     let Probe { name, value, .. } = probe;
-    // The time that is now is shown as such.
+    // An answer shows `now` as the present time.
     let differ = !is_same && !sent.is_empty() && sent != "now";
     differ.then(|| {
         format!(

@@ -1,4 +1,4 @@
-//! What is asked of an endpoint: every parameter that Stripe knows, at every depth, and every value of enums.
+//! The probes of an endpoint: every parameter that Stripe knows, at every depth, and every enum value.
 
 use serde_json::Value;
 
@@ -6,30 +6,30 @@ use super::calls::Calls;
 use crate::openapi::Document;
 use crate::stripe::Param;
 
-/// The name of parameters and fields that nobody knows.
+/// The name of a parameter or field that does not exist.
 pub(super) const BOGUS: &str = "no_such_thing";
 
-/// A parameter to send, with those that it needs beside it.
+/// A parameter to send, together with the parameters that it needs beside it.
 #[derive(Clone, Debug)]
 pub(super) struct Probe {
     pub(super) name: String,
     pub(super) value: String,
     pub(super) kind: Kind,
-    /// The parameter itself is the last one.
+    /// All parameters to send. The probed parameter is the last one.
     pub(super) params: Vec<Param>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// One of a list of values.
+    /// One of the values of an enum.
     Enum,
-    /// Text, number, time or truth value.
+    /// A text, a number, a time or a truth value.
     Scalar,
     /// A parameter that Stripe does not know.
     Bogus,
 }
 
-/// Everything to be sent to an endpoint, by the document.
+/// All probes of an endpoint, according to the document.
 pub(super) fn of_operation(document: &Document, operation: &Value, calls: &Calls) -> Vec<Probe> {
     let mut probes = Probes {
         document,
@@ -47,7 +47,7 @@ pub(super) fn of_operation(document: &Document, operation: &Value, calls: &Calls
         probes.collect(schema, name, &[]);
     }
     probes.add(BOGUS, "x", Kind::Bogus, &[]);
-    // What is expanded is judged on its own.
+    // Expansions are judged separately.
     probes
         .found
         .retain(|probe| !probe.name.starts_with("expand["));
@@ -72,7 +72,7 @@ impl Probes<'_> {
         });
     }
 
-    /// Adds the probes of a parameter and of those inside it.
+    /// Adds the probes of a parameter and of the parameters inside it.
     fn collect(&mut self, schema: &Value, name: &str, beside: &[Param]) {
         for schema in self.document.alternatives(schema) {
             if let Some(fields) = schema["properties"].as_object() {
@@ -111,7 +111,7 @@ impl Probes<'_> {
         }
     }
 
-    /// Adds as little as makes the parameter valid.
+    /// Adds the fewest parameters that make this one valid.
     fn fill(&self, schema: &Value, name: &str, params: &mut Vec<Param>) {
         let Some(schema) = self.document.alternatives(schema).into_iter().next() else {
             return;
@@ -131,7 +131,7 @@ impl Probes<'_> {
         }
     }
 
-    /// A value that the parameter may well have.
+    /// A plausible value of the parameter.
     fn value(&self, schema: &Value, name: &str) -> String {
         let last = name
             .rsplit('[')

@@ -1,4 +1,5 @@
-//! What the recordings take for granted: the catalogue of the account that was recorded, made anew.
+//! The catalogue that the recordings take for granted: products, prices and coupons of the recorded account, made
+//! again.
 
 use serde_json::Value;
 
@@ -6,14 +7,14 @@ use super::recording::Call;
 use crate::names::Names;
 use crate::stripe::{Param, Stripe};
 
-/// Products are in no answer. Their names are read from the descriptions of invoice lines.
+/// No answer has the products. Their names are those in the descriptions of invoice lines.
 const PRODUCTS: [(&str, &str); 3] = [
     ("prod_EYTX7RYhRjcwKD", "Test Subscription"),
     ("prod_J54YfEqBTZfFes", "Default"),
     ("prod_IxQQWtyij0rvGp", "T-Shirt"),
 ];
 
-/// The prices and coupons in the answers, each once and as it was at first, in the order in which they were made.
+/// The prices and coupons in the answers, each once and in its first state, ordered by creation time.
 pub(super) fn shown<'a>(calls: impl Iterator<Item = &'a Call>) -> Vec<Value> {
     let mut shown = Vec::new();
     for call in calls {
@@ -23,7 +24,7 @@ pub(super) fn shown<'a>(calls: impl Iterator<Item = &'a Call>) -> Vec<Value> {
     shown.into_iter().cloned().collect()
 }
 
-/// Makes the products, and these prices and coupons, each at its time.
+/// Makes the products, and then these prices and coupons, each at its time.
 pub(super) async fn prepare(
     catalogue: &[Value],
     is_old: bool,
@@ -33,7 +34,7 @@ pub(super) async fn prepare(
 ) -> anyhow::Result<()> {
     for (id, name) in PRODUCTS {
         let mut params = pairs(&[("id", id), ("name", name)]);
-        // The first recordings' lines are without it.
+        // The invoice lines of the first recordings have no unit label.
         if name == "Test Subscription" && !is_old {
             params.extend(pairs(&[("unit_label", "user")]));
         }

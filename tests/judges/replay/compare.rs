@@ -1,4 +1,4 @@
-//! Two answers side by side: the recorded one, and the sandbox's.
+//! Compares two answers: the recorded answer and the sandbox's.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::names::{self, Names};
 use crate::openapi::Document;
 
-/// What differs from account to account or from day to day. The type agrees all the same.
+/// Fields whose values differ between accounts or between days. Their types must still agree.
 const VARIABLE: [(&str, &str); 8] = [
     ("charge.outcome.risk_score", "Radar's guess"),
     (
@@ -37,28 +37,28 @@ const VARIABLE: [(&str, &str); 8] = [
     ),
 ];
 
-/// A link to a page of the dashboard that shows the request; the sandbox has none.
+/// A link to a page of the dashboard that shows the request. The sandbox has no such page.
 const LOG: &str = "request_log_url";
 
-/// How far a time may be from the recorded one, in seconds: a recorded call takes a while, and the sandbox's clock
-/// stands at its end.
+/// How far a time may be from the recorded time, in seconds. A recorded call takes a while, and the sandbox's clock
+/// stands at the call's end.
 const SLACK: i64 = 5;
 
-/// Compares, and learns names on the way.
+/// Compares answers, and learns names on the way.
 #[derive(Debug)]
 pub(super) struct Comparison<'a> {
     pub(super) names: &'a mut Names,
-    /// Whose fields are expected of the sandbox.
+    /// The document whose fields the sandbox is expected to have.
     pub(super) last: &'a Document,
-    /// Whose fields the recording may lack, if it is older than the last document.
+    /// The document whose fields the recording may lack, if the recording is older than the last document.
     pub(super) first: Option<&'a Document>,
     /// The disagreements.
     pub(super) found: Vec<String>,
-    /// The sandbox's times and their places, by the recorded ones.
+    /// The sandbox's time and its place, by the recorded time.
     times: HashMap<i64, (i64, String)>,
 }
 
-/// Where a value is: in an object of this type, in this field.
+/// The place of a value: the type of its object, and its field.
 #[derive(Clone, Debug, Default)]
 struct Place {
     object: String,
@@ -160,7 +160,7 @@ impl<'a> Comparison<'a> {
             match replayed.get(name) {
                 Some(replayed) => self.values(value, replayed, &place),
                 None if name == LOG => {}
-                // Newer than the version that the sandbox plays, if it is unknown.
+                // An unknown field is newer than the version that the sandbox implements.
                 None if name == "metadata"
                     || place.object.is_empty()
                     || place.is_known(self.last) =>
@@ -238,7 +238,7 @@ fn is_link(text: &str) -> bool {
     text.starts_with("https://") || text.starts_with("http://")
 }
 
-/// A number that is a time: no amount of the recordings is as large.
+/// A number that is a time. No amount in the recordings is as large.
 fn time(value: &Value) -> Option<i64> {
     value.as_i64().filter(|number| *number > 1_000_000_000)
 }
@@ -248,7 +248,7 @@ fn count(elements: &[Value]) -> String {
     format!("[{}]", shown.join(", "))
 }
 
-/// A value as it stands in a disagreement, which must be the same from run to run.
+/// A value as a disagreement shows it, which must be the same in every run.
 fn shown(value: &Value) -> String {
     match value {
         Value::Object(fields) => match fields.get("object") {

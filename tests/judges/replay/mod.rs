@@ -1,5 +1,5 @@
-//! The recorded calls, made again: a case at a time, in order, each on a sandbox of its own that stands at the recorded
-//! time. Status, error, shape, amounts and times agree, or it is a disagreement.
+//! Repeats the recorded calls, in order. Each case runs on a new sandbox whose clock shows the recorded time. A
+//! difference in status, error, shape, amounts or times is a disagreement.
 
 mod catalogue;
 mod compare;
@@ -17,7 +17,7 @@ use crate::names::{self, Names};
 use crate::openapi::{Document, FIRST, LAST};
 use crate::stripe::{Param, Stripe};
 
-/// How many calls went how.
+/// How many calls agree, differ, or cannot be made.
 #[derive(Debug, Default)]
 struct Tally {
     agree: usize,
@@ -25,7 +25,7 @@ struct Tally {
     unplayed: usize,
 }
 
-/// Replays all.
+/// Repeats all recorded calls.
 pub(crate) async fn run(folder: &Path) -> anyhow::Result<Found> {
     let cases = recording::read(folder)?;
     let catalogue = catalogue::shown(cases.iter().flatten());
@@ -53,7 +53,7 @@ pub(crate) async fn run(folder: &Path) -> anyhow::Result<Found> {
 }
 
 struct Judge {
-    /// The prices and coupons that were there before.
+    /// The prices and coupons that existed before the recording.
     catalogue: Vec<Value>,
     first: Document,
     last: Document,
@@ -109,7 +109,7 @@ impl Judge {
         Ok(())
     }
 
-    /// What differs, or why the call cannot be made.
+    /// How the answers differ, or why the call cannot be made.
     async fn play(
         &self,
         case: &[Call],
@@ -156,7 +156,7 @@ impl Judge {
     }
 }
 
-/// Path and parameters with the sandbox's names, or a name that nothing has yet.
+/// The path and the parameters with the sandbox's names, or else a name that has no counterpart yet.
 fn translated(call: &Call, names: &Names) -> Result<(String, Vec<Param>), String> {
     let known = |text: &str| match names.unknown(text) {
         Some(unknown) => Err(unknown.to_owned()),

@@ -9,23 +9,23 @@ use serde_json::Value;
 
 use crate::stripe::Param;
 
-/// A call of the client that was recorded, and what Stripe answered.
+/// A recorded call of the client, and Stripe's answer.
 #[derive(Debug, Deserialize)]
 pub(super) struct Call {
-    /// The test of the client that made it.
+    /// The client's test that made the call.
     pub(super) case: String,
-    /// The API version, also of the answer.
+    /// The API version of the call and of the answer.
     pub(super) version: String,
     pub(super) method: String,
-    /// With the query.
+    /// The path with the query.
     path: String,
-    /// The form in the body, decoded.
+    /// The decoded form in the body.
     request: String,
     pub(super) status: u16,
     pub(super) answer: Value,
 }
 
-/// The connected account whose ids are these.
+/// The connected account of the recording, and the part of its id that the ids of its objects contain.
 const CONNECTED: (&str, &str) = ("acct_1ISuLNQK2ZHS99Rk", "QK2ZHS99Rk");
 
 impl Call {
@@ -34,7 +34,7 @@ impl Call {
         self.path.split('?').next().unwrap_or_default()
     }
 
-    /// What was sent in query and body.
+    /// The parameters in the query and the body.
     pub(super) fn params(&self) -> Vec<Param> {
         let query = self.path.split_once('?').map_or("", |(_, query)| query);
         let query = form_urlencoded::parse(query.as_bytes()).into_owned();
@@ -49,12 +49,12 @@ impl Call {
         query.chain(body).collect()
     }
 
-    /// The time of the call, as far as the answer tells: the latest of what happened in it.
+    /// The time of the call, as far as the answer shows it: the latest time in the answer at which something happened.
     pub(super) fn time(&self) -> Option<i64> {
         latest(&self.answer)
     }
 
-    /// The customer that it makes or is about.
+    /// The customer that the call makes or is about.
     fn customer(&self) -> Option<&str> {
         let answer = &self.answer;
         let id = if answer["object"] == "customer" {
@@ -66,14 +66,14 @@ impl Call {
     }
 
     fn is_connected(&self) -> bool {
-        // An account's own id names it from outside.
+        // The account's own id also appears in answers to calls from outside the account.
         let text = self.answer.to_string().replace(CONNECTED.0, "");
         text.contains(CONNECTED.1)
     }
 }
 
-/// The connected account that a call of the case was made on. The recording has no headers, but ids of that account's
-/// objects show it, save those of customers.
+/// The connected account on which a call of the case was made. The recording has no headers, but the ids of that
+/// account's objects show it, except for customers.
 pub(super) fn account_of(case: &[Call], call: &Call) -> Option<&'static str> {
     let same_customer =
         |other: &&Call| call.customer().is_some() && other.customer() == call.customer();
@@ -81,7 +81,7 @@ pub(super) fn account_of(case: &[Call], call: &Call) -> Option<&'static str> {
     (call.is_connected() || related.any(Call::is_connected)).then_some(CONNECTED.0)
 }
 
-/// The connected accounts that the calls of the case name or are made on, and the one that makes the recorded account a
+/// The connected accounts that the calls of the case name or use, and the account that makes the recorded account a
 /// platform in every case.
 pub(super) fn accounts(case: &[Call]) -> BTreeSet<&str> {
     let params = case.iter().flat_map(|call| call.request.split(['=', '&']));
@@ -90,7 +90,7 @@ pub(super) fn accounts(case: &[Call]) -> BTreeSet<&str> {
     named.chain(acting).chain([CONNECTED.0]).collect()
 }
 
-/// All calls, a list for each case.
+/// All calls, in one list for each case.
 pub(super) fn read(folder: &Path) -> anyhow::Result<Vec<Vec<Call>>> {
     let path = folder.join("recorded.jsonl");
     let text = std::fs::read_to_string(&path);
@@ -106,10 +106,10 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Vec<Vec<Call>>> {
     Ok(cases)
 }
 
-/// Objects that were there before the recording began.
+/// Objects that existed before the recording began.
 pub(super) const STANDING: [&str; 4] = ["price", "plan", "product", "coupon"];
 
-/// The latest time at which something has happened.
+/// The latest time at which something happened.
 fn latest(answer: &Value) -> Option<i64> {
     const PAST: [&str; 6] = [
         "created",

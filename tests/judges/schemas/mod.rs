@@ -1,5 +1,5 @@
-//! What the sandbox has answered while its suites ran, and all events, held to Stripe's schemas: those of the first and of
-//! the last document of the API version. A field that a schema does not describe is a fault.
+//! Compares all answers that the sandbox gave during its tests, and all events, with Stripe's schemas in the first and
+//! in the last document of the API version. A field that a schema does not describe is a fault.
 
 mod validator;
 
@@ -17,7 +17,7 @@ use crate::listed::Found;
 use crate::names::without_ids;
 use crate::openapi::{Document, FIRST, LAST};
 
-/// An answer that was kept.
+/// A recorded answer of the sandbox.
 #[derive(Deserialize)]
 struct Kept {
     method: String,
@@ -80,11 +80,11 @@ impl Judge {
         })
     }
 
-    /// The name of the answer in the document.
+    /// The name of the schema for this answer.
     fn endpoint(&self, kept: &Kept) -> String {
         match self.document.operation(&kept.method, &kept.path) {
             Some(path) => validator::answer(&kept.method, path, kept.status),
-            // A document that does not know the endpoint may know the object.
+            // A document that does not have the endpoint may still have the object.
             None if kept.status == 200 => kept.answer["object"]
                 .as_str()
                 .unwrap_or_default()
@@ -119,7 +119,7 @@ impl Judge {
         }
     }
 
-    /// Whether the judge notices a field that is not described.
+    /// Whether the judge notices an undescribed field in this answer.
     fn sees(&self, kept: &Kept) -> bool {
         let mut answer = kept.answer.clone();
         answer["no_such_field"] = json!(1);
@@ -130,7 +130,7 @@ impl Judge {
     }
 }
 
-/// Where a fault is, from the innermost object on.
+/// The place of a fault, beginning at the innermost object.
 fn place(whole: &Value, path: &[String]) -> String {
     let (mut value, mut object, mut since) = (whole, "answer", 0);
     for (depth, name) in path.iter().enumerate() {
@@ -155,7 +155,7 @@ fn place(whole: &Value, path: &[String]) -> String {
     format!("{object}{}", path.collect::<String>())
 }
 
-/// An answer without what makes no difference to a schema: ids and numbers.
+/// An answer without the parts that do not matter to a schema: ids and numbers.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Object(fields) => fields

@@ -1,4 +1,4 @@
-//! Stripe's schemas, as JSON Schema has it.
+//! Stripe's schemas, translated to JSON Schema.
 
 use anyhow::Context as _;
 use jsonschema::error::ValidationErrorKind;
@@ -7,23 +7,23 @@ use serde_json::{Map, Value, json};
 
 use crate::openapi::Document;
 
-/// All answers of a document, and all objects, in one schema, which is compiled once: each is a property under its name.
+/// The schemas of all answers and all objects in a document, as properties of one schema that is compiled once.
 pub(super) struct Schemas(Validator);
 
-/// A fault of an answer: where, and what.
+/// A fault of an answer: its place, and what is wrong.
 pub(super) struct Fault {
     /// The path within the answer.
     pub(super) path: Vec<String>,
     pub(super) what: String,
 }
 
-/// The name of an endpoint's answer.
+/// The name of the schema for an endpoint's answer.
 pub(super) fn answer(method: &str, path: &str, status: u16) -> String {
     let status = if status == 200 { "200" } else { "default" };
     format!("{} {path} {status}", method.to_uppercase())
 }
 
-/// The name of the answer to a call that no endpoint is there for.
+/// The name of the schema for the answer to a call without an endpoint.
 pub(super) const ERROR: &str = "error";
 
 impl Schemas {
@@ -36,7 +36,7 @@ impl Schemas {
                     let key = if status == 200 { "200" } else { "default" };
                     let schema =
                         &operation["responses"][key]["content"]["application/json"]["schema"];
-                    // Some answers are files.
+                    // An answer that is a file has no schema.
                     if schema.is_object() {
                         named.insert(name, translated(schema));
                     }
@@ -73,7 +73,7 @@ impl Schemas {
         Ok(Self(options.build(&schema)?))
     }
 
-    /// What is wrong with this answer or object; the name itself may be unknown.
+    /// The faults of this answer or object. The name itself may be unknown.
     pub(super) fn faults(&self, name: &str, instance: &Value) -> Vec<Fault> {
         let instance = json!({name: instance});
         let mut faults = Vec::new();
@@ -84,7 +84,7 @@ impl Schemas {
     }
 }
 
-/// JSON Schema in place of OpenAPI 3.0's; an object has no fields but those that are described.
+/// Translates a schema of OpenAPI 3.0 to JSON Schema. An object may have no fields that are not described.
 fn translated(schema: &Value) -> Value {
     let Some(fields) = schema.as_object() else {
         return schema.clone();
@@ -116,7 +116,7 @@ fn translated(schema: &Value) -> Value {
     }
 }
 
-/// The faults that an error stands for. Of alternatives, the one that comes closest is meant.
+/// The faults behind an error. Among alternatives, the closest one counts.
 fn explain(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
     let path: Vec<String> = error
         .instance_path()
@@ -153,7 +153,7 @@ fn explain(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
     }
 }
 
-/// The alternative with the deepest and then the fewest errors; not one for another object or type, if that can be helped.
+/// The alternative with the deepest and then the fewest errors. If possible, it is for the same object and type.
 fn closest<'a>(
     context: &'a [Vec<ValidationError<'static>>],
 ) -> Option<&'a Vec<ValidationError<'static>>> {
