@@ -71,7 +71,7 @@ class Nginx:
             file.write(f"pid {folder}/nginx.pid; error_log {folder}/nginx.log; daemon off; events {{}}\n")
             file.write(f"http {{ access_log off; {places}\n{text}\n}}\n")
         if os.getuid() == 0:
-            # As root it would serve as somebody else, who may not enter the folder.
+            # When started as root, nginx would serve as another user, who may not enter the folder.
             with open(path, "a") as file:
                 file.write("user root;\n")
         self.process = subprocess.Popen(["/usr/sbin/nginx", "-p", folder, "-c", path])
@@ -117,7 +117,7 @@ def start(tier, stripe, composed, database, log):
             raise SystemExit(f"TIER_LEDGER is {env['TIER_LEDGER']}")
         env["TIER_LEDGER"] = env["TIER_LEDGER"].replace("@postgres/", f"@{database.address}/")
         env["STRIPE_BASE_API_URL"] = stripe.url
-        # The image has 0.0.0.0:8080.
+        # The image listens on 0.0.0.0:8080.
         env["TIER_ADDR"] = address = f"127.0.0.1:{free_port()}"
         process = Process([tier, *service["command"].split()], env, log).until_it_listens()
         servers[name] = (address, process)
@@ -173,7 +173,7 @@ def run(stripe, port, servers):
     acknowledged = sum(client.acknowledged for client in clients)
     items, customers = stripe.items()
     began = time.monotonic()
-    # The server waits half a minute for more.
+    # The server waits half a minute for further usage before it delivers.
     while (recorded := stripe.recorded(items[ORG, FEATURE])) != acknowledged and time.monotonic() - began < 180:
         time.sleep(0.5)
     used = done(port, f"/v1/limits?org={ORG}")["usage"][0]["used"]
