@@ -13,7 +13,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use stripe_sandbox::Sandbox;
 
-/// The file, if the variable is set.
+/// The file, if the environment variable is set.
 static ANSWERS: LazyLock<Option<Mutex<File>>> = LazyLock::new(|| {
     let path = std::env::var_os("STRIPE_SANDBOX_ANSWERS")?;
     let file = OpenOptions::new().create(true).append(true).open(path);
@@ -67,12 +67,12 @@ async fn observe(request: Request, next: Next) -> Response {
     let (head, body) = next.run(request).await.into_parts();
     let version = head.headers.get("stripe-version");
     let is_judged = version.is_some_and(|version| version == JUDGED) && path.starts_with("/v1/");
-    // An answer that a test aborts has no size.
+    // An answer that a test aborts has no size, and cannot be recorded.
     if body.size_hint().exact().is_none() || !is_judged {
         return Response::from_parts(head, body);
     }
     let body = to_bytes(body, usize::MAX).await.expect("it is in memory");
-    // An answer that a test corrupts is not JSON.
+    // An answer that a test corrupts is not JSON, and is not recorded.
     let answer = serde_json::from_slice::<Value>(&body).ok();
     if let Some(answer) = answer.filter(is_of_2022) {
         keep(method.as_str(), &path, head.status.as_u16(), &answer);

@@ -6,7 +6,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Row};
 
-/// A new schema, which is dropped together with this value. It can be used inside and outside of tokio.
+/// A new schema, which is dropped together with this value. It can be used inside and outside tokio.
 #[derive(Debug)]
 pub struct Schema {
     url: String,
@@ -34,7 +34,7 @@ impl Schema {
         schema
     }
 
-    /// The URL of a client that uses the schema.
+    /// The URL with which a client uses the schema.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -44,7 +44,7 @@ impl Schema {
         &self.name
     }
 
-    /// Connects again, after the server was killed.
+    /// Connects again after the server was killed.
     pub fn reconnect(&mut self) {
         self.close();
         self.client = Some(connected(&self.url));
@@ -53,7 +53,7 @@ impl Schema {
     /// Executes statements.
     ///
     /// # Panics
-    /// If one fails.
+    /// If a statement fails.
     pub fn execute(&self, sql: &str) {
         let done = self.run(|client| client.batch_execute(sql));
         done.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
@@ -62,13 +62,13 @@ impl Schema {
     /// The rows of a query.
     ///
     /// # Panics
-    /// If it fails.
+    /// If the query fails.
     pub fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Vec<Row> {
         let rows = self.run(|client| client.query(sql, parameters));
         rows.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
     }
 
-    /// The number in the first row and column of a query.
+    /// The number in the first row and column of a query's result.
     ///
     /// # Panics
     /// If the query fails, or has another result.
@@ -98,7 +98,7 @@ impl Schema {
 impl Drop for Schema {
     fn drop(&mut self) {
         let drop = format!("DROP SCHEMA {} CASCADE", self.name);
-        // A failed test may have left the server stopped.
+        // A failed test may have left the server stopped, so errors are ignored.
         let _ = self.run(|client| client.batch_execute(&drop));
         self.close();
     }
