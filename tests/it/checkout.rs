@@ -164,7 +164,7 @@ async fn paying_upgrades_and_the_next_change_ends_the_old_subscription() {
     assert_eq!(
         app.limits("org:a").await.len(),
         1,
-        "nothing is granted before it is paid"
+        "nothing is granted before the payment"
     );
     let location = pay(&app, &answer).await;
     assert!(
@@ -190,7 +190,7 @@ async fn paying_upgrades_and_the_next_change_ends_the_old_subscription() {
     assert_eq!(
         live["data"].as_array().map(Vec::len),
         Some(1),
-        "the older one is ended"
+        "the older subscription is ended"
     );
 }
 
@@ -214,7 +214,7 @@ async fn if_two_pages_are_paid_the_second_counts() {
     assert_eq!(live().await, Some(2), "Stripe has made both");
     assert_eq!(app.limits("org:a").await.len(), 2, "plan:pro@1 is in force");
     app.settled().await;
-    assert_eq!(live().await, Some(1), "the older one is ended");
+    assert_eq!(live().await, Some(1), "the older subscription is ended");
     assert_eq!(app.limits("org:a").await.len(), 2);
 }
 
@@ -271,7 +271,7 @@ async fn an_upgrade_keeps_what_it_does_not_mention() {
     let opened = checkout(&app, upgrade).await.ok();
     pay(&app, &opened).await;
     let [upgraded] = &subscriptions(&app).await[..] else {
-        panic!("it replaces the old one")
+        panic!("one live subscription")
     };
     assert_ne!(upgraded["id"], before);
     let items = upgraded["items"]["data"].as_array().expect("items").iter();

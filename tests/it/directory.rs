@@ -45,11 +45,11 @@ async fn a_cold_look_up_is_two_calls_however_many_customers_there_are() {
     assert_eq!(whois(&app, "org:old").await, id);
     assert_eq!(look_ups(&app), (1, 1));
     assert_eq!(whois(&app, "org:old").await, id);
-    assert_eq!(look_ups(&app), (1, 1), "a warm one is none");
+    assert_eq!(look_ups(&app), (1, 1), "a warm cache needs no look-up");
     assert_eq!(
         app.stripe_calls(),
         4,
-        "each time, whether the customer still exists"
+        "each call checks whether the customer still exists"
     );
 }
 
@@ -137,7 +137,7 @@ async fn a_deleted_customer_is_forgotten() {
     assert_eq!(
         whois(&app, "org:acme").await,
         third,
-        "found again in the same request"
+        "the customer is found again in the same request"
     );
 }
 

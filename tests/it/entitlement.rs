@@ -119,7 +119,7 @@ async fn a_busy_org_never_waits() {
     app.forget_calls();
     assert_eq!(calls(&app).await, memory(0, 7));
     app.settled().await;
-    assert_eq!(app.stripe_calls(), 2, "it was read in the background");
+    assert_eq!(app.stripe_calls(), 2, "the org was read in the background");
     assert_eq!(calls(&app).await, memory(5, 0));
 }
 
@@ -129,7 +129,7 @@ async fn writes_by_this_server_show_at_once() {
     calls(&app).await;
     app.forget_calls();
     app.report("org:a", "feature:calls", 3).await;
-    assert_eq!(app.stripe_calls(), 1, "the usage record alone");
+    assert_eq!(app.stripe_calls(), 1, "only the usage record is sent");
     assert_eq!(calls(&app).await, memory(3, 0));
     let set = json!({"org": "org:a", "feature": "feature:disk", "n": 4, "clobber": true});
     app.post_json("/v1/report", &set).await.ok();
@@ -204,7 +204,7 @@ async fn nothing_is_recorded_on_an_ended_subscription() {
     calls(&app).await;
     let refused = app.post_json("/v1/report", &late).await;
     refused.fails(400, "invalid_request");
-    assert_eq!(calls(&app).await, memory(0, 0), "it counted nothing");
+    assert_eq!(calls(&app).await, memory(0, 0), "the report added nothing");
 }
 
 #[tokio::test]
@@ -226,7 +226,7 @@ async fn a_cached_answer_ends_with_its_period() {
     assert_eq!(
         used(&limits, "feature:base"),
         Some(1),
-        "its phase has begun"
+        "the new phase has begun"
     );
 }
 
@@ -302,7 +302,7 @@ async fn checks_do_not_wait_for_a_stripe_that_hangs() {
     assert_eq!(
         calls(&app).await,
         memory(0, 0),
-        "it was awaited in the background"
+        "the read went on in the background"
     );
 }
 
@@ -397,7 +397,7 @@ async fn an_org_that_may_be_subscribing_is_read_every_second() {
     assert_eq!(
         calls(&app).await,
         memory(0, 2),
-        "nobody can pay it any more"
+        "the Checkout page has expired"
     );
 }
 

@@ -192,7 +192,7 @@ impl<'a> Cell<'a> {
             let cannot_be = self.lasting && self.callers != Callers::AtOnce;
             assert!(
                 !(cannot_be && is_done),
-                "{cell}: a success cannot be\n{body}"
+                "{cell}: a success is impossible\n{body}"
             );
             return is_done;
         }

@@ -82,7 +82,7 @@ async fn a_month_that_was_used_is_on_the_next_invoice_and_then_billed() {
         app.advance(31 * DAY);
         let after = invoices(&app, "").await;
         let billed = &after["invoices"][0];
-        assert_eq!(after.get("upcoming"), None, "it was not asked for");
+        assert_eq!(after.get("upcoming"), None, "it was not requested");
         assert_eq!(billed["lines"], next["lines"], "{generation:?}");
         assert_eq!(
             (&billed["total"], &billed["paid"]),

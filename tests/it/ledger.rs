@@ -117,7 +117,7 @@ impl WithLedger {
             }
             refused += delivered.refused;
         }
-        panic!("there is no end of deliveries");
+        panic!("deliveries never end");
     }
 
     /// The amount of the upcoming invoice, in cents.

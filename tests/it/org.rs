@@ -298,5 +298,5 @@ async fn a_new_org_is_found_although_search_lags() {
     assert!(cold.stripe_calls() <= 3, "{} calls", cold.stripe_calls());
     cold.forget_calls();
     assert_eq!(whois(&cold, "org:new").await, id);
-    assert_eq!(cold.stripe_calls(), 1, "whether it is still there");
+    assert_eq!(cold.stripe_calls(), 1, "the customer is checked");
 }

@@ -424,5 +424,5 @@ async fn a_long_list_is_read_a_hundred_at_a_time() {
     assert_eq!(app.stripe_calls(), 3);
     app.forget_calls();
     assert_eq!(names(&app, "?limit=1000").await.len(), 130);
-    assert_eq!(app.stripe_calls(), 5, "customers too");
+    assert_eq!(app.stripe_calls(), 5, "the customers are read too");
 }

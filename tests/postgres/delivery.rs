@@ -59,7 +59,7 @@ async fn with_usage(ledgers: &[Ledger], orgs: usize) {
             .expect("a server");
     }
     let read = seal_at_all(ledgers, now()).await.summaries;
-    assert_eq!(read.len(), orgs, "each is read once");
+    assert_eq!(read.len(), orgs, "each org is read once");
     for (number, read) in read.into_iter().enumerate() {
         let summary = Event::Summary {
             total: read.total,

@@ -122,7 +122,7 @@ async fn a_whole_ledger_is_moved_once() {
         matches!(refused, Some(StoreError::Moved { .. })),
         "{refused:?}"
     );
-    assert_eq!(of_file(&path).await, before, "it can still be read");
+    assert_eq!(of_file(&path).await, before, "the file can still be read");
 
     // The moved keys still count, and new numbers are above the moved ones.
     early.sync().await.expect("a server");
@@ -219,7 +219,7 @@ async fn what_cannot_be_moved_stays_where_it_is() {
     }
     assert_eq!(stored(&full), 1);
     assert_eq!(of_file(&path).await, before);
-    assert!(refusal(&path).is_none(), "a server may go on with it");
+    assert!(refusal(&path).is_none(), "a server may go on with the file");
 
     // The server would never have written this row.
     let file = rusqlite::Connection::open(&path).expect("a file");
@@ -282,7 +282,7 @@ async fn a_server_needs_no_right_to_make_tables() {
     ));
     let url = schema.url().replace("tier@", &format!("{role}@"));
     let refused = try_process(&url, ACCOUNT);
-    assert!(refused.is_err(), "there are no tables, and it makes none");
+    assert!(refused.is_err(), "no tables, and the server makes none");
     let made = run(&["--ledger", schema.url()]).await;
     assert!(made.status.success() && made.stdout.is_empty(), "{made:?}");
     schema.execute(&format!(

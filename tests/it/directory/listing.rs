@@ -100,7 +100,7 @@ async fn customers_are_listed_once_if_stripe_does_not_search() {
     let (_, listed) = look_ups(&app);
     assert!(
         listed <= 3,
-        "two pages, and the list beside the search: {listed}"
+        "two pages, and one listing beside the search: {listed}"
     );
     app.get("/v1/whois?org=org:nobody")
         .await
@@ -109,7 +109,7 @@ async fn customers_are_listed_once_if_stripe_does_not_search() {
     assert_eq!(
         whois(&app, "org:later").await,
         later,
-        "one that was made since"
+        "a customer that was created since"
     );
 }
 
@@ -138,7 +138,7 @@ async fn a_search_that_fails_for_another_reason_changes_nothing() {
     app.advance(Duration::from_secs(3600));
     app.forget_calls();
     whois(&app, "org:0").await;
-    assert_eq!(look_ups(&app), (1, 1), "it was sent again");
+    assert_eq!(look_ups(&app), (1, 1), "the search was sent again");
     app.forget_calls();
     whois(&app, "org:1").await;
     assert_eq!(look_ups(&app), (1, 1));

@@ -134,7 +134,7 @@ async fn answers_may_be_older_while_events_arrive() {
     app.advance(3_300 * SECOND);
     calls(&app).await;
     app.advance(11 * SECOND);
-    assert_eq!(calls(&app).await, stripe(0), "none came for an hour");
+    assert_eq!(calls(&app).await, stripe(0), "no event came for an hour");
 }
 
 #[tokio::test]

@@ -218,7 +218,7 @@ async fn an_operator_decides_about_parked_usage() {
     decide(json!({"id": id, "action": "retry"})).await.ok();
     assert_eq!(parked().await, json!([]));
     app.deliver_all().await;
-    assert_eq!(parked().await[0]["n"], 3, "it was refused again");
+    assert_eq!(parked().await[0]["n"], 3, "Stripe refused the usage again");
     decide(json!({"id": id, "action": "write_off"})).await.ok();
     app.deliver_all().await;
     assert_eq!(parked().await, json!([]));

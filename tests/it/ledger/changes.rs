@@ -43,7 +43,7 @@ async fn a_change_of_plan_bills_each_part_at_its_price_and_carries_levels_over()
         );
     }
     let refused = app.deliver_all().await;
-    assert_eq!(refused, 0, "nothing is told of items that are gone");
+    assert_eq!(refused, 0, "nothing is delivered for removed items");
     for (feature, used) in [("calls", 13), ("peak", 4), ("level", 2), ("disk", 6)] {
         assert_eq!(
             app.used(&format!("feature:{feature}")).await,
@@ -61,7 +61,7 @@ async fn a_change_of_plan_bills_each_part_at_its_price_and_carries_levels_over()
     assert_eq!(
         billed,
         10 * 2,
-        "what was used before the change, at its price"
+        "the usage before the change, at the old price"
     );
 }
 

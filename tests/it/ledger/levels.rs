@@ -180,7 +180,7 @@ impl Run {
 
     async fn deliver(&mut self) {
         let refused = self.app.deliver_all().await;
-        assert_eq!(refused, 0, "Stripe takes everything");
+        assert_eq!(refused, 0, "Stripe accepts everything");
         self.model.untold = [false; 4];
     }
 

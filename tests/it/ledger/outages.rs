@@ -198,7 +198,7 @@ async fn a_damaged_or_foreign_file_is_refused_at_the_start() {
         assert!(said.contains(says), "{said}");
         assert!(
             std::fs::read(&file).expect("a file") == bytes,
-            "it is left as it is"
+            "the file stays unchanged"
         );
     }
     replace(&file, &whole);

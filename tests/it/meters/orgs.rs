@@ -348,13 +348,13 @@ async fn a_remembered_org_is_read_again_without_its_upcoming_invoice() {
         app.sandbox().clear_requests();
         app.limits("org:a").await;
         let calls = app.sandbox().requests(None);
-        assert!(!calls.is_empty(), "Stripe was asked");
+        assert!(!calls.is_empty(), "Stripe was called");
         let lines = calls
             .iter()
             .filter(|call| call.endpoint.contains("/upcoming"));
         lines.count()
     };
-    assert_eq!(upcoming().await, 1, "nothing is known of it yet");
+    assert_eq!(upcoming().await, 1, "the org is not in memory yet");
     app.advance(2 * MINUTE);
     assert_eq!(upcoming().await, 0);
     let other = ["plan:free@1"];

@@ -203,7 +203,7 @@ async fn it_calls_stripe_as_often_as_the_budget_allows_and_no_more() {
         tokio::time::advance(SECOND).await;
     }
     drop(time);
-    assert!(seconds > 2, "it made few calls: {}", slow.stripe_calls());
+    assert!(seconds > 2, "too few calls: {}", slow.stripe_calls());
     let done = tasks.join_next().await.expect("a migration");
     let done = done.expect("no panic");
     assert_eq!(counts(&done), ("done", 8, 8, 0));

@@ -90,7 +90,7 @@ async fn the_embedded_sandbox_sends_its_events_to_the_server() {
         "POST /_sandbox/reset HTTP/1.1\r\nHost: {sandbox}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
     );
     assert_eq!(status_of(&exchange(sandbox, &reset).await), 200);
-    assert_eq!(limits().await, 400, "nothing is left of it");
+    assert_eq!(limits().await, 400, "the reset leaves nothing behind");
     assert_eq!(server.stop("-TERM").await.code, Some(0));
 }
 

@@ -23,7 +23,7 @@ async fn addresses_of_one_ipv6_network_count_as_one_caller() {
         assert_eq!(try_a_key(number, &from).await, 401, "{from}");
     }
     let next = try_a_key(REFUSED, "2001:db8:0:1:ffff:ffff:ffff:ffff").await;
-    assert_eq!(next, 429, "one network is one subscriber's");
+    assert_eq!(next, 429, "a network belongs to one subscriber");
     let other = try_a_key(REFUSED + 1, "2001:db8:0:2::1").await;
-    assert_eq!(other, 401, "and another one is another's");
+    assert_eq!(other, 401, "another network belongs to another");
 }

@@ -69,7 +69,7 @@ async fn the_last_five_keys_are_known_elsewhere_and_a_refused_request_takes_none
     assert_eq!(
         features(&one, "org:a").await.len(),
         2,
-        "it is applied as new"
+        "the request is applied as new"
     );
     keyed(&two, "/v1/subscribe", &free, "6").await.ok();
 }

@@ -85,7 +85,7 @@ async fn a_report_with_a_stored_failure_is_not_guessed_at() {
     assert_eq!(
         used(&two).await,
         5,
-        "it was counted, but nothing shows that"
+        "the report was counted, but nothing shows that"
     );
 }
 
