@@ -315,7 +315,6 @@ impl<T> Entry<T> {
     /// Whether the value has expired because time passed, at `now` in Unix milliseconds.
     fn has_ended(&self, now: i64) -> bool {
         self.until
-            .get()
             .is_some_and(|until| until <= now.div_euclid(1000))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::store::{ChangeResult, Entry, Until};
+use super::store::{ChangeResult, Entry};
 use super::{CachedPhase, Terms, UsageSnapshot};
 use crate::billing::Subscription;
 use crate::domain::org::ResolvedOrg;
@@ -47,7 +47,7 @@ impl Domain {
             let usage = Entry {
                 value: Arc::new(usage.of_plan(plan)),
                 read_at,
-                until: Until::of(after.next_boundary()),
+                until: after.next_boundary(),
                 terms: Some(Terms::of(&after)),
                 is_outdated: false,
                 plan,
@@ -86,7 +86,7 @@ fn unsubscribed<T>(value: T, read_at: i64, plan: PlanNumber) -> Entry<T> {
     Entry {
         value: Arc::new(value),
         read_at,
-        until: Until::NONE,
+        until: None,
         terms: None,
         is_outdated: false,
         plan,

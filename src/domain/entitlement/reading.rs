@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::store::{Entry, OrgKey, Overtaken, Reader, Until};
+use super::store::{Entry, OrgKey, Overtaken, Reader};
 use super::{Entitlements, Readable};
 use crate::domain::{Domain, Error, Lane, Result};
 
@@ -81,7 +81,7 @@ impl Domain {
         let entry = Entry {
             value: Arc::new(read.value),
             read_at,
-            until: Until::of(read.until),
+            until: read.until,
             terms: read.terms,
             is_outdated: false,
             plan,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::store::{Entry, OrgKey, Until};
+use super::store::{Entry, OrgKey};
 use super::usage::UsageSnapshot;
 use super::{StaleReason, Terms};
 use crate::domain::{Domain, Error, Result};
@@ -47,7 +47,7 @@ impl Domain {
         }
         let kept = serde_json::to_string(&StoredSnapshot {
             customer: customer.to_string(),
-            until: entry.until.get(),
+            until: entry.until,
             terms: entry.terms,
             usage: (*entry.value).clone(),
         });
@@ -84,7 +84,7 @@ impl Domain {
         let entry = Entry {
             value: Arc::new(kept.usage.in_order()),
             read_at: snapshot.read_at.millis(),
-            until: Until::of(kept.until),
+            until: kept.until,
             terms: kept.terms,
             is_outdated: false,
             plan,

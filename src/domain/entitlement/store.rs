@@ -1,6 +1,7 @@
 //! The store of remembered orgs.
 
 mod activity;
+mod org;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -17,13 +18,15 @@ use super::usage::UsageSnapshot;
 use super::{CachedPhase, MaxAge};
 use crate::domain::refs::OrgName;
 use crate::domain::{Error, Result};
-use crate::ledger::values::PlanNumber;
 use crate::stripe::Flights;
 
 use activity::Activity;
+use org::RememberedOrg;
 
 pub(super) use activity::{ChangeResult, Overtaken, Reader};
 pub(in crate::domain) use activity::{ChangeWrite, UsageWrite};
+pub(in crate::domain) use org::PriorSubscription;
+pub(super) use org::{Entry, Part, Purchase};
 
 /// The number of an account, and one of its orgs.
 pub(in crate::domain) type OrgKey = (u64, OrgName);
@@ -70,156 +73,6 @@ impl Lifecycle<OrgKey, SharedOrg> for Unindex {
         if let Some(customer) = customer {
             locked(&self.0).remove(&(account, customer));
         }
-    }
-}
-
-/// One remembered org: two parts, each read on first use.
-#[derive(Default)]
-pub(in crate::domain) struct RememberedOrg {
-    customer: Option<SmolStr>,
-    usage: Option<Entry<UsageSnapshot>>,
-    phase: Option<Entry<CachedPhase>>,
-    purchase: Option<Box<Purchase>>,
-    /// The subscription that is known to have no pending work, or the customer if there is no subscription.
-    settled: Option<IdDigest>,
-    /// The number of changes of the org in progress in this process.
-    changes: u32,
-    /// Exclusive reads are skipped until this time, in Unix milliseconds.
-    no_exclusive_read_until: i64,
-}
-
-impl RememberedOrg {
-    /// Stores a part that was read for a customer. Returns the previous customer if it differs.
-    fn remember<T: Part>(&mut self, customer: &str, entry: Entry<T>) -> Option<SmolStr> {
-        let subscription = entry.terms.map(|terms| terms.subscription);
-        self.purchase
-            .take_if(|purchase| !purchase.is_pending(subscription, entry.read_at));
-        *T::of(self) = Some(entry);
-        self.outdate_older_part();
-        let before = self.customer.replace(customer.into());
-        before.filter(|before| before != customer)
-    }
-
-    /// Forgets both parts.
-    fn forget(&mut self) {
-        (self.usage, self.phase) = (None, None);
-    }
-
-    /// Outdates the older part if the two parts were read from subscriptions with different terms.
-    fn outdate_older_part(&mut self) {
-        if let (Some(usage), Some(phase)) = (&mut self.usage, &mut self.phase)
-            && usage.terms != phase.terms
-        {
-            usage.is_outdated |= usage.read_at < phase.read_at;
-            phase.is_outdated |= phase.read_at < usage.read_at;
-        }
-    }
-}
-
-/// An open Checkout page, after which the org will have another subscription.
-pub(super) struct Purchase {
-    /// Unix milliseconds.
-    pub(super) until: i64,
-    pub(super) prior: PriorSubscription,
-}
-
-/// The org's subscription when a Checkout page was opened.
-pub(in crate::domain) enum PriorSubscription {
-    /// Unknown until the org is read next.
-    Unknown,
-    /// This subscription; `None` if none granted anything.
-    Known(Option<IdDigest>),
-}
-
-impl Purchase {
-    /// Whether the purchase is still pending at `now` (Unix milliseconds), given the org's current subscription.
-    fn is_pending(&mut self, subscription: Option<IdDigest>, now: i64) -> bool {
-        if matches!(self.prior, PriorSubscription::Unknown) {
-            self.prior = PriorSubscription::Known(subscription);
-        }
-        let is_another =
-            matches!(self.prior, PriorSubscription::Known(prior) if prior != subscription);
-        now < self.until && (subscription.is_none() || !is_another)
-    }
-}
-
-/// A remembered part.
-pub(in crate::domain) struct Entry<T> {
-    pub(super) value: Arc<T>,
-    /// When the read began, in Unix milliseconds.
-    pub(super) read_at: i64,
-    /// When the value expires because time passes.
-    pub(super) until: Until,
-    /// The terms of the subscription that grants something, if any.
-    pub(super) terms: Option<Terms>,
-    /// Whether the org was changed after it was read.
-    pub(super) is_outdated: bool,
-    /// The number of the org's plan before it was read.
-    pub(super) plan: PlanNumber,
-}
-
-/// An `Option` of a time in Unix seconds that takes only 8 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::domain) struct Until(i64);
-
-impl Until {
-    pub(super) const NONE: Self = Self(i64::MAX);
-
-    pub(super) fn of(time: Option<i64>) -> Self {
-        time.map_or(Self::NONE, Self)
-    }
-
-    pub(super) fn get(self) -> Option<i64> {
-        (self != Self::NONE).then_some(self.0)
-    }
-}
-
-impl<T> Clone for Entry<T> {
-    fn clone(&self) -> Self {
-        Self {
-            value: Arc::clone(&self.value),
-            ..*self
-        }
-    }
-}
-
-/// A part of a remembered org.
-pub(in crate::domain) trait Part: Sized + Send + Sync + 'static {
-    /// Its name in logs and metrics.
-    const NAME: &'static str;
-    /// Whether reports of usage change it.
-    const HAS_USAGE: bool;
-
-    /// The field of a remembered org that holds the part.
-    fn of(remembered: &mut RememberedOrg) -> &mut Option<Entry<Self>>;
-
-    /// The shared reads of the part.
-    fn reads(store: &Entitlements) -> &Reads<Self>;
-}
-
-impl Part for UsageSnapshot {
-    const NAME: &'static str = "limits";
-    const HAS_USAGE: bool = true;
-
-    fn of(remembered: &mut RememberedOrg) -> &mut Option<Entry<Self>> {
-        &mut remembered.usage
-    }
-
-    fn reads(store: &Entitlements) -> &Reads<Self> {
-        &store.usage_reads
-    }
-}
-
-impl Part for CachedPhase {
-    const NAME: &'static str = "phase";
-    const HAS_USAGE: bool = false;
-
-    fn of(remembered: &mut RememberedOrg) -> &mut Option<Entry<Self>> {
-        &mut remembered.phase
-    }
-
-    fn reads(store: &Entitlements) -> &Reads<Self> {
-        &store.phase_reads
     }
 }
 
@@ -325,13 +178,13 @@ impl Entitlements {
     pub(super) fn outdate_if_changed(
         &self,
         key: &OrgKey,
-        granted: Option<&Terms>,
+        granted: Option<Terms>,
         before: i64,
     ) -> bool {
         let Some((entry, _)) = self.get::<UsageSnapshot>(key, before) else {
             return false;
         };
-        if entry.is_outdated || entry.read_at >= before || entry.terms.as_ref() == granted {
+        if entry.is_outdated || entry.read_at >= before || entry.terms == granted {
             return false;
         }
         self.outdate(key);

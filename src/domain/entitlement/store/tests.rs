@@ -1,6 +1,7 @@
 use super::*;
 use crate::domain::CallerState;
 use crate::domain::entitlement::ReportEffect;
+use crate::ledger::values::PlanNumber;
 
 fn store() -> Arc<Entitlements> {
     Arc::new(Entitlements::new(10, MaxAge::default()))
@@ -14,7 +15,7 @@ fn entry() -> Entry<UsageSnapshot> {
     Entry {
         value: Arc::default(),
         read_at: 0,
-        until: Until::NONE,
+        until: None,
         terms: Some(Terms::named("sub_1")),
         is_outdated: false,
         plan: PlanNumber::default(),
