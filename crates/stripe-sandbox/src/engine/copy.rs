@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::resource::coupon::Coupon;
-use crate::resource::customer::{Customer, Customers, LeftOut};
+use crate::resource::customer::{Customer, Customers, OmittedInvoices};
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -65,7 +65,7 @@ fn fill(copy: &mut Account, from: &Account, id: &Id) {
     let mut copied = customer.clone();
     copied.subscriptions.clear();
     copied.schedules.clear();
-    copied.left_out = left_out(from, customer);
+    copied.omitted_invoices = omitted_invoices(from, customer);
     copied.invoices.clear();
     copy.customers = Customers::only(copied);
     for position in &customer.subscriptions {
@@ -89,13 +89,13 @@ fn fill(copy: &mut Account, from: &Account, id: &Id) {
 }
 
 /// What a copy without invoices has to know of them.
-fn left_out(from: &Account, customer: &Customer) -> LeftOut {
+fn omitted_invoices(from: &Account, customer: &Customer) -> OmittedInvoices {
     if from.has_unpaid_invoices(customer) {
-        LeftOut::Unpaid
+        OmittedInvoices::Unpaid
     } else if customer.has_invoices() {
-        LeftOut::Settled
+        OmittedInvoices::Settled
     } else {
-        LeftOut::Nothing
+        OmittedInvoices::None
     }
 }
 

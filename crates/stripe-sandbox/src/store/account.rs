@@ -14,7 +14,7 @@ use crate::resource::charge::Charge;
 use crate::resource::checkout_session::CheckoutSession;
 use crate::resource::coupon::Coupons;
 use crate::resource::credit_note::CreditNote;
-use crate::resource::customer::{Customer, Customers, LeftOut};
+use crate::resource::customer::{Customer, Customers, OmittedInvoices};
 use crate::resource::customer_balance;
 use crate::resource::discount::Discount;
 use crate::resource::event::Events;
@@ -244,12 +244,12 @@ impl Account {
         invoice.expect("the caller has found it")
     }
 
-    /// Whether a customer has draft or open invoices, here or left out of a copy.
+    /// Whether a customer has draft or open invoices, also if a copy omits them.
     pub(crate) fn has_unpaid_invoices(&self, customer: &Customer) -> bool {
         let is_unpaid = |invoice: &Invoice| matches!(invoice.status, Status::Draft | Status::Open);
         let mut positions = customer.invoices.iter();
         let invoice = |position: &u32| self.billing.invoices.at(*position);
-        customer.left_out == LeftOut::Unpaid
+        customer.omitted_invoices == OmittedInvoices::Unpaid
             || positions.any(|position| invoice(position).is_some_and(is_unpaid))
     }
 

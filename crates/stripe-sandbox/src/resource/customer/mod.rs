@@ -45,14 +45,14 @@ pub(crate) struct Customer {
     pub(crate) payment_methods: Vec<u32>,
     pub(crate) subscriptions: Vec<u32>,
     pub(crate) invoices: Vec<u32>,
-    pub(crate) left_out: LeftOut,
+    pub(crate) omitted_invoices: OmittedInvoices,
     pub(crate) schedules: Vec<u32>,
 }
 
-/// The invoices that a [copy](crate::engine::copy) of a customer leaves out.
+/// The invoices that a [copy](crate::engine::copy) of a customer omits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LeftOut {
-    Nothing,
+pub(crate) enum OmittedInvoices {
+    None,
     /// Only paid, void and uncollectible ones.
     Settled,
     /// Some that are not paid yet.
@@ -100,7 +100,7 @@ impl Customer {
             payment_methods: Vec::new(),
             subscriptions: Vec::new(),
             invoices: Vec::new(),
-            left_out: LeftOut::Nothing,
+            omitted_invoices: OmittedInvoices::None,
             schedules: Vec::new(),
         }
     }
@@ -110,7 +110,7 @@ impl Customer {
     }
 
     pub(crate) fn has_invoices(&self) -> bool {
-        self.left_out != LeftOut::Nothing || !self.invoices.is_empty()
+        self.omitted_invoices != OmittedInvoices::None || !self.invoices.is_empty()
     }
 
     /// The discount on all of the customer's invoices.
