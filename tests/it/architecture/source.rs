@@ -24,13 +24,22 @@ pub(super) fn sources(part: &str) -> Vec<PathBuf> {
     files
 }
 
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Whether what begins at `at` is not the rest of a longer name.
+pub(super) fn begins_word(line: &str, at: usize) -> bool {
+    let before = line[..at].chars().next_back();
+    let first = line[at..].chars().next();
+    !(before.is_some_and(is_word) && first.is_some_and(is_word))
+}
+
 /// Whether `line` names the module or crate `name` as a path, e.g. `crate::api` or `axum`.
 pub(super) fn names(line: &str, name: &str) -> bool {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(name).any(|(at, _)| {
-        let before = line[..at].chars().next_back();
         let after = &line[at + name.len()..];
-        let starts = !before.is_some_and(|c| is_word(c) || c == ':');
+        let starts = begins_word(line, at) && !line[..at].ends_with(':');
         let is_crate = !name.contains("::");
         let path_follows = after.starts_with("::");
         let ends = if is_crate {
@@ -114,6 +123,7 @@ fn the_reader_of_imports_sees_all_forms() {
         let sees = |code: &str| names(code, "crate::api") || grouped(code, "crate::api");
         assert!(!read.iter().any(|(_, code)| sees(code)), "{text}");
     }
+    assert!(begins_word("Option<Page<T>>", 7) && !begins_word("ListPage<T>", 4));
     assert!(names("use axum::Router;", "axum") && names("let x = http::StatusCode::OK", "http"));
     assert!(!names("\"https://x\"", "http") && !names("fn http(&self)", "http"));
 }
