@@ -18,7 +18,7 @@ use super::usage::{KeyedReports, SettledPublications};
 const DEFAULT_CAPACITY: usize = 100_000;
 
 /// The maximum number of cached customers. They are valid for a minute, in which an account that may make 100 calls a
-/// second cannot look up more than 6,000. A server of many accounts has room for several of these.
+/// second cannot look up more than 6,000. All accounts of a process share this.
 const MAX_CUSTOMERS: usize = 20_000;
 
 /// The memory of one account or of many. Clones share it.

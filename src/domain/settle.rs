@@ -120,7 +120,7 @@ impl Domain {
 }
 
 impl SharedState {
-    /// Forgets that an org's customer has no pending work, which a subscription of it may have left when it ends.
+    /// Forgets that an org's customer has no pending work: a subscription that ends may leave some.
     pub(super) fn forget_settled(&self, org: &ResolvedOrg) {
         let memory = self.memory.entitlements();
         memory.forget_settled(&self.key(&org.name), &org.customer);

@@ -179,7 +179,7 @@ impl Domain {
             EntryAction::Retain(())
         });
         if let EntryResult::Vacant(place) = noted {
-            // This fails only if the slot was removed, and slots are never removed.
+            // This fails only if the slot was evicted. The next request then looks the org up again.
             let _ = place.insert(known);
         }
     }
