@@ -66,7 +66,7 @@ impl Run<'_> {
             let seen = self.look(org, 0).await?;
             let known = &mut self.orgs[usize::from(org)];
             if known.period.start != seen.period.start {
-                known.told.clear();
+                known.delivered.clear();
             }
             known.period = seen.period;
         }

@@ -34,7 +34,7 @@ impl Run<'_> {
         let known = &mut self.orgs[usize::from(org)];
         if known.period.start != seen.period.start {
             known.reported.clear();
-            known.told.clear();
+            known.delivered.clear();
         }
         known.period = seen.period;
         keep(&mut known.states, |state| seen.compare(state))

@@ -41,27 +41,28 @@ impl Run<'_> {
         if let Some(feature) = recorded(request) {
             known.reported.insert(feature);
         }
-        if request.is_change() && !known.reported.is_subset(&known.told) {
+        if request.is_change() && !known.reported.is_subset(&known.delivered) {
             self.deliver_all().await?;
         }
         Ok(())
     }
 
-    /// Whether two requests about an org may be made at the same time. `delivered` has the features of which usage was
-    /// delivered before the requests were prepared.
+    /// Whether two requests about an org may be made at the same time. `delivered_before` has
+    /// the features whose usage was delivered before the requests were prepared.
     pub(super) fn may_be_at_once(
         &self,
         org: u8,
         requests: [Request; 2],
-        delivered: &BTreeSet<&'static str>,
+        delivered_before: &BTreeSet<&'static str>,
     ) -> bool {
         let changes = requests.iter().any(|request| request.is_change());
-        let told = &self.orgs[usize::from(org)].told;
+        let delivered = &self.orgs[usize::from(org)].delivered;
         let mut recorded = requests.into_iter().filter_map(recorded);
         // A usage record keeps the second of the first delivery. An event has the second in which it is sent.
         let keeps_second = !self.world.usage().is_on_meters();
-        let has_second =
-            |feature| keeps_second && told.contains(feature) && delivered.contains(feature);
+        let has_second = |feature| {
+            keeps_second && delivered_before.contains(feature) && delivered.contains(feature)
+        };
         !self.world.has_ledger() || !changes || recorded.all(has_second)
     }
 
@@ -90,7 +91,7 @@ impl Run<'_> {
             self.pass(round).await?;
             if idle && self.deliver_due().await? {
                 for known in &mut self.orgs {
-                    known.told = known.reported.clone();
+                    known.delivered = known.reported.clone();
                 }
                 return Ok(());
             }

@@ -65,7 +65,7 @@ impl Run<'_> {
     ) -> Outcome {
         // Two equal requests are one request that was sent twice.
         let is_same = orgs[0] == orgs[1] && requests[0] == requests[1];
-        let delivered = self.orgs[usize::from(orgs[0])].told.clone();
+        let delivered_before = self.orgs[usize::from(orgs[0])].delivered.clone();
         let Some(one) = self.prepare(orgs[0], requests[0]).await? else {
             return Ok(());
         };
@@ -78,7 +78,7 @@ impl Run<'_> {
             return Ok(());
         };
         let requests = [one, other];
-        if orgs[0] == orgs[1] && !self.may_be_at_once(orgs[0], requests, &delivered) {
+        if orgs[0] == orgs[1] && !self.may_be_at_once(orgs[0], requests, &delivered_before) {
             return Ok(());
         }
         self.arm_faults();
@@ -199,7 +199,7 @@ impl Run<'_> {
         known.states = states;
         if at_once.iter().any(|sent| sent.request.is_change()) {
             known.reported.clear();
-            known.told.clear();
+            known.delivered.clear();
         }
         self.compare(org, &seen)
             .await

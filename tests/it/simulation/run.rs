@@ -78,7 +78,7 @@ pub(super) struct Known {
     /// The features whose usage was reported in this period with the current plan.
     pub(super) reported: BTreeSet<&'static str>,
     /// The reported features whose usage was delivered to Stripe.
-    pub(super) told: BTreeSet<&'static str>,
+    pub(super) delivered: BTreeSet<&'static str>,
 }
 
 pub(super) type Outcome<T = ()> = Result<T, String>;
@@ -199,7 +199,7 @@ impl World {
                 end: i64::MAX,
             },
             reported: BTreeSet::new(),
-            told: BTreeSet::new(),
+            delivered: BTreeSet::new(),
         };
         let mut run = Run {
             world: self,
@@ -329,7 +329,7 @@ impl Run<'_> {
         let paid = pay(&self.world.server(at), &opened).await;
         let known = &mut self.orgs[usize::from(org)];
         known.reported.clear();
-        known.told.clear();
+        known.delivered.clear();
         let now = self.now;
         for state in &mut self.orgs[usize::from(org)].states {
             state.known = true;
