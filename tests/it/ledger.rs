@@ -5,6 +5,7 @@ mod changes;
 mod crashes;
 mod dropped;
 mod levels;
+mod moves_on_meters;
 mod on_meters;
 mod outages;
 mod reservations;

@@ -231,3 +231,66 @@ async fn a_busy_org_does_not_affect_another() {
     let other = app.get("/v1/limits?org=org:b").await.ok();
     assert_eq!(freshness(&other), ("stripe".to_owned(), 0, None));
 }
+
+#[tokio::test]
+async fn a_read_that_overlaps_a_report_is_repeated() {
+    let app = start().await;
+    app.slow_down(
+        "GET",
+        "/v1/invoices/upcoming/lines",
+        Duration::from_secs(600),
+    );
+    let check = calls(&app);
+    let report = async {
+        app.until_slow().await;
+        app.report("org:a", "feature:calls", 3).await;
+        app.sandbox().clear_faults();
+    };
+    let ((used, source, ..), ()) = futures::join!(check, report);
+    assert_eq!((used, source.as_str()), (3, "stripe"));
+    assert_eq!(calls(&app).await, memory(3, 0));
+}
+
+#[tokio::test]
+async fn a_read_during_a_change_is_not_cached() {
+    let app = start().await;
+    app.slow_down(
+        "POST",
+        "/v1/subscription_schedules*",
+        Duration::from_secs(600),
+    );
+    let pro = json!({"org": "org:a", "phases": [{"features": ["plan:pro@1"]}]});
+    let change = app.post_json("/v1/subscribe", &pro);
+    let check = async {
+        app.until_slow().await;
+        assert_eq!(calls(&app).await, stripe(0));
+        app.sandbox().clear_faults();
+    };
+    let (changed, ()) = futures::join!(change, check);
+    changed.ok();
+    let limits = app.get("/v1/limits?org=org:a").await.ok();
+    assert_eq!(used(&limits, "feature:base"), Some(1));
+}
+
+#[tokio::test]
+async fn after_a_report_with_unknown_outcome_stripe_is_read() {
+    let app = start().await;
+    calls(&app).await;
+    let lost = Action::Drop;
+    app.sandbox()
+        .add_fault(Rule::new("POST", "/v1/subscription_items/*", lost).after());
+    let report = json!({"org": "org:a", "feature": "feature:calls", "n": 3});
+    let told = app.post_json("/v1/report", &report).await;
+    assert!(told.status.is_server_error(), "{}", told.body);
+    assert_eq!(calls(&app).await, stripe(3));
+}
+
+#[tokio::test]
+async fn concurrent_checks_share_a_read() {
+    let app = start().await;
+    app.get("/v1/whois?org=org:a").await.ok();
+    app.forget_calls();
+    let all = futures::future::join_all((0..20).map(|_| calls(&app))).await;
+    assert!(all.iter().all(|one| *one == stripe(0)), "{all:?}");
+    assert_eq!(app.stripe_calls(), 2);
+}
