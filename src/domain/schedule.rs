@@ -14,6 +14,7 @@ mod sign_up;
 mod successor;
 mod transfer;
 mod usage_charge;
+mod write;
 
 pub(super) use change::{MAX_SETTLEMENTS, check_generations};
 pub(super) use customer_state::CustomerState;

@@ -15,6 +15,7 @@ mod reads;
 mod refusal;
 mod request;
 mod retry;
+mod send;
 mod signature;
 mod time;
 mod transport;
@@ -36,7 +37,8 @@ pub use form::Form;
 pub use limit::{Lane, RateSettings, Rates};
 pub use list::{Identified, Page};
 pub use path::Path;
-pub use request::{Answer, ApiVersion, Request};
+pub use request::{ApiVersion, Request};
+pub use send::Answer;
 pub use signature::{Signature, SignatureError};
 pub use transport::{Options, Transport};
 
