@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use super::object::{Metadata, WithLines, id, identified, items};
+use super::object::{Metadata, complete, id, identified};
 use super::string_enum::string_enum;
 use super::{Ack, Billing, Write};
-use crate::stripe::Error;
+use crate::stripe::{Error, Page};
 
 /// A credit note.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,8 +25,7 @@ pub struct CreditNote {
     #[serde(default, deserialize_with = "id")]
     pub refund: Option<String>,
     /// At least the first ten lines.
-    #[serde(deserialize_with = "items")]
-    pub lines: Vec<CreditNoteLine>,
+    lines: Page<CreditNoteLine>,
     /// Its metadata.
     #[serde(default)]
     pub metadata: Metadata,
@@ -68,6 +67,13 @@ pub struct NewCreditNote {
     pub credit_amount: Option<i64>,
 }
 
+impl CreditNote {
+    /// Its lines: at least the first ten.
+    pub fn lines(&self) -> &[CreditNoteLine] {
+        &self.lines.data
+    }
+}
+
 impl Billing<'_> {
     /// The credit notes of an invoice, newest first, each with its first lines.
     pub async fn credit_notes_of(self, invoice: &str) -> Result<Vec<CreditNote>, Error> {
@@ -79,8 +85,8 @@ impl Billing<'_> {
         self,
         invoice: &str,
     ) -> Result<Vec<CreditNote>, Error> {
-        let notes = self.get(NOTES).param("invoice", invoice).list();
-        self.notes_with_all_lines(notes.await?).await
+        self.complete_notes(self.credit_notes_of(invoice).await?)
+            .await
     }
 
     /// The credit notes of a customer's invoices for which `is_wanted` holds, newest first, each with all its lines.
@@ -90,26 +96,15 @@ impl Billing<'_> {
         is_wanted: impl Fn(&str) -> bool + Send,
     ) -> Result<Vec<CreditNote>, Error> {
         let notes = self.get(NOTES).param("customer", customer).list();
-        let mut notes: Vec<WithLines<CreditNote>> = notes.await?;
-        notes.retain(|note| is_wanted(&note.object.invoice));
-        self.notes_with_all_lines(notes).await
+        let mut notes: Vec<CreditNote> = notes.await?;
+        notes.retain(|note| is_wanted(&note.invoice));
+        self.complete_notes(notes).await
     }
 
-    async fn notes_with_all_lines(
-        self,
-        read: Vec<WithLines<CreditNote>>,
-    ) -> Result<Vec<CreditNote>, Error> {
-        let mut notes = Vec::with_capacity(read.len());
-        for WithLines {
-            object: mut note,
-            has_more_lines,
-        } in read
-        {
-            if has_more_lines {
-                let path = ("/v1/credit_notes/*/lines", note.id.as_str());
-                note.lines = self.get(path).list().await?;
-            }
-            notes.push(note);
+    async fn complete_notes(self, mut notes: Vec<CreditNote>) -> Result<Vec<CreditNote>, Error> {
+        for note in &mut notes {
+            let all = self.get(("/v1/credit_notes/*/lines", note.id.as_str()));
+            complete(&mut note.lines, all).await?;
         }
         Ok(notes)
     }

@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use super::object::{Expandable, Metadata, WithLines, identified, items, or_default};
+use super::object::{Expandable, Metadata, complete, identified, or_default};
 use super::string_enum::string_enum;
 use super::{Ack, Billing, ListPage, Price, Write};
-use crate::stripe::Error;
+use crate::stripe::{Error, Page};
 
 /// An invoice.
 #[derive(Clone, Debug, Deserialize)]
@@ -61,8 +61,7 @@ pub struct Invoice {
     #[serde(default)]
     charge: Option<Expandable<Charge>>,
     /// At least the first ten lines.
-    #[serde(deserialize_with = "items")]
-    pub lines: Vec<InvoiceLine>,
+    pub(super) lines: Page<InvoiceLine>,
     /// Its metadata.
     #[serde(default)]
     pub metadata: Metadata,
@@ -71,7 +70,17 @@ pub struct Invoice {
 #[derive(Clone, Debug, Deserialize)]
 struct PaymentIntent {
     #[serde(default)]
-    status: String,
+    status: PaymentStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum PaymentStatus {
+    /// The bank is processing it.
+    Processing,
+    #[default]
+    #[serde(other)]
+    Other,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -168,6 +177,16 @@ string_enum! {
 }
 
 impl Invoice {
+    /// Its lines: at least the first ten.
+    pub fn lines(&self) -> &[InvoiceLine] {
+        &self.lines.data
+    }
+
+    /// Like [`lines`](Self::lines), by value.
+    pub fn into_lines(self) -> Vec<InvoiceLine> {
+        self.lines.data
+    }
+
     /// Whether it has this status.
     pub fn is(&self, status: &InvoiceStatus) -> bool {
         self.status.as_ref() == Some(status)
@@ -177,7 +196,7 @@ impl Invoice {
     pub fn is_processing(&self) -> bool {
         let payment = self.payment_intent.as_ref();
         let payment = payment.and_then(Expandable::object);
-        payment.is_some_and(|payment| payment.status == "processing")
+        payment.is_some_and(|payment| payment.status == PaymentStatus::Processing)
     }
 
     /// Cents that credit notes took off or gave back.
@@ -232,7 +251,9 @@ impl Billing<'_> {
             .param("created[gte]", time)
             .expand("data.payment_intent")
             .expand("data.charge");
-        self.with_all_lines(request.list().await?).await
+        let mut invoices: Vec<Invoice> = request.list().await?;
+        self.complete_lines(&mut invoices).await?;
+        Ok(invoices)
     }
 
     /// A page of a customer's invoices, newest first, each with all its lines, starting `after` the one with this id.
@@ -247,27 +268,17 @@ impl Billing<'_> {
             .param("customer", customer)
             .param("limit", limit)
             .param_some("starting_after", after);
-        let page: ListPage<WithLines<Invoice>> = request.send().await?;
-        Ok(ListPage {
-            items: self.with_all_lines(page.items).await?,
-            next: page.next,
-        })
+        let mut page: ListPage<Invoice> = request.send().await?;
+        self.complete_lines(&mut page.items).await?;
+        Ok(page)
     }
 
-    async fn with_all_lines(self, read: Vec<WithLines<Invoice>>) -> Result<Vec<Invoice>, Error> {
-        let mut invoices = Vec::with_capacity(read.len());
-        for WithLines {
-            object: mut invoice,
-            has_more_lines,
-        } in read
-        {
-            if has_more_lines {
-                let path = ("/v1/invoices/*/lines", invoice.id.as_str());
-                invoice.lines = self.get(path).list().await?;
-            }
-            invoices.push(invoice);
+    async fn complete_lines(self, invoices: &mut [Invoice]) -> Result<(), Error> {
+        for invoice in invoices {
+            let all = self.get(("/v1/invoices/*/lines", invoice.id.as_str()));
+            complete(&mut invoice.lines, all).await?;
         }
-        Ok(invoices)
+        Ok(())
     }
 
     /// Creates an invoice of a customer's pending items.

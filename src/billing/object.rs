@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::stripe::{Identified, Page};
+use crate::stripe::{Error, Identified, Page, Request};
 
 /// The metadata of an object, sorted by key.
 pub type Metadata = BTreeMap<String, String>;
@@ -96,29 +96,16 @@ impl<T: Identified> From<Page<T>> for ListPage<T> {
     }
 }
 
-/// An object with its first lines, and whether it has more.
-#[derive(Deserialize)]
-#[serde(try_from = "Value", bound = "T: DeserializeOwned")]
-pub(super) struct WithLines<T> {
-    pub(super) object: T,
-    pub(super) has_more_lines: bool,
-}
-
-impl<T: DeserializeOwned> TryFrom<Value> for WithLines<T> {
-    type Error = serde_json::Error;
-
-    fn try_from(object: Value) -> serde_json::Result<Self> {
-        Ok(Self {
-            has_more_lines: object["lines"]["has_more"] == true,
-            object: T::deserialize(object)?,
-        })
+/// Replaces a list in an object by `all` of it, if the object has only its first items.
+pub(super) async fn complete<T: DeserializeOwned + Identified>(
+    list: &mut Page<T>,
+    all: Request,
+) -> Result<(), Error> {
+    if list.has_more {
+        list.data = all.list().await?;
+        list.has_more = false;
     }
-}
-
-impl<T: Identified> Identified for WithLines<T> {
-    fn id(&self) -> &str {
-        self.object.id()
-    }
+    Ok(())
 }
 
 /// Reads the id of an object, expanded or not.
@@ -216,40 +203,14 @@ mod tests {
 
     #[derive(Deserialize)]
     struct Invoice {
-        #[serde(deserialize_with = "items")]
-        lines: Vec<Object>,
         #[serde(default, deserialize_with = "id")]
         charge: Option<String>,
     }
 
     #[test]
-    fn an_object_says_whether_it_has_more_lines() {
-        for (lines, has_more) in [
-            (
-                json!({ "data": [{ "id": "il_1" }], "has_more": true }),
-                true,
-            ),
-            (
-                json!({ "data": [{ "id": "il_1" }], "has_more": false }),
-                false,
-            ),
-            (json!({ "data": [{ "id": "il_1" }] }), false),
-        ] {
-            let invoice = json!({ "lines": lines });
-            let read: WithLines<Invoice> = serde_json::from_value(invoice).expect("an invoice");
-            assert_eq!(
-                (read.object.lines.len(), read.has_more_lines),
-                (1, has_more)
-            );
-        }
-        let none: Result<WithLines<Invoice>, _> = serde_json::from_value(json!({}));
-        assert!(none.is_err());
-    }
-
-    #[test]
     fn an_id_is_read_expanded_or_not() {
         let read = |charge: Value| {
-            let invoice = json!({ "lines": { "data": [] }, "charge": charge });
+            let invoice = json!({ "charge": charge });
             let invoice: Invoice = serde_json::from_value(invoice).expect("an invoice");
             invoice.charge
         };

@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 use serde::Deserialize;
 
-use super::object::{Expandable, WithLines, decimal, or_default};
+use super::object::{Expandable, complete, decimal, or_default};
 use super::{Billing, Generation, Invoice, InvoiceLine, Price, WITH_METERS};
 use crate::stripe::{Error, Form, Identified, Page, Request};
 
@@ -234,20 +234,13 @@ impl Billing<'_> {
         match generation {
             Generation::Classic => {
                 let request = self.upcoming(subscription);
-                let next: Option<WithLines<Invoice>> = preview(request).await?;
-                let Some(WithLines {
-                    mut object,
-                    has_more_lines,
-                }) = next
-                else {
-                    return Ok(None);
-                };
-                if has_more_lines {
-                    let lines = self.get("/v1/invoices/upcoming/lines");
-                    let lines = lines.param("subscription", subscription);
-                    object.lines = lines.list().await?;
+                let mut next: Option<Invoice> = preview(request).await?;
+                if let Some(invoice) = &mut next {
+                    let all = self.get("/v1/invoices/upcoming/lines");
+                    let all = all.param("subscription", subscription);
+                    complete(&mut invoice.lines, all).await?;
                 }
-                Ok(Some(object))
+                Ok(next)
             }
             Generation::Meters => {
                 let request = self.create_preview(subscription);
@@ -261,7 +254,11 @@ impl Billing<'_> {
                     .expand("data.pricing.price_details.price")
                     .list()
                     .await?;
-                invoice.lines = lines.into_iter().map(InvoiceLine::from).collect();
+                invoice.lines = Page {
+                    data: lines.into_iter().map(InvoiceLine::from).collect(),
+                    has_more: false,
+                    next_page: None,
+                };
                 let taxes = next.total_taxes.iter().map(|tax| tax.amount);
                 invoice.tax = taxes.reduce(i64::saturating_add);
                 invoice.id = String::new();
@@ -274,15 +271,16 @@ impl Billing<'_> {
     /// Empty if there will be no invoice.
     pub async fn usage_to_bill(self, subscription: &str) -> Result<Vec<PreviewedUsage>, Error> {
         let request = self.create_preview(subscription);
-        let Some(next): Option<Preview> = preview(request).await? else {
+        let Some(mut next): Option<Preview> = preview(request).await? else {
             return Ok(Vec::new());
         };
-        let lines: Vec<Line> = if next.lines.has_more {
-            self.lines_of_preview(&next.id).list().await?
-        } else {
-            next.lines.data
-        };
-        Ok(lines.into_iter().filter_map(Line::usage).collect())
+        complete(&mut next.lines, self.lines_of_preview(&next.id)).await?;
+        Ok(next
+            .lines
+            .data
+            .into_iter()
+            .filter_map(Line::usage)
+            .collect())
     }
 
     fn upcoming(self, subscription: &str) -> Request {

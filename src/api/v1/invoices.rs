@@ -117,6 +117,7 @@ impl From<domain::Invoice> for Invoice {
                 .map(|status| status.as_str().to_owned())
                 .unwrap_or_default(),
             credited: invoice.credited(),
+            lines: invoice.lines().iter().map(Line::from).collect(),
             id: invoice.id,
             number: invoice.number,
             created: Time(invoice.created),
@@ -128,17 +129,16 @@ impl From<domain::Invoice> for Invoice {
             remaining: invoice.amount_remaining,
             url: invoice.hosted_invoice_url,
             pdf: invoice.invoice_pdf,
-            lines: invoice.lines.into_iter().map(Line::from).collect(),
         }
     }
 }
 
-impl From<domain::InvoiceLine> for Line {
-    fn from(line: domain::InvoiceLine) -> Self {
+impl From<&domain::InvoiceLine> for Line {
+    fn from(line: &domain::InvoiceLine) -> Self {
         let discounts = line.discount_amounts.iter();
         Self {
             feature: line.feature(),
-            description: line.description.unwrap_or_default(),
+            description: line.description.clone().unwrap_or_default(),
             quantity: line.quantity,
             amount: line.amount,
             discount: discounts.fold(0, |sum, discount| sum.saturating_add(discount.amount)),

@@ -2,7 +2,7 @@
 //! undelivered usage.
 
 use super::LedgerHandle;
-use crate::billing::InvoiceLine;
+use crate::billing::{Invoice, InvoiceLine};
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Failure, Result};
 use crate::ledger::Ledger;
@@ -201,6 +201,6 @@ impl Domain {
             }
         };
         let lines = invoices.into_iter();
-        Ok(Some(lines.flat_map(|invoice| invoice.lines).collect()))
+        Ok(Some(lines.flat_map(Invoice::into_lines).collect()))
     }
 }

@@ -76,7 +76,7 @@ impl<'a> CreditCheck<'a> {
             licensed.is_some_and(|price| is_removed(&price.id)) && line.period.end > self.now
         };
         invoices.iter().any(|invoice| {
-            let mut lines = invoice.lines.iter();
+            let mut lines = invoice.lines().iter();
             lines.any(|line| is_affected(line) && self.may_be_wrong(invoice, line))
         })
     }
@@ -223,7 +223,7 @@ impl Domain {
         since: i64,
     ) -> Result<History, stripe::Error> {
         // An invoice also has items that were pending since an earlier period.
-        let lines = invoices.iter().flat_map(|invoice| &invoice.lines);
+        let lines = invoices.iter().flat_map(Invoice::lines);
         let earliest = lines.map(|line| line.period.start).chain([since]).min();
         let since = (earliest.unwrap_or(since) - CLOCK_SKEW).max(0);
         let mut items = self.billing().invoice_items_since(customer, since).await?;

@@ -203,7 +203,7 @@ impl Domain {
         let mut billed = Vec::new();
         let since = at.min(subscription.current_period_start);
         for invoice in self.invoices_since(&subscription.id, since).await? {
-            let removed = Billed::of(&invoice.lines, subscription);
+            let removed = Billed::of(invoice.lines(), subscription);
             billed.extend(removed.into_iter().map(|usage| (invoice.clone(), usage)));
         }
         billed.sort_by_key(|(invoice, _)| invoice.created);

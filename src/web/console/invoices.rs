@@ -13,7 +13,7 @@ pub(super) fn bills(org: &OrgName, invoices: &OrgInvoices) -> Markup {
         @match &invoices.upcoming {
             Some(next) => {
                 p { b { (money(next.total, &next.currency)) } " on " (day(next.created)) }
-                ul { @for line in &next.lines {
+                ul { @for line in next.lines() {
                     li { (line.description.as_deref().unwrap_or("without a description")) ": " (money(line.amount, &line.currency)) }
                 } }
             }

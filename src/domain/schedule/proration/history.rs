@@ -78,7 +78,7 @@ impl Invoice {
             if note.refund.is_some() {
                 paid_out += note.amount;
             }
-            let lines = &note.lines;
+            let lines = note.lines();
             is_lined &=
                 !lines.is_empty() && lines.iter().all(|line| line.invoice_line_item.is_some());
         }
@@ -87,7 +87,7 @@ impl Invoice {
             return None;
         }
         let whole = self
-            .lines
+            .lines()
             .iter()
             .filter_map(|line| LinePart::of(line, line.amount));
         let whole = whole.map(|part| part.net).sum();
@@ -123,7 +123,7 @@ impl History {
             .iter()
             .filter(|note| note.status != CreditNoteStatus::Void)
         {
-            for line in &note.lines {
+            for line in note.lines() {
                 if let Some(id) = &line.invoice_line_item {
                     let sum = credited_by_line.entry(id.clone()).or_insert(0);
                     *sum = line.amount.saturating_add(*sum);
@@ -228,7 +228,7 @@ impl History {
     fn invoiced(&self, at: i64) -> Vec<TimeCharge> {
         let mut charges = Vec::new();
         for (i, invoice) in self.invoices.iter().enumerate().rev() {
-            for line in &invoice.lines {
+            for line in invoice.lines() {
                 let price = line.price.as_ref().filter(|price| price.is_licensed());
                 let credited_by_line = self.credited_by_line.get(&line.id).copied().unwrap_or(0);
                 let remaining =

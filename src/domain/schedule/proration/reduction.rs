@@ -65,7 +65,7 @@ impl Reduction {
             let mut line_parts = parts.iter().filter(|part| part.line == line.id);
             line_parts.any(|part| part.amount == line.amount)
         };
-        let mut charges = invoice.lines.iter().filter(|line| line.amount != 0);
+        let mut charges = invoice.lines().iter().filter(|line| line.amount != 0);
         let is_whole_invoice = charges.all(is_whole_line);
         Self {
             parts,
@@ -106,7 +106,7 @@ impl Invoice {
 
     /// Whether it charges only for `lines`.
     pub(in crate::domain::schedule) fn charges_only_for(&self, lines: &[InvoiceLine]) -> bool {
-        let mut charges = self.lines.iter().filter(|line| line.amount != 0);
+        let mut charges = self.lines().iter().filter(|line| line.amount != 0);
         charges.all(|line| lines.iter().any(|known| known.id == line.id))
     }
 }
@@ -180,7 +180,7 @@ mod tests {
     }
 
     fn whole(invoice: &Invoice, lines: usize) -> Reduction {
-        let lines = invoice.lines.iter().take(lines);
+        let lines = invoice.lines().iter().take(lines);
         Reduction::new(
             invoice,
             lines

@@ -2,7 +2,7 @@
 //! ended, but the figure that the change noted does not include it.
 
 use super::Transfer;
-use crate::billing::{InvoiceLine, Metadata, Subscription};
+use crate::billing::{Invoice, InvoiceLine, Metadata, Subscription};
 use crate::domain::revision::Revision;
 use crate::domain::schedule::usage_charge::CLOCK_SKEW;
 use crate::domain::usage::{Billed, Figure};
@@ -53,7 +53,7 @@ impl Domain {
         let invoices = self
             .invoices_since(&after.id, basis.zero.as_of - CLOCK_SKEW)
             .await?;
-        let lines = invoices.into_iter().flat_map(|invoice| invoice.lines);
+        let lines = invoices.into_iter().flat_map(Invoice::into_lines);
         let is_concerned = |line: &InvoiceLine| {
             let item = line.subscription_item.as_ref();
             item.is_some_and(|item| basis.used.contains_key(item))
