@@ -28,13 +28,9 @@ impl Reads {
         read: impl FnOnce(Client) -> F,
     ) -> Answer
     where
-        F: Future<Output = Result<Vec<u8>, Error>> + Send + 'static,
+        F: Future<Output = Answer> + Send + 'static,
     {
         let key = (self.writes(), name);
-        let read = |client| {
-            let read = read(client);
-            async move { read.await.map(Arc::from) }
-        };
         self.in_flight.share(key, client, read).await
     }
 
@@ -83,12 +79,12 @@ mod tests {
     fn read(
         made: &Arc<AtomicUsize>,
         end: &Arc<tokio::sync::Notify>,
-    ) -> impl Future<Output = Result<Vec<u8>, Error>> + Send + 'static {
+    ) -> impl Future<Output = Answer> + Send + 'static {
         let (made, end) = (made.clone(), end.clone());
         async move {
             made.fetch_add(1, Ordering::SeqCst);
             end.notified().await;
-            Ok(b"body".to_vec())
+            Ok(Arc::from(*b"body"))
         }
     }
 

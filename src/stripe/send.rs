@@ -1,13 +1,13 @@
 //! Sends a call to Stripe, with retries.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use backon::Retryable;
 use reqwest::Method;
 use reqwest::header::{self, HeaderName};
 use secrecy::ExposeSecret as _;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
@@ -39,7 +39,7 @@ pub struct Answer<T> {
 /// The body of a successful answer.
 #[derive(Debug)]
 struct Body {
-    bytes: Vec<u8>,
+    bytes: Arc<[u8]>,
     replayed: bool,
 }
 
@@ -58,7 +58,15 @@ impl Request {
     ///
     /// # Errors
     /// Those of [`send`](Self::send).
-    pub async fn send_detecting_replay<T: DeserializeOwned>(mut self) -> Result<Answer<T>, Error> {
+    pub async fn send_detecting_replay<T: DeserializeOwned>(self) -> Result<Answer<T>, Error> {
+        let (method, endpoint) = (self.method.clone(), self.endpoint);
+        let Body { bytes, replayed } = self.send_with_retries().await?;
+        let value = decode(&bytes, &method, endpoint)?;
+        Ok(Answer { value, replayed })
+    }
+
+    /// Not generic in the type of the answer, so that it is compiled once.
+    async fn send_with_retries(mut self) -> Result<Body, Error> {
         if !self.is_read && self.method == Method::POST {
             let key = self.idempotency_key.take();
             let key = key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
@@ -95,44 +103,47 @@ impl Request {
         }
     }
 
-    async fn try_once<T: DeserializeOwned>(&self) -> Result<Answer<T>, Error> {
+    /// One attempt, or the answer of an identical read in flight. An answer that is not JSON is an error here, since
+    /// another attempt may bring the right one.
+    async fn try_once(&self) -> Result<Body, Error> {
         let reads = &self.client.key_state.reads;
-        let (body, replayed) = if self.is_read {
-            let ApiVersion(version) = self.version;
-            let name = format!(
-                "{version} {} {}?{}",
-                self.method,
-                self.path,
-                self.form.encode()
-            );
-            let read = |client| {
-                let read = Self {
-                    client,
-                    ..self.clone()
-                };
-                async move { Ok(read.attempt().await?.bytes) }
-            };
-            let body = if self.client.shares_reads {
-                reads.share(name, &self.client, read).await?
+        let body = if self.is_read {
+            let bytes = if self.client.shares_reads {
+                self.share_attempt().await?
             } else {
-                self.attempt().await?.bytes.into()
+                self.attempt().await?.bytes
             };
             // Also if another request's call brought the answer: refusing this request's next call would waste it.
             self.client.request.begin();
-            (body, false)
+            Body {
+                bytes,
+                replayed: false,
+            }
         } else {
             // Dropped however this attempt ends, because a write that its deadline cuts short may have had its effect.
             let written = reads.writing();
             let body = self.attempt().await;
             drop(written);
-            let body = body?;
-            (body.bytes.into(), body.replayed)
+            body?
         };
-        let value = serde_json::from_slice(&body).map_err(|error| Error::Decode {
-            endpoint: format!("{} {}", self.method, self.endpoint),
-            cause: error.to_string(),
-        })?;
-        Ok(Answer { value, replayed })
+        let _: IgnoredAny = decode(&body.bytes, &self.method, self.endpoint)?;
+        Ok(body)
+    }
+
+    /// One attempt of a read, or the answer of an identical one in flight.
+    async fn share_attempt(&self) -> Result<Arc<[u8]>, Error> {
+        let ApiVersion(version) = self.version;
+        let parameters = self.form.encode();
+        let name = format!("{version} {} {}?{parameters}", self.method, self.path);
+        let read = |client| {
+            let read = Self {
+                client,
+                ..self.clone()
+            };
+            async move { Ok(read.attempt().await?.bytes) }
+        };
+        let reads = &self.client.key_state.reads;
+        reads.share(name, &self.client, read).await
     }
 
     /// One attempt, after waiting for its turn.
@@ -230,7 +241,10 @@ impl Request {
         }
         if status.is_success() {
             let replayed = is_replayed(&headers);
-            Ok(Body { bytes, replayed })
+            Ok(Body {
+                bytes: bytes.into(),
+                replayed,
+            })
         } else {
             let call = format!("{} {}", self.method, self.endpoint);
             Err(refusal(call, status.as_u16(), &headers, &bytes))
@@ -274,6 +288,14 @@ impl Request {
         }
         request
     }
+}
+
+/// Decodes the answer to a call.
+fn decode<T: DeserializeOwned>(bytes: &[u8], method: &Method, endpoint: &str) -> Result<T, Error> {
+    serde_json::from_slice(bytes).map_err(|error| Error::Decode {
+        endpoint: format!("{method} {endpoint}"),
+        cause: error.to_string(),
+    })
 }
 
 /// Stripe's maximum length of an idempotency key.
