@@ -95,19 +95,19 @@ impl Price {
         recurring.and_then(|recurring| recurring.aggregate_usage.as_ref())
     }
 
-    /// Whether it never costs anything. False for a tiered price whose tiers were not expanded.
-    pub fn is_free(&self) -> bool {
+    /// Whether it never costs anything. None for a tiered price whose tiers were not expanded.
+    pub fn is_free(&self) -> Option<bool> {
         let is_zero = |amount: Option<i64>, exact: Option<Decimal>| {
             amount.unwrap_or(0) == 0 && exact.is_none_or(|exact| exact.is_zero())
         };
         if self.billing_scheme != BillingScheme::Tiered {
-            return is_zero(self.unit_amount, self.unit_amount_decimal);
+            return Some(is_zero(self.unit_amount, self.unit_amount_decimal));
         }
         let free = |tier: &PriceTier| {
             is_zero(tier.unit_amount, tier.unit_amount_decimal)
                 && tier.flat_amount.unwrap_or(0) == 0
         };
-        !self.tiers.is_empty() && self.tiers.iter().all(free)
+        (!self.tiers.is_empty()).then(|| self.tiers.iter().all(free))
     }
 }
 

@@ -44,7 +44,7 @@ impl PricedFeature {
             aggregate: price.aggregate(),
             generation: price.generation(),
             billing: BillingTerms::of(price),
-            free: price.is_free(),
+            free: price.is_free() == Some(true),
             archived: !price.active,
             limit: price.limit(),
             price_id: price.id.clone(),

@@ -88,7 +88,8 @@ impl Domain {
                 info: Some(info),
                 ..Subscribe::default()
             };
-            self.subscribe(org, &request).await?;
+            // Boxed, since few requests get here, and all would reserve its space.
+            Box::pin(self.subscribe(org, &request)).await?;
         }
         Ok(intent)
     }

@@ -29,7 +29,7 @@ use record::LOOK_UPS;
 pub use allowance::Allowance;
 pub(super) use carried::{Billed, Carried, SCHEDULED, SETTLED};
 pub(super) use claim::key_reused;
-pub(super) use figure::Figure;
+pub(super) use figure::{Figure, Scope};
 pub(super) use keyed::KeyedReports;
 pub(super) use publication::SettledPublications;
 pub use recorded::RecordedUsage;

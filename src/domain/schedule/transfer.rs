@@ -19,8 +19,8 @@ use crate::billing::{AggregateUsage, InvoiceLine, Metadata, Subscription, Subscr
 use crate::domain::catalog::{BillingTerms, PricedFeature};
 use crate::domain::plan_change::{Action, PlanChange};
 use crate::domain::refs::FeatureName;
-use crate::domain::usage::{Carried, Figure, SCHEDULED, SETTLED, UsedByItem};
-use crate::domain::{Domain, Error, Failure};
+use crate::domain::usage::{Carried, Figure, SCHEDULED, SETTLED, Scope, UsedByItem};
+use crate::domain::{Domain, Error, Failure, Result};
 
 /// What a change transfers from removed items.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,6 +69,8 @@ pub(super) struct ItemChange<'a> {
     pub(super) ends_phase: bool,
     /// Whether a trial begins or continues.
     pub(super) trial: bool,
+    /// The periods in which the usage of the present items counts, unless it is perpetual.
+    pub(super) scope: Scope,
     /// Whether it was scheduled, and has already happened.
     pub(super) scheduled: bool,
     /// Unix seconds.
@@ -91,6 +93,7 @@ impl<'a> ItemChange<'a> {
             features: &first.features,
             ends_phase: plan.begins? > 0,
             trial: first.trial,
+            scope: Scope::Period,
             scheduled: false,
             now: change.now,
         })
@@ -130,7 +133,7 @@ impl<'a> ItemChange<'a> {
             period: (subscription.current_period_start, ends),
             as_of: self.now,
             is_pending: false,
-            is_perpetual: false,
+            scope: self.scope,
             was_billed: false,
         }
     }
@@ -186,9 +189,10 @@ impl<'a> ItemChange<'a> {
         if n > 0 {
             // A scheduled change has removed the items already.
             let is_already_removed = removed.is_empty();
+            let is_perpetual = removed.iter().any(|item| item.price.is_perpetual())
+                || (is_already_removed && before.is_perpetual);
             let figure = Figure {
-                is_perpetual: removed.iter().any(|item| item.price.is_perpetual())
-                    || (is_already_removed && before.is_perpetual),
+                scope: self.scope_of(is_perpetual),
                 was_billed: removed.iter().all(|item| item.price.is_level())
                     && (!is_already_removed || before.is_level),
                 ..self.figure(n)
@@ -199,9 +203,31 @@ impl<'a> ItemChange<'a> {
         }
     }
 
+    fn scope_of(&self, is_perpetual: bool) -> Scope {
+        if is_perpetual {
+            Scope::AllPeriods
+        } else {
+            self.scope
+        }
+    }
+
+    /// Whether there may be usage to note: of removed items, or of earlier ones.
+    fn may_note_usage(&self) -> bool {
+        self.removed().next().is_some() || Figure::any(self.subscription)
+    }
+
+    /// Whether all features after the change cost nothing.
+    fn is_to_free_plan(&self) -> bool {
+        self.features.iter().all(|feature| feature.free)
+    }
+
+    /// Whether Stripe begins a new period with the change.
+    fn begins_period(&self) -> bool {
+        !self.is_to_free_plan() || starts_new_period(self.subscription, self.features, self.trial)
+    }
+
     /// Usage of a free plan from before a paid one, if the org returns to the free plan within the same period.
     fn usage_before_paid_plan(&self, feature: &FeatureName) -> i64 {
-        let is_free = self.features.iter().all(|feature| feature.free);
         let figure = Figure::of(self.subscription, feature);
         let started = self.subscription.current_period_start;
         // If a trial began in the same second as a period, the figure is of the trial.
@@ -210,7 +236,8 @@ impl<'a> ItemChange<'a> {
         let earlier = figure.filter(|figure| {
             let is_within = figure.period.0 < started && self.now < figure.period.1;
             let is_of_trial = trial.is_some_and(|trial| figure.period.0 >= trial);
-            is_free && !figure.is_perpetual && is_within && !is_of_trial
+            let is_of_free_plan = figure.scope == Scope::FreePlans;
+            self.is_to_free_plan() && is_of_free_plan && is_within && !is_of_trial
         });
         earlier.map_or(0, |figure| figure.n)
     }
@@ -227,7 +254,7 @@ impl<'a> ItemChange<'a> {
         let noted = Figure::of(self.subscription, feature);
         let noted = noted.filter(|figure| figure.counts(self.subscription));
         let is_carried =
-            |figure: &Figure| figure.is_pending || figure.is_perpetual || figure.was_billed;
+            |figure: &Figure| figure.is_pending || figure.is_perpetual() || figure.was_billed;
         let before = match noted.filter(is_carried) {
             Some(figure) if !self.scheduled => figure.n,
             _ if target.is_perpetual() || self.scheduled => carried.get(feature),
@@ -250,7 +277,7 @@ impl<'a> ItemChange<'a> {
         };
         let figure = Figure {
             is_pending: true,
-            is_perpetual: target.is_perpetual(),
+            scope: self.scope_of(target.is_perpetual()),
             was_billed: noted.is_some_and(|figure| figure.was_billed),
             ..self.figure(value)
         };
@@ -313,6 +340,29 @@ impl Domain {
         Ok(transfer)
     }
 
+    /// Whether a change ends a plan of zero prices, and begins a new period. Items may lack their prices' tiers, which
+    /// this then reads.
+    pub(super) async fn leaves_free_plan(&self, change: &ItemChange<'_>) -> Result<bool> {
+        let items = &change.subscription.items;
+        let costs = |item: &SubscriptionItem| item.price.is_free() == Some(false);
+        if !change.may_note_usage() || !change.begins_period() || items.iter().any(costs) {
+            return Ok(false);
+        }
+        if items.iter().all(|item| item.price.is_free().is_some()) {
+            return Ok(true);
+        }
+        let keys = items.iter();
+        let keys: Vec<&str> = keys
+            .filter_map(|item| item.price.lookup_key.as_deref())
+            .collect();
+        let prices = self.prices_by_key(&keys).await?;
+        let is_free = |item: &SubscriptionItem| {
+            let mut same = prices.iter().filter(|price| price.id == item.price.id);
+            same.any(|price| price.is_free() == Some(true))
+        };
+        Ok(items.iter().all(is_free))
+    }
+
     /// Computes the transfer of a change. Reads nothing if no metered item is removed.
     pub(super) async fn transfer(
         &self,
@@ -320,8 +370,7 @@ impl Domain {
         change: ItemChange<'_>,
     ) -> Result<Transfer, Failure> {
         let subscription = change.subscription;
-        let is_any_removed = change.removed().next().is_some();
-        if !is_any_removed && !change.scheduled && !Figure::any(subscription) {
+        if !change.scheduled && !change.may_note_usage() {
             return Ok(Transfer::default());
         }
         let lines = self

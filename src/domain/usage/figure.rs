@@ -24,11 +24,24 @@ pub(in crate::domain) struct Figure {
     pub(in crate::domain) as_of: i64,
     /// Whether it is a level that no item has yet, and that must still be set and billed.
     pub(in crate::domain) is_pending: bool,
-    /// Whether it carries over to later periods.
-    pub(in crate::domain) is_perpetual: bool,
+    /// The periods in which it counts.
+    pub(in crate::domain) scope: Scope,
     /// Whether it is a level that was billed when its item was removed. If the feature comes back, that charge is
     /// credited.
     pub(in crate::domain) was_billed: bool,
+}
+
+/// The periods in which a figure counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::domain) enum Scope {
+    /// Its own.
+    #[default]
+    Period,
+    /// Its own, and one that begins in it, if the org then returns to a plan of zero prices. The figure is of such a
+    /// plan.
+    FreePlans,
+    /// All.
+    AllPeriods,
 }
 
 impl fmt::Display for Figure {
@@ -40,9 +53,11 @@ impl fmt::Display for Figure {
         if self.is_pending {
             f.write_str(" open")?;
         }
-        if self.is_perpetual {
-            f.write_str(" ever")?;
-        }
+        f.write_str(match self.scope {
+            Scope::Period => "",
+            Scope::FreePlans => " free",
+            Scope::AllPeriods => " ever",
+        })?;
         if self.was_billed {
             f.write_str(" billed")?;
         }
@@ -57,23 +72,24 @@ impl FromStr for Figure {
         let mut words = text.split(' ');
         let mut number = || words.next().and_then(|word| word.parse().ok()).ok_or(());
         let (n, start, end, as_of) = (number()?, number()?, number()?, number()?);
-        let (mut is_pending, mut is_perpetual, mut was_billed) = (false, false, false);
-        for word in words {
-            match word {
-                "open" => is_pending = true,
-                "ever" => is_perpetual = true,
-                "billed" => was_billed = true,
-                _ => return Err(()),
-            }
-        }
-        Ok(Self {
+        let mut figure = Self {
             n,
             period: (start, end),
             as_of,
-            is_pending,
-            is_perpetual,
-            was_billed,
-        })
+            is_pending: false,
+            scope: Scope::Period,
+            was_billed: false,
+        };
+        for word in words {
+            match word {
+                "open" => figure.is_pending = true,
+                "free" => figure.scope = Scope::FreePlans,
+                "ever" => figure.scope = Scope::AllPeriods,
+                "billed" => figure.was_billed = true,
+                _ => return Err(()),
+            }
+        }
+        Ok(figure)
     }
 }
 
@@ -92,9 +108,14 @@ impl Figure {
         subscription.metadata.get(&Self::key(feature))?.parse().ok()
     }
 
+    /// Whether it carries over to later periods.
+    pub(in crate::domain) fn is_perpetual(self) -> bool {
+        self.scope == Scope::AllPeriods
+    }
+
     /// Whether it counts in the running period.
     pub(in crate::domain) fn counts(self, subscription: &Subscription) -> bool {
-        self.is_perpetual || self.period.0 == subscription.current_period_start
+        self.is_perpetual() || self.period.0 == subscription.current_period_start
     }
 
     /// Whether the subscription has any figures.
@@ -141,18 +162,19 @@ mod tests {
 
     #[test]
     fn a_figure_is_parsed_as_written() {
-        for (is_pending, is_perpetual, was_billed, text) in [
-            (false, false, false, "7 10 20 15"),
-            (true, false, false, "7 10 20 15 open"),
-            (true, true, false, "7 10 20 15 open ever"),
-            (false, true, true, "7 10 20 15 ever billed"),
+        for (is_pending, scope, was_billed, text) in [
+            (false, Scope::Period, false, "7 10 20 15"),
+            (true, Scope::Period, false, "7 10 20 15 open"),
+            (true, Scope::AllPeriods, false, "7 10 20 15 open ever"),
+            (false, Scope::AllPeriods, true, "7 10 20 15 ever billed"),
+            (false, Scope::FreePlans, true, "7 10 20 15 free billed"),
         ] {
             let figure = Figure {
                 n: 7,
                 period: (10, 20),
                 as_of: 15,
                 is_pending,
-                is_perpetual,
+                scope,
                 was_billed,
             };
             assert_eq!(figure.to_string(), text);

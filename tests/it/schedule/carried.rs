@@ -40,6 +40,11 @@ async fn start(generation: Generation) -> TestApp {
     };
     app.push(&json!({"plans": {
         "plan:a@1": plan(10), "plan:b@1": plan(200), "plan:c@1": plan(3000), "plan:free@1": plan(0),
+        "plan:paid@1": {"features": {
+            "feature:base": {"base": 1000},
+            "feature:calls": feature("sum", 0), "feature:peak": feature("max", 0), "feature:last": feature("last", 0),
+            "feature:store": feature("perpetual", 0),
+        }},
         "plan:none@1": {"features": {"feature:other": {"tiers": [{"price": 1}]}}},
     }}))
     .await;
@@ -226,5 +231,46 @@ async fn a_feature_that_returns_within_the_period_keeps_its_usage() {
                 "{feature}"
             );
         }
+    }
+}
+
+/// Going to a paid plan and back gives no second allowance of the free one.
+#[tokio::test]
+async fn a_free_plan_keeps_its_usage_when_an_org_returns_to_it() {
+    for generation in [Classic, Meters] {
+        let app = start(generation).await;
+        app.subscribe("org:a", &["plan:free@1"]).await;
+        report_all(&app, 5).await;
+        app.pass(DAY).await;
+        app.subscribe("org:a", &["plan:paid@1"]).await;
+        app.pass(DAY).await;
+        app.subscribe("org:a", &["plan:free@1"]).await;
+        for feature in ["calls", "peak", "last", "store"] {
+            let used = used(&app, &format!("feature:{feature}")).await;
+            assert_eq!(used, 5, "{generation:?} {feature}");
+        }
+    }
+}
+
+/// The usage of a paid plan was counted in a later period, as if it were of the free one.
+#[tokio::test]
+async fn usage_of_a_paid_plan_does_not_count_after_a_trial_of_a_free_one() {
+    for generation in [Classic, Meters] {
+        let app = start(generation).await;
+        app.subscribe("org:a", &["plan:paid@1"]).await;
+        report_all(&app, 5).await;
+        app.pass(DAY).await;
+        let trial = json!([
+            {"trial": true, "features": ["plan:free@1"]},
+            {"effective": "2023-01-03T00:00:00Z", "features": ["plan:free@1"]},
+        ]);
+        schedule(&app, trial).await.ok();
+        app.pass(2 * DAY).await;
+        read(&app).await;
+        for feature in ["calls", "peak", "last"] {
+            let used = used(&app, &format!("feature:{feature}")).await;
+            assert_eq!(used, 0, "{generation:?} {feature}");
+        }
+        assert_eq!(used(&app, "feature:store").await, 5);
     }
 }

@@ -136,3 +136,33 @@ fn a_first_report_in_the_second_in_which_a_trial_begins() {
         at_once(2, [report(17), trial]),
     ]);
 }
+
+/// The org used a paid plan, and began a trial of a plan of zero prices. After the trial, the usage of the paid plan
+/// counted in the new period.
+#[test]
+fn usage_of_a_paid_plan_before_a_trial_of_a_free_one() {
+    let to = |to| TrialThenPaid { to, hours: 5 };
+    replay(&[
+        ask(1, Schedule { to: 2, hours: 24 }),
+        Advance { hours: 30 },
+        Away {
+            org: 1,
+            calls: 6,
+            hours: 100,
+            last: Clobber { feature: 1, n: 6 },
+        },
+        AtOnce {
+            at: [0, 0],
+            orgs: [1, 1],
+            requests: [to(4), reserve(2, 5)],
+            hang_up: None,
+        },
+        Away {
+            org: 2,
+            calls: 18,
+            hours: 5,
+            last: report(7),
+        },
+        ask(1, reserve(2, 1)),
+    ]);
+}
