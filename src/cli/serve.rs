@@ -91,6 +91,11 @@ pub(super) async fn run_for(
     for danger in settings.dangers(&stripe_url, app.accounts.is_live()) {
         tracing::warn!("{danger}");
     }
+    if app.accounts.is_live() && env!("TIER_OPT_LEVEL") == "0" {
+        tracing::warn!(
+            "this program is slow, since it is not optimised: build it with `--profile dist`"
+        );
+    }
     app.keys = accepted.clone();
     app.origins.allowed = origins(settings);
     app.proxies = Proxies(settings.trusted_proxy.clone().into());
