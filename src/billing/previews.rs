@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 use serde::Deserialize;
 
+use super::invoices::Period;
 use super::object::{Expandable, complete, decimal, or_default};
 use super::{Billing, Generation, Invoice, InvoiceLine, Price, WITH_METERS};
 use crate::stripe::{Error, Form, Identified, Page, Request};
@@ -47,6 +48,15 @@ pub struct PreviewedUsage {
     pub price: String,
     /// Units.
     pub quantity: i64,
+    /// The period in which it was used.
+    period: Period,
+}
+
+impl PreviewedUsage {
+    /// Whether both are parts of the usage of one item in one period.
+    fn is_same_usage(&self, other: &Self) -> bool {
+        (&self.item, &self.price, self.period) == (&other.item, &other.price, other.period)
+    }
 }
 
 /// A preview in the API versions with meters.
@@ -145,6 +155,7 @@ impl Line {
             item: self.parent.subscription_item_details.subscription_item,
             price: price.price.id().to_owned(),
             quantity,
+            period: self.common.period,
         })
     }
 }
@@ -268,19 +279,22 @@ impl Billing<'_> {
     }
 
     /// The usage that the next invoice of a subscription with meters bills, from the events that Stripe has processed.
-    /// Empty if there will be no invoice.
+    /// One entry for each item and period, though a price with tiers has several lines. Empty if there will be no
+    /// invoice.
     pub async fn usage_to_bill(self, subscription: &str) -> Result<Vec<PreviewedUsage>, Error> {
         let request = self.create_preview(subscription);
         let Some(mut next): Option<Preview> = preview(request).await? else {
             return Ok(Vec::new());
         };
         complete(&mut next.lines, self.lines_of_preview(&next.id)).await?;
-        Ok(next
-            .lines
-            .data
-            .into_iter()
-            .filter_map(Line::usage)
-            .collect())
+        let mut all: Vec<PreviewedUsage> = Vec::new();
+        for usage in next.lines.data.into_iter().filter_map(Line::usage) {
+            match all.iter_mut().find(|known| known.is_same_usage(&usage)) {
+                Some(known) => known.quantity = known.quantity.saturating_add(usage.quantity),
+                None => all.push(usage),
+            }
+        }
+        Ok(all)
     }
 
     fn upcoming(self, subscription: &str) -> Request {
