@@ -15,6 +15,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+
+use crate::num::hex;
 
 /// The maximum length of an org name in characters: the limit of a metadata value in Stripe.
 pub const MAX_ORG_CHARS: usize = 500;
@@ -204,6 +207,11 @@ impl FeatureName {
     /// The part after `feature:`.
     pub fn name(&self) -> &str {
         &self.text["feature:".len()..]
+    }
+
+    /// The beginning of its SHA-256 digest in hexadecimal, for metadata, where a name may be too long.
+    pub(super) fn digest(&self) -> String {
+        hex(&Sha256::digest(self.text.as_bytes())[..8])
     }
 
     /// This feature as `plan` grants it.

@@ -18,14 +18,14 @@ use crate::domain::plan_change::ResolvedPhase;
 use crate::domain::request_key::KEYS;
 use crate::domain::revision::{REVISION, Revision};
 use crate::domain::subscription::MARK;
-use crate::domain::usage::{Figure, SCHEDULED, SETTLED};
+use crate::domain::usage::{FREE_USAGE, Figure, SCHEDULED, SETTLED};
 use crate::domain::{Domain, Error, Failure, Result};
 
 /// How many metadata pairs Stripe keeps on an object.
 const MAX_PAIRS: usize = 50;
 
 /// The keys that a change may write, besides one figure for each metered feature.
-const NOTE_KEYS: [&str; 11] = [
+const NOTE_KEYS: [&str; 12] = [
     MARK.0,
     GENERATION,
     REVISION,
@@ -33,6 +33,7 @@ const NOTE_KEYS: [&str; 11] = [
     MIGRATIONS,
     SCHEDULED,
     SETTLED,
+    FREE_USAGE,
     UNUSED_TIME,
     PLANNED_END,
     SUCCESSION,

@@ -6,7 +6,6 @@ use super::usage_charge::UsageCharge;
 use crate::domain::org::ResolvedOrg;
 use crate::domain::plan_change::{Action, PlanChange};
 use crate::domain::revision::Revision;
-use crate::domain::usage::Scope;
 use crate::domain::{Domain, Failure, Result};
 
 impl Domain {
@@ -44,12 +43,9 @@ impl Domain {
         action: &mut Action,
         revision: &Revision,
     ) -> Result<Transfer, Failure> {
-        let Some(mut change) = ItemChange::of(change, state, action) else {
+        let Some(change) = ItemChange::of(change, state, action) else {
             return Ok(Transfer::default());
         };
-        if self.leaves_free_plan(&change).await? {
-            change.scope = Scope::FreePlans;
-        }
         let transfer = if change.subscription.is_on_meters() {
             self.transfer_on_meters(change).await?
         } else {

@@ -15,11 +15,15 @@ use std::collections::BTreeSet;
 
 use super::customer_state::CustomerState;
 use super::usage_charge::UsageCharge;
-use crate::billing::{AggregateUsage, InvoiceLine, Metadata, Subscription, SubscriptionItem};
+use crate::billing::{
+    AggregateUsage, InvoiceLine, Metadata, Price, Subscription, SubscriptionItem,
+};
 use crate::domain::catalog::{BillingTerms, PricedFeature};
 use crate::domain::plan_change::{Action, PlanChange};
 use crate::domain::refs::FeatureName;
-use crate::domain::usage::{Carried, Figure, SCHEDULED, SETTLED, Scope, UsedByItem};
+use crate::domain::usage::{
+    Carried, FREE_USAGE, Figure, FreeUsage, SCHEDULED, SETTLED, UsedByItem,
+};
 use crate::domain::{Domain, Error, Failure, Result};
 
 /// What a change transfers from removed items.
@@ -69,8 +73,6 @@ pub(super) struct ItemChange<'a> {
     pub(super) ends_phase: bool,
     /// Whether a trial begins or continues.
     pub(super) trial: bool,
-    /// The periods in which the usage of the present items counts, unless it is perpetual.
-    pub(super) scope: Scope,
     /// Whether it was scheduled, and has already happened.
     pub(super) scheduled: bool,
     /// Unix seconds.
@@ -93,7 +95,6 @@ impl<'a> ItemChange<'a> {
             features: &first.features,
             ends_phase: plan.begins? > 0,
             trial: first.trial,
-            scope: Scope::Period,
             scheduled: false,
             now: change.now,
         })
@@ -119,21 +120,14 @@ impl<'a> ItemChange<'a> {
         sold.min_by(|a, b| a.name.cmp(&b.name))
     }
 
-    /// A figure of usage up to now. A trial's figure ends now, so that an org that returns to the plan does not get its
-    /// usage again.
+    /// A figure of usage up to now.
     fn figure(&self, n: i64) -> Figure {
-        let subscription = self.subscription;
-        let ends = if subscription.is_trialing() {
-            self.now
-        } else {
-            subscription.current_period_end
-        };
         Figure {
             n,
-            period: (subscription.current_period_start, ends),
+            period: period(self.subscription),
             as_of: self.now,
             is_pending: false,
-            scope: self.scope,
+            is_perpetual: false,
             was_billed: false,
         }
     }
@@ -182,17 +176,14 @@ impl<'a> ItemChange<'a> {
         carried: &Carried,
     ) {
         let before = carried.before(feature);
-        let n = before
-            .n
-            .saturating_add(self.usage_before_paid_plan(feature));
+        let n = before.n.saturating_add(self.free_usage_before(feature));
         let n = n.saturating_add(total(removed, used));
         if n > 0 {
             // A scheduled change has removed the items already.
             let is_already_removed = removed.is_empty();
-            let is_perpetual = removed.iter().any(|item| item.price.is_perpetual())
-                || (is_already_removed && before.is_perpetual);
             let figure = Figure {
-                scope: self.scope_of(is_perpetual),
+                is_perpetual: removed.iter().any(|item| item.price.is_perpetual())
+                    || (is_already_removed && before.is_perpetual),
                 was_billed: removed.iter().all(|item| item.price.is_level())
                     && (!is_already_removed || before.is_level),
                 ..self.figure(n)
@@ -203,43 +194,42 @@ impl<'a> ItemChange<'a> {
         }
     }
 
-    fn scope_of(&self, is_perpetual: bool) -> Scope {
-        if is_perpetual {
-            Scope::AllPeriods
-        } else {
-            self.scope
-        }
-    }
-
-    /// Whether there may be usage to note: of removed items, or of earlier ones.
-    fn may_note_usage(&self) -> bool {
-        self.removed().next().is_some() || Figure::any(self.subscription)
-    }
-
-    /// Whether all features after the change cost nothing.
-    fn is_to_free_plan(&self) -> bool {
-        self.features.iter().all(|feature| feature.free)
-    }
-
-    /// Whether Stripe begins a new period with the change.
-    fn begins_period(&self) -> bool {
-        !self.is_to_free_plan() || starts_new_period(self.subscription, self.features, self.trial)
-    }
-
-    /// Usage of a free plan from before a paid one, if the org returns to the free plan within the same period.
-    fn usage_before_paid_plan(&self, feature: &FeatureName) -> i64 {
-        let figure = Figure::of(self.subscription, feature);
+    /// Usage of a plan of zero prices in an earlier period that would not have ended yet, if the org returns to such a
+    /// plan.
+    fn free_usage_before(&self, feature: &FeatureName) -> i64 {
+        let is_to_free_plan = self.features.iter().all(|feature| feature.free);
         let started = self.subscription.current_period_start;
-        // If a trial began in the same second as a period, the figure is of the trial.
-        let ended_trial = self.subscription.trial_end == Some(started);
-        let trial = self.subscription.trial_start.filter(|_| ended_trial);
-        let earlier = figure.filter(|figure| {
-            let is_within = figure.period.0 < started && self.now < figure.period.1;
-            let is_of_trial = trial.is_some_and(|trial| figure.period.0 >= trial);
-            let is_of_free_plan = figure.scope == Scope::FreePlans;
-            self.is_to_free_plan() && is_of_free_plan && is_within && !is_of_trial
+        let earlier = FreeUsage::of(self.subscription).filter(|earlier| {
+            is_to_free_plan && earlier.period.0 < started && self.now < earlier.period.1
         });
-        earlier.map_or(0, |figure| figure.n)
+        earlier.map_or(0, |earlier| earlier.get(feature))
+    }
+
+    /// What was used of the present plan and of others before it, if all of these have zero prices. None if nothing of
+    /// the present plan is removed, or if it is a trial, whose usage does not count afterwards.
+    fn free_usage(&self, used: &UsedByItem) -> Option<FreeUsage> {
+        let subscription = self.subscription;
+        if self.scheduled || subscription.is_trialing() {
+            return None;
+        }
+        let earlier = FreeUsage::of(subscription).filter(|earlier| self.now < earlier.period.1);
+        let mut free = earlier.unwrap_or_default();
+        free.period = period(subscription);
+        let mut is_any_used = false;
+        for (feature, item) in self.removed() {
+            let (n, before) = (used_of(item, used), free.get(&feature));
+            if n == 0 || item.price.is_perpetual() {
+                continue;
+            }
+            is_any_used = true;
+            let n = match item.price.aggregate() {
+                AggregateUsage::Max => n.max(before),
+                _ if item.price.is_level() => n,
+                _ => n.saturating_add(before),
+            };
+            free.set(&feature, n);
+        }
+        is_any_used.then_some(free)
     }
 
     fn transfer_level(
@@ -254,13 +244,13 @@ impl<'a> ItemChange<'a> {
         let noted = Figure::of(self.subscription, feature);
         let noted = noted.filter(|figure| figure.counts(self.subscription));
         let is_carried =
-            |figure: &Figure| figure.is_pending || figure.is_perpetual() || figure.was_billed;
+            |figure: &Figure| figure.is_pending || figure.is_perpetual || figure.was_billed;
         let before = match noted.filter(is_carried) {
             Some(figure) if !self.scheduled => figure.n,
             _ if target.is_perpetual() || self.scheduled => carried.get(feature),
             _ => 0,
         };
-        let before = before.max(self.usage_before_paid_plan(feature));
+        let before = before.max(self.free_usage_before(feature));
         let items = self.subscription.items.iter();
         let kept: Vec<_> = items
             .filter(|item| item.price.id == target.price_id)
@@ -277,7 +267,7 @@ impl<'a> ItemChange<'a> {
         };
         let figure = Figure {
             is_pending: true,
-            scope: self.scope_of(target.is_perpetual()),
+            is_perpetual: target.is_perpetual(),
             was_billed: noted.is_some_and(|figure| figure.was_billed),
             ..self.figure(value)
         };
@@ -288,6 +278,14 @@ impl<'a> ItemChange<'a> {
         let cleared = with_usage.map(|item| (item.id.clone(), item.price.id.clone()));
         transfer.cleared.extend(cleared);
     }
+}
+
+/// The start and end of the running period, in Unix seconds.
+fn period(subscription: &Subscription) -> (i64, i64) {
+    (
+        subscription.current_period_start,
+        subscription.current_period_end,
+    )
 }
 
 /// Whether a change starts a new billing period: with another interval, or by beginning or ending a trial.
@@ -337,30 +335,8 @@ impl Domain {
                 change.transfer_level(&mut transfer, &feature, target, &removed, &used, &nothing);
             }
         }
+        self.note_free_usage(&change, &used, &mut transfer).await?;
         Ok(transfer)
-    }
-
-    /// Whether a change ends a plan of zero prices, and begins a new period. Items may lack their prices' tiers, which
-    /// this then reads.
-    pub(super) async fn leaves_free_plan(&self, change: &ItemChange<'_>) -> Result<bool> {
-        let items = &change.subscription.items;
-        let costs = |item: &SubscriptionItem| item.price.is_free() == Some(false);
-        if !change.may_note_usage() || !change.begins_period() || items.iter().any(costs) {
-            return Ok(false);
-        }
-        if items.iter().all(|item| item.price.is_free().is_some()) {
-            return Ok(true);
-        }
-        let keys = items.iter();
-        let keys: Vec<&str> = keys
-            .filter_map(|item| item.price.lookup_key.as_deref())
-            .collect();
-        let prices = self.prices_by_key(&keys).await?;
-        let is_free = |item: &SubscriptionItem| {
-            let mut same = prices.iter().filter(|price| price.id == item.price.id);
-            same.any(|price| price.is_free() == Some(true))
-        };
-        Ok(items.iter().all(is_free))
     }
 
     /// Computes the transfer of a change. Reads nothing if no metered item is removed.
@@ -370,7 +346,9 @@ impl Domain {
         change: ItemChange<'_>,
     ) -> Result<Transfer, Failure> {
         let subscription = change.subscription;
-        if !change.scheduled && !change.may_note_usage() {
+        let is_any_removed = change.removed().next().is_some();
+        let has_noted = Figure::any(subscription) || FreeUsage::of(subscription).is_some();
+        if !is_any_removed && !change.scheduled && !has_noted {
             return Ok(Transfer::default());
         }
         let lines = self
@@ -388,14 +366,53 @@ impl Domain {
             };
             return Err(error.into());
         }
+        for (key, nothing) in Figure::outdated(subscription) {
+            transfer.figures.entry(key).or_insert(nothing);
+        }
+        transfer.note_scheduled_changes(subscription);
+        self.note_free_usage(&change, &used, &mut transfer).await?;
         transfer.basis = Some(Basis {
             used,
             zero: change.figure(0),
         });
-        for (key, nothing) in Figure::outdated(subscription, change.now) {
-            transfer.figures.entry(key).or_insert(nothing);
-        }
-        transfer.note_scheduled_changes(subscription);
         Ok(transfer)
+    }
+
+    /// Notes what was used of a plan of zero prices that a change ends.
+    async fn note_free_usage(
+        &self,
+        change: &ItemChange<'_>,
+        used: &UsedByItem,
+        transfer: &mut Transfer,
+    ) -> Result<()> {
+        if let Some(free) = change.free_usage(used)
+            && self.is_free(change.subscription).await?
+        {
+            transfer
+                .figures
+                .insert(FREE_USAGE.to_owned(), free.to_string());
+        }
+        Ok(())
+    }
+
+    /// Whether the items of a subscription cost nothing. Items may lack their prices' tiers, which this then reads.
+    async fn is_free(&self, subscription: &Subscription) -> Result<bool> {
+        let items = &subscription.items;
+        let is_known = |item: &SubscriptionItem| item.price.is_free();
+        if items.iter().any(|item| is_known(item) == Some(false)) {
+            return Ok(false);
+        }
+        let unknown = items.iter().filter(|item| is_known(item).is_none());
+        let unknown: Vec<&Price> = unknown.map(|item| &item.price).collect();
+        let keys = unknown.iter();
+        let keys: Vec<&str> = keys
+            .filter_map(|price| price.lookup_key.as_deref())
+            .collect();
+        let read = self.prices_by_key(&keys).await?;
+        let is_free = |unknown: &&Price| {
+            let mut same = read.iter().filter(|price| price.id == unknown.id);
+            same.any(|price| price.is_free() == Some(true))
+        };
+        Ok(unknown.iter().all(is_free))
     }
 }

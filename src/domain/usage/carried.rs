@@ -37,7 +37,7 @@ impl From<Figure> for CarriedUsage {
         Self {
             n: figure.n,
             is_level: figure.is_pending || figure.was_billed,
-            is_perpetual: figure.is_perpetual(),
+            is_perpetual: figure.is_perpetual,
         }
     }
 }

@@ -4,12 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use sha2::{Digest, Sha256};
-
 use crate::billing::{Metadata, Subscription};
 use crate::domain::Result;
 use crate::domain::refs::FeatureName;
-use crate::num::hex;
 
 /// The prefix of a figure's metadata key.
 const PREFIX: &str = "tier.u.";
@@ -24,24 +21,11 @@ pub(in crate::domain) struct Figure {
     pub(in crate::domain) as_of: i64,
     /// Whether it is a level that no item has yet, and that must still be set and billed.
     pub(in crate::domain) is_pending: bool,
-    /// The periods in which it counts.
-    pub(in crate::domain) scope: Scope,
+    /// Whether it carries over to later periods.
+    pub(in crate::domain) is_perpetual: bool,
     /// Whether it is a level that was billed when its item was removed. If the feature comes back, that charge is
     /// credited.
     pub(in crate::domain) was_billed: bool,
-}
-
-/// The periods in which a figure counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::domain) enum Scope {
-    /// Its own.
-    #[default]
-    Period,
-    /// Its own, and one that begins in it, if the org then returns to a plan of zero prices. The figure is of such a
-    /// plan.
-    FreePlans,
-    /// All.
-    AllPeriods,
 }
 
 impl fmt::Display for Figure {
@@ -53,11 +37,9 @@ impl fmt::Display for Figure {
         if self.is_pending {
             f.write_str(" open")?;
         }
-        f.write_str(match self.scope {
-            Scope::Period => "",
-            Scope::FreePlans => " free",
-            Scope::AllPeriods => " ever",
-        })?;
+        if self.is_perpetual {
+            f.write_str(" ever")?;
+        }
         if self.was_billed {
             f.write_str(" billed")?;
         }
@@ -72,32 +54,30 @@ impl FromStr for Figure {
         let mut words = text.split(' ');
         let mut number = || words.next().and_then(|word| word.parse().ok()).ok_or(());
         let (n, start, end, as_of) = (number()?, number()?, number()?, number()?);
-        let mut figure = Self {
-            n,
-            period: (start, end),
-            as_of,
-            is_pending: false,
-            scope: Scope::Period,
-            was_billed: false,
-        };
+        let (mut is_pending, mut is_perpetual, mut was_billed) = (false, false, false);
         for word in words {
             match word {
-                "open" => figure.is_pending = true,
-                "free" => figure.scope = Scope::FreePlans,
-                "ever" => figure.scope = Scope::AllPeriods,
-                "billed" => figure.was_billed = true,
+                "open" => is_pending = true,
+                "ever" => is_perpetual = true,
+                "billed" => was_billed = true,
                 _ => return Err(()),
             }
         }
-        Ok(figure)
+        Ok(Self {
+            n,
+            period: (start, end),
+            as_of,
+            is_pending,
+            is_perpetual,
+            was_billed,
+        })
     }
 }
 
 impl Figure {
-    /// The metadata key of a feature's figure. It contains a digest, since names may be too long for Stripe's keys.
+    /// The metadata key of a feature's figure.
     pub(in crate::domain) fn key(feature: &FeatureName) -> String {
-        let digest = hex(&Sha256::digest(feature.to_string().as_bytes()));
-        format!("{PREFIX}{}", &digest[..16])
+        format!("{PREFIX}{}", feature.digest())
     }
 
     /// The figure of a feature in the subscription's metadata, whatever its period.
@@ -108,14 +88,9 @@ impl Figure {
         subscription.metadata.get(&Self::key(feature))?.parse().ok()
     }
 
-    /// Whether it carries over to later periods.
-    pub(in crate::domain) fn is_perpetual(self) -> bool {
-        self.scope == Scope::AllPeriods
-    }
-
     /// Whether it counts in the running period.
     pub(in crate::domain) fn counts(self, subscription: &Subscription) -> bool {
-        self.is_perpetual() || self.period.0 == subscription.current_period_start
+        self.is_perpetual || self.period.0 == subscription.current_period_start
     }
 
     /// Whether the subscription has any figures.
@@ -139,16 +114,14 @@ impl Figure {
         features.filter_map(figure).collect()
     }
 
-    /// The metadata update that removes figures that no longer count at `now`. The figure of a trial that ended in the
-    /// second in which it began still counts, since the next period has the same start.
-    pub(in crate::domain) fn outdated(subscription: &Subscription, now: i64) -> Metadata {
+    /// The metadata update that removes figures that no longer count. The figure of a trial that ended in the second in
+    /// which it began still counts, since the next period has the same start.
+    pub(in crate::domain) fn outdated(subscription: &Subscription) -> Metadata {
         let metadata = subscription.metadata.iter();
         let figures = metadata.filter(|(key, _)| key.starts_with(PREFIX));
         let outdated = figures.filter(|(_, value)| {
             let figure: Result<Self, ()> = value.parse();
-            figure.map_or(!value.is_empty(), |figure| {
-                !figure.counts(subscription) && figure.period.1 <= now
-            })
+            figure.map_or(!value.is_empty(), |figure| !figure.counts(subscription))
         });
         outdated
             .map(|(key, _)| (key.clone(), String::new()))
@@ -162,19 +135,18 @@ mod tests {
 
     #[test]
     fn a_figure_is_parsed_as_written() {
-        for (is_pending, scope, was_billed, text) in [
-            (false, Scope::Period, false, "7 10 20 15"),
-            (true, Scope::Period, false, "7 10 20 15 open"),
-            (true, Scope::AllPeriods, false, "7 10 20 15 open ever"),
-            (false, Scope::AllPeriods, true, "7 10 20 15 ever billed"),
-            (false, Scope::FreePlans, true, "7 10 20 15 free billed"),
+        for (is_pending, is_perpetual, was_billed, text) in [
+            (false, false, false, "7 10 20 15"),
+            (true, false, false, "7 10 20 15 open"),
+            (true, true, false, "7 10 20 15 open ever"),
+            (false, true, true, "7 10 20 15 ever billed"),
         ] {
             let figure = Figure {
                 n: 7,
                 period: (10, 20),
                 as_of: 15,
                 is_pending,
-                scope,
+                is_perpetual,
                 was_billed,
             };
             assert_eq!(figure.to_string(), text);
@@ -204,9 +176,9 @@ mod tests {
             },
         }))
         .expect("a subscription");
-        let outdated = Figure::outdated(&subscription, 25);
+        let outdated = Figure::outdated(&subscription);
         let keys: Vec<&str> = outdated.keys().map(String::as_str).collect();
-        assert_eq!(keys, ["tier.u.a", "tier.u.d"]);
+        assert_eq!(keys, ["tier.u.a", "tier.u.b", "tier.u.d"]);
         assert!(outdated.values().all(String::is_empty));
     }
 }

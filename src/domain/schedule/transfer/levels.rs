@@ -89,13 +89,8 @@ impl Domain {
             };
             let key = Figure::key(&feature);
             if !figure.counts(subscription) {
-                // A new period has begun, in which the level starts from zero. The figure stays for a return to a free
-                // plan.
-                let settled = Figure {
-                    is_pending: false,
-                    ..figure
-                };
-                done.insert(key, settled.to_string());
+                // A new period has begun, in which the level starts from zero.
+                done.insert(key, String::new());
                 continue;
             }
             // The value on the item is newer, unless it is a maximum.

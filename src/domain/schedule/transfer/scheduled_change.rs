@@ -13,7 +13,7 @@ use crate::domain::schedule::proration::{
     LinePart, Reduction, StripeCredits, UNUSED_TIME, UnusedTime, UnusedTimeCause,
 };
 use crate::domain::schedule::usage_charge::Adjustment;
-use crate::domain::usage::{Billed, Scope};
+use crate::domain::usage::Billed;
 use crate::domain::{Domain, Failure, Result};
 
 impl Domain {
@@ -88,7 +88,6 @@ impl Domain {
             features: &features,
             ends_phase: true,
             trial: subscription.is_trialing(),
-            scope: Scope::Period,
             scheduled: true,
             now: self.now().await?,
         };

@@ -9,7 +9,7 @@ use crate::domain::org::ResolvedOrg;
 use crate::domain::refs::FeatureName;
 use crate::domain::revision::Revision;
 use crate::domain::schedule::notes::has_metadata_room;
-use crate::domain::usage::{Figure, Scope, UsedByItem};
+use crate::domain::usage::{Figure, UsedByItem};
 use crate::domain::{Domain, Failure, Result};
 
 /// A perpetual level of a superseded subscription.
@@ -130,7 +130,7 @@ impl Domain {
             period: (new.current_period_start, new.current_period_end),
             as_of,
             is_pending: true,
-            scope: Scope::AllPeriods,
+            is_perpetual: true,
             was_billed: false,
         };
         let levels = waiting.iter();
