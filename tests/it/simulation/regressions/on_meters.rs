@@ -264,3 +264,34 @@ fn a_report_in_the_second_in_which_a_trial_begins() {
         at_once(1, [report(1, 16, true), TrialThenPaid { to: 3, hours: 30 }]),
     ]);
 }
+
+/// On a busy machine, the test let a day pass while an event was on its way. Stripe had forgotten its identifier by then,
+/// and counted it twice.
+#[test]
+fn an_event_on_its_way_when_a_day_passes() {
+    replay(&[
+        Buy {
+            at: 0,
+            org: 0,
+            to: 3,
+        },
+        ask(
+            0,
+            Report {
+                feature: 1,
+                n: 2,
+                keyed: false,
+            },
+        ),
+        ask(
+            0,
+            Report {
+                feature: 0,
+                n: 18,
+                keyed: false,
+            },
+        ),
+        Restart { at: 0 },
+        Advance { hours: 24 },
+    ]);
+}
