@@ -1,21 +1,22 @@
-"""Kills `tier serve --ledger` with SIGKILL at random moments, under load, while Stripe fails at random. Started by
-`tests/bench/kills`, which builds it. With `--soak MINUTES` it kills nothing, and prints every half minute what the server has in
-memory, what is in the file, and what Stripe has yet to be told.
+"""Kills `tier serve --ledger` with SIGKILL at random moments under load, while calls to Stripe fail at random. Started by
+`tests/bench/kills`, which builds the binary. `--soak MINUTES` kills nothing; it prints the server's memory, the size of the
+ledger and the undelivered usage every 30 seconds.
 
-Stripe is `tier sandbox`, a process of its own. Clients report usage of all aggregates with an idempotency key each, also
-refunds and clobbers. They repeat what was not acknowledged, with the same key, until it is.
-An org has one client, so what it must come to is known. In the end Stripe is well, and for each org and feature three
-figures must be the same: what was acknowledged, what `/v1/limits` and the file say, and what Stripe has recorded. The
-upcoming invoices must be right to the cent, and each acknowledged key must be in the ledger exactly once.
+A separate `tier sandbox` process stands in for Stripe. Clients report usage for all aggregates, including refunds and
+clobbers, each report with its own idempotency key. They repeat a report with the same key until it is acknowledged. Only one
+client reports for an org, so the expected totals are known. At the end, the injected faults are removed. Then three totals
+must be equal for each org and feature: the acknowledged usage, the usage in the ledger and in `/v1/limits`, and the usage
+recorded by Stripe. The upcoming invoices must be right to the cent, and each acknowledged key must be in the ledger exactly
+once.
 
-With `--generation meters`, plans have billing meters, and Stripe is sent events in place of totals.
+With `--generation meters`, plans use billing meters, and Stripe is sent meter events instead of usage records.
 
-With `--ledger URL`, a database of PostgreSQL without a ledger, `--replicas N` servers share it, the clients go from one to the
-other, and one of them is killed at a time. With `--database-kill` and `--database-start`, two commands, the database is killed too.
-With `--hang SECONDS` a server is stopped in the middle of what it does, once in five kills, and goes on that much later: the others
-have taken over its leases by then.
+With `--ledger URL`, which names a PostgreSQL database without a ledger, `--replicas N` servers share that ledger. Clients
+send requests to all of them, and one server is killed at a time. With `--database-kill` and `--database-start`, two
+commands, the database is killed too. With `--hang SECONDS`, one kill in five suspends a server instead and resumes it after
+that time. By then, other servers have taken over its leases.
 
-It prints these figures, and ends with an error if anything is lost or doubled.
+Prints these totals, and exits with an error if usage is lost or counted twice.
 """
 
 import argparse
@@ -37,31 +38,31 @@ import urllib.request
 STRIPE_KEY = "sk_test_kills"
 AGGREGATES = {"feature:calls": "sum", "feature:peak": "max", "feature:level": "last", "feature:disk": "perpetual"}
 PRICES = {"feature:calls": 1, "feature:peak": 10, "feature:level": 100, "feature:disk": 1000}
-# How usage is sent to Stripe, and which version of Stripe's API supports that.
+# How usage is sent to Stripe, on which paths, and with which version of Stripe's API.
 CLASSIC, METERS = "classic", "meters"
-SENT_TO = {CLASSIC: "/v1/subscription_items/*", METERS: "/v1/billing/*"}
-VERSIONS = {CLASSIC: "2022-11-15", METERS: "2026-10-28.endive"}
-# The faults of calls that send usage: the action, when it happens, and its probability.
-FAULTS_OF_USAGE = [
+USAGE_PATHS = {CLASSIC: "/v1/subscription_items/*", METERS: "/v1/billing/*"}
+API_VERSIONS = {CLASSIC: "2022-11-15", METERS: "2026-10-28.endive"}
+# Faults of calls that send usage: action, before or after the call takes effect, probability.
+USAGE_FAULTS = [
     ("drop", "before", 0.1),
     ("drop", "after", 0.1),
     ("500", "before", 0.05),
     ("500", "after", 0.05),
     ("cut_body", "after", 0.05),
 ]
-# The faults of all calls: the rule, and its probability.
+# Faults of all calls: rule, probability.
 FAULTS = [
     ({"method": "GET", "path": "/v1/*", "action": "503"}, 0.04),
     ({"method": "GET", "path": "/v1/*", "action": "html"}, 0.02),
     ({"method": "*", "path": "/v1/*", "action": "429"}, 0.03),
     ({"method": "POST", "path": "/v1/*", "action": "delay", "delay_ms": "300"}, 0.1),
 ]
-# How long the delivery of all usage may take, in seconds, once nothing fails any more.
+# The seconds that delivering all usage may take once faults are removed.
 LONGEST_DELIVERY = 300
 
 
-def minute():
-    """When the running minute began: times of meters are in whole minutes."""
+def current_minute():
+    """Returns the time at which the current minute began. Queries of meters need times in whole minutes."""
     return int(time.time()) // 60 * 60
 
 
@@ -72,13 +73,14 @@ def free_port():
 
 
 class Process:
-    """A `tier` that listens on a port of its own."""
+    """A `tier` process that listens on its own port."""
 
     def __init__(self, command, env, log):
         env = {**os.environ, **env}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=env)
 
-    def until_it_listens(self):
+    def wait_until_listening(self):
+        """Waits until the process prints its address, and returns the object itself."""
         line = self.process.stdout.readline()
         if not re.search(r"127\.0\.0\.1:\d+", line):
             raise SystemExit(f"{self.process.args} did not say where it listens: {line!r}")
@@ -91,39 +93,42 @@ class Process:
 
 
 class Stripe:
-    """The sandbox, asked past the server."""
+    """The sandbox that stands in for Stripe. Tests call it directly, not through the server."""
 
     def __init__(self, tier, seed, log, generation=CLASSIC):
         self.port, self.seed, self.generation = free_port(), seed, generation
-        self.url, self.began = f"http://127.0.0.1:{self.port}", minute()
+        self.url, self.start_time = f"http://127.0.0.1:{self.port}", current_minute()
         command = [tier, "sandbox", "--addr", f"127.0.0.1:{self.port}", "--search-lag", "0s", "--seed", str(seed)]
-        self.process = Process(command, {}, log).until_it_listens()
+        self.process = Process(command, {}, log).wait_until_listening()
 
     def request(self, path, fields=None, method=None):
         data = urllib.parse.urlencode(fields).encode() if fields else None
         request = urllib.request.Request(self.url + path, data=data, method=method)
         if path.startswith("/v1/"):
             request.add_header("Authorization", f"Bearer {STRIPE_KEY}")
-            request.add_header("Stripe-Version", VERSIONS[self.generation])
+            request.add_header("Stripe-Version", API_VERSIONS[self.generation])
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read() or "null")
 
-    def break_at_random(self):
-        sending = {"method": "POST", "path": SENT_TO[self.generation]}
-        of_usage = [({**sending, "action": action, "when": when}, chance) for action, when, chance in FAULTS_OF_USAGE]
-        for number, (rule, probability) in enumerate(of_usage + FAULTS):
+    def inject_faults(self):
+        sending = {"method": "POST", "path": USAGE_PATHS[self.generation]}
+        usage_rules = [({**sending, "action": action, "when": when}, chance) for action, when, chance in USAGE_FAULTS]
+        for number, (rule, probability) in enumerate(usage_rules + FAULTS):
             self.request("/_sandbox/faults", {**rule, "probability": probability, "seed": self.seed + number})
 
-    def faults(self):
+    def fault_hits(self):
+        """Returns how many faults were injected."""
         return sum(rule["hits"] for rule in self.request("/_sandbox/faults")["faults"])
 
-    def mend(self):
+    def clear_faults(self):
         self.request("/_sandbox/faults", method="DELETE")
 
     def calls(self):
+        """Returns the number of calls to each endpoint."""
         return self.request("/_sandbox/requests")["counts"]
 
-    def all(self, path):
+    def list_all(self, path):
+        """Yields all objects of a list, page by page."""
         after = ""
         while True:
             page = self.request(f"{path}?limit=100{after}")
@@ -133,10 +138,12 @@ class Stripe:
             after = f"&starting_after={page['data'][-1]['id']}"
 
     def items(self):
-        """Where the usage of each org and feature is: an item, or a meter and a customer. And the customers."""
-        orgs = {customer["id"]: customer["metadata"]["tier.org"] for customer in self.all("/v1/customers")}
+        """Returns where the usage of each (org, feature) is recorded, and the customer ID of each org. Usage is recorded for a
+        subscription item, or for a meter and a customer.
+        """
+        orgs = {customer["id"]: customer["metadata"]["tier.org"] for customer in self.list_all("/v1/customers")}
         items, self.subscriptions = {}, {}
-        for subscription in self.all("/v1/subscriptions"):
+        for subscription in self.list_all("/v1/subscriptions"):
             self.subscriptions[subscription["customer"]] = subscription["id"]
             for item in subscription["items"]["data"]:
                 feature = item["price"]["metadata"]["tier.feature"].split("@")[0]
@@ -147,22 +154,24 @@ class Stripe:
         return items, {org: customer for customer, org in orgs.items()}
 
     def recorded(self, item):
+        """Returns the usage that Stripe has recorded for an item of `items`."""
         if self.generation == METERS:
             meter, customer = item
-            times = f"start_time={self.began}&end_time={minute() + 60}"
+            times = f"start_time={self.start_time}&end_time={current_minute() + 60}"
             summaries = self.request(f"/v1/billing/meters/{meter}/event_summaries?customer={customer}&{times}")
             return int(sum(summary["aggregated_value"] for summary in summaries["data"]))
         summaries = self.request(f"/v1/subscription_items/{item}/usage_record_summaries?limit=1")
         return summaries["data"][0]["total_usage"]
 
     def upcoming(self, customer):
+        """Returns the total of the customer's upcoming invoice."""
         if self.generation == METERS:
             return self.request("/v1/invoices/create_preview", {"subscription": self.subscriptions[customer]})["total"]
         return self.request(f"/v1/invoices/upcoming?customer={customer}")["total"]
 
 
 class Tier:
-    """The server, which is killed and started again on the same port and file."""
+    """A server that can be killed and restarted on the same port and ledger."""
 
     def __init__(self, binary, stripe, file, log, *flags):
         self.port, self.file, self.binary, self.log, self.flags = free_port(), file, binary, log, flags
@@ -171,38 +180,38 @@ class Tier:
             "STRIPE_BASE_API_URL": stripe.url,
             "TIER_STRIPE_GENERATION": stripe.generation,
         }
-        self.start(until_it_listens=True)
+        self.start(wait_until_listening=True)
 
-    def start(self, until_it_listens):
+    def start(self, wait_until_listening):
         command = [self.binary, "serve", "--addr", f"127.0.0.1:{self.port}", "--ledger", self.file, "--deliver-after", "1s"]
         command.extend(self.flags)
         self.process = Process(command, self.env, self.log)
-        if until_it_listens:
-            self.process.until_it_listens()
+        if wait_until_listening:
+            self.process.wait_until_listening()
 
-    def restart(self, until_it_listens):
+    def restart(self, wait_until_listening):
         self.process.kill()
-        self.start(until_it_listens)
+        self.start(wait_until_listening)
 
     def kill(self):
         self.process.kill()
 
-    def revive(self):
+    def ensure_running(self):
         pass
 
     def resident(self):
-        """What the process has in memory, in MiB, and how many threads it has."""
+        """Returns the resident memory of the process in MiB, and its number of threads."""
         with open(f"/proc/{self.process.process.pid}/status") as status:
             lines = dict(line.split(":", 1) for line in status)
         return int(lines["VmRSS"].split()[0]) / 1024, int(lines["Threads"])
 
-    def looks(self, *args):
-        """What `tier ledger` prints of the file."""
+    def run_ledger_command(self, *args):
+        """Runs `tier ledger` on this server's ledger, and returns the completed process."""
         command = [self.binary, "ledger", *args, "--ledger", self.file]
         return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **self.env})
 
     def call(self, path, body=None):
-        """An answer, once there is one that is no outage."""
+        """Repeats a request until it succeeds, and returns the answer's JSON. Exits if the request is refused."""
         for wait in range(200):
             try:
                 connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -219,8 +228,8 @@ class Tier:
         raise SystemExit(f"{path} is not answered")
 
 
-def after(aggregate, used, report):
-    """What a report makes of a figure."""
+def expected_total(aggregate, used, report):
+    """Returns the expected total after a report."""
     n = report["n"]
     if report.get("clobber"):
         return n
@@ -230,7 +239,7 @@ def after(aggregate, used, report):
 
 
 class Replicas:
-    """Servers that share a ledger, of which one is killed at a time."""
+    """Servers that share a ledger. One of them is killed at a time."""
 
     def __init__(self, servers, options):
         self.servers, self.options, self.random = servers, options, random.Random(options.seed)
@@ -238,34 +247,35 @@ class Replicas:
 
     @property
     def port(self):
-        """Any of them."""
+        """The port of a randomly chosen server."""
         return random.choice(self.servers).port
 
     @property
     def file(self):
         return self.servers[0].file
 
-    def restart(self, until_it_listens):
+    def restart(self, wait_until_listening):
+        """Kills and restarts a server or the database, or suspends a server, depending on the options."""
         self.kills += 1
         if self.options.database_kill and self.kills % 5 == 0:
             subprocess.run(self.options.database_kill, shell=True, check=True)
             time.sleep(self.random.uniform(0, 2))
             subprocess.run(self.options.database_start, shell=True, check=True)
-            # A server has ended if it could not open its ledger.
+            # A server exits if it cannot open its ledger.
             for server in self.servers:
                 if server.process.process.poll() is not None:
-                    server.restart(until_it_listens)
+                    server.restart(wait_until_listening)
             return
-        awake = [server for server in self.servers if not self.hangs(server)]
-        if self.options.hang and self.kills % 5 == 2 and len(awake) > 2:
-            return self.hang(self.random.choice(awake))
-        self.random.choice(awake).restart(until_it_listens)
+        running = [server for server in self.servers if not self.is_hanging(server)]
+        if self.options.hang and self.kills % 5 == 2 and len(running) > 2:
+            return self.hang(self.random.choice(running))
+        self.random.choice(running).restart(wait_until_listening)
 
-    def hangs(self, server):
+    def is_hanging(self, server):
         return server in self.hanging and self.hanging[server].is_alive()
 
     def hang(self, server):
-        """Stops a server for a while."""
+        """Suspends a server, and resumes it after `options.hang` seconds."""
         pid = server.process.process.pid
         os.kill(pid, signal.SIGSTOP)
         self.hanging[server] = threading.Timer(self.options.hang, os.kill, (pid, signal.SIGCONT))
@@ -275,7 +285,8 @@ class Replicas:
         for server in self.servers:
             server.kill()
 
-    def revive(self):
+    def ensure_running(self):
+        """Waits until suspended servers have resumed, and restarts servers that have exited."""
         for timer in self.hanging.values():
             timer.join()
         if self.hanging:
@@ -284,15 +295,15 @@ class Replicas:
             if server.process.process.poll() is not None:
                 server.restart(True)
 
-    def looks(self, *args):
-        return self.servers[0].looks(*args)
+    def run_ledger_command(self, *args):
+        return self.servers[0].run_ledger_command(*args)
 
     def call(self, path, body=None):
         return self.random.choice(self.servers).call(path, body)
 
 
 class Client(threading.Thread):
-    """Reports usage of orgs of its own, one request after the other."""
+    """Reports usage of its own orgs, one request at a time."""
 
     def __init__(self, number, orgs, tier, seed):
         super().__init__(daemon=True)
@@ -308,27 +319,29 @@ class Client(threading.Thread):
             self.report(*self.next_report())
 
     def next_report(self):
+        """Returns an idempotency key and a random report, and updates the expected totals."""
         org, feature = self.random.choice(self.orgs), self.random.choice(list(AGGREGATES))
         report = {"org": org, "feature": feature, "n": self.random.randrange(1, 100)}
         kind = self.random.random()
         if kind < 0.2:
-            # A refund may take back all usage, including that of the reports before it.
+            # A refund may be as large as all usage so far.
             report["n"] = -self.random.randint(0, self.used[org, feature])
         elif kind < 0.3:
             report["clobber"] = True
         key = f"{self.number}-{len(self.keys)}"
         self.keys.add((org, key))
-        self.used[org, feature] = after(AGGREGATES[feature], self.used[org, feature], report)
+        self.used[org, feature] = expected_total(AGGREGATES[feature], self.used[org, feature], report)
         return key, report
 
     def report(self, key, report):
-        """Repeats it until it is acknowledged."""
+        """Sends a report until it is acknowledged or refused."""
         self.reports += 1
         while not self.acknowledged(json.dumps(report), {"Idempotency-Key": key}):
             self.repeats += 1
             time.sleep(0.02)
 
     def acknowledged(self, body, headers):
+        """Sends a report once. Returns whether it was acknowledged or refused; if it was refused, `refused` says why."""
         try:
             if self.connection is None or self.random.random() < 0.1:
                 self.connection = http.client.HTTPConnection("127.0.0.1", self.tier.port, timeout=30)
@@ -357,14 +370,15 @@ def prepare(tier, orgs):
         tier.call("/v1/subscribe", {"org": org, "phases": [{"features": ["plan:p@1"]}]})
 
 
-def kill_again_and_again(tier, options, chance, clients):
+def kill_repeatedly(tier, options, rng, clients):
+    """Kills and restarts the server at random intervals. Returns the number of kills, which is lower if a report is refused."""
     began, life = time.monotonic(), options.longest_life
     for number in range(1, options.kills + 1):
         time.sleep(life)
-        # One server in ten is killed while it starts. The last one is not, since it must complete the work.
-        listens = number == options.kills or chance.random() > 0.1
-        life = chance.uniform(0.02, options.longest_life if listens else 0.2)
-        tier.restart(until_it_listens=listens)
+        # One restarted server in ten is killed during startup. The last one is not, because it must deliver the usage.
+        wait_for_start = number == options.kills or rng.random() > 0.1
+        life = rng.uniform(0.02, options.longest_life if wait_for_start else 0.2)
+        tier.restart(wait_until_listening=wait_for_start)
         if any(client.refused for client in clients):
             return number
         if number % 10 == 0:
@@ -374,18 +388,18 @@ def kill_again_and_again(tier, options, chance, clients):
 
 
 def soak(options, tier, clients):
-    """Lets the server run under the same load and faults, and prints what it holds."""
+    """Runs the server under the same load and faults, and prints its memory and the size of its ledger at intervals."""
     print(f"{'seconds':>8}{'reports':>10}{'a second':>10}{'MiB':>8}{'threads':>9}{'file MiB':>10}{'entries':>10}{'untold':>8}{'parked':>8}")
     began, reported = time.monotonic(), 0
     while (passed := time.monotonic() - began) < options.soak * 60 and not any(client.refused for client in clients):
         time.sleep(min(options.every, options.soak * 60 - passed))
         reports = sum(client.reports for client in clients)
-        status = json.loads(tier.looks("status", "--json").stdout)
+        status = json.loads(tier.run_ledger_command("status", "--json").stdout)
         memory, threads = tier.resident()
         size = sum(os.path.getsize(tier.file + end) for end in ("", "-wal") if os.path.exists(tier.file + end))
-        a_second = (reports - reported) / (time.monotonic() - began - passed)
+        per_second = (reports - reported) / (time.monotonic() - began - passed)
         print(
-            f"{time.monotonic() - began:8.0f}{reports:10}{a_second:10.0f}{memory:8.1f}{threads:9}{size / 2**20:10.1f}"
+            f"{time.monotonic() - began:8.0f}{reports:10}{per_second:10.0f}{memory:8.1f}{threads:9}{size / 2**20:10.1f}"
             f"{status['entries']:10}{status['undelivered']:8}{status['parked']:8}",
             flush=True,
         )
@@ -393,46 +407,49 @@ def soak(options, tier, clients):
 
 
 def compare(acknowledged, found):
-    """Units that are too few, and units that are too many."""
+    """Returns how many acknowledged units are not in `found`, and how many units in `found` were not acknowledged."""
     lost = sum(max(0, n - found[name]) for name, n in acknowledged.items())
     doubled = sum(max(0, found[name] - n) for name, n in acknowledged.items())
     return lost, doubled
 
 
-def recorded_in_the_end(stripe, items, acknowledged):
-    """What Stripe has recorded, once that is what was acknowledged, or after the longest time that it may take."""
+def wait_for_recorded_usage(stripe, items, acknowledged):
+    """Waits until Stripe has recorded the acknowledged usage, or for LONGEST_DELIVERY seconds. Returns the recorded usage and the
+    time waited.
+    """
     began = time.monotonic()
     while True:
         recorded = {name: stripe.recorded(items[name]) for name in acknowledged}
-        took = time.monotonic() - began
-        if recorded == acknowledged or took > LONGEST_DELIVERY:
-            return recorded, took
+        waited = time.monotonic() - began
+        if recorded == acknowledged or waited > LONGEST_DELIVERY:
+            return recorded, waited
         time.sleep(2)
 
 
-def in_ledger(tier, orgs):
-    """What the server says is used, and the keys in the file with how often each is there."""
+def read_ledger(tier, orgs):
+    """Returns the usage that the server reports, and how often each idempotency key is in the ledger."""
     used = {}
     for org in orgs:
         for row in tier.call(f"/v1/limits?org={org}")["usage"]:
             used[org, row["feature"]] = row["used"]
-    lines = [json.loads(line) for line in tier.looks("export").stdout.splitlines()]
+    lines = [json.loads(line) for line in tier.run_ledger_command("export").stdout.splitlines()]
     org_of = {line["id"]: line["org"] for line in lines if line["type"] == "total"}
     entries = [line for line in lines if line["type"] == "entry" and line["key"]]
     keys = collections.Counter((org_of[entry["total_id"]], entry["key"]) for entry in entries)
     return used, keys
 
 
-def judge(stripe, tier, clients, orgs):
+def check_totals(stripe, tier, clients, orgs):
+    """Prints how acknowledged, stored and billed usage differ. Returns whether all of it is correct."""
     acknowledged = {name: n for client in clients for name, n in client.used.items()}
     keys = {key for client in clients for key in client.keys}
     items, customers = stripe.items()
-    recorded, took = recorded_in_the_end(stripe, items, acknowledged)
-    used, stored = in_ledger(tier, orgs)
+    recorded, waited = wait_for_recorded_usage(stripe, items, acknowledged)
+    used, stored = read_ledger(tier, orgs)
     price = lambda org: sum(PRICES[feature] * acknowledged[org, feature] for feature in AGGREGATES)
     wrong_invoices = [org for org in orgs if stripe.upcoming(customers[org]) != price(org)]
-    verified = tier.looks("verify")
-    print(f"everything told {took:.0f} s after the last report")
+    verified = tier.run_ledger_command("verify")
+    print(f"everything told {waited:.0f} s after the last report")
     print(f"acknowledged {sum(acknowledged.values())} units, billed {sum(recorded.values())}")
     print(f"\n{'':28}{'lost':>10}{'doubled':>10}")
     figures = [
@@ -485,30 +502,30 @@ def main():
 
 def run(options, stripe, tier, orgs):
     clients = [Client(i, orgs[i :: options.clients], tier, options.seed) for i in range(options.clients)]
-    stripe.break_at_random()
+    stripe.inject_faults()
     for client in clients:
         client.start()
     if options.soak:
         soak(options, tier, clients)
         kills = 0
     else:
-        kills = kill_again_and_again(tier, options, random.Random(options.seed), clients)
+        kills = kill_repeatedly(tier, options, random.Random(options.seed), clients)
     for client in clients:
         client.stop.set()
     for client in clients:
         client.join()
-    faults = stripe.faults()
-    stripe.mend()
-    tier.revive()
+    faults = stripe.fault_hits()
+    stripe.clear_faults()
+    tier.ensure_running()
     calls = stripe.calls()
-    told = calls.get("POST /v1/subscription_items/:id/usage_records", 0)
+    usage_records = calls.get("POST /v1/subscription_items/:id/usage_records", 0)
     count = lambda name: sum(getattr(client, name) for client in clients)
     print(f"{kills} kills; {count('reports')} reports acknowledged, {count('repeats')} requests that were not, and were repeated")
-    print(f"{sum(calls.values())} calls to Stripe, {told} of them usage records; {faults} faults of Stripe")
+    print(f"{sum(calls.values())} calls to Stripe, {usage_records} of them usage records; {faults} faults of Stripe")
     refused = [client.refused for client in clients if client.refused]
     if refused:
         raise SystemExit(f"refused: {refused[0]}")
-    return judge(stripe, tier, clients, orgs)
+    return check_totals(stripe, tier, clients, orgs)
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def start(tier, stripe, composed, database, log):
         env["STRIPE_BASE_API_URL"] = stripe.url
         # The image listens on 0.0.0.0:8080.
         env["TIER_ADDR"] = address = f"127.0.0.1:{free_port()}"
-        process = Process([tier, *service["command"].split()], env, log).until_it_listens()
+        process = Process([tier, *service["command"].split()], env, log).wait_until_listening()
         servers[name] = (address, process)
     return servers
 

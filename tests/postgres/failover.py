@@ -20,7 +20,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bench"))
 sys.dont_write_bytecode = True
-from kills import Client, Replicas, Stripe, Tier, free_port, judge, prepare  # noqa: E402
+from kills import Client, Replicas, Stripe, Tier, check_totals, free_port, prepare  # noqa: E402
 from servers import Postgres  # noqa: E402
 
 # How many reports must be acknowledged before the next failover.
@@ -120,7 +120,7 @@ def run(options, databases, log):
         all_servers = Replicas(servers, options)
         prepare(all_servers, orgs)
         clients = [One(i, orgs[i :: options.clients], servers[i % len(servers)], options.seed) for i in range(options.clients)]
-        stripe.break_at_random()
+        stripe.inject_faults()
         for client in clients:
             client.start()
         primary, standby = databases
@@ -132,12 +132,12 @@ def run(options, databases, log):
             client.stop.set()
         for client in clients:
             client.join()
-        stripe.mend()
+        stripe.clear_faults()
         ended = [server for server in servers if server.process.process.poll() is not None]
         count = lambda name: sum(getattr(client, name) for client in clients)
         print(f"{options.failovers} failovers; {count('reports')} reports acknowledged, {count('repeats')} requests that were not, and were repeated")
         print(f"{len(ended)} of {len(servers)} servers of tier ended")
-        return judge(stripe, all_servers, clients, orgs) and not ended
+        return check_totals(stripe, all_servers, clients, orgs) and not ended
     finally:
         for server in servers:
             server.kill()

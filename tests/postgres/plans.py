@@ -73,7 +73,7 @@ def subscribe(server, plan):
 
 def billed(stripe):
     """The units billed at each price, and those that the next invoice will have."""
-    customer = next(one["id"] for one in stripe.all("/v1/customers") if one["metadata"].get("tier.org") == ORG)
+    customer = next(one["id"] for one in stripe.list_all("/v1/customers") if one["metadata"].get("tier.org") == ORG)
     invoices = stripe.request(f"/v1/invoices?customer={customer}&limit=100")["data"]
     invoices.append(stripe.request(f"/v1/invoices/upcoming?customer={customer}"))
     units = dict.fromkeys(PRICES, 0)

@@ -230,7 +230,7 @@ def events(stripe, one, other):
     subscribe(one, org, "plan:free@1")
     until("it knows the org", lambda: calls(other, org)[0]["limit"] == FREE)
     _, customers = stripe.items()
-    subscription = next(found for found in stripe.all("/v1/subscriptions") if found["customer"] == customers[org])
+    subscription = next(found for found in stripe.list_all("/v1/subscriptions") if found["customer"] == customers[org])
     stripe.request(f"/v1/subscriptions/{subscription['id']}", method="DELETE")
     subscription = stripe.request(f"/v1/subscriptions/{subscription['id']}")
     event = {
