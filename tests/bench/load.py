@@ -1,7 +1,8 @@
-"""Loads the server and prints what it costs. Started by `tests/bench/run`, which installs what this needs.
+"""Measures the server under load. Started by `tests/bench/run`, which installs the requirements.
 
-For each endpoint and number of connections: requests/s, latency, CPU per request of the server's process, its memory,
-and how many Stripe calls a request makes; against the responder, which costs next to nothing, and against the sandbox.
+For each endpoint and number of connections, prints requests/s, latency, the CPU time per request and the memory of the
+server process, and the number of Stripe calls per request. Two programs stand in for Stripe in turn: the responder, which
+replays recorded answers at almost no cost, and the sandbox.
 """
 
 import argparse
@@ -28,7 +29,7 @@ MODEL = {
         }
     }
 }
-# Requests name one org after another, so that they have little in common. `{}` is the org's number.
+# Consecutive requests are about different orgs, so that they share little. `{}` is the number of the org.
 ENDPOINTS = {
     "whois": ("/v1/whois?org=org:{}", None),
     "limits": ("/v1/limits?org=org:{}", None),
@@ -40,7 +41,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def start(command, env=None):
-    """Starts a server; returns its process, the address that it prints, and the seconds until then."""
+    """Starts a server. Returns its process, the URL of the address that it prints, and the seconds until it printed that."""
     began = time.monotonic()
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, **(env or {})}
@@ -73,12 +74,13 @@ def resident_mib(pid):
 
 
 class Stripe:
-    """The responder or the sandbox, with its counter of calls."""
+    """The responder or the sandbox, each of which counts calls."""
 
     def __init__(self, name, url):
         self.name, self.url = name, url
 
     def calls(self):
+        """Returns the number of calls since the previous call of this function."""
         if self.name == "responder":
             return int(call(self.url, "/_calls"))
         counts = json.loads(call(self.url, "/_sandbox/requests"))["counts"]
@@ -88,13 +90,15 @@ class Stripe:
 
 
 class Server:
+    """A server under load, with the Stripe stand-in that it calls."""
+
     def __init__(self, label, command, stripe):
         env = {"STRIPE_API_KEY": "sk_test_bench", "STRIPE_BASE_API_URL": stripe.url}
         self.label, self.stripe = label, stripe
         self.process, self.url, self.ready = start(command, env)
 
     def prepare(self):
-        """Makes what the endpoints need, once; through this server, so that its caches are warm."""
+        """Creates what the endpoints need, through this server, so that its caches are warm."""
         call(self.url, "/v1/push", MODEL)
         for org in range(ORGS):
             call(self.url, "/v1/subscribe", {"org": f"org:{org}", "phases": [{"features": ["plan:pro@1"]}]})
@@ -106,6 +110,7 @@ class Server:
                 call(self.url, fill(path, org), filled)
 
     def load(self, endpoint, connections, seconds):
+        """Loads an endpoint with wrk, and returns the measurements."""
         path, body = ENDPOINTS[endpoint]
         method, text = ("POST", json.dumps(body)) if body else ("GET", "")
         script = f"""
@@ -149,7 +154,7 @@ class Server:
 
 
 def first_answer_ms(command, stripe):
-    """Milliseconds from exec to the first answer of /healthz, or of any answer; the median of nine."""
+    """Returns the milliseconds from exec to the first answer to /healthz, whatever its status: the median of nine starts."""
     times = []
     for _ in range(9):
         began = time.monotonic()
@@ -162,6 +167,7 @@ def first_answer_ms(command, stripe):
 
 
 def idle_mib(command, stripe):
+    """Returns the resident memory of an idle server in MiB."""
     server = Server("idle", command, stripe)
     time.sleep(0.5)
     mib = resident_mib(server.process.pid)

@@ -1,13 +1,15 @@
-"""Measures the memory of the server as a process of its own. Started by `tests/bench/memory`, which builds it.
+"""Measures the memory of a server process. Started by `tests/bench/memory`, which builds the binary.
 
-`bursts` prints what is resident when the server is idle, while and after strangers send bodies without an end, after a
-burst of whole bodies, and while and after answers over HTTP/2 are left unread; and what CPU time a request costs, which
-tells more than requests a second on a machine that does other things. With several `--tier`, one line for each binary: that is how allocators are compared.
+`bursts` prints the resident memory of an idle server, during and after many unfinished request bodies, after a burst of
+complete bodies, and during and after many HTTP/2 answers that the client does not read. It also prints the CPU time per
+request, which is more reliable than requests/s on a machine that does other work. With several `--tier` options it prints a
+line for each binary, which is how allocators are compared.
 
-`soak` loads a server with reads and writes of many orgs, and prints what is resident every half minute, in three phases:
-all orgs are subscribed; reports with an `Idempotency-Key` are sent until as many keys are remembered as there is room for;
-then mixed load. From there on nothing may grow, and the last line says by how much it did. Stripe is `tier sandbox`, a
-process of its own, whose memory is printed too: it keeps all usage, and so grows.
+`soak` loads a server with reads and writes for many orgs, and prints the resident memory every 30 seconds, in three phases.
+First all orgs are subscribed. Then reports with an `Idempotency-Key` are sent until the server remembers as many keys as it
+can. Then the load is mixed. In this phase the memory should not grow, and the last line prints how much it varied. A
+separate `tier sandbox` process stands in for Stripe. Its memory is printed too, and grows, because the sandbox keeps all
+usage.
 """
 
 import argparse
@@ -30,20 +32,21 @@ MIB = 1 << 20
 PLANS = ["plan:pro@1", "plan:team@1"]
 
 
-class Held:
-    """Connections that stay open until they are closed together."""
+class OpenConnections:
+    """Connections that stay open until `close` closes all of them."""
 
     def __init__(self, port):
         self.port, self.sockets = port, []
 
     def open(self, count, first_bytes):
+        """Opens `count` connections, and sends `first_bytes` on each."""
         for _ in range(count):
             try:
                 connection = socket.create_connection(("127.0.0.1", self.port), timeout=10)
                 self.sockets.append(connection)
                 connection.sendall(first_bytes)
             except OSError:
-                pass  # It was turned away, or told that there is no room.
+                pass  # The server is at a limit and has closed the connection.
 
     def close(self):
         for connection in self.sockets:
@@ -52,26 +55,29 @@ class Held:
 
 
 def post(body_length, sent, key):
+    """Returns a request whose body has only its first `sent` bytes."""
     head = f"POST /v1/report HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nContent-Length: {body_length}\r\n\r\n"
     return head.encode() + b" " * sent
 
 
 def frame(kind, flags, stream, payload=b""):
+    """Returns an HTTP/2 frame."""
     return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
 
 
 def unread_streams(count, path):
-    """An HTTP/2 connection that asks `count` times for a page and takes none of it: its window is 0."""
+    """Returns the bytes of an HTTP/2 connection that requests `path` `count` times with a flow-control window of 0, so that the
+    server cannot send the answers."""
     literal = lambda text: bytes([len(text)]) + text.encode()
     fields = {":method": "GET", ":scheme": "http", ":authority": "localhost", ":path": path}
     head = b"".join(b"\x00" + literal(name) + literal(value) for name, value in fields.items())
     settings = frame(4, 0, 0, struct.pack(">HI", 4, 0))
-    heads = b"".join(frame(1, 0x5, 1 + 2 * number, head) for number in range(count))
-    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + heads
+    header_frames = b"".join(frame(1, 0x5, 1 + 2 * number, head) for number in range(count))
+    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + header_frames
 
 
 def send_whole_bodies(port, count, parallel):
-    """Whole bodies of 1 MiB, which are read and refused: they are no JSON."""
+    """Sends complete bodies of 1 MiB, which the server reads and refuses, because they are not JSON."""
 
     def one(_):
         with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
@@ -79,19 +85,20 @@ def send_whole_bodies(port, count, parallel):
                 connection.sendall(post(MIB, MIB - 1, KEY) + b"x")
                 connection.recv(4096)
             except OSError:
-                pass  # No room.
+                pass  # The server is at a limit and has closed the connection.
 
     with concurrent.futures.ThreadPoolExecutor(parallel) as pool:
         list(pool.map(one, range(count)))
 
 
 def settled_mib(pid, seconds):
-    """What is resident after a while with an occasional request, as a probe sends them."""
+    """Waits for `seconds`, and returns the resident memory of the process in MiB."""
     time.sleep(seconds)
     return resident_mib(pid)
 
 
 def probe(url, stop):
+    """Requests /healthz twice a second, as a health probe does, until `stop` is set."""
     while not stop.wait(0.5):
         try:
             call(url, "/healthz")
@@ -105,7 +112,7 @@ def bursts(options):
     print(f"{'binary':24}" + "".join(f"{name:>12}" for name in columns) + f"{'whois µs':>10}{'limits µs':>10}")
     for tier in options.tier:
         sandbox, sandbox_url, _ = start([tier, "sandbox", "--addr", "127.0.0.1:0"])
-        figures = [bursts_of(tier, sandbox_url, extra) for extra in ([], ["--max-bodies", str(1100 * MIB)])]
+        figures = [measure_bursts(tier, sandbox_url, extra) for extra in ([], ["--max-bodies", str(1100 * MIB)])]
         row = figures[0][:3] + figures[1][1:3] + figures[0][3:]
         costs = [cpu_micros(tier, sandbox_url, endpoint, options.seconds) for endpoint in ("whois", "limits")]
         print(f"{os.path.basename(tier):24}" + "".join(f"{mib:12.1f}" for mib in row)
@@ -114,23 +121,24 @@ def bursts(options):
     print("\nbodies: 1,000 unfinished ones of 1 MiB, with --max-bodies as it is, and (*) with 1,100 MiB")
 
 
-def bursts_of(tier, stripe, extra):
+def measure_bursts(tier, stripe, extra):
+    """Returns the memory of one server, started with the options `extra`, before, during and after each burst."""
     env = {"STRIPE_API_KEY": "sk_test_bench", "STRIPE_BASE_API_URL": stripe, "TIER_API_KEY": KEY}
     command = [tier, "serve", "--addr", "127.0.0.1:0", "--max-requests", "4096", "--max-requests-per-key", "4096"]
     server, url, _ = start(command + extra, env)
     port, stop = int(url.rsplit(":", 1)[1]), threading.Event()
-    figures, held = [settled_mib(server.pid, 1)], Held(port)
+    figures, connections = [settled_mib(server.pid, 1)], OpenConnections(port)
     threading.Thread(target=probe, args=(url, stop), daemon=True).start()
-    held.open(1000, post(MIB, MIB - 1, KEY))
+    connections.open(1000, post(MIB, MIB - 1, KEY))
     figures.append(settled_mib(server.pid, 1))
-    held.close()
+    connections.close()
     figures.append(settled_mib(server.pid, 10))
     if not extra:
         send_whole_bodies(port, 512, 64)
         figures.append(settled_mib(server.pid, 10))
-        held.open(1000, unread_streams(64, "/openapi.json"))
+        connections.open(1000, unread_streams(64, "/openapi.json"))
         figures.append(settled_mib(server.pid, 2))
-        held.close()
+        connections.close()
         figures.append(settled_mib(server.pid, 10))
     stop.set()
     server.terminate()
@@ -139,7 +147,7 @@ def bursts_of(tier, stripe, extra):
 
 
 def cpu_micros(tier, sandbox_url, endpoint, seconds):
-    """Of a request, against answers that cost nothing, so that the server alone is measured; the best of three."""
+    """Returns the CPU time of a request in microseconds, the lowest of three loads. The responder stands in for Stripe."""
     responder, responder_url, _ = start(["target/dist/examples/responder", sandbox_url])
     server = Server("ours", [tier, "serve", "--addr", "127.0.0.1:0"], Stripe("responder", responder_url))
     server.prepare()
@@ -177,7 +185,7 @@ end
 
 
 def subscribe_all(url, orgs):
-    """Each org is subscribed once; the server's errors are the caller's to see."""
+    """Subscribes each org once. Raises an exception if a request fails."""
 
     def one(org):
         call(url, "/v1/subscribe", {"org": f"org:{org}", "phases": [{"features": [PLANS[org % 2]]}]})
@@ -207,12 +215,12 @@ def soak(options):
     show("subscribed")
     keys = 0
     while keys < options.keys:
-        requests, refused, broken = soak_for(url, options, keyed_only=True)
+        requests, refused, broken = run_soak_load(url, options, keyed_only=True)
         keys += int(requests) - int(refused)
         show("keys", (requests, refused, broken))
     began, figures = time.monotonic(), []
     while time.monotonic() - began < options.minutes * 60:
-        figures.append(show("mixed", soak_for(url, options)))
+        figures.append(show("mixed", run_soak_load(url, options)))
     middle = (min(figures) + max(figures)) / 2
     print(f"mixed load for {options.minutes} minutes: {min(figures):.1f} to {max(figures):.1f} MiB, "
           f"±{(max(figures) - middle) / middle:.1%}")
@@ -220,7 +228,8 @@ def soak(options):
         process.terminate()
 
 
-def soak_for(url, options, seconds=30, keyed_only=False):
+def run_soak_load(url, options, seconds=30, keyed_only=False):
+    """Returns the number of requests, of answers with an error status, and of connection errors."""
     seed = time.monotonic_ns() % 1_000_000_000
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as lua:
         lua.write(SOAK % (options.orgs, "','".join(PLANS), str(keyed_only).lower(), seed, seed))

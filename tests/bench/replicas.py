@@ -1,15 +1,17 @@
-"""Loads servers that share a ledger in PostgreSQL, and prints what that costs and how soon they recover. Started by
-`tests/bench/run replicas`, which installs what this needs.
+"""Measures the throughput, cost and recovery time of servers that share a ledger in PostgreSQL. Started by
+`tests/bench/run replicas`, which installs the requirements.
 
-Throughput: `POST /v1/report` at 1, 2 and 4 servers at once, each answer after its commit, with the CPU time of each part: the
-servers, PostgreSQL, and the load with `tier sandbox` in Stripe's place. All are on this machine, so what one part uses the others lack. Half
-of the reports have an idempotency key. First each server gets reports of all orgs, so that their transactions wait for each other's
-locks; then each gets those of orgs of its own. Checks: `GET /v1/limits`, from memory.
+Throughput: `POST /v1/report` at 1, 2 and 4 servers at once. Each answer follows its commit. Prints the CPU time of each
+part: the servers, PostgreSQL, and the load including `tier sandbox`, which stands in for Stripe. All parts run on this
+machine and compete for its cores. Half of the reports have an idempotency key. First, each server gets reports for all orgs,
+so that transactions wait for each other's locks. Then each server gets reports for its own orgs only. Checks, which are
+`GET /v1/limits` answered from memory, are measured at 1 and 2 servers.
 
-Recovery: a client repeats a report until it is acknowledged. Printed is the longest time without an acknowledgment at a server while
-another one is killed, until a killed one that is started again acknowledges, and after PostgreSQL was killed and is back.
+Without HTTP: the same reports, one at a time and in requests of a thousand.
 
-Between the two, the same reports without HTTP, one by one and in requests of a thousand.
+Recovery: a client repeats each report until it is acknowledged. Prints the longest time without an acknowledgment at one
+server while another one is killed, the time until a restarted server acknowledges, and the time until servers acknowledge
+after PostgreSQL was killed and restarted.
 """
 
 import argparse
@@ -37,7 +39,7 @@ REPORT_ONE = '{"org":"org:1","feature":"feature:calls","n":1}'
 
 
 class Load:
-    """wrk at one server."""
+    """A wrk process that loads one server."""
 
     def __init__(self, url, script, connections, seconds):
         self.lua = tempfile.NamedTemporaryFile("w", suffix=".lua")
@@ -52,39 +54,40 @@ class Load:
         return {"rps": requests / (micros / 1e6), "requests": requests, "p50": p50 / 1000, "p99": p99 / 1000, "errors": errors}
 
 
-def log_bytes(database):
-    """What PostgreSQL has written to its log of changes."""
+def wal_bytes(database):
+    """Returns how many bytes PostgreSQL has written to its WAL."""
     return int(database.sql("SELECT (pg_current_wal_lsn() - '0/0')::bigint"))
 
 
-def ended_children():
+def child_cpu_seconds():
+    """Returns the CPU time of the child processes that have ended, which include wrk."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def own_orgs(number, count):
-    """Reports of every `count`th org."""
+    """Returns a wrk script that sends reports for every `count`th org, starting from `number`."""
     chosen = "local org = n % ORGS"
     assert chosen in REPORT
     return REPORT.replace(chosen, f"local org = n % {ORGS // count} * {count} + {number}")
 
 
 def measure(label, servers, scripts, parts, seconds):
-    """Loads the servers at once, each with its script. `parts`: PostgreSQL, and the process in Stripe's place."""
+    """Loads the servers at once, each with its script, and prints the result. `parts` are PostgreSQL and the sandbox process."""
     database, stripe = parts
     used = lambda: (
         sum(cpu_seconds(server.process.pid) for server in servers),
         database.cpu_seconds(),
-        ended_children() + cpu_seconds(stripe.pid),
+        child_cpu_seconds() + cpu_seconds(stripe.pid),
     )
     before, began = used(), time.monotonic()
-    written = log_bytes(database)
+    written = wal_bytes(database)
     each = CONNECTIONS // len(servers)
     loads = [Load(server.url, script, each, seconds) for server, script in zip(servers, scripts)]
     results = [load.result() for load in loads]
     passed = time.monotonic() - began
     cpu = [now - then for now, then in zip(used(), before)]
-    written = log_bytes(database) - written
+    written = wal_bytes(database) - written
     requests = sum(result["requests"] for result in results)
     costs = [f"{part / requests * 1e6:9.0f}" for part in cpu]
     shares = [f"{part / passed:6.2f}" for part in cpu]
@@ -96,8 +99,8 @@ def measure(label, servers, scripts, parts, seconds):
     )
 
 
-class Repeating(threading.Thread):
-    """Reports one unit after the other to one server, and notes when each was acknowledged."""
+class RepeatingClient(threading.Thread):
+    """Reports one unit at a time to one server, and records when each was acknowledged."""
 
     def __init__(self, url):
         super().__init__(daemon=True)
@@ -119,11 +122,12 @@ class Repeating(threading.Thread):
             time.sleep(0.005)
 
     def longest_gap(self, since):
-        """The longest time between two acknowledgments, of which the second one is after `since`."""
+        """Returns the longest time between two consecutive acknowledgments, of which the second one is after `since`."""
         at = list(self.at)
         return max((later - one for one, later in zip(at, at[1:]) if later > since), default=float("inf"))
 
     def first_after(self, since):
+        """Waits for the first acknowledgment after `since`, and returns the time between the two."""
         while not (later := [at for at in list(self.at) if at > since]):
             time.sleep(0.002)
         return later[0] - since
@@ -133,48 +137,48 @@ class Repeating(threading.Thread):
         self.join()
 
 
-def recovery(database, make, rounds):
-    """Kills servers, and the database, under a light load."""
-    servers = [make(), make()]
-    gaps, restarts, back, ready = [], [], [], []
+def recovery(database, start_server, rounds):
+    """Kills servers and the database under a light load, and prints the recovery times. Returns the running servers."""
+    servers = [start_server(), start_server()]
+    gaps, restarts, recoveries, ready = [], [], [], []
     for _ in range(rounds):
-        survivor = Repeating(servers[0].url)
-        victim = Repeating(servers[1].url)
-        for client in (survivor, victim):
+        other_client = RepeatingClient(servers[0].url)
+        killed_client = RepeatingClient(servers[1].url)
+        for client in (other_client, killed_client):
             client.start()
         time.sleep(1)
         killed = time.monotonic()
         servers[1].process.kill()
         servers[1].process.wait()
-        victim.end()
+        killed_client.end()
         time.sleep(1)
-        gaps.append(survivor.longest_gap(killed))
+        gaps.append(other_client.longest_gap(killed))
         began = time.monotonic()
-        servers[1] = make()
-        victim = Repeating(servers[1].url)
-        victim.start()
-        restarts.append(victim.first_after(began))
+        servers[1] = start_server()
+        killed_client = RepeatingClient(servers[1].url)
+        killed_client.start()
+        restarts.append(killed_client.first_after(began))
         time.sleep(1)
         began = time.monotonic()
         database.kill()
         restart(database)
         up = time.monotonic()
         ready.append(up - began)
-        back.append(max(client.first_after(up) for client in (survivor, victim)))
-        for client in (survivor, victim):
+        recoveries.append(max(client.first_after(up) for client in (other_client, killed_client)))
+        for client in (other_client, killed_client):
             client.end()
     for what, found in (
         ("a server is killed: longest time without an acknowledgment at the other one", gaps),
         ("it is started again: until its first acknowledgment", restarts),
         ("PostgreSQL is killed: until it accepts connections again", ready),
-        ("from then on: until the first acknowledgment at every server", back),
+        ("from then on: until the first acknowledgment at every server", recoveries),
     ):
         print(f"{what}: {statistics.median(found) * 1000:.0f} ms, at most {max(found) * 1000:.0f} ms ({len(found)} times)")
     return servers
 
 
 def restart(database):
-    """What the killed one has left may still be in use."""
+    """Starts PostgreSQL after a kill. Repeats this for a while, because resources of the killed server may still be in use."""
     for _ in range(50):
         try:
             return database.start()
@@ -184,7 +188,7 @@ def restart(database):
 
 
 def without_http(profile, url):
-    """What the database acknowledges for one process without HTTP, as `cargo bench --bench ledger` prints it."""
+    """Runs `cargo bench --bench ledger`, which prints how many reports the database acknowledges to one process without HTTP."""
     print("\nwithout HTTP, one process:", flush=True)
     features = ["--features", "postgres", "--bench", "ledger"]
     subprocess.run(["cargo", "bench", "--quiet", "--locked", "--profile", profile, *features, "--", url], check=True)
@@ -208,7 +212,7 @@ def main():
     serve = [tier, "serve", "--addr", "127.0.0.1:0", "--max-age", "1h", "--ledger", url]
     servers = []
 
-    def make():
+    def start_server():
         servers.append(Server("shared", serve, stripe))
         return servers[-1]
 
@@ -219,11 +223,11 @@ def main():
             f"{'':28}{'requests/s':>10}{'p50 ms':>9}{'p99 ms':>9} {'tier':>9}{'postgres':>9}{'load':>9} {'tier':>6}{'pg':>6}{'load':>6}"
             f"{'/request':>9}{'errors':>7}"
         )
-        prepare(make())
+        prepare(start_server())
         parts = (database, sandbox)
         for count in (1, 2, 4):
             while len(servers) < count:
-                warm(make())
+                warm(start_server())
             measure(f"reports, servers: {count}", servers, [REPORT] * count, parts, options.seconds)
         for count in (2, 4):
             scripts = [own_orgs(number, count) for number in range(count)]
@@ -234,7 +238,7 @@ def main():
         for server in servers:
             server.stop()
         without_http(options.profile, url)
-        recovery(database, make, options.rounds)
+        recovery(database, start_server, options.rounds)
     finally:
         for process in [sandbox, *(server.process for server in servers)]:
             process.kill()

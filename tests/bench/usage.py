@@ -1,8 +1,8 @@
-"""Loads checks and reports and prints what they cost. Started by `tests/bench/run usage`, which installs what this needs.
+"""Measures checks and reports under load. Started by `tests/bench/run usage`, which installs the requirements.
 
-Checks: `GET /v1/limits` from memory, with the log on, while Stripe answers at once and after 100 ms; beside a plain axum that
-answers the same bytes from a constant. Reports: `POST /v1/report`, without a ledger and with one, where each answer means that
-the report is on disk. Half of the reports have an idempotency key.
+Checks: `GET /v1/limits` from memory, with logging on, while Stripe answers at once and while it answers after 100 ms. The
+baseline is a plain axum server that answers the same bytes from a constant. Reports: `POST /v1/report`, without a ledger and
+with one. With a ledger, an answer means that the report is on disk. Half of the reports have an idempotency key.
 """
 
 import argparse
@@ -32,7 +32,7 @@ CHECK = """
     end
     request = function() n = (n + 1) % ORGS; return requests[n] end
 """
-# The key is the last header, so that a request consists of only three strings.
+# The key is the last header, so that a request is built from only three strings.
 REPORT = """
     local plain, keyed, bodies, n = {}, {}, {}, 0
     local nonce = tostring(os.time()) .. tostring(math.random(1000000000))
@@ -62,6 +62,7 @@ DONE = """
 
 
 def load(url, pid, script, connections, seconds):
+    """Loads a server with a wrk script, and returns the measurements of the process `pid`."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as lua:
         lua.write(script.replace("ORGS", str(ORGS)) + DONE)
         lua.flush()
@@ -96,6 +97,7 @@ def post(base, path, text):
 
 
 def prepare(server):
+    """Creates plans and orgs, warms the caches, and records Stripe's answers in the responder."""
     call(server.url, "/v1/push", FIVE_FEATURES)
     for org in range(ORGS):
         call(server.url, "/v1/subscribe", {"org": f"org:{org}", "phases": [{"features": ["plan:five@1"]}]})
@@ -123,7 +125,7 @@ def main():
     print(f"{'':42} {'conns':>5} {'requests/s':>10} {'p50 ms':>9} {'p99 ms':>9} {'cpu µs':>9} {'rss MiB':>8}"
           f" {'calls':>7} {'errors':>6}")
     try:
-        # With this maximum age, answers stay in memory, since only checks from memory are measured.
+        # The long maximum age keeps answers in memory, because only checks from memory are measured.
         serve = [tier, "serve", "--addr", "127.0.0.1:0", "--max-age", "1h"]
         server = Server("stateless", serve, stripe)
         prepare(server)
@@ -134,12 +136,12 @@ def main():
         figures = {}
         for label, milliseconds in (("a check, Stripe at 0 ms", 0), ("a check, Stripe at 100 ms", 100)):
             post(responder_url, "/_latency", str(milliseconds))
-            best = load(responder_url, responder.pid, constant, 64, options.seconds)
-            print_row("a plain axum, the same bytes", 64, best, 0)
+            baseline = load(responder_url, responder.pid, constant, 64, options.seconds)
+            print_row("a plain axum, the same bytes", 64, baseline, 0)
             stripe.calls()
             ours = load(server.url, server.process.pid, check, 64, options.seconds)
             print_row(label, 64, ours, stripe.calls())
-            figures[label] = (ours["rps"] / best["rps"], ours["p99"] / best["p99"])
+            figures[label] = (ours["rps"] / baseline["rps"], ours["p99"] / baseline["p99"])
         post(responder_url, "/_latency", "0")
         ours = load(server.url, server.process.pid, REPORT, 256, options.seconds)
         print_row("a report, without a ledger", 256, ours, stripe.calls())
