@@ -1,4 +1,4 @@
-"""Fills a server with plans, orgs and a clock, and prints what there is as JSON."""
+"""Creates plans, orgs and a test clock at a server, and prints their names as JSON."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Hooks for the run over seeded orgs: generated requests are about orgs, plans and features that exist."""
+"""Schemathesis hooks for the runs over seeded orgs: most generated requests name orgs, plans and features that exist."""
 
 import itertools
 import json
@@ -11,13 +11,13 @@ counter = itertools.count()
 
 
 def pick(values):
-    """The next of `values`; all of them come up, in every run the same."""
+    """Returns one of `values`, in turn, so that all runs make the same requests."""
     return values[next(counter) % len(values)]
 
 
 @schemathesis.hook
 def map_query(context, query):
-    """Most questions are about an org that exists."""
+    """Makes most queries name an org and a clock that exist."""
     if query and "org" in query and next(counter) % 8:
         query["org"] = pick(SEED["orgs"])
     if query and "id" in query and next(counter) % 8:
@@ -27,7 +27,7 @@ def map_query(context, query):
 
 @schemathesis.hook
 def map_body(context, body):
-    """Most commands are about an org, features and plans that exist."""
+    """Makes most bodies name an org, a feature and plans that exist."""
     if not isinstance(body, dict) or not next(counter) % 8:
         return body
     if "org" in body:
@@ -37,7 +37,7 @@ def map_body(context, body):
     for part in [body, *(body.get("phases") or [])]:
         if part.get("features"):
             part["features"] = [pick(SEED["plans"])]
-    # What only Stripe knows, and no schema can say.
+    # Only Stripe knows which of these exist, so the schema cannot say.
     body.pop("payment_method_id", None)
     for phase in body.get("phases") or []:
         phase.pop("coupon", None)
@@ -46,7 +46,7 @@ def map_body(context, body):
 
 @schemathesis.hook
 def map_headers(context, headers):
-    """The seeded orgs live outside of test clocks."""
+    """Removes the `Tier-Clock` header, because the seeded orgs are not on a test clock."""
     if headers:
         headers.pop("Tier-Clock", None)
     return headers

@@ -1,16 +1,16 @@
-"""Counts what the runs in a folder did, prints a line for each, and holds the totals to what is promised."""
+"""Prints a line for each run in a folder. Fails on too few cases or successful answers, and on 5xx or missing answers."""
 
 import collections
 import json
 import pathlib
 import sys
 
-CASES = 5_000
-SUCCEEDED = 0.30
+MIN_CASES = 5_000
+MIN_SUCCESS_SHARE = 0.30
 
 
 def statuses(report):
-    """How many answers there were of each status."""
+    """Returns the number of answers with each status. Status 0 stands for a missing answer."""
     counted = collections.Counter()
     for line in report.open():
         scenario = json.loads(line).get("ScenarioFinished")
@@ -32,11 +32,11 @@ for name, counted in runs.items():
 
 total = sum(counted.total() for counted in runs.values())
 faults = []
-if total < CASES:
-    faults.append(f"only {total} cases, not {CASES}")
+if total < MIN_CASES:
+    faults.append(f"only {total} cases, not {MIN_CASES}")
 for name in ("seeded", "meters"):
-    if shares.get(name, 0) < SUCCEEDED:
-        faults.append(f"{name}: only {shares.get(name, 0):.0%} got through, not {SUCCEEDED:.0%}")
+    if shares.get(name, 0) < MIN_SUCCESS_SHARE:
+        faults.append(f"{name}: only {shares.get(name, 0):.0%} got through, not {MIN_SUCCESS_SHARE:.0%}")
 if any(status >= 500 or status == 0 for counted in runs.values() for status in counted):
     faults.append("answers of 5xx, or none")
 for fault in faults:

@@ -1,4 +1,4 @@
-"""The client that openapi-python-client makes, at work: it pushes, subscribes, reports and reads limits."""
+"""Tests the client that openapi-python-client generates: pushes, subscribes, reports and reads limits."""
 
 import importlib
 import pkgutil
@@ -22,7 +22,7 @@ MODEL = {
     }
 }
 
-# All of it imports, whether it is used here or not.
+# Every module must be importable, whether it is used here or not.
 for module in pkgutil.walk_packages(tier_client.__path__, tier_client.__name__ + "."):
     importlib.import_module(module.name)
 
