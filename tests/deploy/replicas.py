@@ -1,5 +1,6 @@
-"""Starts what deploy/replicas.yml describes, as far as that needs no Docker. Started by `tests/deploy/replicas`, which installs what
-this needs: replicas.py TIER PROGRAMS FOLDER
+"""Starts the services of deploy/replicas.yml without Docker, kills a server under load and checks that all usage is billed.
+Started by `tests/deploy/replicas`, which installs the requirements: replicas.py TIER PROGRAMS FOLDER, where PROGRAMS is the
+folder of PostgreSQL's programs.
 """
 
 import http.client
@@ -20,20 +21,20 @@ from kills import Process, Stripe, free_port  # noqa: E402
 from servers import Postgres  # noqa: E402
 
 API_KEY, PASSWORD = "a-secret-of-the-test", "letters"
-GIVEN = {"STRIPE_API_KEY": "sk_test_kills", "TIER_API_KEY": API_KEY, "POSTGRES_PASSWORD": PASSWORD}
+VARIABLES = {"STRIPE_API_KEY": "sk_test_kills", "TIER_API_KEY": API_KEY, "POSTGRES_PASSWORD": PASSWORD}
 ORG, FEATURE, PRICE, REPORTS = "org:replicas", "feature:calls", 3, 600
 
 
-def filled(text):
-    """As Compose does it: `${NAME:?why}`, `${NAME:-else}`, and `$$` for a dollar sign."""
+def interpolate(text):
+    """Replaces variables as Compose does: `${NAME:?error}`, `${NAME:-default}`, and `$$` for a dollar sign."""
 
     def value(found):
         if found.group(0) == "$$":
             return "$"
         name, default = found.group(1), found.group(2) or ""
-        if name not in GIVEN and not default.startswith(":-"):
+        if name not in VARIABLES and not default.startswith(":-"):
             raise SystemExit(f"{name} is not given")
-        return GIVEN.get(name, default[2:])
+        return VARIABLES.get(name, default[2:])
 
     return re.sub(r"\$\$|\$\{(\w+)(:[?-][^}]*)?\}", value, str(text))
 
@@ -50,7 +51,8 @@ def call(port, path, body=None, key=None):
     return answer.status, text
 
 
-def done(port, path, body=None):
+def call_ok(port, path, body=None):
+    """Makes a request that must succeed, and returns the JSON of the answer."""
     status, text = call(port, path, body)
     if status != 200:
         raise SystemExit(f"{path}: {status} {text}")
@@ -59,19 +61,20 @@ def done(port, path, body=None):
 
 class Nginx:
     def __init__(self, folder, port, servers, text):
-        """`servers`: the address of each name in the configuration."""
+        """`servers` maps each host name in the configuration to its address here."""
         for name, address in servers.items():
             if text.count(f"server {name}:8080 ") != 1:
                 raise SystemExit(f"nginx has no server {name}")
             text = text.replace(f"{name}:8080", address)
         text = text.replace("listen 8080;", f"listen 127.0.0.1:{port};")
         path = os.path.join(folder, "nginx.conf")
-        places = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        temp_paths = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
         with open(path, "w") as file:
             file.write(f"pid {folder}/nginx.pid; error_log {folder}/nginx.log; daemon off; events {{}}\n")
-            file.write(f"http {{ access_log off; {places}\n{text}\n}}\n")
+            file.write(f"http {{ access_log off; {temp_paths}\n{text}\n}}\n")
         if os.getuid() == 0:
-            # When started as root, nginx would serve as another user, who may not enter the folder.
+            # When started as root, nginx would run its workers as another user, who has no access to the folder.
             with open(path, "a") as file:
                 file.write("user root;\n")
         self.process = subprocess.Popen(["/usr/sbin/nginx", "-p", folder, "-c", path])
@@ -82,7 +85,7 @@ class Nginx:
 
 
 class Client(threading.Thread):
-    """Reports one unit after the other, and repeats each until it is acknowledged."""
+    """Reports one unit at a time, and repeats each report until it is acknowledged."""
 
     def __init__(self, number, port):
         super().__init__(daemon=True)
@@ -105,13 +108,15 @@ class Client(threading.Thread):
                 return
 
 
-def start(tier, stripe, composed, database, log):
-    """The servers, by name, as their environment says, except for where the others are."""
+def start(tier, stripe, compose, database, log):
+    """Starts the servers with the environment in the file, except for the addresses of PostgreSQL, Stripe and the servers
+    themselves. Returns the address and the process of each server by its name.
+    """
     servers = {}
-    for name, service in composed["services"].items():
+    for name, service in compose["services"].items():
         if not name.startswith("tier-"):
             continue
-        env = {variable: filled(value) for variable, value in service["environment"].items()}
+        env = {variable: interpolate(value) for variable, value in service["environment"].items()}
         expected = f"postgres://tier:{PASSWORD}@postgres/tier?sslmode=disable"
         if env["TIER_LEDGER"] != expected or env["TIER_LEDGER"].count("@postgres/") != 1:
             raise SystemExit(f"TIER_LEDGER is {env['TIER_LEDGER']}")
@@ -127,17 +132,18 @@ def start(tier, stripe, composed, database, log):
 def main():
     tier, programs, folder = sys.argv[1:]
     with open(os.path.join(HERE, "..", "..", "deploy", "replicas.yml")) as file:
-        composed = yaml.safe_load(file)
-    described = {name: filled(value) for name, value in composed["services"]["postgres"]["environment"].items()}
+        compose = yaml.safe_load(file)
+    postgres_env = {name: interpolate(value) for name, value in compose["services"]["postgres"]["environment"].items()}
     database, port, log = Postgres(programs, folder, "data", free_port()), free_port(), open(os.path.join(folder, "log"), "w+")
     stripe, servers, nginx = Stripe(tier, 1, log), {}, None
     try:
         database.make()
-        database.run("createdb", "--host", "127.0.0.1", "--port", str(database.port), "--username", "tier", described["POSTGRES_USER"])
-        database.run(*composed["services"]["postgres"]["healthcheck"]["test"][1:], "--host", "127.0.0.1", "--port", str(database.port))
-        servers = start(tier, stripe, composed, database, log)
+        at_database = ["--host", "127.0.0.1", "--port", str(database.port)]
+        database.run("createdb", *at_database, "--username", "tier", postgres_env["POSTGRES_USER"])
+        database.run(*compose["services"]["postgres"]["healthcheck"]["test"][1:], *at_database)
+        servers = start(tier, stripe, compose, database, log)
         addresses = {name: address for name, (address, _) in servers.items()}
-        nginx = Nginx(folder, port, addresses, filled(composed["configs"]["nginx"]["content"]))
+        nginx = Nginx(folder, port, addresses, interpolate(compose["configs"]["nginx"]["content"]))
         run(stripe, port, servers)
     finally:
         if nginx:
@@ -158,8 +164,8 @@ def run(stripe, port, servers):
         if time.monotonic() - began > 60:
             raise SystemExit("nginx does not answer")
         time.sleep(0.05)
-    done(port, "/v1/push", {"plans": {"plan:p@1": {"features": {FEATURE: {"tiers": [{"price": PRICE}]}}}}})
-    done(port, "/v1/subscribe", {"org": ORG, "phases": [{"features": ["plan:p@1"]}]})
+    call_ok(port, "/v1/push", {"plans": {"plan:p@1": {"features": {FEATURE: {"tiers": [{"price": PRICE}]}}}}})
+    call_ok(port, "/v1/subscribe", {"org": ORG, "phases": [{"features": ["plan:p@1"]}]})
     clients = [Client(number, port) for number in range(4)]
     for client in clients:
         client.start()
@@ -173,10 +179,10 @@ def run(stripe, port, servers):
     acknowledged = sum(client.acknowledged for client in clients)
     items, customers = stripe.items()
     began = time.monotonic()
-    # The server waits half a minute for further usage before it delivers.
+    # The server waits half a minute for further usage before it sends usage to Stripe.
     while (recorded := stripe.recorded(items[ORG, FEATURE])) != acknowledged and time.monotonic() - began < 180:
         time.sleep(0.5)
-    used = done(port, f"/v1/limits?org={ORG}")["usage"][0]["used"]
+    used = call_ok(port, f"/v1/limits?org={ORG}")["usage"][0]["used"]
     upcoming = stripe.upcoming(customers[ORG])
     repeats = sum(client.repeats for client in clients)
     print(f"replicas.yml: {acknowledged} reports acknowledged through nginx while a server was killed, {repeats} requests repeated")
