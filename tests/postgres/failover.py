@@ -1,13 +1,15 @@
-"""A failover to a synchronous standby, again and again, under load. Started by `tests/postgres/failover`, which installs and builds.
+"""Repeatedly fails PostgreSQL over to a synchronous standby under load. Started by `tests/postgres/failover`, which installs
+the requirements and builds the binary.
 
-Two PostgreSQL servers on this machine: each commit of the primary waits until the standby has it. Servers of tier share the ledger
-under a URL that names both, and clients report usage with idempotency keys to all of them, refunds and clobbers too, while Stripe
-(`tier sandbox`) fails at random. Then the primary is lost and the standby is promoted, while the load goes on. The lost one is made
-anew as the standby of the other, and loses its place in the next round. It is lost in three ways in turn: killed as by a power
-failure; hanging, so that its machine answers and the database does not; and stopped as for maintenance.
+Two PostgreSQL servers run on this machine, and each commit of the primary waits until the standby has stored it. Tier
+servers share the ledger through a URL that names both. Clients report usage with idempotency keys to all Tier servers,
+including refunds and clobbers, while calls to Stripe (`tier sandbox`) fail at random. Then the primary fails and the standby
+is promoted while the load continues. The failed server is created again as the standby of the new primary, and is promoted
+in the next round. A primary fails in one of three ways, in turn: it is killed, as in a power failure; it hangs, so that its
+machine accepts connections but the database does not answer; or it is stopped, as for maintenance.
 
-In the end it prints, as `tests/bench/kills.py` does, what was acknowledged, what is in the ledger and what Stripe bills, and ends
-with an error if anything is lost or doubled.
+At the end, prints the acknowledged usage, the usage in the ledger and the usage that Stripe bills, as `tests/bench/kills.py`
+does. Exits with an error if usage is lost or counted twice.
 """
 
 import argparse
@@ -23,14 +25,14 @@ sys.dont_write_bytecode = True
 from kills import Client, Replicas, Stripe, Tier, check_totals, free_port, prepare  # noqa: E402
 from servers import Postgres  # noqa: E402
 
-# How many reports must be acknowledged before the next failover.
-BETWEEN = 300
-# How long a failover may take, in seconds, until reports are acknowledged again.
-LONGEST = 120
+# The number of reports that must be acknowledged between two failovers.
+REPORTS_BETWEEN = 300
+# The seconds within which reports must be acknowledged again after a failover.
+LONGEST_FAILOVER = 120
 
 
-class One(Client):
-    """A client of one server, which notes when it was last acknowledged."""
+class TimedClient(Client):
+    """A client of one server that records when its last report was acknowledged."""
 
     acknowledged_at = 0.0
 
@@ -39,16 +41,18 @@ class One(Client):
         self.acknowledged_at = time.monotonic()
 
 
-def wait_for(what, clients, is_so, longest):
+def wait_for(what, clients, condition, longest):
+    """Waits until `condition` holds. Exits after `longest` seconds, or if a report is refused."""
     began = time.monotonic()
-    while not is_so():
+    while not condition():
         refused = [client.refused for client in clients if client.refused]
         if refused or time.monotonic() - began > longest:
             raise SystemExit(refused[0] if refused else f"{what}: not within {longest} s")
         time.sleep(0.01)
 
 
-def lose(primary, how):
+def fail_primary(primary, how):
+    """Kills, suspends or stops the primary."""
     if how == "killed":
         primary.kill()
     elif how == "hanging":
@@ -57,23 +61,24 @@ def lose(primary, how):
         primary.stop("fast")
 
 
-def fail_over(number, how, primary, standby, clients, chance):
-    """Returns the new primary and its standby."""
+def fail_over(number, how, primary, standby, clients, rng):
+    """Fails the primary over to the standby, and prints how long that took. Returns the new primary and its standby."""
     reports = sum(client.reports for client in clients)
-    wait_for("reports", clients, lambda: sum(client.reports for client in clients) >= reports + BETWEEN, LONGEST)
-    primary.until("SELECT string_agg(sync_state, ' ') FROM pg_stat_replication", "sync")
+    wait_for("reports", clients, lambda: sum(client.reports for client in clients) >= reports + REPORTS_BETWEEN, LONGEST_FAILOVER)
+    primary.wait_for_value("SELECT string_agg(sync_state, ' ') FROM pg_stat_replication", "sync")
     lost = time.monotonic()
-    lose(primary, how)
-    # It takes a while until somebody notices.
-    time.sleep(chance.uniform(0, 2))
+    fail_primary(primary, how)
+    # A failure is not noticed at once.
+    time.sleep(rng.uniform(0, 2))
     standby.promote()
     promoted = time.monotonic()
-    wait_for("reports at all servers", clients, lambda: all(client.acknowledged_at > promoted for client in clients), LONGEST)
+    everywhere = lambda: all(client.acknowledged_at > promoted for client in clients)
+    wait_for("reports at all servers", clients, everywhere, LONGEST_FAILOVER)
     first = min(client.acknowledged_at for client in clients) - promoted
     last = time.monotonic() - promoted
     print(
-        f"{number:3} {how:8} promoted after {promoted - lost:4.1f} s; from then on, the first report that is acknowledged at some "
-        f"server {first:4.1f} s, at all {last:4.1f} s",
+        f"{number:3} {how:8} promoted after {promoted - lost:4.1f} s; from then on, the first report that is acknowledged at "
+        f"some server {first:4.1f} s, at all {last:4.1f} s",
         flush=True,
     )
     if how == "hanging":
@@ -119,15 +124,17 @@ def run(options, databases, log):
         servers.extend(Tier(options.tier, stripe, url, log) for _ in range(options.replicas))
         all_servers = Replicas(servers, options)
         prepare(all_servers, orgs)
-        clients = [One(i, orgs[i :: options.clients], servers[i % len(servers)], options.seed) for i in range(options.clients)]
+        clients = [
+            TimedClient(i, orgs[i :: options.clients], servers[i % len(servers)], options.seed) for i in range(options.clients)
+        ]
         stripe.inject_faults()
         for client in clients:
             client.start()
         primary, standby = databases
-        chance = random.Random(options.seed)
+        rng = random.Random(options.seed)
         for number in range(options.failovers):
             how = ("killed", "hanging", "stopped")[number % 3]
-            primary, standby = fail_over(number + 1, how, primary, standby, clients, chance)
+            primary, standby = fail_over(number + 1, how, primary, standby, clients, rng)
         for client in clients:
             client.stop.set()
         for client in clients:
@@ -135,7 +142,10 @@ def run(options, databases, log):
         stripe.clear_faults()
         ended = [server for server in servers if server.process.process.poll() is not None]
         count = lambda name: sum(getattr(client, name) for client in clients)
-        print(f"{options.failovers} failovers; {count('reports')} reports acknowledged, {count('repeats')} requests that were not, and were repeated")
+        print(
+            f"{options.failovers} failovers; {count('reports')} reports acknowledged, {count('repeats')} requests that were not, "
+            "and were repeated"
+        )
         print(f"{len(ended)} of {len(servers)} servers of tier ended")
         return check_totals(stripe, all_servers, clients, orgs) and not ended
     finally:

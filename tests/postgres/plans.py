@@ -1,7 +1,8 @@
-"""Two servers share a ledger in PostgreSQL and one Stripe (`tier sandbox`). Clients report to both, while the org's plan is
-changed again and again, at one server or the other. Every acknowledged unit must be billed once, and at the price of the plan
-that was in force. One of the plans lacks the feature: what a server accepted that has not heard of it yet could never be billed.
-Started by `tests/postgres/run`: plans.py TIER URL
+"""Tests plan changes while two servers share a ledger in PostgreSQL and one `tier sandbox` in place of Stripe. Clients
+report usage to both servers while the org's plan is changed repeatedly, at either server. Every acknowledged unit must be
+billed once, at the price of the plan that was in force. One of the plans lacks the feature, so a report that a server
+accepts for it, because that server does not yet know of the change, could never be billed. Started by `tests/postgres/run`:
+plans.py TIER URL
 """
 
 import http.client
@@ -25,7 +26,7 @@ PLANS = [*PRICES, LACKING]
 
 
 class Client(threading.Thread):
-    """Reports one unit at a time, to one server after the other."""
+    """Reports one unit at a time, to the two servers in turn."""
 
     def __init__(self, number, servers):
         super().__init__(daemon=True)
@@ -48,9 +49,11 @@ class Client(threading.Thread):
                 return
 
     def answered(self):
+        """Returns the number of reports that were acknowledged, or refused because the plan lacks the feature."""
         return len(self.acknowledged) + self.lacking
 
     def send(self, server, report, key):
+        """Sends a report, again while the server is busy. Returns the status and the text of the last answer."""
         for _ in range(100):
             connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
             connection.request("POST", "/v1/report", report, {"Idempotency-Key": key})
@@ -65,20 +68,20 @@ class Client(threading.Thread):
 
 
 def subscribe(server, plan):
-    """Returns when the request was sent and answered."""
+    """Subscribes the org to a plan. Returns the times at which the request was sent and answered."""
     began = time.monotonic()
     server.call("/v1/subscribe", {"org": ORG, "phases": [{"features": [plan]}]})
     return began, time.monotonic()
 
 
 def billed(stripe):
-    """The units billed at each price, and those that the next invoice will have."""
+    """Returns the units of each priced plan that are on invoices, including the upcoming one."""
     customer = next(one["id"] for one in stripe.list_all("/v1/customers") if one["metadata"].get("tier.org") == ORG)
     invoices = stripe.request(f"/v1/invoices?customer={customer}&limit=100")["data"]
     invoices.append(stripe.request(f"/v1/invoices/upcoming?customer={customer}"))
     units = dict.fromkeys(PRICES, 0)
     for line in (line for invoice in invoices for line in invoice["lines"]["data"]):
-        # Lines of the other plan's feature cost nothing.
+        # The feature of the plan that lacks `feature:calls` costs nothing.
         if line["quantity"] and line["amount"]:
             price, rest = divmod(line["amount"], line["quantity"])
             plan = next((plan for plan, own in PRICES.items() if own == price and rest == 0), None)
@@ -123,7 +126,7 @@ def run(stripe, servers):
         client.join()
     faults = [client.fault for client in clients if client.fault]
     acknowledged = [times for client in clients for times in client.acknowledged]
-    # These reports were sent after a plan was in force, and answered before the next plan change was requested.
+    # Units whose plan is certain: reported after a plan was in force, and acknowledged before the next change was requested.
     certain = dict.fromkeys(PLANS, 0)
     for (plan, _, since), (_, until, _) in zip(changes, [*changes[1:], (None, float("inf"), None)]):
         certain[plan] += sum(since <= sent and answered <= until for sent, answered in acknowledged)

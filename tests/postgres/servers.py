@@ -1,4 +1,4 @@
-"""PostgreSQL servers of Debian's packages on this machine, each with a folder and a port of its own."""
+"""PostgreSQL servers on this machine, from Debian's packages, each with its own folder and port."""
 
 import os
 import re
@@ -17,7 +17,7 @@ log_min_messages = fatal
 
 
 class Postgres:
-    """A server in a folder of its own. It may be ended in any way and made anew."""
+    """A server in its own folder, which can be stopped or killed, and created again."""
 
     def __init__(self, programs, folder, name, port):
         self.programs, self.name, self.port = programs, name, port
@@ -30,13 +30,15 @@ class Postgres:
         return f"127.0.0.1:{self.port}"
 
     def run(self, program, *arguments):
+        """Runs one of PostgreSQL's programs, and returns its output. Exits if the program fails."""
         command = [*self.user, os.path.join(self.programs, program), *arguments]
-        done = subprocess.run(command, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if done.returncode:
-            raise SystemExit(f"{program} of {self.name} has failed: {done.stdout}")
-        return done.stdout
+        completed = subprocess.run(command, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if completed.returncode:
+            raise SystemExit(f"{program} of {self.name} has failed: {completed.stdout}")
+        return completed.stdout
 
     def make(self, **settings):
+        """Creates the server's folder with additional settings, and starts the server."""
         self.run("initdb", "--pgdata", self.folder, "--username", "tier", "--auth", "trust", "--encoding", "UTF8")
         text = SETTINGS.format(port=self.port)
         with open(os.path.join(self.folder, "postgresql.conf"), "a") as file:
@@ -44,7 +46,7 @@ class Postgres:
         self.start()
 
     def start(self):
-        # The output goes to a file, because the server would hold a pipe open.
+        # The output goes to a file, because the server would keep a pipe open.
         command = [*self.user, os.path.join(self.programs, "pg_ctl"), "start", "--pgdata", self.folder, "--log", self.log]
         subprocess.run([*command, "--wait", "--silent"], cwd="/", check=True)
 
@@ -52,13 +54,14 @@ class Postgres:
         self.run("pg_ctl", "stop", "--pgdata", self.folder, "--mode", mode, "--wait", "--silent")
 
     def sql(self, statement):
-        """The first column of what `statement` gives."""
+        """Returns the rows of `statement` as text, without headers."""
         return self.run(
             "psql", "--host", "127.0.0.1", "--port", str(self.port), "--username", "tier", "--dbname", "postgres",
             "--no-psqlrc", "--tuples-only", "--no-align", "--command", statement,
         ).strip()
 
-    def until(self, statement, expected):
+    def wait_for_value(self, statement, expected):
+        """Waits until `statement` returns `expected`. Exits if it does not within a minute or so."""
         for _ in range(600):
             if self.sql(statement) == expected:
                 return
@@ -66,13 +69,14 @@ class Postgres:
         raise SystemExit(f"{self.name}: {statement} does not become {expected}: {self.sql(statement)}")
 
     def processes(self):
-        """Its process, and those that it has started."""
+        """Returns the IDs of the server's main process and of its children."""
         with open(os.path.join(self.folder, "postmaster.pid")) as file:
             first = file.readline().strip()
         listed = subprocess.run(["ps", "-o", "pid=", "--ppid", first], stdout=subprocess.PIPE, text=True).stdout
         return [int(first), *map(int, listed.split())]
 
     def signal(self, number):
+        """Sends a signal to all processes of the server."""
         for process in self.processes():
             try:
                 os.kill(process, number)
@@ -80,18 +84,19 @@ class Postgres:
                 pass
 
     def kill(self):
-        """As a power failure does."""
+        """Kills all processes of the server with SIGKILL, to simulate a power failure."""
         ended = self.processes()
         self.signal(signal.SIGKILL)
         for process in ended:
             while is_running(process):
                 time.sleep(0.01)
-        # If no parent has waited for the killed process, its id is still taken, and PostgreSQL would seem to run.
+        # Until its parent waits for it, a killed process keeps its ID, and PostgreSQL would take it for a running server.
         os.remove(os.path.join(self.folder, "postmaster.pid"))
 
     def follow(self, primary):
-        """Becomes a standby of `primary`, from a copy of it; what it had is lost. From then on each commit of `primary` waits
-        until this has stored it."""
+        """Replaces this server with a synchronous standby of `primary`, created from a base backup. From then on, each commit of
+        `primary` waits until this server has stored it.
+        """
         subprocess.run(["rm", "-rf", self.folder], check=True)
         primary.sql("CHECKPOINT")
         self.run(
@@ -103,20 +108,20 @@ class Postgres:
             text = re.sub(r"(?m)^port = .*$", f"port = {self.port}", file.read())
         with open(path, "w") as file:
             file.write(text)
-        # A new primary must not wait for a standby, since it has none.
+        # Once promoted, this server must not wait for a standby, because it has none.
         with open(os.path.join(self.folder, "postgresql.auto.conf"), "a") as file:
             file.write("synchronous_standby_names = ''\n")
         self.start()
         primary.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{self.name}'")
         primary.sql("SELECT pg_reload_conf()")
-        primary.until("SELECT string_agg(sync_state, ' ') FROM pg_stat_replication", "sync")
+        primary.wait_for_value("SELECT string_agg(sync_state, ' ') FROM pg_stat_replication", "sync")
 
     def promote(self):
-        """Becomes a primary."""
+        """Promotes this standby to primary."""
         self.run("pg_ctl", "promote", "--pgdata", self.folder, "--wait", "--silent")
 
     def cpu_seconds(self):
-        """What all its processes have used, and those that have ended."""
+        """Returns the CPU time of all processes of the server, including those that have ended."""
         with open(os.path.join(self.folder, "postmaster.pid")) as file:
             first = int(file.readline())
         return sum(cpu_of(pid, pid == first) for pid in self.processes())
@@ -131,7 +136,7 @@ def is_running(process):
 
 
 def cpu_of(pid, with_ended=False):
-    """The CPU seconds of a process, and of the children that it has waited for."""
+    """Returns the CPU time of a process and, with `with_ended`, of the children that it has waited for."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             fields = file.read().rsplit(")", 1)[1].split()
