@@ -389,7 +389,10 @@ def kill_repeatedly(tier, options, rng, clients):
 
 def soak(options, tier, clients):
     """Runs the server under the same load and faults, and prints its memory and the size of its ledger at intervals."""
-    print(f"{'seconds':>8}{'reports':>10}{'a second':>10}{'MiB':>8}{'threads':>9}{'file MiB':>10}{'entries':>10}{'untold':>8}{'parked':>8}")
+    print(
+        f"{'seconds':>8}{'reports':>10}{'a second':>10}{'MiB':>8}{'threads':>9}{'file MiB':>10}{'entries':>10}"
+        f"{'untold':>8}{'parked':>8}"
+    )
     began, reported = time.monotonic(), 0
     while (passed := time.monotonic() - began) < options.soak * 60 and not any(client.refused for client in clients):
         time.sleep(min(options.every, options.soak * 60 - passed))
@@ -477,7 +480,9 @@ def main():
     options.add_argument("--replicas", type=int, default=1, help="how many servers share it (1)")
     options.add_argument("--database-kill", metavar="COMMAND", help="kills the database, once in five kills")
     options.add_argument("--database-start", metavar="COMMAND", help="starts it again")
-    options.add_argument("--hang", type=float, default=0, metavar="SECONDS", help="how long a server hangs, once in five kills (0: never)")
+    options.add_argument(
+        "--hang", type=float, default=0, metavar="SECONDS", help="how long a server hangs, once in five kills (0: never)"
+    )
     options.add_argument("--tier", default=os.environ.get("TIER_BIN", "target/debug/tier"), help="the binary")
     options.add_argument("--orgs", type=int, default=60)
     options.add_argument("--clients", type=int, default=12)

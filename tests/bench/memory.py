@@ -207,7 +207,8 @@ def soak(options):
 
     def show(phase, counts=()):
         minutes, (of_server, of_sandbox) = (time.monotonic() - began) / 60, resident()
-        print(f"{phase:10}{minutes:8.1f}{of_server:12.1f}{of_sandbox:13.1f}" + "".join(f"{count:>9}" for count in counts), flush=True)
+        cells = "".join(f"{count:>9}" for count in counts)
+        print(f"{phase:10}{minutes:8.1f}{of_server:12.1f}{of_sandbox:13.1f}" + cells, flush=True)
         return of_server
 
     show("start")
@@ -246,7 +247,9 @@ def main():
     options.add_argument("--seconds", type=int, default=4, help="bursts: how long each load lasts")
     options.add_argument("--minutes", type=float, default=10, help="soak: how long")
     options.add_argument("--orgs", type=int, default=50_000, help="soak: how many")
-    options.add_argument("--keys", type=int, default=110_000, help="soak: how many fill the memory of keys, with room for 100,000")
+    options.add_argument(
+        "--keys", type=int, default=110_000, help="soak: how many fill the memory of keys, with room for 100,000"
+    )
     options.add_argument("--connections", type=int, default=32, help="soak: how many")
     options = options.parse_args()
     options.tier = options.tier or ["target/dist/tier"]

@@ -220,8 +220,8 @@ def main():
         print(f"{os.cpu_count()} cores, {os.getloadavg()[0]:.1f} of them busy before; the load is on the same machine")
         print(f"{'':28}{'':>10}{'':>9}{'':>9} {'CPU µs a request':^27} {'cores in use':^18}{'log B':>9}{'':>7}")
         print(
-            f"{'':28}{'requests/s':>10}{'p50 ms':>9}{'p99 ms':>9} {'tier':>9}{'postgres':>9}{'load':>9} {'tier':>6}{'pg':>6}{'load':>6}"
-            f"{'/request':>9}{'errors':>7}"
+            f"{'':28}{'requests/s':>10}{'p50 ms':>9}{'p99 ms':>9} {'tier':>9}{'postgres':>9}{'load':>9} "
+            f"{'tier':>6}{'pg':>6}{'load':>6}{'/request':>9}{'errors':>7}"
         )
         prepare(start_server())
         parts = (database, sandbox)

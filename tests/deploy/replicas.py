@@ -185,7 +185,9 @@ def run(stripe, port, servers):
     used = call_ok(port, f"/v1/limits?org={ORG}")["usage"][0]["used"]
     upcoming = stripe.upcoming(customers[ORG])
     repeats = sum(client.repeats for client in clients)
-    print(f"replicas.yml: {acknowledged} reports acknowledged through nginx while a server was killed, {repeats} requests repeated")
+    print(
+        f"replicas.yml: {acknowledged} reports acknowledged through nginx while a server was killed, {repeats} requests repeated"
+    )
     print(f"{used} units in the ledger, {recorded} at Stripe, and an invoice of {upcoming}")
     if (used, recorded, upcoming) != (acknowledged, acknowledged, PRICE * acknowledged):
         raise SystemExit("that is not what was acknowledged")
