@@ -1,9 +1,10 @@
 # shellcheck shell=bash
-# What the suites that need more than Rust share: a built binary, and what has to be installed. Sourced by bash.
+# Functions for the suites that need more than Rust: they build the binary, install requirements and start servers. Sourced
+# by bash.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# Debian packages that are missing; needs root or sudo. One suite at a time, since apt-get fails while another one runs.
+# Installs Debian packages; needs root or sudo. A lock serialises the suites, because apt-get fails while another one runs.
 need_packages() {
   local sudo=
   [ "$(id -u)" = 0 ] || sudo=sudo
@@ -15,7 +16,7 @@ need_packages() {
   ) 9>"${TMPDIR:-/tmp}/tier-packages.lock"
 }
 
-# PostgreSQL, whose programs are in the folder `postgres` then.
+# Installs PostgreSQL if needed, and sets `postgres` to the folder of its programs.
 need_postgres() {
   postgres=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1 || true)
   [ -z "$postgres" ] || return 0
@@ -27,13 +28,13 @@ need_node() {
   command -v npm >/dev/null || need_packages nodejs npm
 }
 
-# Packages of the package.json in this folder, as its lock file names them.
+# Installs the npm packages of the lock file in this folder.
 install_modules() {
   need_node
   npm ci --no-audit --no-fund --loglevel=error
 }
 
-# The binary under test, in TIER_BIN: whatever that names already, or a fresh build.
+# Sets TIER_BIN to the binary under test. Builds it unless TIER_BIN is set.
 build_tier() {
   if [ -z "${TIER_BIN:-}" ]; then
     cargo build --quiet --locked --bin tier --manifest-path "$root/Cargo.toml"
@@ -42,8 +43,8 @@ build_tier() {
   export TIER_BIN
 }
 
-# Starts a program in the background and waits for "listening on <address>" on its stdout. Sets `address`; the process
-# id is added to `started`, which stop_started ends.
+# Starts a program in the background and waits for "listening on <address>" on its stdout. Sets `address`, and adds the
+# process ID to `started`, whose processes stop_started ends.
 started=()
 start_listening() {
   local out
@@ -68,7 +69,8 @@ stop_started() {
   started=()
 }
 
-# `node --test` with these arguments; its own output only if something failed, and then a line that begins with $1.
+# Runs `node --test` with the remaining arguments. Prints its output only if a test failed, and then a summary that begins
+# with $1.
 node_tests() {
   local name=$1 out failed=0
   shift
