@@ -13,8 +13,8 @@ With `--generation meters`, plans use billing meters, and Stripe is sent meter e
 
 With `--ledger URL`, which names a PostgreSQL database without a ledger, `--replicas N` servers share that ledger. Clients
 send requests to all of them, and one server is killed at a time. With `--database-kill` and `--database-start`, two
-commands, the database is killed too. With `--hang SECONDS`, one kill in five suspends a server instead and resumes it after
-that time. By then, other servers have taken over its leases.
+commands, the database is killed too. With `--hang SECONDS`, one kill in five instead suspends a server in the middle of its
+work and resumes it after that time. By then, other servers have taken over its leases.
 
 Prints these totals, and exits with an error if usage is lost or counted twice.
 """

@@ -15,7 +15,7 @@ import time
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bench"))
 sys.dont_write_bytecode = True
 from kills import Stripe, Tier  # noqa: E402
-from replicas import MODEL, ask, calls_usage, require_ok, expect, subscribe, wait_until  # noqa: E402
+from replicas import MODEL, ask, calls_usage, expect, require_ok, subscribe, wait_until  # noqa: E402
 
 REPORT = {"org": "org:a", "feature": "feature:calls", "n": 2}
 

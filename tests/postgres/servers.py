@@ -61,7 +61,7 @@ class Postgres:
         ).strip()
 
     def wait_for_value(self, statement, expected):
-        """Waits until `statement` returns `expected`. Exits if it does not within a minute or so."""
+        """Waits until `statement` returns `expected`. Exits if that takes longer than about a minute."""
         for _ in range(600):
             if self.sql(statement) == expected:
                 return
@@ -94,8 +94,8 @@ class Postgres:
         os.remove(os.path.join(self.folder, "postmaster.pid"))
 
     def follow(self, primary):
-        """Replaces this server with a synchronous standby of `primary`, created from a base backup. From then on, each commit of
-        `primary` waits until this server has stored it.
+        """Makes this server a synchronous standby of `primary`, from a base backup, and deletes its own data. From then on,
+        each commit of `primary` waits until this server has stored it.
         """
         subprocess.run(["rm", "-rf", self.folder], check=True)
         primary.sql("CHECKPOINT")
