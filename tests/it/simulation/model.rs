@@ -6,7 +6,7 @@ mod usage;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ops::{Combination, FEATURES, HOUR, Request, Reservation};
-use super::plans::{Combine, SOLD, bare, features, price, terms};
+use super::plans::{Combine, SOLD, bare, features, is_free, price, terms};
 use super::run::Usage;
 
 const DAY_SECONDS: i64 = 24 * HOUR;
@@ -72,6 +72,9 @@ pub(super) struct Org {
     /// The features whose usage is not compared until a period begins after the given second. Other tests check what a
     /// restarted period keeps, and when a level moves to another item.
     unclaimed: BTreeMap<String, i64>,
+    /// The end of the last period of a plan of zero prices that a request has ended. A return to such a plan before then
+    /// keeps its usage, which other tests check.
+    free_until: i64,
 }
 
 /// The expected result of a request.
@@ -115,9 +118,11 @@ impl Org {
         match request {
             Request::Card { .. } => self.known = true,
             Request::Subscribe { to, trial } => {
+                self.end_free_plan(now, period);
                 self.subscribe(now, to, if trial { i64::MAX } else { now });
             }
             Request::TrialThenPaid { to, hours } => {
+                self.end_free_plan(now, period);
                 self.subscribe(now, to, at(hours));
                 self.schedule(now, at(hours), Some(to));
             }
@@ -127,6 +132,7 @@ impl Org {
                 then,
                 hours,
             } => {
+                self.end_free_plan(now, period);
                 self.subscribe(now, first, now);
                 self.schedule(now, at(hours), Some(then));
             }
@@ -201,6 +207,12 @@ impl Org {
         }
     }
 
+    fn end_free_plan(&mut self, now: i64, period: Period) {
+        if self.current().is_some_and(is_free) && !self.is_on_trial(now) {
+            self.free_until = period.end;
+        }
+    }
+
     /// Stops comparing usage, since a change has begun a new period.
     pub(super) fn restart(&mut self, now: i64) {
         for full in SOLD.iter().map(|(full, ..)| *full) {
@@ -237,6 +249,7 @@ impl Org {
         self.forget(|_| true);
         self.totals.clear();
         self.unclaimed.clear();
+        self.free_until = 0;
     }
 
     /// Whether the next phase begins at `now` or before.
@@ -251,6 +264,9 @@ impl Org {
             self.bill_until(starts);
             self.plan.remove(0);
             self.settle(starts);
+            if self.current().is_some_and(is_free) && starts < self.free_until {
+                self.restart(self.free_until - 1);
+            }
         }
         self.bill_until(now);
         if self.current().is_none() {

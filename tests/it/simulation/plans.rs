@@ -64,6 +64,11 @@ pub(super) fn price(full: &str) -> i64 {
         .expect("a feature of the model")
 }
 
+/// Whether all prices of a combination are zero.
+pub(super) fn is_free(of: Combination) -> bool {
+    features(of).into_iter().all(|full| price(full) == 0)
+}
+
 /// The full names of a combination's features, sorted.
 pub(super) fn features(of: Combination) -> Vec<&'static str> {
     let references = COMBINATIONS[usize::from(of)];
