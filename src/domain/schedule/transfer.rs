@@ -176,7 +176,7 @@ impl<'a> ItemChange<'a> {
         carried: &Carried,
     ) {
         let before = carried.before(feature);
-        let n = before.n.saturating_add(self.free_usage_before(feature));
+        let n = before.n.saturating_add(self.free_usage_before_of(feature));
         let n = n.saturating_add(total(removed, used));
         if n > 0 {
             // A scheduled change has removed the items already.
@@ -194,15 +194,19 @@ impl<'a> ItemChange<'a> {
         }
     }
 
-    /// Usage of a plan of zero prices in an earlier period that would not have ended yet, if the org returns to such a
-    /// plan.
-    fn free_usage_before(&self, feature: &FeatureName) -> i64 {
+    /// What was used of plans of zero prices in an earlier period that would not have ended yet, if the org returns to
+    /// such a plan.
+    fn free_usage_before(&self) -> Option<FreeUsage> {
         let is_to_free_plan = self.features.iter().all(|feature| feature.free);
         let started = self.subscription.current_period_start;
-        let earlier = FreeUsage::of(self.subscription).filter(|earlier| {
+        FreeUsage::of(self.subscription).filter(|earlier| {
             is_to_free_plan && earlier.period.0 < started && self.now < earlier.period.1
-        });
-        earlier.map_or(0, |earlier| earlier.get(feature))
+        })
+    }
+
+    fn free_usage_before_of(&self, feature: &FeatureName) -> i64 {
+        self.free_usage_before()
+            .map_or(0, |earlier| earlier.get(feature))
     }
 
     /// What was used of the present plan and of others before it, if all of these have zero prices. None if nothing of
@@ -250,7 +254,7 @@ impl<'a> ItemChange<'a> {
             _ if target.is_perpetual() || self.scheduled => carried.get(feature),
             _ => 0,
         };
-        let before = before.max(self.free_usage_before(feature));
+        let before = before.max(self.free_usage_before_of(feature));
         let items = self.subscription.items.iter();
         let kept: Vec<_> = items
             .filter(|item| item.price.id == target.price_id)
@@ -378,19 +382,27 @@ impl Domain {
         Ok(transfer)
     }
 
-    /// Notes what was used of a plan of zero prices that a change ends.
+    /// Notes what was used of a plan of zero prices, if a change ends it or returns to one.
     async fn note_free_usage(
         &self,
         change: &ItemChange<'_>,
         used: &UsedByItem,
         transfer: &mut Transfer,
     ) -> Result<()> {
-        if let Some(free) = change.free_usage(used)
-            && self.is_free(change.subscription).await?
-        {
+        let mut note = |free: FreeUsage| {
             transfer
                 .figures
                 .insert(FREE_USAGE.to_owned(), free.to_string());
+        };
+        if let Some(mut counted) = change.free_usage_before() {
+            // The figures of the running period include it from now on.
+            counted.period.0 = change.subscription.current_period_start;
+            note(counted);
+        }
+        if let Some(free) = change.free_usage(used)
+            && self.is_free(change.subscription).await?
+        {
+            note(free);
         }
         Ok(())
     }

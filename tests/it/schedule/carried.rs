@@ -238,8 +238,9 @@ async fn a_feature_that_returns_within_the_period_keeps_its_usage() {
 }
 
 /// Changes to the plan, days later, after which the org returns to the free plan within its first period.
-const AWAY: [&[&str]; 4] = [
+const AWAY: [&[&str]; 5] = [
     &["plan:paid@1"],
+    &["plan:paid@1", "plan:free@1", "plan:tiered@1"],
     &["plan:paid@1", "plan:paid@2"],
     &["plan:other@1", "plan:paid@1"],
     &["plan:tiered@1", "plan:paid@1", "plan:free@1", "plan:paid@2"],
