@@ -209,8 +209,9 @@ impl<'a> ItemChange<'a> {
             .map_or(0, |earlier| earlier.get(feature))
     }
 
-    /// What was used of the present plan and of others before it, if all of these have zero prices. None if nothing of
-    /// the present plan is removed, or if it is a trial, whose usage does not count afterwards.
+    /// What was used of the present plan, and of earlier plans of zero prices, if the present one has zero prices too.
+    /// None if nothing was used of removed items, if Stripe has already made the change, or if the plan is a trial, whose
+    /// usage does not count afterwards.
     fn free_usage(&self, used: &UsedByItem) -> Option<FreeUsage> {
         let subscription = self.subscription;
         if self.scheduled || subscription.is_trialing() {
@@ -351,7 +352,7 @@ impl Domain {
     ) -> Result<Transfer, Failure> {
         let subscription = change.subscription;
         let is_any_removed = change.removed().next().is_some();
-        let has_noted = Figure::any(subscription) || FreeUsage::of(subscription).is_some();
+        let has_noted = Figure::any(subscription) || change.free_usage_before().is_some();
         if !is_any_removed && !change.scheduled && !has_noted {
             return Ok(Transfer::default());
         }
@@ -372,6 +373,10 @@ impl Domain {
         }
         for (key, nothing) in Figure::outdated(subscription) {
             transfer.figures.entry(key).or_insert(nothing);
+        }
+        if FreeUsage::of(subscription).is_some_and(|free| free.period.1 <= change.now) {
+            let nothing = String::new();
+            transfer.figures.insert(FREE_USAGE.to_owned(), nothing);
         }
         transfer.note_scheduled_changes(subscription);
         self.note_free_usage(&change, &used, &mut transfer).await?;

@@ -1,8 +1,8 @@
 //! What an org used of plans of zero prices.
 //!
-//! A paid plan begins a new period. An org that returns to a plan of zero prices before its earlier period would have
-//! ended must not get another allowance, so a change away from such a plan records its usage in the metadata of the
-//! subscription.
+//! A paid plan begins a new period, with classic prices. An org that returns to a plan of zero prices before its earlier
+//! period would have ended must not get another allowance, so a change away from such a plan records its usage in the
+//! metadata of the subscription.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +21,8 @@ const MAX_VALUE: usize = 500;
 /// kept, as many as fit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::domain) struct FreeUsage {
-    /// The start and end of the period, in Unix seconds.
+    /// The start of the last period whose figures include it, and the end of the period in which it was used, in Unix
+    /// seconds.
     pub(in crate::domain) period: (i64, i64),
     /// Units, by the digest of the feature.
     used: BTreeMap<String, i64>,
