@@ -6,6 +6,7 @@
 //! marked as pending, so that another request can complete an interrupted transfer.
 
 mod charges;
+mod free_usage;
 mod late_usage;
 mod levels;
 mod scheduled_change;
@@ -15,15 +16,11 @@ use std::collections::BTreeSet;
 
 use super::customer_state::CustomerState;
 use super::usage_charge::UsageCharge;
-use crate::billing::{
-    AggregateUsage, InvoiceLine, Metadata, Price, Subscription, SubscriptionItem,
-};
+use crate::billing::{AggregateUsage, InvoiceLine, Metadata, Subscription, SubscriptionItem};
 use crate::domain::catalog::{BillingTerms, PricedFeature};
 use crate::domain::plan_change::{Action, PlanChange};
 use crate::domain::refs::FeatureName;
-use crate::domain::usage::{
-    Carried, FREE_USAGE, Figure, FreeUsage, SCHEDULED, SETTLED, UsedByItem,
-};
+use crate::domain::usage::{Carried, Figure, SCHEDULED, SETTLED, UsedByItem};
 use crate::domain::{Domain, Error, Failure, Result};
 
 /// What a change transfers from removed items.
@@ -194,49 +191,6 @@ impl<'a> ItemChange<'a> {
         }
     }
 
-    /// What was used of plans of zero prices in an earlier period that would not have ended yet, if the org returns to
-    /// such a plan.
-    fn free_usage_before(&self) -> Option<FreeUsage> {
-        let is_to_free_plan = self.features.iter().all(|feature| feature.free);
-        let started = self.subscription.current_period_start;
-        FreeUsage::of(self.subscription).filter(|earlier| {
-            is_to_free_plan && earlier.period.0 < started && self.now < earlier.period.1
-        })
-    }
-
-    fn free_usage_before_of(&self, feature: &FeatureName) -> i64 {
-        self.free_usage_before()
-            .map_or(0, |earlier| earlier.get(feature))
-    }
-
-    /// What was used of the present plan, and of earlier plans of zero prices, if the present one has zero prices too.
-    /// None if nothing was used of removed items, if Stripe has already made the change, or if the plan is a trial, whose
-    /// usage does not count afterwards.
-    fn free_usage(&self, used: &UsedByItem) -> Option<FreeUsage> {
-        let subscription = self.subscription;
-        if self.scheduled || subscription.is_trialing() {
-            return None;
-        }
-        let earlier = FreeUsage::of(subscription).filter(|earlier| self.now < earlier.period.1);
-        let mut free = earlier.unwrap_or_default();
-        free.period = period(subscription);
-        let mut is_any_used = false;
-        for (feature, item) in self.removed() {
-            let (n, before) = (used_of(item, used), free.get(&feature));
-            if n == 0 || item.price.is_perpetual() {
-                continue;
-            }
-            is_any_used = true;
-            let n = match item.price.aggregate() {
-                AggregateUsage::Max => n.max(before),
-                _ if item.price.is_level() => n,
-                _ => n.saturating_add(before),
-            };
-            free.set(&feature, n);
-        }
-        is_any_used.then_some(free)
-    }
-
     fn transfer_level(
         &self,
         transfer: &mut Transfer,
@@ -371,65 +325,15 @@ impl Domain {
             };
             return Err(error.into());
         }
+        self.note_free_usage(&change, &used, &mut transfer).await?;
         for (key, nothing) in Figure::outdated(subscription) {
             transfer.figures.entry(key).or_insert(nothing);
         }
-        if FreeUsage::of(subscription).is_some_and(|free| free.period.1 <= change.now) {
-            let nothing = String::new();
-            transfer.figures.insert(FREE_USAGE.to_owned(), nothing);
-        }
         transfer.note_scheduled_changes(subscription);
-        self.note_free_usage(&change, &used, &mut transfer).await?;
         transfer.basis = Some(Basis {
             used,
             zero: change.figure(0),
         });
         Ok(transfer)
-    }
-
-    /// Notes what was used of a plan of zero prices, if a change ends it or returns to one.
-    async fn note_free_usage(
-        &self,
-        change: &ItemChange<'_>,
-        used: &UsedByItem,
-        transfer: &mut Transfer,
-    ) -> Result<()> {
-        let mut note = |free: FreeUsage| {
-            transfer
-                .figures
-                .insert(FREE_USAGE.to_owned(), free.to_string());
-        };
-        if let Some(mut counted) = change.free_usage_before() {
-            // The figures of the running period include it from now on.
-            counted.period.0 = change.subscription.current_period_start;
-            note(counted);
-        }
-        if let Some(free) = change.free_usage(used)
-            && self.is_free(change.subscription).await?
-        {
-            note(free);
-        }
-        Ok(())
-    }
-
-    /// Whether the items of a subscription cost nothing. Items may lack their prices' tiers, which this then reads.
-    async fn is_free(&self, subscription: &Subscription) -> Result<bool> {
-        let items = &subscription.items;
-        let is_known = |item: &SubscriptionItem| item.price.is_free();
-        if items.iter().any(|item| is_known(item) == Some(false)) {
-            return Ok(false);
-        }
-        let unknown = items.iter().filter(|item| is_known(item).is_none());
-        let unknown: Vec<&Price> = unknown.map(|item| &item.price).collect();
-        let keys = unknown.iter();
-        let keys: Vec<&str> = keys
-            .filter_map(|price| price.lookup_key.as_deref())
-            .collect();
-        let read = self.prices_by_key(&keys).await?;
-        let is_free = |unknown: &&Price| {
-            let mut same = read.iter().filter(|price| price.id == unknown.id);
-            same.any(|price| price.is_free() == Some(true))
-        };
-        Ok(unknown.iter().all(is_free))
     }
 }

@@ -77,7 +77,12 @@ impl FromStr for Figure {
 impl Figure {
     /// The metadata key of a feature's figure.
     pub(in crate::domain) fn key(feature: &FeatureName) -> String {
-        format!("{PREFIX}{}", feature.digest())
+        Self::key_of(&feature.digest())
+    }
+
+    /// The key for the feature with this [digest](FeatureName::digest).
+    pub(in crate::domain) fn key_of(digest: &str) -> String {
+        format!("{PREFIX}{digest}")
     }
 
     /// The figure of a feature in the subscription's metadata, whatever its period.

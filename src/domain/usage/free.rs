@@ -4,7 +4,7 @@
 //! period would have ended must not get another allowance, so a change away from such a plan records its usage in the
 //! metadata of the subscription.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -36,6 +36,16 @@ impl FreeUsage {
 
     pub(in crate::domain) fn get(&self, feature: &FeatureName) -> i64 {
         self.used.get(&feature.digest()).copied().unwrap_or(0)
+    }
+
+    /// The digest and units of each feature that is not among `sold`.
+    pub(in crate::domain) fn unsold(
+        &self,
+        sold: impl Iterator<Item = FeatureName>,
+    ) -> impl Iterator<Item = (&str, i64)> {
+        let sold: BTreeSet<String> = sold.map(|feature| feature.digest()).collect();
+        let used = self.used.iter().map(|(digest, n)| (digest.as_str(), *n));
+        used.filter(move |(digest, _)| !sold.contains(*digest))
     }
 
     pub(in crate::domain) fn set(&mut self, feature: &FeatureName, n: i64) {
