@@ -299,12 +299,12 @@ async fn run(death: Death, outage: Duration, is_on_meters: bool) -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn acknowledged_usage_is_billed_wherever_the_server_dies() {
+async fn acknowledged_reports_are_billed_wherever_the_server_dies() {
     die_everywhere(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn acknowledged_usage_is_billed_by_meters_wherever_the_server_dies() {
+async fn acknowledged_reports_are_billed_by_meters_wherever_the_server_dies() {
     die_everywhere(true).await;
 }
 

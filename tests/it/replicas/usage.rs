@@ -6,6 +6,7 @@ mod keys;
 use std::time::Duration;
 
 use axum::http::Method;
+use futures::future::join_all;
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Request, Rule};
 
@@ -85,7 +86,7 @@ async fn a_clobber_on_two_servers_at_once_counts_once() {
 /// A server that waits for the other server's addition does not add afterwards, however long it waits.
 #[tokio::test]
 async fn totals_on_two_servers_are_not_both_added_when_stripe_is_slow() {
-    for (totals, keys) in [
+    let cases = [
         ([10, 10], [Some("k"), Some("l")]),
         ([10, 10], [Some("k"), None]),
         ([10, 10], [None, Some("l")]),
@@ -96,7 +97,8 @@ async fn totals_on_two_servers_are_not_both_added_when_stripe_is_slow() {
         ([10, 30], [None, None]),
         ([30, 10], [Some("k"), Some("l")]),
         ([30, 10], [None, None]),
-    ] {
+    ];
+    join_all(cases.map(async |(totals, keys)| {
         let (one, two) = two().await;
         subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
         two.limits("org:a").await;
@@ -125,39 +127,46 @@ async fn totals_on_two_servers_are_not_both_added_when_stripe_is_slow() {
             let highest = totals[0].max(totals[1]);
             assert_eq!(used(server).await, highest, "{totals:?} {keys:?}");
         }
-    }
+    }))
+    .await;
 }
 
 /// The total on which an addition was based has changed, and the addition is still in progress.
 #[tokio::test]
 async fn a_server_that_reads_another_total_sees_an_addition_in_progress() {
-    for keys in [[None, None], [Some("k"), Some("l")], [None, Some("l")]] {
-        for again_at_third in [false, true] {
-            let (one, two) = two().await;
-            let three = one.beside(&super::patient());
-            subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
-            one.slow_down("POST", RECORDS, Duration::from_secs(600));
-            let meanwhile = async {
-                one.until_slow().await;
-                report(&three, &body(5), None).await.ok();
-                let answer = report(&two, &clobber(20), keys[1]).await;
-                one.sandbox().clear_faults();
-                answer
-            };
-            let ten = clobber(10);
-            let first = report(&one, &ten, keys[0]);
-            let (held_up, other) = tokio::join!(first, meanwhile);
-            held_up.ok();
-            assert_ne!(other.status, 200, "{keys:?}: the total is not known");
-            assert_eq!(used(&one).await, 15, "{keys:?}");
-            let again = if again_at_third { &three } else { &two };
-            report(again, &clobber(20), keys[1]).await.ok();
-            for server in [&one, &two, &three] {
-                assert_eq!(used(server).await, 20, "{keys:?}");
-                report(server, &clobber(20), keys[1]).await.ok();
-            }
-        }
-    }
+    let keys = [[None, None], [Some("k"), Some("l")], [None, Some("l")]];
+    let cases = keys.map(|keys| [false, true].map(|again_at_third| (keys, again_at_third)));
+    join_all(
+        cases
+            .as_flattened()
+            .iter()
+            .map(async |&(keys, again_at_third)| {
+                let (one, two) = two().await;
+                let three = one.beside(&super::patient());
+                subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+                one.slow_down("POST", RECORDS, Duration::from_secs(600));
+                let meanwhile = async {
+                    one.until_slow().await;
+                    report(&three, &body(5), None).await.ok();
+                    let answer = report(&two, &clobber(20), keys[1]).await;
+                    one.sandbox().clear_faults();
+                    answer
+                };
+                let ten = clobber(10);
+                let first = report(&one, &ten, keys[0]);
+                let (held_up, other) = tokio::join!(first, meanwhile);
+                held_up.ok();
+                assert_ne!(other.status, 200, "{keys:?}: the total is not known");
+                assert_eq!(used(&one).await, 15, "{keys:?}");
+                let again = if again_at_third { &three } else { &two };
+                report(again, &clobber(20), keys[1]).await.ok();
+                for server in [&one, &two, &three] {
+                    assert_eq!(used(server).await, 20, "{keys:?}");
+                    report(server, &clobber(20), keys[1]).await.ok();
+                }
+            }),
+    )
+    .await;
 }
 
 /// The other server adds after this server has read the total, and before this server publishes its own addition.
@@ -187,7 +196,7 @@ async fn an_addition_that_was_made_since_the_total_was_read_is_seen() {
 /// The server has given up on the call, but the network still delivers it.
 #[tokio::test]
 async fn an_addition_that_reaches_stripe_after_another_total_was_set_is_refused() {
-    for key in [None, Some("k")] {
+    join_all([None, Some("k")].map(async |key| {
         let (one, two) = two().await;
         subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
         one.forget_calls();
@@ -206,13 +215,14 @@ async fn an_addition_that_reaches_stripe_after_another_total_was_set_is_refused(
         assert_eq!(used(&two).await, 20);
         report(&two, &clobber(25), None).await.ok();
         assert_eq!(used(&two).await, 25);
-    }
+    }))
+    .await;
 }
 
 /// No server carries out a report later that was not acknowledged.
 #[tokio::test]
 async fn an_addition_that_was_only_announced_is_never_made() {
-    for key in [None, Some("k")] {
+    join_all([None, Some("k")].map(async |key| {
         let (one, two) = two().await;
         subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
         let rule = Rule::new("POST", RECORDS, Action::Status(500, None));
@@ -224,7 +234,8 @@ async fn an_addition_that_was_only_announced_is_never_made() {
         assert_eq!(used(&two).await, 10);
         report(&two, &clobber(20), None).await.ok();
         assert_eq!(used(&two).await, 20);
-    }
+    }))
+    .await;
 }
 
 /// Stripe has the addition, but the server died before it noted the key.

@@ -16,6 +16,11 @@ use crate::harness::{DAY, Settings, TestApp};
 /// A longer time than Stripe keeps an idempotency key.
 const FORGOTTEN: std::time::Duration = std::time::Duration::from_secs(25 * 3600);
 
+/// Runs a test with usage records and with meters, at the same time.
+async fn in_both(test: impl AsyncFn(Generation)) {
+    tokio::join!(Box::pin(test(Classic)), Box::pin(test(Meters)));
+}
+
 /// Plans with calls and levels at different prices. Paid plans cost nothing without usage. On meters, the server has a
 /// ledger, since meters do not support all aggregates without one.
 async fn start(generation: Generation) -> TestApp {
@@ -126,8 +131,8 @@ async fn report_all(app: &TestApp, n: i64) {
 }
 
 #[tokio::test]
-async fn usage_before_changes_in_one_second_is_billed_at_each_price() {
-    for generation in [Classic, Meters] {
+async fn calls_before_changes_in_one_second_are_billed_at_each_price() {
+    in_both(async |generation| {
         let app = start(generation).await;
         app.subscribe("org:a", &["plan:a@1"]).await;
         app.report("org:a", "feature:calls", 5).await;
@@ -141,12 +146,13 @@ async fn usage_before_changes_in_one_second_is_billed_at_each_price() {
         app.pass(32 * DAY).await;
         assert_eq!(charged(&app).await, 5 * 10 + 3 * 200 + 3000);
         assert_eq!(used(&app, "feature:calls").await, 0);
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_immediate_change_bills_sums_at_their_price_and_levels_once() {
-    for generation in [Classic, Meters] {
+    in_both(async |generation| {
         for days in [0, 10] {
             let app = start(generation).await;
             app.subscribe("org:a", &["plan:a@1"]).await;
@@ -166,13 +172,14 @@ async fn an_immediate_change_bills_sums_at_their_price_and_levels_once() {
             assert_eq!(used(&app, "feature:store").await, 5);
             assert_eq!(used(&app, "feature:peak").await, 0);
         }
-    }
+    })
+    .await;
 }
 
 /// Stripe makes a scheduled change by itself. The next request credits the levels that Stripe has invoiced.
 #[tokio::test]
 async fn a_scheduled_change_bills_sums_at_their_price_and_levels_once() {
-    for generation in [Classic, Meters] {
+    in_both(async |generation| {
         let later = json!([{"effective": "2023-01-11T00:00:00Z", "features": ["plan:b@1"]}]);
         for next in ["read", "change", "cancel", "fails"] {
             let app = start(generation).await;
@@ -214,12 +221,13 @@ async fn a_scheduled_change_bills_sums_at_their_price_and_levels_once() {
             app.pass(21 * DAY).await;
             assert_eq!(charged(&app).await, 50 + 3 * 5 * price, "{next}");
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_feature_that_returns_within_the_period_keeps_its_usage() {
-    for generation in [Classic, Meters] {
+async fn a_feature_that_returns_within_the_period_keeps_its_total() {
+    in_both(async |generation| {
         let app = start(generation).await;
         app.subscribe("org:a", &["plan:a@1"]).await;
         report_all(&app, 5).await;
@@ -235,13 +243,14 @@ async fn a_feature_that_returns_within_the_period_keeps_its_usage() {
                 "{feature}"
             );
         }
-    }
+    })
+    .await;
 }
 
 /// Going to a paid plan and back gives no second allowance of the free one, whatever plans come between.
 #[tokio::test]
 async fn an_org_that_returns_to_a_free_plan_finds_what_it_used_of_it() {
-    for generation in [Classic, Meters] {
+    in_both(async |generation| {
         for (free, between) in [
             ("plan:free@1", &["plan:paid@1"][..]),
             (
@@ -268,7 +277,8 @@ async fn an_org_that_returns_to_a_free_plan_finds_what_it_used_of_it() {
                 assert_eq!(used, 5, "{generation:?} {free} {between:?} {feature}");
             }
         }
-    }
+    })
+    .await;
 }
 
 /// What is used of a paid plan does not count in a later period of the free one.

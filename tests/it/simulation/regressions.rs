@@ -169,7 +169,7 @@ fn one_of_each() {
 
 /// A trial may last for years. Its usage was still counted in the later periods of the free plan.
 #[test]
-fn usage_of_a_trial_ends_with_it() {
+fn what_a_trial_counted_ends_with_it() {
     replay(&[
         ask(0, Subscribe { to: 0, trial: true }),
         ask(
@@ -228,7 +228,7 @@ fn usage_of_a_trial_ends_with_it() {
 
 /// A trial ends in the second in which it began. The period after it begins in the same second.
 #[test]
-fn usage_of_a_trial_of_no_length_is_of_the_period_after_it() {
+fn a_trial_of_no_length_counts_in_the_period_after_it() {
     replay(&[
         ask(0, TrialThenPaid { to: 0, hours: 1 }),
         ask(0, Clobber { feature: 0, n: 1 }),

@@ -55,7 +55,7 @@ async fn a_failed_charge_is_billed_by_a_later_request() {
 
 #[tokio::test]
 async fn a_refused_change_within_one_second_charges_nothing() {
-    for generation in [Classic, Meters] {
+    in_both(async |generation| {
         let app = start(generation).await;
         app.subscribe("org:a", &["plan:a@1"]).await;
         app.report("org:a", "feature:calls", 5).await;
@@ -72,12 +72,13 @@ async fn a_refused_change_within_one_second_charges_nothing() {
         schedule(&app, change).await.ok();
         app.pass(32 * DAY).await;
         assert_eq!(charged(&app).await, 50);
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_settlement_that_fails_midway_is_completed_later() {
-    for generation in [Classic, Meters] {
+    in_both(async |generation| {
         let later = json!([{"effective": "2023-01-11T00:00:00Z", "features": ["plan:b@1"]}]);
         for path in [
             "/v1/invoiceitems",
@@ -105,13 +106,14 @@ async fn a_settlement_that_fails_midway_is_completed_later() {
                 assert_eq!(charged(&app).await, 50 + 3 * 5 * 200, "{case}");
             }
         }
-    }
+    })
+    .await;
 }
 
 /// Levels that were noted before a plan change are not billed if the change fails.
 #[tokio::test]
 async fn a_change_that_fails_after_clearing_levels_counts_nothing_twice() {
-    for generation in [Classic, Meters] {
+    in_both(async |generation| {
         for status in [400, 402, 409, 429, 500] {
             let app = start(generation).await;
             app.subscribe("org:a", &["plan:a@1"]).await;
@@ -146,5 +148,6 @@ async fn a_change_that_fails_after_clearing_levels_counts_nothing_twice() {
             app.pass(32 * DAY).await;
             assert_eq!(charged(&app).await, 60 * 10 + 3 * 60 * 200, "{status}");
         }
-    }
+    })
+    .await;
 }

@@ -27,7 +27,7 @@ async fn a_level_on_an_unpaid_invoice_is_taken_off_it() {
 /// A level is billed when its feature is removed. The feature then returns in the same period.
 #[tokio::test]
 async fn a_level_that_returns_is_billed_once() {
-    for generation in [Classic, Meters] {
+    in_both(async |generation| {
         for (plan, price) in [("plan:a@1", 10), ("plan:b@1", 200)] {
             for leaving in ["now", "scheduled", "scheduled and read"] {
                 let app = start(generation).await;
@@ -60,12 +60,13 @@ async fn a_level_that_returns_is_billed_once() {
                 assert_eq!(used(&app, "feature:peak").await, 0);
             }
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn levels_survive_a_scheduled_plan_that_nobody_read() {
-    for generation in [Classic, Meters] {
+    in_both(async |generation| {
         for reads in [false, true] {
             let app = start(generation).await;
             app.subscribe("org:a", &["plan:a@1"]).await;
@@ -89,7 +90,8 @@ async fn levels_survive_a_scheduled_plan_that_nobody_read() {
             app.pass(24 * DAY).await;
             assert_eq!(charged(&app).await, 50 + 3 * 5 * 10, "{reads}");
         }
-    }
+    })
+    .await;
 }
 
 /// Stripe starts a new period when paid prices replace free ones.
@@ -135,7 +137,7 @@ async fn a_level_restarts_when_a_paid_plan_starts_a_new_period() {
 
 #[tokio::test]
 async fn a_level_reported_in_the_second_of_a_change_replaces_the_earlier_one() {
-    for generation in [Classic, Meters] {
+    in_both(async |generation| {
         let app = start(generation).await;
         app.subscribe("org:a", &["plan:a@1"]).await;
         report_all(&app, 5).await;
@@ -146,12 +148,13 @@ async fn a_level_reported_in_the_second_of_a_change_replaces_the_earlier_one() {
             let feature = format!("feature:{feature}");
             assert_eq!(used(&app, &feature).await, expected, "{feature}");
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_perpetual_level_moves_to_a_subscription_made_by_checkout() {
-    for generation in [Classic, Meters] {
+    in_both(async |generation| {
         for fails in ["", "/v1/subscriptions/*", "/v1/subscription_items/*"] {
             let app = start(generation).await;
             app.subscribe("org:a", &["plan:a@1"]).await;
@@ -170,5 +173,6 @@ async fn a_perpetual_level_moves_to_a_subscription_made_by_checkout() {
             assert_eq!(charged(&app).await, 3 * 5 * 10, "{fails}");
             assert_eq!(to_come(&app).await, 5 * 200, "{fails}");
         }
-    }
+    })
+    .await;
 }

@@ -60,7 +60,7 @@ fn one_of_each_with_a_ledger() {
 
 /// Stripe has no summary of a period. The settlement concluded that Stripe had not billed that period.
 #[test]
-fn usage_of_a_subscription_that_has_ended() {
+fn reports_on_a_subscription_that_has_ended() {
     replay(&[
         ask(
             0,
@@ -140,7 +140,7 @@ fn a_first_report_in_the_second_in_which_a_trial_begins() {
 /// The org used a paid plan, and began a trial of a plan of zero prices. After the trial, the usage of the paid plan
 /// counted in the new period.
 #[test]
-fn usage_of_a_paid_plan_before_a_trial_of_a_free_one() {
+fn a_paid_plan_before_a_trial_of_a_free_one() {
     let to = |to| TrialThenPaid { to, hours: 5 };
     replay(&[
         ask(1, Schedule { to: 2, hours: 24 }),
