@@ -78,7 +78,7 @@ impl Domain {
                 }
                 self.billed_by_meter(handle, meter, total).await?
             }
-            None => self.billed(total).await?,
+            None => self.billed(handle, total).await?,
         };
         let settle = Event::Settle {
             total: total.id,
@@ -98,7 +98,7 @@ impl Domain {
     }
 
     /// The quantity that Stripe billed for a total.
-    async fn billed(&self, total: &Total) -> Result<i64> {
+    async fn billed(&self, handle: &LedgerHandle, total: &Total) -> Result<i64> {
         let is_removed = match self
             .recorded_in_period(total.item.as_str(), total.period)
             .await
@@ -116,7 +116,7 @@ impl Domain {
         // The invoice of the subscription's end, or of the change that removed the item, bills its usage.
         let org: Result<OrgName, _> = total.org.as_str().parse();
         let found = match org {
-            Ok(org) => self.billed_on_invoices(&org, total).await?,
+            Ok(org) => self.billed_on_invoices(handle, &org, total).await?,
             Err(_) => None,
         };
         Ok(found.unwrap_or(0))
@@ -130,10 +130,9 @@ impl Domain {
         meter: &Meter,
         total: &Total,
     ) -> Result<i64> {
-        let (org, feature, period) = (total.org.clone(), total.feature.clone(), total.period);
-        let all = handle.read(move |reader| reader.totals_since(&org, &feature, period.start));
-        let all = all.await?.into_iter();
-        let all = all.filter(|other| other.id != total.id && other.meter == total.meter);
+        let period = total.period;
+        let all = totals_beside(handle, total).await?.into_iter();
+        let all = all.filter(|other| other.meter == total.meter);
         let (others, later): (Vec<Total>, Vec<Total>) =
             all.partition(|other| other.period.start == period.start);
         if others.iter().any(|other| other.id > total.id) {
@@ -157,9 +156,7 @@ impl Domain {
                 return Ok(total.billable());
             }
             let start = Time::from_seconds(line.period.start);
-            // A change of plan may have begun a new period within this one.
-            let is_later = later.iter().any(|total| total.period.contains(start));
-            if line.amount >= 0 && period.contains(start) && !is_later {
+            if line.amount >= 0 && is_of_period(start, total, &later) {
                 billed = billed.saturating_add(line.quantity.unwrap_or(0));
             }
         }
@@ -171,12 +168,21 @@ impl Domain {
         Ok(recorded.fold(billed, i64::saturating_sub))
     }
 
-    async fn billed_on_invoices(&self, org: &OrgName, total: &Total) -> Result<Option<i64>> {
+    async fn billed_on_invoices(
+        &self,
+        handle: &LedgerHandle,
+        org: &OrgName,
+        total: &Total,
+    ) -> Result<Option<i64>> {
+        let mut later = totals_beside(handle, total).await?;
+        later.retain(|other| other.item == total.item && other.period.start > total.period.start);
         let lines = self.lines_since(org, total.period.start).await?;
         let of_total = lines.into_iter().flatten().filter(|line| {
             let item = line.subscription_item.as_deref();
             let start = Time::from_seconds(line.period.start);
-            item == Some(total.item.as_str()) && !line.proration && total.period.contains(start)
+            item == Some(total.item.as_str())
+                && !line.proration
+                && is_of_period(start, total, &later)
         });
         let quantities = of_total.map(|line| line.quantity.unwrap_or(0));
         Ok(quantities.reduce(i64::saturating_add))
@@ -203,4 +209,20 @@ impl Domain {
         let lines = invoices.into_iter();
         Ok(Some(lines.flat_map(Invoice::into_lines).collect()))
     }
+}
+
+/// The other totals of the org's feature, in periods that begin with that of `total` or later.
+async fn totals_beside(handle: &LedgerHandle, total: &Total) -> Result<Vec<Total>> {
+    let (org, feature, start) = (total.org.clone(), total.feature.clone(), total.period.start);
+    let mut all = handle
+        .read(move |reader| reader.totals_since(&org, &feature, start))
+        .await?;
+    all.retain(|other| other.id != total.id);
+    Ok(all)
+}
+
+/// Whether a line that begins at `start` bills the period of `total`. A trial or a change of plan may have begun a new
+/// period within it, which is that of one of the `later` totals.
+fn is_of_period(start: Time, total: &Total, later: &[Total]) -> bool {
+    total.period.contains(start) && !later.iter().any(|later| later.period.contains(start))
 }

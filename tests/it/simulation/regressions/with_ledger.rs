@@ -166,3 +166,28 @@ fn a_paid_plan_before_a_trial_of_a_free_one() {
         ask(1, reserve(2, 1)),
     ]);
 }
+
+/// The trial ended a period early. The settlement of that period took the trial's usage on the same item for its own.
+#[test]
+fn a_trial_that_begins_within_a_period() {
+    replay(&[
+        Buy {
+            at: 0,
+            org: 2,
+            to: 0,
+        },
+        Advance { hours: 100 },
+        ask(2, Clobber { feature: 0, n: 3 }),
+        ask(2, Subscribe { to: 3, trial: true }),
+        Advance { hours: 5 },
+        ask(2, report(21)),
+        ask(
+            2,
+            Subscribe {
+                to: 5,
+                trial: false,
+            },
+        ),
+        Advance { hours: 48 },
+    ]);
+}
