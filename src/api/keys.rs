@@ -267,7 +267,7 @@ mod tests {
 
     /// Scanners for card numbers look for up to 19 digits, and a digest may have no letters.
     #[test]
-    fn a_digest_is_longer_than_a_cards_number() {
+    fn a_short_digest_has_twenty_hex_digits() {
         assert_eq!(short(&[0x42; 32]), "42".repeat(10));
     }
 }

@@ -49,7 +49,7 @@ async fn hang_up<T>(
 }
 
 #[tokio::test]
-async fn a_subscribe() {
+async fn a_subscribe_whose_caller_hangs_up_takes_effect_once() {
     let app = start().await;
     app.post_json("/v1/subscribe", &json!({"org": "org:a", "info": {}}))
         .await
@@ -69,7 +69,7 @@ async fn a_subscribe() {
 }
 
 #[tokio::test]
-async fn a_clobber() {
+async fn a_clobber_whose_caller_hangs_up_counts_once() {
     let app = start().await;
     app.subscribe("org:a", &["plan:pro@1"]).await;
     let body = json!({"org": "org:a", "feature": "feature:calls", "n": 10, "clobber": true});
@@ -82,7 +82,7 @@ async fn a_clobber() {
 }
 
 #[tokio::test]
-async fn a_report_with_a_key() {
+async fn a_keyed_report_whose_caller_hangs_up_counts_once() {
     let app = start().await;
     app.subscribe("org:a", &["plan:pro@1"]).await;
     let body = json!({"org": "org:a", "feature": "feature:calls", "n": 10});

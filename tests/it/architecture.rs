@@ -108,7 +108,7 @@ fn every_part_names_only_parts_below_it() {
 }
 
 /// Words that only `billing` may use: Stripe's paths and parameters, and the functions that build them.
-const SAID_BY_BILLING: &[&str] = &[
+const REQUEST_WORDS_OF_BILLING: &[&str] = &[
     "/v1/",
     "metadata[",
     "\"items[",
@@ -126,7 +126,7 @@ const SAID_BY_BILLING: &[&str] = &[
 ];
 
 /// The parts of Stripe's answers that only `billing` may use: their envelopes and their decoding.
-const READ_BY_BILLING: &[&str] = &[
+const RESPONSE_TYPES_OF_BILLING: &[&str] = &[
     "Expandable",
     "Identified",
     "Page<",
@@ -164,7 +164,7 @@ fn one_of<'a>(words: &[&'a str], code: &str) -> Option<&'a str> {
 
 #[test]
 fn the_domain_names_nothing_of_stripes_calls() {
-    let offences = offences("domain", |code| one_of(SAID_BY_BILLING, code));
+    let offences = offences("domain", |code| one_of(REQUEST_WORDS_OF_BILLING, code));
     assert!(
         offences.is_empty(),
         "`domain` says what it wants in Tier's terms. Give `billing` a method for it, in the file of the thing of \
@@ -175,7 +175,7 @@ fn the_domain_names_nothing_of_stripes_calls() {
 
 #[test]
 fn the_domain_reads_nothing_of_stripes_envelopes() {
-    let offences = offences("domain", |code| one_of(READ_BY_BILLING, code));
+    let offences = offences("domain", |code| one_of(RESPONSE_TYPES_OF_BILLING, code));
     assert!(
         offences.is_empty(),
         "`domain` gets flat values. Decode it in `billing`: a list as `Vec`, or as `ListPage` if it may go on; an object that may \

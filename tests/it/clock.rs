@@ -44,7 +44,7 @@ async fn a_clock_advances() {
 }
 
 #[tokio::test]
-async fn the_go_clients_spelling() {
+async fn field_names_of_the_go_client_are_accepted() {
     let app = TestApp::start().await;
     let made = app
         .post(

@@ -157,7 +157,7 @@ async fn an_org_whose_customer_was_deleted_within_a_day_gets_a_new_one() {
     let empty = json!({"org": "org:acme", "info": {}});
     let mut ids = vec![id];
     for request in [&plain, &named, &info, &info, &empty, &plain] {
-        for server in [&app, &app.twin()] {
+        for server in [&app, &app.second_server()] {
             server.post_json("/v1/subscribe", request).await.ok();
             let id = whois(server, "org:acme").await;
             assert!(!ids.contains(&id), "{request}");
@@ -171,12 +171,12 @@ async fn an_org_whose_customer_was_deleted_within_a_day_gets_a_new_one() {
 #[tokio::test]
 async fn a_customer_is_remembered_for_a_while() {
     let app = TestApp::start().await;
-    let twin = app.twin();
+    let other_server = app.second_server();
     let first = create(&app, "org:acme").await;
     assert_eq!(whois(&app, "org:acme").await, first);
     app.advance(std::time::Duration::from_secs(5));
     let second = create(&app, "org:acme").await;
-    assert_eq!(whois(&twin, "org:acme").await, second);
+    assert_eq!(whois(&other_server, "org:acme").await, second);
     assert_eq!(whois(&app, "org:acme").await, first);
     app.advance(std::time::Duration::from_secs(60));
     assert_eq!(whois(&app, "org:acme").await, second);
@@ -189,7 +189,7 @@ async fn a_stored_failure_does_not_block_the_creation() {
     let failure = || Rule::new("POST", creations, Action::Status(500, None)).after();
     app.sandbox().add_fault(failure().times(1));
     let request = json!({"org": "org:acme", "info": {"name": "Acme"}});
-    for server in [&app, &app.twin()] {
+    for server in [&app, &app.second_server()] {
         server.post_json("/v1/subscribe", &request).await.ok();
     }
     let customers = app.stripe_get("/v1/customers").await;
@@ -199,12 +199,12 @@ async fn a_stored_failure_does_not_block_the_creation() {
 #[tokio::test]
 async fn two_servers_create_one_customer() {
     let app = TestApp::start().await;
-    let twin = app.twin();
+    let other_server = app.second_server();
     let request = |name: &str| json!({"org": "org:acme", "info": {"name": name}});
     let (one, other) = (request("One"), request("Other"));
     let (one, other) = tokio::join!(
         app.post_json("/v1/subscribe", &one),
-        twin.post_json("/v1/subscribe", &other)
+        other_server.post_json("/v1/subscribe", &other)
     );
     one.ok();
     other.ok();

@@ -37,7 +37,9 @@ async fn start_with(settings: Settings) -> TestApp {
     }}))
     .await;
     // Another server subscribes the org, so that this server has nothing in memory.
-    app.twin().subscribe("org:a", &["plan:free@1"]).await;
+    app.second_server()
+        .subscribe("org:a", &["plan:free@1"])
+        .await;
     app
 }
 
@@ -115,7 +117,9 @@ async fn a_check_makes_no_call_until_the_answer_is_too_old() {
 async fn a_busy_org_never_waits() {
     let app = start().await;
     calls(&app).await;
-    app.twin().report("org:a", "feature:calls", 5).await;
+    app.second_server()
+        .report("org:a", "feature:calls", 5)
+        .await;
     app.advance(7 * SECOND);
     app.forget_calls();
     assert_eq!(calls(&app).await, memory(0, 7));
@@ -170,7 +174,7 @@ async fn writes_by_this_server_show_at_once() {
 #[tokio::test]
 async fn writes_by_others_show_after_the_next_read() {
     let app = start().await;
-    let other = app.beside(&Settings::remembering());
+    let other = app.second_server_with(&Settings::remembering());
     calls(&app).await;
     calls(&other).await;
     other.report("org:a", "feature:calls", 7).await;
@@ -240,7 +244,9 @@ async fn an_org_that_may_be_subscribing_is_read_every_second() {
     assert_eq!(app.limits("org:new").await, []);
     app.settled().await;
     assert_eq!(app.limits("org:new").await, []);
-    app.twin().subscribe("org:new", &["plan:free@1"]).await;
+    app.second_server()
+        .subscribe("org:new", &["plan:free@1"])
+        .await;
     assert_eq!(app.limits("org:new").await, []);
     app.advance(SECOND);
     assert_eq!(app.limits("org:new").await.len(), 3);

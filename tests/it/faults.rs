@@ -73,7 +73,7 @@ impl<'a> Cell<'a> {
 
     /// A server with an empty cache.
     fn server(&self, settings: Settings) -> TestApp {
-        self.stripe.beside(&Settings {
+        self.stripe.second_server_with(&Settings {
             stripe_key: self.key.clone(),
             generation: GenerationSetting::Fixed(self.generation),
             ..settings

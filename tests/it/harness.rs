@@ -125,12 +125,12 @@ impl TestApp {
     }
 
     /// A second server over the same sandbox, with its own memory.
-    pub(crate) fn twin(&self) -> Self {
-        self.beside(&Settings::default())
+    pub(crate) fn second_server(&self) -> Self {
+        self.second_server_with(&Settings::default())
     }
 
-    /// Like [`twin`](Self::twin), with other settings.
-    pub(crate) fn beside(&self, settings: &Settings) -> Self {
+    /// Like [`second_server`](Self::second_server), with other settings.
+    pub(crate) fn second_server_with(&self, settings: &Settings) -> Self {
         Self::over(Arc::clone(&self.sandbox), settings)
     }
 

@@ -217,7 +217,7 @@ async fn what_others_bill_the_customer_is_listed_without_a_feature() {
 }
 
 #[tokio::test]
-async fn a_customer_that_was_deleted_has_none() {
+async fn invoices_of_a_deleted_customer_are_org_not_found() {
     let app = start().await;
     app.subscribe("org:acme", &["plan:pro@1"]).await;
     let whois = app.get("/v1/whois?org=org:acme").await.ok().json();
@@ -229,7 +229,7 @@ async fn a_customer_that_was_deleted_has_none() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_is_checked() {
+async fn invalid_limits_and_cursors_are_refused() {
     let app = start().await;
     app.subscribe("org:acme", &["plan:pro@1"]).await;
     for query in ["limit=0", "limit=101", "limit=x", "after=in_nobody"] {

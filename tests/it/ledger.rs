@@ -85,9 +85,11 @@ impl WithLedger {
     /// A new process with the same ledger file and the same sandbox.
     async fn restarted(self) -> Self {
         let Self { app, folder } = self;
-        let twin = app.twin();
+        let other_server = app.second_server();
         drop(app);
-        let app = twin.with_ledger(&folder.path().join("tier.db")).await;
+        let app = other_server
+            .with_ledger(&folder.path().join("tier.db"))
+            .await;
         Self { app, folder }
     }
 
@@ -241,7 +243,7 @@ async fn refunds_and_clobbers_lower_what_is_billed() {
 #[tokio::test]
 async fn usage_recorded_by_others_counts_and_is_kept() {
     let app = WithLedger::start().await;
-    let before = app.twin();
+    let before = app.second_server();
     before.report("org:a", "feature:calls", 7).await;
     before.report("org:a", "feature:level", 4).await;
     app.advance(11 * SECOND);
@@ -279,7 +281,7 @@ async fn usage_recorded_by_others_counts_and_is_kept() {
 #[tokio::test]
 async fn the_first_report_can_lower_a_level_that_stripe_has() {
     let app = WithLedger::start().await;
-    let before = app.twin();
+    let before = app.second_server();
     for (feature, n) in [("calls", 7), ("peak", 7), ("level", 4), ("disk", 6)] {
         before
             .report("org:a", &format!("feature:{feature}"), n)

@@ -203,7 +203,7 @@ async fn all_orgs_of_a_plan_are_moved() {
     );
     // A repeated migration does nothing, on this server and on another, even for orgs that subscribed later.
     subscribe(&app, "org:late", json!([{"features": ["plan:pro@1"]}])).await;
-    for app in [&app, &app.twin()] {
+    for app in [&app, &app.second_server()] {
         let again = app
             .post_json("/v1/migrate", &json!({"id": id}))
             .await
@@ -249,7 +249,7 @@ async fn some_orgs_are_moved() {
     assert_eq!(plans(&app, "org:b").await, json!(["plan:pro@2"]));
     // Another server continues with the other orgs.
     subscribe(&app, "org:nobody", json!([{"features": ["plan:pro@1"]}])).await;
-    let again = migrate(&app.twin(), &json!({"id": some["id"]})).await;
+    let again = migrate(&app.second_server(), &json!({"id": some["id"]})).await;
     assert_eq!(counts(&again), ("done", 3, 2, 1));
     assert_eq!(plans(&app, "org:nobody").await, json!(["plan:pro@2"]));
 }

@@ -292,7 +292,7 @@ async fn a_new_org_is_found_although_search_lags() {
     create(&app, "org:new").await;
     let id = whois(&app, "org:new").await;
     // Another server does not have the new org in memory.
-    let cold = app.twin();
+    let cold = app.second_server();
     cold.forget_calls();
     assert_eq!(whois(&cold, "org:new").await, id);
     assert!(cold.stripe_calls() <= 3, "{} calls", cold.stripe_calls());

@@ -148,7 +148,7 @@ async fn a_filter_leaves_those_that_match_now() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_has_to_exist() {
+async fn filters_that_are_unknown_or_malformed_are_refused() {
     let app = start().await;
     for (query, code, message) in [
         (
@@ -283,7 +283,7 @@ async fn pages_have_each_org_once() {
     let first = app.get("/v1/orgs?limit=3").await.ok().json();
     let next = first["next"].as_str().expect("more");
     let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
-    let rest = names(&app.twin(), &format!("?after={next}")).await;
+    let rest = names(&app.second_server(), &format!("?after={next}")).await;
     assert_eq!(rest, newest_first[3..]);
 }
 
@@ -336,7 +336,7 @@ async fn an_org_with_two_subscriptions_is_listed_with_the_one_that_counts() {
 }
 
 #[tokio::test]
-async fn whoever_is_above_a_limit() {
+async fn orgs_can_be_filtered_by_whether_they_are_over_a_limit() {
     let app = start().await;
     for (org, plan, used) in [
         ("org:above", "plan:free@1", 3),
@@ -356,7 +356,7 @@ async fn whoever_is_above_a_limit() {
 }
 
 #[tokio::test]
-async fn a_trial_and_an_end_are_told() {
+async fn a_list_shows_trials_and_cancellation_times() {
     let app = start().await;
     let at = |days: i64| {
         let time = chrono::DateTime::from_timestamp(START + days * 86_400, 0).expect("a time");

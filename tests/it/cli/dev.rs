@@ -60,7 +60,7 @@ async fn the_sandbox_has_the_plans_of_the_file() {
 }
 
 #[tokio::test]
-async fn it_waits_for_a_missing_file() {
+async fn dev_waits_for_a_missing_file() {
     let place = Place::offline();
     let server = dev(&place).await;
     let url = server.url();

@@ -113,7 +113,7 @@ async fn links_use_the_account_of_the_keys() {
 #[tokio::test]
 async fn links_to_objects_in_a_sandbox_lead_to_the_sandbox() {
     for flags in [&["--sandbox"][..], &[]] {
-        leads_to_no_dashboard(flags).await;
+        check_sandbox_links(flags).await;
     }
     // An API URL with TLS, or a live key, means that the server is a proxy of Stripe.
     let place = Place::offline();
@@ -133,7 +133,7 @@ async fn links_to_objects_in_a_sandbox_lead_to_the_sandbox() {
 
 /// Runs all commands that print links, against a sandbox that is named by flags or only by the URL of its API. Links
 /// lead to the sandbox's pages only if the command knows that the server is a sandbox.
-async fn leads_to_no_dashboard(flags: &[&str]) {
+async fn check_sandbox_links(flags: &[&str]) {
     let place = Place::start().await;
     let sandboxed = |args: &[&str]| {
         let run = place.tier(&[flags, args].concat());

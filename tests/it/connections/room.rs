@@ -107,7 +107,7 @@ async fn full(tls: Option<Tls>) -> (Server, TcpStream) {
     (server, first)
 }
 
-async fn is_told_to_come_back(client: &Client, url: &str, body: usize) {
+async fn assert_overloaded_with_retry_after(client: &Client, url: &str, body: usize) {
     let refused = client.post(url).body(vec![b' '; body]).send().await;
     let refused = refused.expect("an answer");
     assert_eq!(refused.status(), 503);
@@ -127,7 +127,7 @@ async fn clients_read_that_there_are_too_many_connections() {
                 raw.contains("\r\nretry-after: 1\r\n").then_some(())
             })
             .await;
-            is_told_to_come_back(&client, server.web.url(), body).await;
+            assert_overloaded_with_retry_after(&client, server.web.url(), body).await;
         }
     }
 }

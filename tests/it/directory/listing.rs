@@ -72,7 +72,7 @@ async fn over(faulty: Faulty) -> (TestApp, Web) {
         retries: 0,
         ..Settings::default()
     };
-    (app.beside(&settings), stripe)
+    (app.second_server_with(&settings), stripe)
 }
 
 async fn refusing(words: &'static str, searches: usize) -> (TestApp, Web) {

@@ -47,7 +47,7 @@ async fn subscribe(app: &TestApp, phases: &Value) {
 }
 
 /// Whether the next answer comes from memory. In any case, the answer must agree with Stripe.
-async fn is_right_at_once(app: &TestApp, when: &str) -> bool {
+async fn is_answered_from_memory(app: &TestApp, when: &str) -> bool {
     app.forget_calls();
     let told = app.get("/v1/limits?org=org:a").await.ok();
     let is_known = freshness(&told).0 == "memory";
@@ -91,31 +91,36 @@ async fn a_change_of_plan_is_in_memory_before_it_is_answered() {
     let each = changes
         .iter()
         .flat_map(|change| [(change, 0), (change, 90)]);
-    let each = each.map(|((from, to), seconds)| is_right_after(from, to, seconds * SECOND));
+    let each =
+        each.map(|((from, to), seconds)| check_answers_after_change(from, to, seconds * SECOND));
     futures::future::join_all(each).await;
 }
 
-async fn is_right_after(from: &Value, to: &Value, wait: Duration) {
+async fn check_answers_after_change(from: &Value, to: &Value, wait: Duration) {
     let app = start().await;
     subscribe(&app, from).await;
     let when = format!("{from} at first");
-    assert!(is_right_at_once(&app, &when).await, "{when}");
+    assert!(is_answered_from_memory(&app, &when).await, "{when}");
     for (feature, n) in [("sum", 4), ("max", 3), ("last", 6), ("perpetual", 5)] {
         let feature = format!("feature:{feature}");
         let report = json!({"org": "org:a", "feature": feature, "n": n, "clobber": true});
         app.post_json("/v1/report", &report).await;
     }
     app.advance(wait);
-    is_right_at_once(&app, "before the change").await;
+    is_answered_from_memory(&app, "before the change").await;
     subscribe(&app, to).await;
     let when = format!("{from} -> {to} after {wait:?}");
     // If the change starts a new period, the server does not know the usage of the items that stay.
     let ends_trial = from[0]["trial"] == true && from[0]["features"] == to[0]["features"];
-    assert_eq!(is_right_at_once(&app, &when).await, !ends_trial, "{when}");
+    assert_eq!(
+        is_answered_from_memory(&app, &when).await,
+        !ends_trial,
+        "{when}"
+    );
     subscribe(&app, from).await;
-    is_right_at_once(&app, &format!("{when}, and back")).await;
+    is_answered_from_memory(&app, &format!("{when}, and back")).await;
     subscribe(&app, &json!([{"features": []}])).await;
-    assert!(is_right_at_once(&app, &format!("{when}, and cancelled")).await);
+    assert!(is_answered_from_memory(&app, &format!("{when}, and cancelled")).await);
 }
 
 #[tokio::test]
@@ -154,7 +159,7 @@ async fn details_and_a_checkout_leave_the_cache() {
 async fn usage_of_items_that_stay_keeps_its_age() {
     let app = start().await;
     subscribe(&app, &json!([{"features": ["plan:a@1"]}])).await;
-    app.twin().report("org:a", "feature:sum", 5).await;
+    app.second_server().report("org:a", "feature:sum", 5).await;
     app.advance(100 * SECOND);
     let more = json!([{"features": ["plan:a@1", "plan:add@1"]}]);
     subscribe(&app, &more).await;

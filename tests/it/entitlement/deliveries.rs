@@ -99,7 +99,7 @@ async fn run(fault: Option<&Action>, steps: &[Step], within: Duration) -> u64 {
     if let Some(action) = fault {
         app.sandbox().add_fault(Rule::webhook("*", action.clone()));
     }
-    let other = app.beside(&Settings::default());
+    let other = app.second_server_with(&Settings::default());
     shown(&app).await;
     let mut calls = 0;
     for step in steps {

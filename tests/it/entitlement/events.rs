@@ -90,7 +90,9 @@ async fn an_event_outdates_the_org_of_its_customer() {
     let app = start().await;
     let customer = customer(&app).await;
     calls(&app).await;
-    app.twin().report("org:a", "feature:calls", 5).await;
+    app.second_server()
+        .report("org:a", "feature:calls", 5)
+        .await;
     for other in [
         event(
             "customer.subscription.updated",
@@ -112,7 +114,9 @@ async fn an_event_outdates_the_org_of_its_customer() {
     );
     deliver(&app, &updated).await.ok();
     assert_eq!(calls(&app).await, stripe(5));
-    app.twin().report("org:a", "feature:calls", 5).await;
+    app.second_server()
+        .report("org:a", "feature:calls", 5)
+        .await;
     app.advance(SECOND);
     deliver(&app, &event("price.updated", &json!({"object": "price"})))
         .await
@@ -224,7 +228,7 @@ async fn an_event_during_the_first_read_is_not_lost() {
     );
     let change = async {
         app.until_slow().await;
-        app.beside(&Settings::default())
+        app.second_server_with(&Settings::default())
             .subscribe("org:a", &["plan:pro@1"])
             .await;
         let updated = event(

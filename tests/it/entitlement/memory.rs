@@ -14,7 +14,7 @@ async fn the_number_of_cached_orgs_is_limited() {
         ..Settings::remembering()
     })
     .await;
-    let beside = app.twin();
+    let beside = app.second_server();
     let orgs: Vec<String> = (0..3 * ROOM).map(|n| format!("org:{n}")).collect();
     for org in &orgs {
         beside.subscribe(org, &["plan:free@1"]).await;
@@ -36,7 +36,7 @@ async fn the_number_of_cached_orgs_is_limited() {
 }
 
 #[tokio::test]
-async fn the_absence_of_a_phase_has_an_age() {
+async fn a_cached_absence_of_a_phase_expires() {
     let app = start().await;
     app.post_json("/v1/subscribe", &json!({"org": "org:new", "info": {}}))
         .await

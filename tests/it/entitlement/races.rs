@@ -156,7 +156,7 @@ async fn an_org_that_is_gone_is_not_cached() {
 #[tokio::test]
 async fn no_cache_does_not_join_an_earlier_read() {
     let app = start().await;
-    let other = app.beside(&crate::harness::Settings::default());
+    let other = app.second_server_with(&crate::harness::Settings::default());
     app.slow_down("GET", "/v1/invoices/upcoming/lines", FOREVER);
     let fresh = [("cache-control", "no-cache")];
     let ask = async {
@@ -186,7 +186,9 @@ async fn a_slow_answer_has_its_real_age() {
 async fn clobbering_to_the_current_total_shows_in_the_next_answer() {
     let app = start().await;
     calls(&app).await;
-    app.twin().report("org:a", "feature:calls", 9).await;
+    app.second_server()
+        .report("org:a", "feature:calls", 9)
+        .await;
     let total = json!({"org": "org:a", "feature": "feature:calls", "n": 9, "clobber": true});
     app.post_json("/v1/report", &total).await.ok();
     assert_eq!(calls(&app).await.0, 9);
@@ -196,7 +198,7 @@ async fn clobbering_to_the_current_total_shows_in_the_next_answer() {
 async fn limits_and_phase_agree_about_the_plan() {
     let app = start().await;
     calls(&app).await;
-    let other = app.beside(&crate::harness::Settings::default());
+    let other = app.second_server_with(&crate::harness::Settings::default());
     other.subscribe("org:a", &["plan:pro@1"]).await;
     app.advance(SECOND);
     let phase = app.get("/v1/phase?org=org:a").await.ok().json();

@@ -38,7 +38,7 @@ async fn outdated_cache_entries_are_found() {
     assert_eq!(sweep(&app).await, nothing);
     assert_eq!(calls(&app).await, memory(0, 2));
 
-    let other = app.beside(&Settings::default());
+    let other = app.second_server_with(&Settings::default());
     other.subscribe("org:a", &["plan:pro@1"]).await;
     // The events since the last sweep also report the change.
     assert_eq!(sweep(&app).await.subscriptions, 2);
@@ -51,7 +51,7 @@ async fn outdated_cache_entries_are_found() {
 async fn drift_is_counted_if_the_events_are_lost_too() {
     let app = start().await;
     calls(&app).await;
-    let other = app.beside(&Settings::default());
+    let other = app.second_server_with(&Settings::default());
     for features in [&["plan:pro@1"][..], &[]] {
         other.subscribe("org:a", features).await;
         // A server's first sweep does not know yet which events are new.

@@ -84,7 +84,7 @@ async fn usage_of_a_subscription_cancelled_in_stripe_is_parked() {
 
 /// Parked usage waits for a person's decision, and no plan change waits for that.
 #[tokio::test]
-async fn parked_usage_is_in_the_way_of_no_change_and_can_be_decided_about_after_it() {
+async fn parked_reports_do_not_block_a_change_of_plan_and_can_be_retried_after_it() {
     let app = WithLedger::start().await;
     app.add(json!({"feature": "feature:calls", "n": 10}))
         .await
@@ -149,7 +149,9 @@ async fn remembered_state_alone_refuses_no_report() {
     app.add(json!({"feature": "feature:seats", "n": 1}))
         .await
         .fails(400, "feature_not_found");
-    app.twin().subscribe("org:a", &["plan:free@1"]).await;
+    app.second_server()
+        .subscribe("org:a", &["plan:free@1"])
+        .await;
     app.add(json!({"feature": "feature:seats", "n": 1}))
         .await
         .fails(400, "invalid_request");
@@ -157,7 +159,9 @@ async fn remembered_state_alone_refuses_no_report() {
         .await
         .ok();
     assert_eq!(app.used("feature:calls").await, 1);
-    app.twin().subscribe("org:b", &["plan:pro@1"]).await;
+    app.second_server()
+        .subscribe("org:b", &["plan:pro@1"])
+        .await;
     app.report("org:b", "feature:peak", 2).await;
 }
 

@@ -226,7 +226,7 @@ async fn run(death: Death, outage: Duration, is_on_meters: bool) -> Outcome {
             stripe.sandbox().clear_faults();
             stripe.advance(outage);
             app = open(
-                &stripe.beside(&settings(Death::Never, is_on_meters)),
+                &stripe.second_server_with(&settings(Death::Never, is_on_meters)),
                 &file,
                 Death::Never,
                 &Arc::default(),
@@ -251,7 +251,7 @@ async fn run(death: Death, outage: Duration, is_on_meters: bool) -> Outcome {
         // Concurrent reports may share a write, so the server may not have reached the write that would kill it.
         drop(app);
         stripe.sandbox().clear_faults();
-        let alive = stripe.beside(&settings(Death::Never, is_on_meters));
+        let alive = stripe.second_server_with(&settings(Death::Never, is_on_meters));
         app = open(&alive, &file, Death::Never, &Arc::default());
     }
     for _ in 0..2 {

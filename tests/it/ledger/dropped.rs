@@ -149,7 +149,7 @@ async fn what_stripe_reports_as_dropped_is_parked_in_its_period() {
 
 /// The server goes on comparing its usage with the meter after the change.
 #[tokio::test]
-async fn a_change_of_plan_is_not_held_up_by_a_report() {
+async fn a_change_of_plan_does_not_wait_for_an_error_report() {
     let (app, _server) = start().await;
     let meter = seven_dropped(&app).await;
     switch(&app, "/v1/billing/meters/*/reactivate", &meter).await;
@@ -162,7 +162,7 @@ async fn a_change_of_plan_is_not_held_up_by_a_report() {
 }
 
 #[tokio::test]
-async fn a_report_that_cannot_be_fetched_is_sent_again() {
+async fn an_error_report_that_cannot_be_fetched_is_sent_again() {
     let (app, _server) = start().await;
     let gone = Action::Status(500, None);
     app.sandbox()
@@ -187,7 +187,7 @@ async fn a_report_that_cannot_be_fetched_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_report_of_more_than_it_names_concerns_all_that_was_sent() {
+async fn an_error_report_that_names_only_some_errors_concerns_all_sent_events() {
     let (app, _server) = start().await;
     let orgs = [
         "org:b", "org:c", "org:d", "org:e", "org:f", "org:g", "org:h",
@@ -241,7 +241,7 @@ async fn usage_of_a_deleted_customer_is_parked() {
 }
 
 #[tokio::test]
-async fn reports_of_other_meters_and_forged_ones_change_nothing() {
+async fn forged_error_reports_and_those_of_other_meters_change_nothing() {
     let (app, _server) = start().await;
     app.report_n("calls", 10).await;
     app.deliver_all().await;

@@ -54,7 +54,7 @@ async fn an_org_moves_from_usage_records_to_meters() {
 /// Pushes a plan like the org's in the other generation. Returns the request that changes to this plan at the end of
 /// the first billing period.
 async fn follow(app: &WithLedger, generation: Generation) -> Value {
-    let other = app.app.beside(&Settings {
+    let other = app.app.second_server_with(&Settings {
         generation: GenerationSetting::Fixed(generation),
         ..Settings::remembering()
     });
@@ -108,7 +108,7 @@ async fn a_level_from_before_there_was_a_ledger_goes_on() {
     for is_read in [true, false] {
         let app = WithLedger::start().await;
         let change = follow(&app, Generation::Meters).await;
-        let without = app.app.beside(&Settings::remembering());
+        let without = app.app.second_server_with(&Settings::remembering());
         without.report("org:a", "feature:disk", 3).await;
         app.post_json("/v1/subscribe", &change).await.ok();
         app.set_clock(START + 31 * 86_400 + 1);

@@ -173,9 +173,9 @@ async fn what_stripe_has_accepted_and_dropped_is_parked() {
 }
 
 #[tokio::test]
-async fn usage_before_the_ledger_counts() {
+async fn reports_from_before_the_ledger_existed_are_counted() {
     let app = WithLedger::on_meters().await;
-    let before = app.twin();
+    let before = app.second_server();
     before.report("org:a", "feature:calls", 7).await;
     before.report("org:a", "feature:level", 4).await;
     app.advance(11 * SECOND);
@@ -199,7 +199,9 @@ async fn others_usage_is_of_its_own_period() {
     app.report_n("calls", 4).await;
     app.deliver_all().await;
     app.advance(31 * DAY);
-    app.twin().report("org:a", "feature:calls", 50).await;
+    app.second_server()
+        .report("org:a", "feature:calls", 50)
+        .await;
     app.advance(10 * MINUTE);
     assert_eq!(app.used("feature:calls").await, 50);
     app.advance(DAY);
@@ -228,7 +230,7 @@ async fn usage_that_no_plan_bills_any_more_is_parked() {
 
 /// The invoice of the ended period accepts the usage while it is a draft.
 #[tokio::test]
-async fn late_usage_of_a_plan_that_goes_on_is_of_its_period() {
+async fn late_reports_before_a_change_of_plan_are_billed_in_their_period() {
     let app = WithLedger::on_meters().await;
     app.set_clock(START + 31 * 86_400 - 1);
     app.report_n("calls", 3).await;

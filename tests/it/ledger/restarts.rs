@@ -20,9 +20,11 @@ async fn a_key_counts_once_across_a_restart_and_not_for_another_report() {
     assert!(refused.body.contains("use a new key"), "{}", refused.body);
     assert_eq!(app.used("feature:calls").await, 5);
     let WithLedger { app, folder } = app;
-    let twin = app.twin();
+    let other_server = app.second_server();
     drop(app);
-    let app = twin.with_ledger(&folder.path().join("tier.db")).await;
+    let app = other_server
+        .with_ledger(&folder.path().join("tier.db"))
+        .await;
     report(app.clone(), 5).await.ok();
     assert_eq!(report(app.clone(), 6).await.status, 400);
     let app = WithLedger { app, folder };
@@ -75,7 +77,7 @@ async fn without_stripe_usage_is_accepted_and_the_plan_cannot_change() {
 async fn usage_is_recorded_at_stripes_time_despite_a_wrong_local_clock() {
     let WithLedger { app, folder } = WithLedger::start().await;
     let file = folder.path().join("tier.db");
-    let stripe = app.twin();
+    let stripe = app.second_server();
     stripe.advance(DAY);
     drop(app);
     let mut first: Option<i64> = None;
@@ -110,7 +112,7 @@ async fn usage_is_recorded_at_stripes_time_despite_a_wrong_local_clock() {
 async fn a_clock_that_jumps_while_the_server_runs_loses_and_doubles_nothing() {
     let WithLedger { app, folder } = WithLedger::start().await;
     let file = folder.path().join("tier.db");
-    let stripe = app.twin();
+    let stripe = app.second_server();
     stripe.advance(10 * DAY);
     drop(app);
     let right = || stripe.sandbox().clock().unix();
@@ -169,7 +171,7 @@ async fn a_server_started_without_stripe_uses_the_ledgers_snapshots() {
     let WithLedger { app, folder } = WithLedger::start().await;
     let file = folder.path().join("tier.db");
     app.report("org:a", "feature:calls", 3).await;
-    let beside = app.beside(&classic());
+    let beside = app.second_server_with(&classic());
     drop(app);
     make_stripe_unreachable(&beside);
     beside.advance(30 * MINUTE);
@@ -199,7 +201,7 @@ async fn a_server_started_without_stripe_uses_the_ledgers_snapshots() {
 async fn a_new_key_needs_stripe_before_usage_is_accepted() {
     let WithLedger { app, folder } = WithLedger::start().await;
     let file = folder.path().join("tier.db");
-    let other = app.beside(&Settings {
+    let other = app.second_server_with(&Settings {
         stripe_key: "sk_test_rolled".to_owned(),
         ..classic()
     });

@@ -193,7 +193,7 @@ fn explanations(lists: &[Vec<Op>; 2], told: &[Vec<Option<Told>>; 2]) -> HashSet<
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn some_order_of_two_threads_requests_explains_all_answers() {
+async fn answers_to_concurrent_requests_are_linearizable() {
     let app = WithLedger::start().await;
     app.push(&json!({"plans": {"plan:limited@1": {"features": {
         "feature:calls": {"tiers": [{"upto": LIMIT, "price": 1}]}}}}}))

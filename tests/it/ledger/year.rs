@@ -187,7 +187,7 @@ async fn orgs_that_move_to_meters_pay_for_what_they_used() {
             app.set_clock(*at);
             app.subscribe(org, &["plan:pro@1"]).await;
         }
-        let meters = app.app.beside(&Settings {
+        let meters = app.app.second_server_with(&Settings {
             generation: GenerationSetting::Fixed(Generation::Meters),
             ..Settings::remembering()
         });

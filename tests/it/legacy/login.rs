@@ -117,7 +117,7 @@ async fn a_device_receives_the_key_that_a_person_types_with_its_code() {
 }
 
 #[tokio::test]
-async fn a_server_without_keys_accepts_a_word_as_the_key() {
+async fn a_server_without_keys_accepts_only_local_as_the_key() {
     let app = start(&[]).await;
     says(
         &app.get("/auth/cli/verify").await,
@@ -291,7 +291,7 @@ async fn only_the_servers_own_page_may_send_the_form() {
 }
 
 #[tokio::test]
-async fn it_is_off_by_default() {
+async fn login_is_off_by_default() {
     let app = TestApp::start().await;
     for path in ["/auth/cli", "/auth/cli/verify"] {
         let refused = post(&app, path, &[("client_id", DEVICE)]).await;

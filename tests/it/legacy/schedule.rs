@@ -125,7 +125,7 @@ async fn a_time_about_now_is_now() {
 #[tokio::test]
 async fn two_concurrent_appends_both_take_effect() {
     for app in servers().await {
-        let twin = app.twin();
+        let other_server = app.second_server();
         append(&app, "org:a", "plan:free@1", None).await.ok();
         let (one, other) = (now(&app) + 86_400, now(&app) + 2 * 86_400);
         let (first, second) = tokio::join!(
@@ -140,7 +140,7 @@ async fn two_concurrent_appends_both_take_effect() {
         let (one, other) = (now(&app) + 3 * 86_400, now(&app) + 4 * 86_400);
         let (first, second) = tokio::join!(
             append(&app, "org:a", "plan:free@1", Some(one)),
-            append(&twin, "org:a", "plan:paid@24", Some(other)),
+            append(&other_server, "org:a", "plan:paid@24", Some(other)),
         );
         first.ok();
         second.ok();
@@ -149,7 +149,7 @@ async fn two_concurrent_appends_both_take_effect() {
         assert_eq!(found[3..], ["plan:free@1 259200", "plan:paid@24 345600"]);
         let (first, second) = tokio::join!(
             append(&app, "org:new", "plan:free@1", None),
-            append(&twin, "org:new", "plan:paid@24", Some(one)),
+            append(&other_server, "org:new", "plan:paid@24", Some(one)),
         );
         first.ok();
         second.ok();
@@ -312,7 +312,7 @@ async fn unknown_and_invalid_names_are_refused() {
 
 /// Clients put orgs into the query without encoding them.
 #[tokio::test]
-async fn a_plus_in_an_org_is_a_plus() {
+async fn a_plus_in_a_query_is_not_read_as_a_space() {
     let app = server().await;
     let (plus, space) = ("org:user+x@example.com", "org:user x@example.com");
     append(&app, plus, "plan:free@1", None).await.ok();

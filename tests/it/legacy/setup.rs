@@ -287,11 +287,11 @@ async fn a_page_is_told_what_to_load_and_which_account_to_name() {
 #[tokio::test]
 async fn concurrent_set_ups_create_one_customer() {
     let app = start().await;
-    let twin = app.twin();
+    let other_server = app.second_server();
     let body = json!({"org": "org:acme"});
     let (one, other) = tokio::join!(
         app.post_json("/v1/setup", &body),
-        twin.post_json("/v1/setup", &body),
+        other_server.post_json("/v1/setup", &body),
     );
     assert_ne!(
         one.ok().json()["setup_intent"],

@@ -219,7 +219,7 @@ async fn units_are_added_to_a_level_that_another_server_has_changed() {
     one.post_json("/api/v1/push", &super::model()).await.ok();
     append(&one, "org:acme", "plan:paid@24", None).await.ok();
     one.advance(60 * 60 * SECOND);
-    let two = one.beside(&Settings::remembering());
+    let two = one.second_server_with(&Settings::remembering());
     let mut used = 0;
     for (app, n) in [(&one, 4), (&two, 3), (&one, 2), (&two, 1)] {
         // Both servers have cached the usage.

@@ -94,7 +94,7 @@ async fn a_scheduled_change_bills_each_part() {
 #[tokio::test]
 async fn an_org_moves_between_generations_at_once() {
     let app = app().await;
-    let classic = app.beside(&Settings {
+    let classic = app.second_server_with(&Settings {
         generation: GenerationSetting::Fixed(Generation::Classic),
         ..Settings::default()
     });
@@ -135,7 +135,7 @@ async fn an_org_moves_between_generations_at_once() {
 async fn a_plan_without_metered_features_is_followed_by_one_on_meters() {
     let app = app().await;
     // This server learns the generation from the prices that it reads.
-    let app = app.beside(&Settings::default());
+    let app = app.second_server_with(&Settings::default());
     app.subscribe("org:a", &["plan:free@1"]).await;
     app.subscribe("org:a", &["plan:b@1"]).await;
     app.report("org:a", "feature:x", 5).await;

@@ -105,7 +105,7 @@ async fn auto_begins_on_meters_with_a_ledger() {
     assert_eq!(metadata.get("tier.generation"), None);
     // The server finds a single feature without listing all prices.
     let file = folder.path().join("restarted.db");
-    let restarted = old.twin().with_ledger(&file).await;
+    let restarted = old.second_server().with_ledger(&file).await;
     restarted
         .subscribe("org:b", &["feature:seats@plan:base@1"])
         .await;
@@ -281,7 +281,7 @@ async fn an_answer_says_which_generation() {
         who["generation"].as_str().map(str::to_owned)
     };
     assert_eq!(of(&app).await.as_deref(), Some("meters"));
-    assert_eq!(of(&app.twin()).await.as_deref(), Some("classic"));
+    assert_eq!(of(&app.second_server()).await.as_deref(), Some("classic"));
     let pushed = app.post_json("/v1/push", &abc("1")).await.ok().json();
     let warning = "feature:b@plan:a@1 is billed by a billing meter, to which Tier sends its usage";
     let results = pushed["results"].as_array().unwrap();
@@ -292,7 +292,7 @@ async fn an_answer_says_which_generation() {
     let again = app.post_json("/v1/push", &abc("1")).await.ok().json();
     let result = &again["results"][1];
     assert_eq!(says(result), (json!("meters"), Value::Null));
-    assert_eq!(of(&app.twin()).await.as_deref(), Some("meters"));
+    assert_eq!(of(&app.second_server()).await.as_deref(), Some("meters"));
 }
 
 #[tokio::test]

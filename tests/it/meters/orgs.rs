@@ -161,17 +161,21 @@ async fn a_key_counts_once_also_after_a_change_of_plan() {
     send(&app, 3).await.ok();
     send(&app, 3).await.ok();
     // Another process has no memory of the key.
-    send(&app.twin(), 3).await.ok();
-    send(&app.twin(), 4).await.fails(400, "invalid_request");
+    send(&app.second_server(), 3).await.ok();
+    send(&app.second_server(), 4)
+        .await
+        .fails(400, "invalid_request");
     app.subscribe("org:a", &["plan:b@1"]).await;
-    send(&app.twin(), 3).await.ok();
+    send(&app.second_server(), 3).await.ok();
     assert_eq!(used(&app.limits("org:a").await)[2], ("feature:x", 3));
     app.report("org:a", "feature:x", 1).await;
     assert_eq!(used(&app.limits("org:a").await)[2], ("feature:x", 4));
     // Counted usage stays counted after the org has lost the feature.
     app.subscribe("org:a", &["plan:free@1"]).await;
-    send(&app.twin(), 3).await.ok();
-    send(&app.twin(), 4).await.fails(400, "invalid_request");
+    send(&app.second_server(), 3).await.ok();
+    send(&app.second_server(), 4)
+        .await
+        .fails(400, "invalid_request");
 }
 
 #[tokio::test]
@@ -183,7 +187,7 @@ async fn a_key_whose_event_was_not_sent_counts_nothing_without_the_feature() {
     assert_ne!(send(&app, 3).await.status, 200);
     app.sandbox().clear_faults();
     app.subscribe("org:a", &["plan:free@1"]).await;
-    for server in [app.twin(), app.twin()] {
+    for server in [app.second_server(), app.second_server()] {
         send(&server, 3).await.fails(400, "feature_not_found");
     }
     app.advance(MINUTE);
@@ -193,7 +197,7 @@ async fn a_key_whose_event_was_not_sent_counts_nothing_without_the_feature() {
 }
 
 #[tokio::test]
-async fn what_a_meter_cannot_be_sent_names_the_ledger() {
+async fn reports_that_meters_cannot_bill_ask_for_a_ledger() {
     let app = app().await;
     app.subscribe("org:a", &["plan:a@1"]).await;
     for (feature, clobber, what) in [
@@ -216,7 +220,7 @@ async fn what_a_meter_cannot_be_sent_names_the_ledger() {
 }
 
 #[tokio::test]
-async fn a_time_must_be_of_the_plan() {
+async fn a_report_time_outside_the_current_period_is_refused() {
     let app = app().await;
     app.subscribe("org:a", &["plan:a@1"]).await;
     app.advance(31 * DAY + 10 * MINUTE);

@@ -16,7 +16,7 @@ fn plan(name: &str) -> Value {
 async fn app() -> TestApp {
     let app = TestApp::start().await;
     app.push(&plan("plan:old@1")).await;
-    let meters = app.beside(&Settings {
+    let meters = app.second_server_with(&Settings {
         generation: GenerationSetting::Fixed(Generation::Meters),
         ..Settings::default()
     });

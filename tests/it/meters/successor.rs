@@ -17,7 +17,7 @@ const MONTH: i64 = 31 * 86_400;
 /// An account with plans of both generations, and an org on a classic plan.
 async fn app() -> TestApp {
     let app = on_meters().await;
-    let classic = app.beside(&Settings {
+    let classic = app.second_server_with(&Settings {
         generation: GenerationSetting::Fixed(Generation::Classic),
         ..Settings::default()
     });
@@ -106,7 +106,7 @@ async fn each_plan_bills_its_own_periods() {
 }
 
 #[tokio::test]
-async fn an_org_that_moves_is_not_listed_as_one_that_ends() {
+async fn cancel_at_is_listed_only_if_no_plan_follows() {
     let app = app().await;
     let ends = async || {
         let listed = app.get("/v1/orgs").await.ok().json();
@@ -252,7 +252,7 @@ async fn a_replaced_schedule_is_canceled_by_the_repeated_request() {
 }
 
 #[tokio::test]
-async fn what_could_not_go_on_as_it_is_does_not_follow() {
+async fn a_temporary_coupon_must_be_named_in_a_change_of_generation() {
     let app = app().await;
     app.stripe_post(
         "/v1/coupons",
@@ -280,7 +280,7 @@ async fn what_could_not_go_on_as_it_is_does_not_follow() {
 }
 
 #[tokio::test]
-async fn a_cancellation_is_not_taken_for_what_a_broken_change_has_left() {
+async fn a_cancellation_after_an_interrupted_change_takes_effect() {
     let app = app().await;
     let fails = Rule::new(
         "POST",
@@ -320,7 +320,7 @@ async fn change(
         app.post_json("/v1/subscribe", before).await.ok();
     }
     app.advance(DAY);
-    let mortal = app.beside(&Settings {
+    let mortal = app.second_server_with(&Settings {
         retries: usize::from(death.is_none()),
         ..Settings::default()
     });

@@ -43,7 +43,7 @@ async fn run(to: To, at: &str, death: Option<Death>) -> (Value, u64, bool) {
     if let To::Meters = to {
         let plans = classic["plans"].as_object_mut().expect("plans");
         let on_meters = plans.remove("plan:pro@2");
-        let meters = app.beside(&Settings {
+        let meters = app.second_server_with(&Settings {
             generation: GenerationSetting::Fixed(Generation::Meters),
             ..Settings::default()
         });
@@ -80,7 +80,7 @@ async fn run(to: To, at: &str, death: Option<Death>) -> (Value, u64, bool) {
     let calls = app.stripe_calls();
     let is_cut = app.sandbox().fault_hits() > 0;
     app.sandbox().clear_faults();
-    let other = app.twin();
+    let other = app.second_server();
     // A caller without an answer repeats the request with the same key.
     let id = if begun.status == 200 {
         begun

@@ -68,7 +68,7 @@ async fn at_a_time_or_at_the_end_of_each_period() {
     );
     let back = json!({"org": "org:a", "phases": [{"features": ["plan:pro@1"]}]});
     app.post_json("/v1/subscribe", &back).await.ok();
-    let again = migrate(&app.twin(), &json!({"id": planned["id"]})).await;
+    let again = migrate(&app.second_server(), &json!({"id": planned["id"]})).await;
     assert_eq!(counts(&again), ("done", 2, 2, 0));
     assert_eq!(plans(&app, "org:a").await, json!(["plan:pro@1"]));
     let timed = migrate(&app, &with(pro(), "at", json!(day(9)))).await;

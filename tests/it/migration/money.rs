@@ -209,14 +209,14 @@ async fn compare(case: &Case, at: &str, asks: &Value) {
 }
 
 #[tokio::test]
-async fn now() {
+async fn a_migration_now_bills_like_a_change_by_hand() {
     for case in cases() {
         compare(&case, "now", &case.asks).await;
     }
 }
 
 #[tokio::test]
-async fn at_the_end_of_the_period() {
+async fn a_migration_at_the_period_end_bills_like_a_change_by_hand() {
     for case in cases()
         .into_iter()
         .filter(|case| case.has.as_array().map(Vec::len) == Some(1))
@@ -228,7 +228,7 @@ async fn at_the_end_of_the_period() {
 }
 
 #[tokio::test]
-async fn at_a_time() {
+async fn a_migration_at_a_given_time_bills_like_a_change_by_hand() {
     for case in cases()
         .into_iter()
         .filter(|case| case.has.as_array().map(Vec::len) == Some(1))

@@ -237,7 +237,7 @@ async fn what_cannot_move_is_refused() {
             .await
             .ends_with("at must be now or period_end")
     );
-    let classic = app.beside(&Settings {
+    let classic = app.second_server_with(&Settings {
         generation: GenerationSetting::Fixed(Generation::Classic),
         ..Settings::default()
     });

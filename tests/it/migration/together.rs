@@ -31,7 +31,7 @@ fn back() -> Value {
 #[tokio::test]
 async fn two_servers_move_each_org_once() {
     let app = subscribed(&ORGS, "plan:pro@1").await;
-    let other = app.twin();
+    let other = app.second_server();
     let begun = app.post_json("/v1/migrate", &pro()).await.ok().json();
     let id = json!({"id": begun["id"]});
     other.post_json("/v1/migrate", &id).await.ok();
@@ -63,7 +63,7 @@ async fn opposite_migrations_leave_each_org_one_plan() {
         app.post_json("/v1/migrate", &back)
     );
     let (there, back) = (there.ok().json(), back.ok().json());
-    let other = app.twin();
+    let other = app.second_server();
     for begun in [&there, &back] {
         let done = ended(&app, begun).await;
         assert_eq!(
@@ -91,7 +91,7 @@ async fn opposite_migrations_leave_each_org_one_plan() {
 #[tokio::test]
 async fn a_change_in_between_is_not_undone() {
     let app = subscribed(&["org:a", "org:b"], "plan:pro@1").await;
-    let other = app.twin();
+    let other = app.second_server();
     // Another server changes the org's plan after the migration has read its state.
     app.slow_down("POST", "/v1/subscription_schedules/*", DAY);
     let begun = app
@@ -158,7 +158,7 @@ async fn an_org_that_was_moved_back_by_hand_stays() {
     app.subscribe("org:a", &["plan:pro@1"]).await;
     app.subscribe("org:b", &["plan:free@1"]).await;
     app.subscribe("org:b", &["plan:pro@1"]).await;
-    for app in [&app, &app.twin()] {
+    for app in [&app, &app.second_server()] {
         let again = migrate(app, &json!({"id": first["id"]})).await;
         assert_eq!(counts(&again), ("done", 3, 2, 1));
         for org in ["org:a", "org:b"] {
@@ -181,7 +181,7 @@ async fn it_calls_stripe_as_often_as_the_budget_allows_and_no_more() {
         total: Some(RATE),
         ..RateSettings::default()
     };
-    let slow = app.beside(&Settings {
+    let slow = app.second_server_with(&Settings {
         rates,
         ..Settings::default()
     });

@@ -45,7 +45,10 @@ async fn send(app: TestApp, method: Method, path: &'static str, body: &'static s
 }
 
 /// Occupies the only slot for calls to Stripe until the faults are cleared, and pauses time.
-async fn take_the_room(app: &TestApp, requests: &mut JoinSet<(&'static str, Answer)>) -> HeldTime {
+async fn occupy_the_only_slot(
+    app: &TestApp,
+    requests: &mut JoinSet<(&'static str, Answer)>,
+) -> HeldTime {
     let clocks = "/v1/test_helpers/test_clocks*";
     app.slow_down("GET", clocks, Duration::from_secs(6000));
     let first = send(app.clone(), Method::GET, "/v1/clock?id=clock_first", "");
@@ -58,7 +61,7 @@ async fn take_the_room(app: &TestApp, requests: &mut JoinSet<(&'static str, Answ
 }
 
 /// Lets every task run as far as it can without time passing.
-async fn go_as_far_as_they_can() {
+async fn run_tasks_until_blocked() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
@@ -94,12 +97,12 @@ const PATIENT: [(Method, &str, &str); 4] = [
 async fn checks_are_refused_at_once_and_the_others_wait() {
     let app = start().await;
     let mut requests = JoinSet::new();
-    let _time = take_the_room(&app, &mut requests).await;
+    let _time = occupy_the_only_slot(&app, &mut requests).await;
     for (method, path, body) in CHECK.into_iter().chain(PATIENT) {
         let request = send(app.clone(), method.clone(), path, body);
         requests.spawn(async move { (path, request.await) });
     }
-    go_as_far_as_they_can().await;
+    run_tasks_until_blocked().await;
     // The longest wait of a check, plus the resolution of timers.
     tokio::time::advance(Duration::from_millis(25 + 2)).await;
     let mut refused = BTreeSet::new();
@@ -127,13 +130,13 @@ async fn checks_are_refused_at_once_and_the_others_wait() {
 async fn a_checkout_goes_before_a_pull_that_came_first() {
     let app = start().await;
     let mut requests = JoinSet::new();
-    let _time = take_the_room(&app, &mut requests).await;
+    let _time = occupy_the_only_slot(&app, &mut requests).await;
     app.forget_calls();
     let [_, checkout, pull, _] = PATIENT;
     for (method, path, body) in [pull, checkout] {
         let request = send(app.clone(), method, path, body);
         requests.spawn(async move { (path, request.await) });
-        go_as_far_as_they_can().await;
+        run_tasks_until_blocked().await;
     }
     app.sandbox().clear_faults();
     for (path, answer) in requests.join_all().await {
@@ -154,7 +157,7 @@ async fn a_checkout_goes_before_a_pull_that_came_first() {
 async fn checks_that_fill_every_queue_leave_room_for_a_checkout_and_a_subscribe() {
     let app = start().await;
     let mut requests = JoinSet::new();
-    let _time = take_the_room(&app, &mut requests).await;
+    let _time = occupy_the_only_slot(&app, &mut requests).await;
     let check = async |number: usize| {
         let path = format!("/v1/clock?id=clock_{number}");
         let answer = app.request(Method::GET, &path).send().await;
@@ -171,7 +174,7 @@ async fn checks_that_fill_every_queue_leave_room_for_a_checkout_and_a_subscribe(
     for (method, path, body) in [checkout, subscribe] {
         let request = send(app.clone(), method, path, body);
         requests.spawn(async move { (path, request.await) });
-        go_as_far_as_they_can().await;
+        run_tasks_until_blocked().await;
     }
     assert_eq!(requests.len(), 3, "nobody is refused");
     app.sandbox().clear_faults();
@@ -213,25 +216,25 @@ async fn checks_that_cannot_join_are_refused_meanwhile() {
 async fn join_a_check(others: &[&'static str]) {
     let known = start().await;
     // The new server has read no org yet, so both requests need a look-up.
-    let app = known.beside(&settings());
+    let app = known.second_server_with(&settings());
     let mut requests = JoinSet::new();
-    let time = take_the_room(&app, &mut requests).await;
+    let time = occupy_the_only_slot(&app, &mut requests).await;
     app.forget_calls();
     let [_, checkout, ..] = PATIENT;
     let whois = (Method::GET, "/v1/whois?org=org:1", "");
     for (method, path, body) in [whois, checkout] {
         let request = send(app.clone(), method, path, body);
         requests.spawn(async move { (path, request.await) });
-        go_as_far_as_they_can().await;
+        run_tasks_until_blocked().await;
     }
     for path in others.iter().copied() {
         let request = send(app.clone(), Method::GET, path, "");
         requests.spawn(async move { ("other", request.await) });
     }
-    go_as_far_as_they_can().await;
+    run_tasks_until_blocked().await;
     // This is longer than a check may wait, and shorter than a request for which a person waits may.
     tokio::time::advance(Duration::from_secs(5)).await;
-    go_as_far_as_they_can().await;
+    run_tasks_until_blocked().await;
     app.sandbox().clear_faults();
     drop(time);
     for (path, answer) in requests.join_all().await {

@@ -147,7 +147,7 @@ async fn the_admin_listener_has_its_own_rule() {
 }
 
 #[tokio::test]
-async fn the_servers_own_pages_may_call_where_nobody_else_can_have_their_name() {
+async fn without_keys_same_origin_calls_are_allowed_only_on_ip_addresses_and_localhost() {
     let open = TestApp::start().await;
     let keyed = TestApp::start().await;
     let keyed = keyed.adjusted(|app| app.keys = Keys::new(["one"]));

@@ -114,7 +114,7 @@ async fn a_page_that_nobody_has_listed() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_text() {
+async fn text_in_error_pages_is_escaped() {
     let app = TestApp::start().await;
     let evil = "/console/change?org=org:a&plan=%3Cscript%3Ealert(1)%3C%2Fscript%3E";
     let page = page(&app, Method::GET, evil, 400).await;

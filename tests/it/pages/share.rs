@@ -88,7 +88,7 @@ async fn a_program_gets_json_and_a_browser_a_page_on_which_nothing_runs() {
 }
 
 #[tokio::test]
-async fn what_holds_no_model_is_refused() {
+async fn links_without_a_valid_model_are_refused() {
     let app = TestApp::start().await;
     for text in [
         "x",
@@ -108,7 +108,7 @@ async fn what_holds_no_model_is_refused() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_shared_is_refused() {
+async fn invalid_uploads_are_refused() {
     let app = TestApp::start().await;
     let upload = async |path: &str, headers: &[(&'static str, &str)], body: &str| {
         upload(&app, path, headers, body).await

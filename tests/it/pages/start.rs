@@ -15,7 +15,7 @@ fn links(page: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn somebody_with_a_browser_sees_what_there_is() {
+async fn browsers_get_a_start_page_with_links_to_the_pages() {
     let app = TestApp::start().await;
     let app = app.adjusted(|app| app.keys = Keys::new(["secret"]));
     let page = app.get_with("/", &BROWSER).await.ok();
@@ -51,7 +51,7 @@ async fn somebody_with_a_browser_sees_what_there_is() {
 
 /// The page is only for people. Programs get 404 at that path, and so does everybody at the operator's listener.
 #[tokio::test]
-async fn programs_find_nothing() {
+async fn the_start_page_is_not_found_for_programs() {
     let app = TestApp::start().await;
     for accept in ["*/*", "application/json", "application/json, */*"] {
         let answer = app.get_with("/", &[("accept", accept)]).await;

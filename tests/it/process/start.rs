@@ -103,7 +103,7 @@ async fn cloud_mode_refuses_a_webhook_secret() {
 }
 
 #[tokio::test]
-async fn a_secret_of_links_is_long_and_of_one_account() {
+async fn link_secrets_that_are_short_or_in_cloud_mode_are_refused() {
     let place = Place::offline();
     let long = "x".repeat(32);
     for (flags, secret) in [(&["--cloud"][..], &*long), (&["--sandbox"], &long[1..])] {

@@ -25,7 +25,7 @@ async fn a_repeated_subscribe_changes_nothing() {
     let (pro, free) = (phases(&["plan:pro@1"]), phases(&["plan:free@1"]));
     keyed(&one, "/v1/subscribe", &pro, "first").await.ok();
     keyed(&two, "/v1/subscribe", &free, "second").await.ok();
-    for server in [&one, &two, &one.beside(&super::patient())] {
+    for server in [&one, &two, &one.second_server_with(&super::patient())] {
         let answer = keyed(server, "/v1/subscribe", &pro, "first").await.ok();
         assert_eq!(answer.body, "{}");
         assert_eq!(features(server, "org:a").await, ["feature:calls"]);
@@ -43,7 +43,7 @@ async fn a_repeated_cancellation_does_not_end_a_newer_subscription() {
     keyed(&one, "/v1/subscribe", &cancel, "over").await.ok();
     assert_eq!(live(&one).await.len(), 0);
     subscribe(&two, "org:a", &["plan:pro@1"]).await.ok();
-    for server in [&one, &two, &one.beside(&super::patient())] {
+    for server in [&one, &two, &one.second_server_with(&super::patient())] {
         keyed(server, "/v1/subscribe", &cancel, "over").await.ok();
         assert_eq!(live(&one).await.len(), 1);
     }

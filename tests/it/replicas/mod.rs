@@ -21,7 +21,7 @@ async fn two() -> (TestApp, TestApp) {
             "feature:calls": {"tiers": [{"upto": 100}]}, "feature:seats": {"base": 1000}}},
     }}))
     .await;
-    let two = one.beside(&patient());
+    let two = one.second_server_with(&patient());
     (one, two)
 }
 

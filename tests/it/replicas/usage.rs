@@ -142,7 +142,7 @@ async fn a_server_that_reads_another_total_sees_an_addition_in_progress() {
             .iter()
             .map(async |&(keys, again_at_third)| {
                 let (one, two) = two().await;
-                let three = one.beside(&super::patient());
+                let three = one.second_server_with(&super::patient());
                 subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
                 one.slow_down("POST", RECORDS, Duration::from_secs(600));
                 let meanwhile = async {
@@ -249,7 +249,7 @@ async fn an_addition_whose_key_was_not_noted_is_recognised() {
     assert!(answer.status.is_server_error(), "{}", answer.status);
     one.sandbox().clear_faults();
     report(&two, &body(5), None).await.ok();
-    for server in [&two, &one, &one.beside(&super::patient())] {
+    for server in [&two, &one, &one.second_server_with(&super::patient())] {
         report(server, &clobber(10), Some("k")).await.ok();
     }
     assert_eq!(used(&two).await, 15);

@@ -200,7 +200,7 @@ async fn a_scheduled_change_bills_sums_at_their_price_and_levels_once() {
                 "cancel" => drop(schedule(&app, json!([{}])).await.ok()),
                 _ => {
                     app.settled().await;
-                    let app = app.twin();
+                    let app = app.second_server();
                     read(&app).await;
                 }
             }

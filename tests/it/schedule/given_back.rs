@@ -217,14 +217,14 @@ async fn an_interrupted_settlement_is_completed_once() {
                 take(&app, last).await;
                 app.sandbox().clear_faults();
                 // The request is repeated at another server, which knows nothing of the first attempt.
-                let twin = app.twin();
+                let other_server = app.second_server();
                 if !matches!(last, Later(_))
-                    && let Some(answer) = take(&twin, last).await
+                    && let Some(answer) = take(&other_server, last).await
                 {
                     answer.ok();
                 }
-                read(&twin).await;
-                read(&twin).await;
+                read(&other_server).await;
+                read(&other_server).await;
                 let owed = owed(&app, None).await;
                 if !is_about(owed, *expected) {
                     wrong.push(format!(
@@ -241,7 +241,7 @@ async fn an_interrupted_settlement_is_completed_once() {
 #[tokio::test]
 async fn an_end_during_a_change_credits_what_the_change_charges() {
     let app = start(Classic, Duration::ZERO).await;
-    let other = app.twin();
+    let other = app.second_server();
     take(&app, &Decline).await;
     take(&app, &To(&[A])).await;
     app.advance(10 * DAY);
@@ -296,8 +296,8 @@ async fn the_next_request_retries_a_refused_credit() {
     ended.expect("an answer").ok();
     assert_eq!(owed(&app, None).await, 3100);
     app.sandbox().clear_faults();
-    let twin = app.twin();
-    read(&twin).await;
+    let other_server = app.second_server();
+    read(&other_server).await;
     assert_eq!(owed(&app, None).await, 1000);
 }
 
@@ -305,7 +305,7 @@ async fn the_next_request_retries_a_refused_credit() {
 #[tokio::test]
 async fn a_cancellation_on_one_server_while_another_changes_the_plan() {
     let app = start(Classic, Duration::ZERO).await;
-    let other = app.twin();
+    let other = app.second_server();
     pay_with(&app, "pm_card_chargeCustomerFail").await;
     let later = in_seconds(&app, 100 * 60 * 60);
     let phases = |plan: &str| json!({"org": "org:a", "phases": [{"features": [plan]}, {"features": [FREE], "effective": later}]});

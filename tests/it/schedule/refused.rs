@@ -275,7 +275,7 @@ async fn a_customer_that_another_request_created_or_uses_stays() {
     let app = start().await;
     let details = json!({"org": "org:a", "info": {"name": "A"}});
     app.post_json("/v1/subscribe", &details).await.ok();
-    let other = app.twin();
+    let other = app.second_server();
     let refusal = Action::Status(400, None);
     app.sandbox()
         .add_fault(Rule::new("POST", "/v1/subscription_schedules", refusal));

@@ -14,13 +14,13 @@
 //! other lists and prints their seed. `SIMULATION_SEED` with that seed repeats them. `SIMULATION_LISTS` sets the number
 //! of lists. A failing list is shortened and printed as code. Add it to `regressions.rs`, and keep it there.
 
-mod away;
 mod batch;
 mod calls;
 mod compare;
 mod delivery;
 mod model;
 mod ops;
+mod outage;
 mod plans;
 mod regressions;
 mod requests;

@@ -16,7 +16,7 @@ pub(super) const GRACE: i64 = 240;
 pub(super) const GRACE_ON_METERS: i64 = 3_000;
 
 /// The usage of an item, by the second in which it was recorded.
-type Ledger = BTreeMap<i64, i64>;
+type UsageBySecond = BTreeMap<i64, i64>;
 
 /// What an org is subscribed to from a given second on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,11 +64,11 @@ pub(super) struct Org {
     /// The part of `owed` that is for usage of the present second.
     charged_now: BTreeMap<&'static str, i64>,
     /// The usage of the present items. A removed item loses its records.
-    ledgers: BTreeMap<&'static str, Ledger>,
+    recorded: BTreeMap<&'static str, UsageBySecond>,
     /// The features whose items were removed. A meter keeps their usage.
     gone: BTreeSet<&'static str>,
     /// The usage of features that add up. Plan changes keep it.
-    totals: BTreeMap<String, Ledger>,
+    totals: BTreeMap<String, UsageBySecond>,
     /// The features whose usage is not compared until a period begins after the given second. Other tests check what a
     /// restarted period keeps, and when a level moves to another item.
     unclaimed: BTreeMap<String, i64>,
@@ -197,8 +197,8 @@ impl Org {
             return;
         }
         let is_free = self.is_on_trial(now);
-        for (full, ledger) in &self.ledgers {
-            let charge = ledger
+        for (full, recorded) in &self.recorded {
+            let charge = recorded
                 .get(&now)
                 .map_or(0, |n| price(full) * n * DAY_SECONDS);
             let charge = if is_free { 0 } else { charge };
@@ -312,15 +312,15 @@ impl Org {
 
     /// Drops the records of the features for which `goes` is true.
     fn forget(&mut self, goes: impl Fn(&'static str) -> bool) {
-        let all = self.ledgers.keys().copied();
+        let all = self.recorded.keys().copied();
         self.gone.extend(all.filter(|full| goes(full)));
-        self.ledgers.retain(|full, _| !goes(full));
+        self.recorded.retain(|full, _| !goes(full));
     }
 
     /// Drops the records of features that are not in the current phase.
     fn settle(&mut self, now: i64) {
         let present = self.current().map(features).unwrap_or_default();
-        for full in self.ledgers.keys().filter(|full| !present.contains(full)) {
+        for full in self.recorded.keys().filter(|full| !present.contains(full)) {
             if terms(full).1 != Combine::Sum {
                 self.unclaimed.insert(bare(full).to_owned(), now);
             }

@@ -70,7 +70,7 @@ pub(super) enum Op {
     Batch { org: u8, reports: [Request; 3] },
     /// With a ledger: an outage of Stripe for about `hours` hours. It begins with a report of `calls` units of usage,
     /// and ends with the request `last`.
-    Away {
+    Outage {
         org: u8,
         calls: u8,
         hours: u8,
@@ -349,7 +349,7 @@ pub(super) fn ledger_op() -> impl Strategy<Value = Op> {
         2 => (org(), [any_report(), any_report(), any_report()])
             .prop_map(|(org, reports)| Op::Batch { org, reports }),
         2 => (org(), 0..20_u8, hours(), any_report())
-            .prop_map(|(org, calls, hours, last)| Op::Away { org, calls, hours, last }),
+            .prop_map(|(org, calls, hours, last)| Op::Outage { org, calls, hours, last }),
         4 => hours().prop_map(|hours| Op::Advance { hours }),
         4 => (fault(), prop::sample::select(vec![1_u8, 1, 2, 2, 3, 9]))
             .prop_map(|(fault, calls)| Op::Fault { fault, calls }),

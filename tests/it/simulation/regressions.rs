@@ -5,7 +5,9 @@ mod on_meters;
 mod with_ledger;
 
 use super::ops::Fault::{CutBody, DropAfter, Garbage, TooMany};
-use super::ops::Op::{self, Advance, Ask, AtOnce, Away, Buy, Deliver, Die, Fault, HangUp, Restart};
+use super::ops::Op::{
+    self, Advance, Ask, AtOnce, Buy, Deliver, Die, Fault, HangUp, Outage, Restart,
+};
 use super::ops::Request;
 use super::ops::Request::{
     Cancel, CancelLater, Clobber, Commit, Phases, Release, Report, Reserve, Schedule, Subscribe,

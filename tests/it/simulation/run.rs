@@ -120,7 +120,7 @@ impl World {
         let first = TestApp::with(settings).await;
         // A ledger's file has a single server.
         let servers = if has_ledger { 1 } else { SERVERS };
-        let others = (1..servers).map(|_| first.beside(&self::settings(usage)));
+        let others = (1..servers).map(|_| first.second_server_with(&self::settings(usage)));
         let servers: Vec<_> = [first.clone()].into_iter().chain(others).collect();
         Self {
             servers: RefCell::new(servers),
@@ -154,7 +154,7 @@ impl World {
     pub(super) async fn restart(&self, at: u8) {
         let server = self.server(at);
         server.settled().await;
-        let next = server.beside(&settings(self.usage));
+        let next = server.second_server_with(&settings(self.usage));
         drop(server);
         let place = usize::from(at) % self.servers.borrow().len();
         self.servers.borrow_mut()[place] = next.clone();
@@ -282,12 +282,12 @@ impl Run<'_> {
             } => self.die(org, request, calls).await?,
             Op::Deliver => self.deliver().await?,
             Op::Batch { org, reports } => self.batch(org, reports).await?,
-            Op::Away {
+            Op::Outage {
                 org,
                 calls,
                 hours,
                 last,
-            } => self.away(org, calls, hours, last).await?,
+            } => self.outage(org, calls, hours, last).await?,
             Op::Advance { hours } => {
                 self.deliver_all().await?;
                 // No call to Stripe takes hours.

@@ -46,10 +46,10 @@ async fn a_keyed_clobber_is_recognised_after_another_plan_with_the_feature_ended
     };
     keyed(&app).await;
     app.subscribe("org:a", &["plan:extra@1"]).await;
-    keyed(&app.twin()).await;
+    keyed(&app.second_server()).await;
     assert_eq!(app.limits("org:a").await[0], row("calls", 7, 5));
     app.advance(DAY / 8 * 7);
-    keyed(&app.twin()).await;
+    keyed(&app.second_server()).await;
     assert_eq!(app.limits("org:a").await[0], row("calls", 0, 5));
 }
 

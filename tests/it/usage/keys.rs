@@ -46,7 +46,7 @@ async fn an_idempotency_key_counts_once_across_restarts() {
     keyed(&app, "set", set.clone()).await.ok();
     // The first round changes the total, and with it the difference from the six units that the report sets.
     for used in [8, 8] {
-        let restarted = app.twin();
+        let restarted = app.second_server();
         keyed(&restarted, "more", added.clone()).await.ok();
         keyed(&restarted, "added", added.clone()).await.ok();
         keyed(&restarted, "set", set.clone()).await.ok();
@@ -54,11 +54,11 @@ async fn an_idempotency_key_counts_once_across_restarts() {
     }
     let mut other = added;
     other["n"] = json!(3);
-    keyed(&app.twin(), "added", other)
+    keyed(&app.second_server(), "added", other)
         .await
         .fails(400, "invalid_request");
     let lower = json!({"org": "org:a", "feature": "feature:calls", "n": 1, "clobber": true});
-    for server in [&app, &app, &app.twin()] {
+    for server in [&app, &app, &app.second_server()] {
         let refused = keyed(server, "lower", lower.clone()).await;
         let message = refused.fails(400, "invalid_request").json()["message"].to_string();
         assert!(message.contains("cannot be lowered"), "{message}");
@@ -74,7 +74,7 @@ async fn a_refused_clobber_is_not_mistaken_for_a_counted_one() {
     let body = json!({"org": "org:a", "feature": "feature:calls", "n": 6, "clobber": true,
         "at": "2022-06-01T00:00:00Z"})
     .to_string();
-    for server in [&app, &app, &app.twin()] {
+    for server in [&app, &app, &app.second_server()] {
         let request = server.request(Method::POST, "/v1/report");
         let request = request.header("idempotency-key", "one").body(body.clone());
         request.send().await.fails(400, "invalid_request");

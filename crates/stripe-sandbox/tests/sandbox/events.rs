@@ -159,7 +159,7 @@ async fn an_event_names_the_request_that_caused_it() {
 
 /// Without a test clock, a call first does everything that is due. It did not cause those events.
 #[tokio::test]
-async fn a_call_did_not_cause_what_was_due_before_it() {
+async fn events_that_were_due_before_a_call_do_not_name_it() {
     let options = with_manual_clock();
     let clock = options.clock.clone();
     let api = Api::with(options).await;

@@ -156,10 +156,10 @@ async fn a_stripe_that_is_away_is_asked_again_later() {
 }
 
 #[tokio::test]
-async fn a_fault_of_the_server_is_not_the_visitors() {
+async fn a_fault_of_the_server_is_shown_as_an_internal_error() {
     let app = start().await;
     let made = link(&app, &pro()).await;
-    let other = app.beside(&Settings {
+    let other = app.second_server_with(&Settings {
         stripe_key: "not a key of Stripe's".into(),
         ..Settings::default()
     });
@@ -178,7 +178,7 @@ async fn a_fault_of_the_server_is_not_the_visitors() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_bought_is_not_the_links_end() {
+async fn a_refused_purchase_is_shown_with_a_request_number() {
     let app = start().await;
     let model = json!({"plans": {"plan:japan@1": {"currency": "jpy", "features": {"feature:x": {"base": 100}}}}});
     let call = app.request(Method::POST, "/v1/push").headers(&[KEY]);

@@ -35,7 +35,7 @@ async fn a_retry_after_a_change_of_plan_gets_the_first_answer() {
     report(&one, &clobber(5), Some("set")).await.ok();
     subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
     let before = used(&one).await;
-    for server in [&one, &two, &one.beside(&patient())] {
+    for server in [&one, &two, &one.second_server_with(&patient())] {
         report(server, &body(3), Some("added")).await.ok();
         report(server, &clobber(5), Some("set")).await.ok();
     }
@@ -75,7 +75,7 @@ async fn a_report_that_was_counted_despite_a_stored_failure_succeeds() {
 }
 
 #[tokio::test]
-async fn a_report_with_a_stored_failure_is_not_guessed_at() {
+async fn an_unkeyed_report_with_a_stored_failure_has_an_unknown_outcome() {
     let (one, two) = two().await;
     subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
     fails(&one, "POST", RECORDS, 500);

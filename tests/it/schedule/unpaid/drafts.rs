@@ -67,10 +67,10 @@ async fn a_held_back_draft_is_collected() {
                 app.sandbox().add_fault(rule.clone());
                 schedule(&app, json!([phase])).await;
                 app.sandbox().clear_faults();
-                let twin = app.twin();
-                schedule(&twin, json!([phase])).await.ok();
-                twin.get("/v1/limits?org=org:a").await.ok();
-                twin.settled().await;
+                let other_server = app.second_server();
+                schedule(&other_server, json!([phase])).await.ok();
+                other_server.get("/v1/limits?org=org:a").await.ok();
+                other_server.settled().await;
                 app.advance(DAY);
                 assert_eq!(invoices(&app).await[0], row("paid", 0), "{what} {cancel}");
             }

@@ -31,14 +31,14 @@ async fn paid_time_is_credited_once_whatever_stripe_does() {
         let app = paid(loses).await;
         schedule(&app, json!([{}])).await.ok();
         // A last invoice that loses its credit is a draft for seconds.
-        read(&[&app, &app.twin()]).await;
+        read(&[&app, &app.second_server()]).await;
         app.advance(Duration::from_secs(10));
         read(&[&app]).await;
         assert_eq!(balance(&app).await, -2100, "{loses}");
         let last = invoices(&app).await.pop().expect("the last invoice");
         let status = if loses { "uncollectible" } else { "paid" };
         assert_eq!(last.0, status);
-        read(&[&app, &app.twin()]).await;
+        read(&[&app, &app.second_server()]).await;
         assert_eq!(balance(&app).await, -2100, "{loses}");
         // The credit pays for the next plan.
         app.subscribe("org:a", &["plan:big@1"]).await;
@@ -51,7 +51,7 @@ async fn two_servers_credit_it_once() {
     let app = paid(true).await;
     schedule(&app, json!([{}])).await.ok();
     app.advance(Duration::from_secs(10));
-    let other = app.twin();
+    let other = app.second_server();
     let get = async |server: &TestApp| read(&[server]).await;
     futures::join!(get(&app), get(&other));
     assert_eq!(balance(&app).await, -2100);
@@ -78,7 +78,7 @@ async fn a_credit_that_fails_is_made_by_a_later_reader() {
         app.advance(Duration::from_secs(10));
         let hits = app.sandbox().fault_hits();
         app.sandbox().add_fault(rule.times(1));
-        read(&[&app, &app.twin(), &app.twin()]).await;
+        read(&[&app, &app.second_server(), &app.second_server()]).await;
         assert_eq!(balance(&app).await, -2100, "{what}");
         assert_eq!(app.sandbox().fault_hits(), hits + 1, "{what}");
     }

@@ -110,9 +110,9 @@ async fn usage_before_a_scheduled_end_is_charged_although_the_plan_was_not_paid(
             app.get("/v1/limits?org=org:a").await.ok();
             app.settled().await;
             if reads {
-                let twin = app.twin();
-                twin.get("/v1/limits?org=org:a").await.ok();
-                twin.settled().await;
+                let other_server = app.second_server();
+                other_server.get("/v1/limits?org=org:a").await.ok();
+                other_server.settled().await;
             }
             app.advance(DAY);
             let due: i64 = invoices(&app).await.iter().map(|row| row.1).sum();
@@ -184,7 +184,7 @@ async fn a_failed_reduction_is_made_by_the_next_request() {
                     assert_eq!(answer.status, 502, "{case}");
                     app.sandbox().clear_faults();
                     // The other server knows nothing of the first attempt.
-                    let app = app.twin();
+                    let app = app.second_server();
                     let get = async |path: &str| {
                         app.get(path).await.ok();
                         app.settled().await;

@@ -69,14 +69,14 @@ impl Org {
         };
         let sums = terms(full).1 == Combine::Sum;
         if !sums {
-            let ledger = self.ledgers.entry(full).or_default();
+            let recorded = self.recorded.entry(full).or_default();
             let mut at = now;
             if self.usage.has_ledger() {
                 // The clobber replaces all reports of the period, including those for a future time.
-                at = at.max(ledger.keys().next_back().copied().unwrap_or(now));
-                ledger.retain(|at, _| *at < period.start);
+                at = at.max(recorded.keys().next_back().copied().unwrap_or(now));
+                recorded.retain(|at, _| *at < period.start);
             }
-            ledger.insert(at, n);
+            recorded.insert(at, n);
             return Verdict::Done;
         }
         let used = match self.totals.get(feature) {
@@ -172,7 +172,7 @@ impl Org {
     }
 
     fn note(&mut self, now: i64, full: &'static str, n: i64) {
-        let noted = self.ledgers.entry(full).or_default();
+        let noted = self.recorded.entry(full).or_default();
         let noted = noted.entry(now).or_default();
         *noted = match terms(full).1 {
             Combine::Max if self.usage != Usage::Records => n.max(*noted),
@@ -193,23 +193,23 @@ impl Org {
 
     fn used(&self, full: &str, period: i64) -> i64 {
         let (_, combine) = terms(full);
-        let Some(ledger) = self.ledgers.get(full) else {
+        let Some(recorded) = self.recorded.get(full) else {
             return i64::from(combine == Combine::Licensed);
         };
-        let mut in_period = ledger.range(period..).map(|(_, n)| *n);
+        let mut in_period = recorded.range(period..).map(|(_, n)| *n);
         match combine {
             Combine::Sum => in_period.sum(),
             Combine::Max => in_period.max().unwrap_or(0),
             Combine::Last => in_period.next_back().unwrap_or(0),
-            Combine::Perpetual => ledger.values().next_back().copied().unwrap_or(0),
+            Combine::Perpetual => recorded.values().next_back().copied().unwrap_or(0),
             Combine::Licensed => 1,
         }
     }
 
     /// The usage of a feature in all periods. None if the feature's usage does not add up.
     pub(in crate::simulation) fn summed(&self, full: &str) -> Option<i64> {
-        let ledger = self.ledgers.get(full)?;
-        (terms(full).1 == Combine::Sum).then(|| ledger.values().sum())
+        let recorded = self.recorded.get(full)?;
+        (terms(full).1 == Combine::Sum).then(|| recorded.values().sum())
     }
 
     /// Whether an item with this feature was removed.

@@ -18,7 +18,7 @@ fn an_outage_over_the_end_of_a_period() {
                 trial: false,
             },
         ),
-        Away {
+        Outage {
             org: 2,
             calls: 2,
             hours: 30,
@@ -41,7 +41,7 @@ fn a_trial_that_begins_a_period_within_another() {
             to: 2,
         },
         Advance { hours: 30 },
-        Away {
+        Outage {
             org: 0,
             calls: 1,
             hours: 30,
@@ -62,7 +62,7 @@ fn a_refund_after_an_outage() {
     replay(&[
         ask(1, Schedule { to: 0, hours: 24 }),
         Advance { hours: 24 },
-        Away {
+        Outage {
             org: 1,
             calls: 17,
             hours: 100,
@@ -140,7 +140,7 @@ fn a_report_of_the_period_before() {
                 trial: false,
             },
         ),
-        Away {
+        Outage {
             org: 2,
             calls: 15,
             hours: 24,
@@ -190,7 +190,7 @@ fn an_outage_with_answers_that_are_cut() {
             fault: CutBody,
             calls: 3,
         },
-        Away {
+        Outage {
             org: 1,
             calls: 4,
             hours: 24,
@@ -207,7 +207,7 @@ fn an_outage_with_answers_that_are_cut() {
 #[test]
 fn a_clobber_just_after_a_delivery() {
     let report = |feature, n, keyed| Report { feature, n, keyed };
-    let away = |org, calls, hours, last| Away {
+    let outage = |org, calls, hours, last| Outage {
         org,
         calls,
         hours,
@@ -221,8 +221,8 @@ fn a_clobber_just_after_a_delivery() {
                 trial: false,
             },
         ),
-        away(2, 15, 24, report(2, 11, false)),
-        away(1, 13, 1, report(2, 1, true)),
+        outage(2, 15, 24, report(2, 11, false)),
+        outage(1, 13, 1, report(2, 1, true)),
         Op::Batch {
             org: 0,
             reports: [report(0, -3, true), report(3, 1, false), report(0, 2, true)],

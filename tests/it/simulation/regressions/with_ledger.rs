@@ -91,7 +91,7 @@ fn an_outage_that_ends_as_the_period_closes() {
             org: 2,
             to: 4,
         },
-        Away {
+        Outage {
             org: 2,
             calls: 10,
             hours: 24,
@@ -113,7 +113,7 @@ fn an_outage_that_begins_and_ends_with_the_same_report() {
             org: 2,
             to: 2,
         },
-        Away {
+        Outage {
             org: 2,
             calls: 4,
             hours: 1,
@@ -145,7 +145,7 @@ fn a_paid_plan_before_a_trial_of_a_free_one() {
     replay(&[
         ask(1, Schedule { to: 2, hours: 24 }),
         Advance { hours: 30 },
-        Away {
+        Outage {
             org: 1,
             calls: 6,
             hours: 100,
@@ -157,7 +157,7 @@ fn a_paid_plan_before_a_trial_of_a_free_one() {
             requests: [to(4), reserve(2, 5)],
             hang_up: None,
         },
-        Away {
+        Outage {
             org: 2,
             calls: 18,
             hours: 5,

@@ -73,7 +73,7 @@ async fn a_trial_does_not_make_them_free() {
 }
 
 #[tokio::test]
-async fn those_of_a_change_wait_or_go_on_its_invoice() {
+async fn items_added_by_a_change_wait_or_go_on_its_invoice() {
     let world = World::new().await;
     let price = world.price("unit_amount=3100").await;
     let yearly = world
@@ -148,7 +148,7 @@ async fn a_phase_adds_them_once_when_it_begins() {
 }
 
 #[tokio::test]
-async fn they_are_prices_that_are_paid_once_in_the_subscriptions_currency() {
+async fn added_items_need_one_time_prices_in_the_subscriptions_currency() {
     let world = World::new().await;
     let customer = world.customer().await;
     let price = world.price("unit_amount=1000").await;

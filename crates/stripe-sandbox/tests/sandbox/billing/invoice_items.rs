@@ -16,7 +16,7 @@ async fn pending(world: &World, customer: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_next_invoice_takes_them() {
+async fn pending_items_go_on_the_next_invoice() {
     let world = World::new().await;
     let customer = world.customer().await;
     let price = world.price("unit_amount=1000").await;

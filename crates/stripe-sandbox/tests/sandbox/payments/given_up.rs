@@ -50,7 +50,7 @@ async fn canceling_an_incomplete_subscription_credits_nothing() {
 }
 
 #[tokio::test]
-async fn nothing_that_an_incomplete_subscription_sells_is_changed_by_another_way() {
+async fn other_endpoints_cannot_change_an_incomplete_subscription() {
     let world = World::new().await;
     let (customer, subscription, item, _) = incomplete(&world).await;
     let other = world.price("unit_amount=5000").await;
@@ -79,7 +79,7 @@ async fn nothing_that_an_incomplete_subscription_sells_is_changed_by_another_way
 }
 
 #[tokio::test]
-async fn giving_up_the_first_invoice_begins_nothing() {
+async fn an_uncollectible_first_invoice_leaves_a_subscription_incomplete() {
     let world = World::new().await;
     let (_, subscription, _, invoice) = incomplete(&world).await;
     let path = format!("/v1/invoices/{invoice}");

@@ -308,7 +308,7 @@ async fn a_change_that_is_paid_is_carried_out_once() {
 /// Without this, the prorations of a subscription that never began would be billed with the customer's next
 /// subscription.
 #[tokio::test]
-async fn what_it_sells_cannot_be_changed_before_it_is_paid() {
+async fn an_incomplete_subscription_cannot_be_changed_before_it_is_paid() {
     let world = World::new().await;
     let customer = customer(&world, "").await;
     let price = world.price("unit_amount=1000").await;

@@ -57,7 +57,7 @@ async fn more_than_stripe_charges_is_refused() {
 }
 
 #[tokio::test]
-async fn what_time_makes_too_large_stays_unpaid() {
+async fn a_renewal_above_the_largest_charge_stays_unpaid() {
     let world = World::new().await;
     let customer = customer(&world, "pm_card_visa").await;
     let price = world.metered("unit_amount=10000000").await;

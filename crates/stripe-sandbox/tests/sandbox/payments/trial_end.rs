@@ -19,7 +19,7 @@ async fn trial(world: &World, customer: &str, missing: &str) -> String {
 }
 
 #[tokio::test]
-async fn it_cancels() {
+async fn a_trial_without_a_card_is_canceled_at_its_end() {
     let world = World::new().await;
     let customer = customer(&world, "").await;
     let id = trial(&world, &customer, "cancel").await;
@@ -29,7 +29,7 @@ async fn it_cancels() {
 }
 
 #[tokio::test]
-async fn it_pauses_until_it_is_resumed() {
+async fn a_trial_without_a_card_is_paused_until_it_is_resumed() {
     let world = World::new().await;
     let customer = customer(&world, "").await;
     let id = trial(&world, &customer, "pause").await;

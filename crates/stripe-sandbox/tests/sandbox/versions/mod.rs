@@ -114,7 +114,7 @@ async fn an_endpoint_gets_events_of_its_own_version() {
 }
 
 #[tokio::test]
-async fn invoice_items_are_updated_without_an_event_since() {
+async fn later_versions_send_no_event_for_updated_invoice_items() {
     for (api_version, expected) in [
         (ApiVersion::V2022_11_15, &["updated", "created"][..]),
         (ApiVersion::V2026_10_28, &["created"]),

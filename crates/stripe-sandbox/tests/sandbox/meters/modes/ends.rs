@@ -6,7 +6,7 @@ use super::intervals::{NEXT_APRIL, periods};
 use super::{CLASSIC, FLEXIBLE, MIDDLE};
 
 #[tokio::test]
-async fn the_end_of_the_period_is_the_first_one() {
+async fn cancel_at_period_end_is_the_earliest_period_end() {
     let metered = Metered::new().await;
     let monthly = metered.price("unit_amount=5").await;
     let yearly = metered.yearly().await;

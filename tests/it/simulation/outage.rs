@@ -19,7 +19,7 @@ const PAUSE: i64 = 60;
 const CATCHING_UP: i64 = 1_200;
 
 impl Run<'_> {
-    pub(super) async fn away(&mut self, org: u8, calls: u8, hours: u8, last: Request) -> Outcome {
+    pub(super) async fn outage(&mut self, org: u8, calls: u8, hours: u8, last: Request) -> Outcome {
         let first = Request::Report {
             feature: 0,
             n: calls.try_into().map_err(|_| "too many calls")?,
@@ -46,8 +46,9 @@ impl Run<'_> {
         let key = self.key(first);
         let answer = self.send(0, org, first, key.as_deref()).await;
         let first = self.sent(first, &answer)?;
-        self.deliver_in_vain(self.now + ROUND).await?;
-        self.deliver_in_vain(until).await?;
+        self.attempt_delivery_during_outage(self.now + ROUND)
+            .await?;
+        self.attempt_delivery_during_outage(until).await?;
         self.now = until;
         // Two equal reports are one report that was sent twice.
         let last_key = if last == first.request {
@@ -102,13 +103,13 @@ impl Run<'_> {
     }
 
     /// Attempts a round of deliveries at `at`, none of which reaches Stripe.
-    async fn deliver_in_vain(&self, at: i64) -> Outcome {
+    async fn attempt_delivery_during_outage(&self, at: i64) -> Outcome {
         let server = self.world.server(0);
         server.set_clock(at);
         let delivered = server.domain().deliver().await;
         let delivered = delivered.map_err(|error| error.to_string())?;
         if delivered.delivered > 0 || delivered.refused > 0 {
-            return Err(format!("{delivered:?} while Stripe is away"));
+            return Err(format!("{delivered:?} during an outage of Stripe"));
         }
         Ok(())
     }
