@@ -10,6 +10,7 @@ mod on_meters;
 mod outages;
 mod reservations;
 mod restarts;
+mod settlement;
 mod superseded;
 mod two_threads;
 mod year;
@@ -161,8 +162,13 @@ async fn billed(app: &TestApp) -> i64 {
         .sum()
 }
 
+/// A metric of the ledger, after its maintenance.
 async fn ledger_metric(app: &TestApp, name: &str) -> i64 {
     app.domain().maintain_ledger().await.expect("a ledger");
+    counted(app, name)
+}
+
+fn counted(app: &TestApp, name: &str) -> i64 {
     let text = app
         .metrics()
         .encode(tier::metrics::Format::Classic, [])

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 
 use super::{LedgerHandle, org_in_ledger};
-use crate::billing::{UsageAction, UsageRecord};
+use crate::billing::{UsageAction, UsageRecord, UsageRecordSummary};
 use crate::domain::entitlement::UsageSnapshot;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Result};
@@ -252,10 +252,12 @@ impl Domain {
         let (total, number, item) = (read.total, read.number, &read.item);
         let value = match &read.of {
             Summed::Period(meter) => return self.compare_with_meter(ledger, &read, meter).await,
-            Summed::Records => match self.recorded_in_period(item.as_str(), read.period).await {
+            Summed::Records => match self.summary_of(item.as_str(), read.period).await {
                 // The item is gone. The set will be refused, and that decides the outcome.
                 Err(error) if error.is_item_gone() => Ok(0),
-                value => value.map(|value| value.unwrap_or(0)).map_err(Error::from),
+                summary => summary
+                    .map(|summary| summary.map_or(0, |summary| summary.total_usage))
+                    .map_err(Error::from),
             },
             Summed::Preview => self.previewed_usage(&read.org, item).await,
             Summed::Minutes { meter, start, end } => {
@@ -290,19 +292,18 @@ impl Domain {
         }))
     }
 
-    /// The value of Stripe's summary for a period of an item; `None` if there is no such summary.
-    pub(super) async fn recorded_in_period(
+    /// Stripe's summary for a period of an item; `None` if there is no such summary.
+    pub(super) async fn summary_of(
         &self,
         item: &str,
         period: Period,
-    ) -> Result<Option<i64>, stripe::Error> {
+    ) -> Result<Option<UsageRecordSummary>, stripe::Error> {
         let summaries = self.billing().usage_summaries(item, 100).await?;
         let start = period.start.seconds();
-        let of_period = summaries.iter().find(|summary| {
+        Ok(summaries.into_iter().find(|summary| {
             let (from, to) = (summary.period.start, summary.period.end);
             from.is_none_or(|from| from <= start) && to.is_none_or(|to| start < to)
-        });
-        Ok(of_period.map(|summary| summary.total_usage))
+        }))
     }
 }
 

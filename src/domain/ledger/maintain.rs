@@ -2,7 +2,9 @@
 //! undelivered usage.
 
 use super::LedgerHandle;
+use super::deliver::is_refusal;
 use crate::billing::{Invoice, InvoiceLine};
+use crate::domain::entitlement::UsageSnapshot;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Failure, Result};
 use crate::ledger::Ledger;
@@ -37,13 +39,15 @@ impl Domain {
         });
         let (status, due) = due.await?;
         self.update_metrics(&status, now);
+        // A total that cannot be settled does not hold up the others.
+        let mut settled = Ok(());
         for total in due {
-            self.settle_total(handle, ledger, &total, now).await?;
+            settled = settled.and(self.settle_total(handle, ledger, &total, now).await);
         }
         let keep = i64::try_from(handle.0.settings.keep.as_millis()).unwrap_or(i64::MAX);
         let old = now.plus(keep.saturating_neg());
         while ledger.compact(old, MAX_TOTALS).await? == MAX_TOTALS {}
-        Ok(())
+        settled
     }
 
     fn update_metrics(&self, status: &Status, now: Time) {
@@ -76,9 +80,15 @@ impl Domain {
                     };
                     self.move_usage(ledger, &level).await?;
                 }
+                if self.runs_longer(total, now).await? {
+                    return Ok(());
+                }
                 self.billed_by_meter(handle, meter, total).await?
             }
-            None => self.billed(handle, total).await?,
+            None => match self.billed(handle, total, now).await? {
+                Some(billed) => billed,
+                None => return Ok(()),
+            },
         };
         let settle = Event::Settle {
             total: total.id,
@@ -97,21 +107,42 @@ impl Domain {
         Ok(())
     }
 
-    /// The quantity that Stripe billed for a total.
-    async fn billed(&self, handle: &LedgerHandle, total: &Total) -> Result<i64> {
-        let is_removed = match self
-            .recorded_in_period(total.item.as_str(), total.period)
-            .await
-        {
-            Ok(Some(billed)) => return Ok(billed),
+    /// Whether the period has become longer, and has not ended. A trial that was extended does this.
+    async fn runs_longer(&self, total: &Total, now: Time) -> Result<bool> {
+        let names = (total.org.as_str().parse(), total.feature.as_str().parse());
+        let (Ok(org), Ok(feature)) = names else {
+            return Ok(false);
+        };
+        let usage = match self.entitlement::<UsageSnapshot>(&org).await {
+            Err(Error::OrgNotFound) => return Ok(false),
+            usage => usage?.value,
+        };
+        let target = usage.target(&org, &feature, now).ok();
+        Ok(target.is_some_and(|target| {
+            target.item == total.item
+                && target.period.start == total.period.start
+                && now < target.period.end
+        }))
+    }
+
+    /// The quantity that Stripe billed for a total; `None` if its period has become longer, and has not ended.
+    async fn billed(&self, handle: &LedgerHandle, total: &Total, now: Time) -> Result<Option<i64>> {
+        let summary = self.summary_of(total.item.as_str(), total.period).await;
+        let is_removed = match summary {
+            Ok(Some(summary)) => {
+                let end = summary.period.end.map(Time::from_seconds);
+                let has_ended = end.is_some_and(|end| end <= now);
+                return Ok(has_ended.then_some(summary.total_usage));
+            }
             // The subscription ended within the period, so Stripe has no summary of the period.
             Ok(None) => false,
-            Err(error) if error.is_item_missing() => true,
+            // The item was removed, or its price was changed to one that has no usage records.
+            Err(error) if is_refusal(&error) => true,
             Err(error) => return Err(error.into()),
         };
         // The charge for a level of a removed item may have been credited, since the next item bills the level.
         if is_removed && total.aggregate.is_level() {
-            return Ok(total.billable());
+            return Ok(Some(total.billable()));
         }
         // The invoice of the subscription's end, or of the change that removed the item, bills its usage.
         let org: Result<OrgName, _> = total.org.as_str().parse();
@@ -119,7 +150,7 @@ impl Domain {
             Ok(org) => self.billed_on_invoices(handle, &org, total).await?,
             Err(_) => None,
         };
-        Ok(found.unwrap_or(0))
+        Ok(Some(found.unwrap_or(0)))
     }
 
     /// The quantity that Stripe billed for a total with a meter. An invoice line covers all items with its price, so

@@ -124,6 +124,10 @@ impl State {
         now: Time,
     ) -> Result<Answer, Refusal> {
         let mut total = self.total_by_id(id)?;
+        if total.settled.is_some() {
+            // By another server.
+            return Ok(Answer::Ignored);
+        }
         let is_over = now >= total.period.end.plus(GRACE);
         if !is_over || total.is_undelivered() || total.parked.is_some() {
             return Err(Refusal::NotSettleable);

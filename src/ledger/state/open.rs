@@ -54,6 +54,8 @@ impl Draft {
         let after = before.after(total.aggregate, kind, n, at).ok_or(refusal)?;
         total.n = after.n;
         total.level_at = after.level_at;
+        // What comes after a settlement is delivered and settled too.
+        total.settled = None;
         self.entries.push(DraftEntry {
             index,
             kind,

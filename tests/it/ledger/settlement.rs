@@ -1,0 +1,80 @@
+//! Settlement: when a period has ended, its usage is compared with what Stripe has billed.
+
+use serde_json::json;
+use stripe_sandbox::{Action, Rule};
+use tier::domain::Generation::{Classic, Meters};
+
+use super::{MINUTE, counted, ledger_metric};
+use crate::harness::{DAY, TestApp};
+
+const CALLS: &str = "feature:calls";
+
+async fn start(generation: tier::domain::Generation) -> TestApp {
+    let app = TestApp::of(generation).await.with_own_ledger().await;
+    app.push(&json!({"plans": {"plan:pro@1": {"features": {CALLS: {"tiers": [{"price": 2}]}}}}}))
+        .await;
+    app
+}
+
+/// Subscribes the org to a trial, which ends in January 2023.
+async fn try_until(app: &TestApp, day: u32) {
+    let plan = ["plan:pro@1"];
+    let phases = json!([
+        {"features": plan, "trial": true},
+        {"features": plan, "effective": format!("2023-01-{day:02}T00:00:00Z")},
+    ]);
+    app.post_json("/v1/subscribe", &json!({"org": "org:a", "phases": phases}))
+        .await
+        .ok();
+}
+
+/// A trial that is extended keeps its beginning. Usage after the first end was refused, or accepted and never billed.
+#[tokio::test]
+async fn a_trial_that_is_extended_is_settled_at_its_new_end() {
+    for generation in [Classic, Meters] {
+        let app = start(generation).await;
+        try_until(&app, 8).await;
+        app.report("org:a", CALLS, 10).await;
+        app.pass(6 * DAY).await;
+        try_until(&app, 15).await;
+        app.pass(DAY + 180 * MINUTE).await;
+        assert_eq!(ledger_metric(&app, "differences_total").await, 0);
+        app.report("org:a", CALLS, 5).await;
+        assert_eq!(app.limits("org:a").await[0].1, 15, "{generation:?}");
+        app.pass(10 * DAY).await;
+        assert_eq!(app.limits("org:a").await[0].1, 0, "{generation:?}");
+        for name in ["differences_total", "parked", "undelivered"] {
+            assert_eq!(ledger_metric(&app, name).await, 0, "{generation:?}: {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_total_that_cannot_be_settled_does_not_hold_up_others() {
+    let app = start(Classic).await;
+    for org in ["org:a", "org:b"] {
+        app.subscribe(org, &["plan:pro@1"]).await;
+        app.report(org, CALLS, 10).await;
+    }
+    app.pass(2 * DAY).await;
+    let subscriptions = app.stripe_get("/v1/subscriptions").await;
+    let ids = |path: &str| {
+        let all = subscriptions["data"].as_array().expect("a list").iter();
+        let ids = all.map(|one| one.pointer(path).and_then(|id| id.as_str()).expect("an id"));
+        ids.map(str::to_owned).collect::<Vec<_>>()
+    };
+    // The newest comes first.
+    let of_b = format!("/v1/subscriptions/{}", ids("/id")[0]);
+    app.stripe_delete(&of_b).await;
+    let summaries = format!(
+        "/v1/subscription_items/{}/usage_record_summaries",
+        ids("/items/data/0/id")[1]
+    );
+    app.pass(40 * DAY).await;
+    app.sandbox()
+        .add_fault(Rule::new("GET", &summaries, Action::Status(500, None)));
+    assert!(app.domain().maintain_ledger().await.is_err());
+    assert_eq!(counted(&app, "differences_total"), 1);
+    app.sandbox().clear_faults();
+    assert_eq!(ledger_metric(&app, "differences_total").await, 1);
+}
