@@ -23,7 +23,7 @@ impl State {
         let target = &report.target;
         self.check_plan(target)?;
         let at = report.at.unwrap_or(now);
-        let period = period_of(target, at, now)?;
+        let period = self.period_of(target, at, now)?;
         let mut draft = self.open(target, period, now)?;
         if draft.main().settled.is_some() {
             return Err(Refusal::OutsidePeriod);
@@ -69,6 +69,43 @@ impl State {
             entry,
             repeated: false,
         })
+    }
+
+    /// The period that usage at `at` belongs to.
+    fn period_of(&self, target: &Target, at: Time, now: Time) -> Result<Period, Refusal> {
+        if at > now.plus(AHEAD) {
+            return Err(Refusal::TooFarAhead);
+        }
+        let periods = [Some(target.period), self.previous_period(target)];
+        let found = periods
+            .into_iter()
+            .flatten()
+            .find(|period| period.contains(at));
+        let grace = match target.meter {
+            Some(_) => GRACE_ON_METER,
+            None => GRACE,
+        };
+        // The caller's running period may have ended.
+        found
+            .filter(|period| now < period.end.plus(grace))
+            .ok_or(Refusal::OutsidePeriod)
+    }
+
+    /// The period before the running one, if it still accepts usage. After a trial it is shorter than the billing cycle
+    /// says. A period that a trial or a new billing cycle ended early was invoiced at that moment, and accepts no more.
+    fn previous_period(&self, target: &Target) -> Option<Period> {
+        let previous = target.previous?;
+        let totals = self.totals_of(&target.org, &target.feature);
+        let periods = totals.iter().filter(|total| total.item == target.item);
+        let periods = periods.map(|total| total.period);
+        let known = periods.filter(|period| period.start < previous.end);
+        let start = match known.max_by_key(|period| period.start) {
+            Some(known) if known.end > previous.end => return None,
+            Some(known) if known.end == previous.end => known.start,
+            Some(known) => known.end.max(previous.start),
+            None => previous.start,
+        };
+        Some(Period { start, ..previous })
     }
 
     /// The answer to a report whose key was used before.
@@ -164,24 +201,4 @@ fn adopt_level(draft: &mut Draft, recorded: i64, at: Time) -> Result<(), Refusal
         draft.enter(0, EntryKind::Adopt, recorded, at)?;
     }
     Ok(())
-}
-
-/// The period that usage at `at` belongs to.
-fn period_of(target: &Target, at: Time, now: Time) -> Result<Period, Refusal> {
-    if at > now.plus(AHEAD) {
-        return Err(Refusal::TooFarAhead);
-    }
-    let periods = [Some(target.period), target.previous];
-    let found = periods
-        .into_iter()
-        .flatten()
-        .find(|period| period.contains(at));
-    let grace = match target.meter {
-        Some(_) => GRACE_ON_METER,
-        None => GRACE,
-    };
-    // The caller's running period may have ended.
-    found
-        .filter(|period| now < period.end.plus(grace))
-        .ok_or(Refusal::OutsidePeriod)
 }

@@ -2,15 +2,19 @@
 
 use serde_json::json;
 use stripe_sandbox::{Action, Rule};
-use tier::domain::Generation::{Classic, Meters};
+use tier::domain::Generation::{self, Classic, Meters};
 
 use super::{MINUTE, counted, ledger_metric};
-use crate::harness::{DAY, TestApp};
+use crate::harness::{Answer, DAY, TestApp};
 
 const CALLS: &str = "feature:calls";
 
-async fn start(generation: tier::domain::Generation) -> TestApp {
-    let app = TestApp::of(generation).await.with_own_ledger().await;
+async fn start(generation: Generation) -> TestApp {
+    let settings = match generation {
+        Classic => super::classic(),
+        Meters => super::meters(),
+    };
+    let app = TestApp::with(settings).await.with_own_ledger().await;
     app.push(&json!({"plans": {"plan:pro@1": {"features": {CALLS: {"tiers": [{"price": 2}]}}}}}))
         .await;
     app
@@ -43,9 +47,58 @@ async fn a_trial_that_is_extended_is_settled_at_its_new_end() {
         assert_eq!(app.limits("org:a").await[0].1, 15, "{generation:?}");
         app.pass(10 * DAY).await;
         assert_eq!(app.limits("org:a").await[0].1, 0, "{generation:?}");
-        for name in ["differences_total", "parked", "undelivered"] {
-            assert_eq!(ledger_metric(&app, name).await, 0, "{generation:?}: {name}");
-        }
+        assert_settled(&app).await;
+    }
+}
+
+/// A trial is shorter than a billing cycle. Late usage went to a period that never was, and both periods differed from
+/// what Stripe billed.
+#[tokio::test]
+async fn late_reports_after_a_trial_count_in_it() {
+    for generation in [Classic, Meters] {
+        let app = start(generation).await;
+        try_until(&app, 8).await;
+        app.report("org:a", CALLS, 100).await;
+        late_report(&app, async || ()).await.ok();
+        assert_eq!(app.limits("org:a").await[0].1, 1, "{generation:?}");
+        app.pass(60 * DAY).await;
+        assert_settled(&app).await;
+    }
+}
+
+/// Stripe has invoiced the period by then, and would not bill the usage.
+#[tokio::test]
+async fn late_reports_before_a_trial_that_ended_their_period_are_refused() {
+    for generation in [Classic, Meters] {
+        let app = start(generation).await;
+        app.subscribe("org:a", &["plan:pro@1"]).await;
+        app.pass(40 * DAY).await;
+        app.report("org:a", CALLS, 100).await;
+        let late = late_report(&app, async || {
+            let phases = json!([{"features": ["plan:pro@1"], "trial": true}]);
+            let body = json!({"org": "org:a", "phases": phases});
+            app.post_json("/v1/subscribe", &body).await.ok();
+        });
+        late.await.fails(400, "invalid_request");
+        app.pass(60 * DAY).await;
+        assert_settled(&app).await;
+    }
+}
+
+/// Seven days later, runs `change`, and reports usage for the time afterwards, and then for the minute before.
+async fn late_report(app: &TestApp, change: impl AsyncFnOnce()) -> Answer {
+    app.pass(6 * DAY + 1_439 * MINUTE).await;
+    let before = app.sandbox().clock().now().to_rfc3339();
+    app.pass(MINUTE).await;
+    change().await;
+    app.report("org:a", CALLS, 1).await;
+    let late = json!({"org": "org:a", "feature": CALLS, "n": 5, "at": before});
+    app.post_json("/v1/report", &late).await
+}
+
+async fn assert_settled(app: &TestApp) {
+    for name in ["differences_total", "parked", "undelivered"] {
+        assert_eq!(ledger_metric(app, name).await, 0, "{name}");
     }
 }
 

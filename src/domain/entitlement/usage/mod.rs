@@ -252,7 +252,7 @@ impl UsageSnapshot {
             self.cycle?.previous(period.start)?
         };
         Some(BillingPeriod {
-            start,
+            start: start.max(self.began),
             end: period.start,
         })
     }
