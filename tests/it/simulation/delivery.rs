@@ -91,7 +91,11 @@ impl Run<'_> {
             self.pass(round).await?;
             if idle && self.deliver_due().await? {
                 for known in &mut self.orgs {
-                    known.delivered = known.reported.clone();
+                    // A report that was not acknowledged may not have been counted, and then has no second.
+                    let mut delivered = known.reported.clone();
+                    delivered
+                        .retain(|feature| known.states.iter().all(|org| org.has_recorded(feature)));
+                    known.delivered = delivered;
                 }
                 return Ok(());
             }

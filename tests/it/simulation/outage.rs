@@ -8,9 +8,9 @@ use tier::domain::DeliveryCounts;
 
 const DAY: i64 = 24 * HOUR;
 
-/// For how many seconds after its end a period may still take usage: while its invoice is a draft, and a little
-/// longer. No outage ends in that time, since the period of its usage would be unknown.
-const SETTLED_AFTER: i64 = HOUR + 600;
+/// For how many seconds after its end a period may still take usage: while its invoice is a draft, and on meters until it
+/// is known which events Stripe has counted. No outage ends in that time, since the period of its usage would be unknown.
+const SETTLED_AFTER: i64 = 2 * HOUR;
 
 /// How long a total waits after an attempt at delivery, in seconds.
 const PAUSE: i64 = 60;

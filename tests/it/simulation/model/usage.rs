@@ -11,6 +11,13 @@ use super::{DAY_SECONDS, Held, Org, Period, Verdict};
 const AHEAD: i64 = 300;
 
 impl Org {
+    /// Whether usage of the feature was recorded with the present plan.
+    pub(in crate::simulation) fn has_recorded(&self, feature: &str) -> bool {
+        let is_of_feature = |full: &str| full.split('@').next() == Some(feature);
+        let mut recorded = self.recorded.iter();
+        recorded.any(|(full, usage)| is_of_feature(full) && !usage.is_empty())
+    }
+
     /// The item on which usage of a feature is recorded: the first metered one.
     fn item(&self, feature: &str) -> Result<&'static str, Verdict> {
         if !self.known {

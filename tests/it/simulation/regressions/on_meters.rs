@@ -295,3 +295,35 @@ fn an_event_on_its_way_when_a_day_passes() {
         Advance { hours: 24 },
     ]);
 }
+
+/// The outage ended after the period's invoice was final, and before it was known which events Stripe had counted. The
+/// test expected the usage in the next period already.
+#[test]
+fn an_outage_that_ends_before_events_are_decided() {
+    replay(&[
+        Die {
+            org: 2,
+            request: TrialThenPaid { to: 2, hours: 5 },
+            calls: 11,
+        },
+        Advance { hours: 24 },
+        ask(
+            2,
+            Report {
+                feature: 0,
+                n: 7,
+                keyed: false,
+            },
+        ),
+        Outage {
+            org: 2,
+            calls: 6,
+            hours: 5,
+            last: Report {
+                feature: 1,
+                n: 7,
+                keyed: false,
+            },
+        },
+    ]);
+}

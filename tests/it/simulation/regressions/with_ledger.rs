@@ -191,3 +191,40 @@ fn a_trial_that_begins_within_a_period() {
         Advance { hours: 48 },
     ]);
 }
+
+/// A report whose caller hung up was not counted, and the test took its feature for delivered.
+#[test]
+fn a_level_after_a_report_that_was_not_counted() {
+    replay(&[
+        ask(2, TrialThenPaid { to: 2, hours: 30 }),
+        AtOnce {
+            at: [0, 0],
+            orgs: [2, 2],
+            requests: [
+                Report {
+                    feature: 3,
+                    n: 8,
+                    keyed: true,
+                },
+                Commit { number: 0, n: None },
+            ],
+            hang_up: Some(5),
+        },
+        Advance { hours: 24 },
+        ask(
+            2,
+            Report {
+                feature: 3,
+                n: 2,
+                keyed: true,
+            },
+        ),
+        ask(
+            2,
+            Subscribe {
+                to: 5,
+                trial: false,
+            },
+        ),
+    ]);
+}
