@@ -63,7 +63,7 @@ pub(super) const SECOND: i64 = 1_000;
 /// One minute, in milliseconds.
 pub(super) const MINUTE: i64 = 60 * SECOND;
 /// One hour, in milliseconds.
-pub(super) const HOUR: i64 = 60 * MINUTE;
+pub(crate) const HOUR: i64 = 60 * MINUTE;
 
 impl Time {
     /// The instant `millis` milliseconds after the Unix epoch.

@@ -10,10 +10,14 @@ use crate::domain::{Domain, Error, Failure, Result};
 use crate::ledger::Ledger;
 use crate::ledger::state::{Answer, Event, Move, Total};
 use crate::ledger::store::read::Status;
-use crate::ledger::values::{Aggregate, Meter, Time};
+use crate::ledger::values::{Aggregate, HOUR, Meter, Time};
 
 /// How long after a period's end its invoice is final, in milliseconds. Invoices are drafts for about an hour.
-const BILLED_AFTER: i64 = 2 * 60 * 60 * 1000;
+const BILLED_AFTER: i64 = 2 * HOUR;
+
+/// How long after a period's end its invoice is waited for. Invoices can be set to be drafts for 72 hours. A subscription
+/// that was cancelled may have none.
+const INVOICED_AFTER: i64 = 80 * HOUR;
 
 /// The maximum number of totals settled, or compacted, in one run.
 const MAX_TOTALS: usize = 200;
@@ -83,12 +87,12 @@ impl Domain {
                 if self.runs_longer(total, now).await? {
                     return Ok(());
                 }
-                self.billed_by_meter(handle, meter, total).await?
+                self.billed_by_meter(handle, meter, total, now).await?
             }
-            None => match self.billed(handle, total, now).await? {
-                Some(billed) => billed,
-                None => return Ok(()),
-            },
+            None => self.billed(handle, total, now).await?,
+        };
+        let Some(billed) = billed else {
+            return Ok(());
         };
         let settle = Event::Settle {
             total: total.id,
@@ -153,21 +157,22 @@ impl Domain {
         Ok(Some(found.unwrap_or(0)))
     }
 
-    /// The quantity that Stripe billed for a total with a meter. An invoice line covers all items with its price, so
-    /// any difference is attributed to the newest total.
+    /// The quantity that Stripe billed for a total with a meter; `None` if it may still come. An invoice line covers all
+    /// items with its price, so any difference is attributed to the newest total.
     async fn billed_by_meter(
         &self,
         handle: &LedgerHandle,
         meter: &Meter,
         total: &Total,
-    ) -> Result<i64> {
+        now: Time,
+    ) -> Result<Option<i64>> {
         let period = total.period;
         let all = totals_beside(handle, total).await?.into_iter();
         let all = all.filter(|other| other.meter == total.meter);
         let (others, later): (Vec<Total>, Vec<Total>) =
             all.partition(|other| other.period.start == period.start);
         if others.iter().any(|other| other.id > total.id) {
-            return Ok(total.billable());
+            return Ok(Some(total.billable()));
         }
         let lines = match total.org.as_str().parse() {
             Ok(org) => self.lines_since(&org, period.start).await?,
@@ -175,20 +180,21 @@ impl Domain {
         };
         // There is nothing to compare with.
         let Some(lines) = lines else {
-            return Ok(total.billable());
+            return Ok(Some(total.billable()));
         };
-        let mut billed = 0_i64;
+        let mut billed = (now >= total.period.end.plus(INVOICED_AFTER)).then_some(0_i64);
         for line in lines {
             let Some(price) = line.price.filter(|price| price.meter() == Some(&*meter.id)) else {
                 continue;
             };
             // Stripe does not document whether the line of such a price counts units or packs.
             if price.transform_quantity.is_some() {
-                return Ok(total.billable());
+                return Ok(Some(total.billable()));
             }
             let start = Time::from_seconds(line.period.start);
             if line.amount >= 0 && is_of_period(start, total, &later) {
-                billed = billed.saturating_add(line.quantity.unwrap_or(0));
+                let quantity = line.quantity.unwrap_or(0);
+                billed = Some(billed.unwrap_or(0).saturating_add(quantity));
             }
         }
         let recorded = |total: &Total| match total.aggregate {
@@ -196,7 +202,7 @@ impl Domain {
             Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => total.delivery.delivered,
         };
         let recorded = others.iter().map(recorded);
-        Ok(recorded.fold(billed, i64::saturating_sub))
+        Ok(billed.map(|billed| recorded.fold(billed, i64::saturating_sub)))
     }
 
     async fn billed_on_invoices(

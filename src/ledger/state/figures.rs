@@ -134,7 +134,8 @@ impl State {
         }
         let expected = total.billable();
         let delivered = total.delivery.delivered.max(0);
-        let dropped = expected.saturating_sub(billed).min(delivered);
+        // Others may have taken back usage that they had recorded, so `expected` can be too large.
+        let dropped = delivered.saturating_sub(billed).min(delivered);
         if total.meter.is_some() && total.aggregate == Aggregate::Sum && dropped > 0 {
             // Stripe has accepted events and dropped them later.
             let reason = "Stripe has accepted it, and has not billed it";

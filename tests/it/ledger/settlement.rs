@@ -102,6 +102,23 @@ async fn assert_settled(app: &TestApp) {
     }
 }
 
+/// An invoice can come late. Usage that was parked and sent again meanwhile would be billed twice.
+#[tokio::test]
+async fn a_missing_invoice_is_waited_for() {
+    let app = start(Meters).await;
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    app.report("org:a", CALLS, 10).await;
+    app.pass(2 * DAY).await;
+    let subscriptions = app.stripe_get("/v1/subscriptions").await;
+    let id = subscriptions["data"][0]["id"].as_str().expect("an id");
+    app.stripe_delete(&format!("/v1/subscriptions/{id}")).await;
+    app.pass(30 * DAY).await;
+    assert_settled(&app).await;
+    app.pass(3 * DAY).await;
+    assert_eq!(ledger_metric(&app, "differences_total").await, 1);
+    assert_eq!(ledger_metric(&app, "parked").await, 1);
+}
+
 #[tokio::test]
 async fn a_total_that_cannot_be_settled_does_not_hold_up_others() {
     let app = start(Classic).await;

@@ -85,6 +85,32 @@ fn events_of_two_periods_are_never_taken_for_one() {
     }
 }
 
+/// Other programs had recorded 3, and took them back after the ledger had read the meter.
+#[test]
+fn usage_that_others_took_back_is_not_taken_for_dropped_events() {
+    let mut world = World::new();
+    report(&mut world, &on_meter(Aggregate::Sum, 0), 5);
+    let total = world.disk.first();
+    let (id, number) = (total.id, total.delivery.number);
+    world.submit(&Event::Summary {
+        total: id,
+        number,
+        value: 3,
+    });
+    for _ in 0..2 {
+        deliver(&mut world, MINUTE, Fault::None);
+    }
+    let total = world.disk.first();
+    assert_eq!((total.external, total.delivery.delivered), (3, 5));
+    world.now = period(0).end.plus(2 * HOUR);
+    world.submit(&Event::Settle {
+        total: id,
+        billed: 5,
+    });
+    let total = world.disk.first();
+    assert_eq!((total.settled, &total.parked), (Some(5), &None));
+}
+
 /// Whether it was sent is known only if it was handed out once.
 #[test]
 fn an_event_of_an_item_that_is_gone_is_billed_where_its_feature_goes() {
