@@ -33,6 +33,7 @@ pub(super) use change::MovedLevel;
 pub use deliver::DeliveryCounts;
 pub(super) use dropped::AppliedReports;
 pub use history::{UsageBy, UsageQuery, UsageSpan};
+use maintain::Postponed;
 pub use parked::{ParkedDecision, ParkedUsage};
 pub use reserve::{GrantedReservation, ReservationOutcome, ReservationRequest};
 
@@ -70,6 +71,7 @@ struct State {
     unclaimed: Mutex<Option<Unclaimed>>,
     opened: OnceLock<Ledger>,
     writer: Mutex<Option<Writer>>,
+    postponed: Postponed,
 }
 
 impl LedgerHandle {
@@ -91,6 +93,7 @@ impl LedgerHandle {
             unclaimed: Mutex::new(Some(unclaimed)),
             opened: OnceLock::new(),
             writer: Mutex::new(None),
+            postponed: Postponed::default(),
         })))
     }
 
@@ -111,6 +114,7 @@ impl LedgerHandle {
             unclaimed: Mutex::default(),
             opened: OnceLock::from(ledger),
             writer: Mutex::new(Some(writer)),
+            postponed: Postponed::default(),
         })))
     }
 

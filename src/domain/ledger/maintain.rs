@@ -1,6 +1,9 @@
 //! Periodic maintenance of the ledger: settles ended periods with Stripe's invoices, compacts old entries, and counts
 //! undelivered usage.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use super::LedgerHandle;
 use super::deliver::is_refusal;
 use crate::billing::{Invoice, InvoiceLine};
@@ -8,7 +11,7 @@ use crate::domain::entitlement::UsageSnapshot;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Failure, Result};
 use crate::ledger::Ledger;
-use crate::ledger::state::{Answer, Event, Move, Total};
+use crate::ledger::state::{Answer, Event, Move, Total, TotalId};
 use crate::ledger::store::read::Status;
 use crate::ledger::values::{Aggregate, HOUR, Meter, Time};
 
@@ -21,6 +24,31 @@ const INVOICED_AFTER: i64 = 80 * HOUR;
 
 /// The maximum number of totals settled, or compacted, in one run.
 const MAX_TOTALS: usize = 200;
+
+/// How long a total that cannot be settled yet waits, so that it does not cost calls to Stripe each minute.
+const POSTPONED_FOR: i64 = HOUR;
+
+/// The totals that could not be settled, and until when each of them waits.
+#[derive(Debug, Default)]
+pub(super) struct Postponed(Mutex<HashMap<TotalId, Time>>);
+
+impl Postponed {
+    fn add(&self, total: TotalId, now: Time) {
+        self.lock().insert(total, now.plus(POSTPONED_FOR));
+    }
+
+    /// The totals that wait at `now`. The others are forgotten.
+    fn at(&self, now: Time) -> HashSet<TotalId> {
+        let mut postponed = self.lock();
+        // Also if the clock was set back.
+        postponed.retain(|_, until| now < *until && *until <= now.plus(POSTPONED_FOR));
+        postponed.keys().copied().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<TotalId, Time>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Domain {
     /// Settles ended periods, compacts old entries, and updates the metrics.
@@ -35,23 +63,28 @@ impl Domain {
             return Ok(());
         };
         let now = Time::from_millis(self.account.clock.millis());
+        let postponed = handle.0.postponed.at(now);
+        let max = MAX_TOTALS + postponed.len();
         let due = handle.read(move |reader| {
-            Ok((
-                reader.status()?,
-                reader.unsettled(now.plus(-BILLED_AFTER), MAX_TOTALS)?,
-            ))
+            let ended_before = now.plus(-BILLED_AFTER);
+            Ok((reader.status()?, reader.unsettled(ended_before, max)?))
         });
-        let (status, due) = due.await?;
+        let (status, mut due) = due.await?;
         self.update_metrics(&status, now);
+        due.retain(|total| !postponed.contains(&total.id));
         // A total that cannot be settled does not hold up the others.
-        let mut settled = Ok(());
+        let mut result = Ok(());
         for total in due {
-            settled = settled.and(self.settle_total(handle, ledger, &total, now).await);
+            let settled = self.settle_total(handle, ledger, &total, now).await;
+            if !matches!(settled, Ok(true)) {
+                handle.0.postponed.add(total.id, now);
+            }
+            result = result.and(settled.map(drop));
         }
         let keep = i64::try_from(handle.0.settings.keep.as_millis()).unwrap_or(i64::MAX);
         let old = now.plus(keep.saturating_neg());
         while ledger.compact(old, MAX_TOTALS).await? == MAX_TOTALS {}
-        settled
+        result
     }
 
     fn update_metrics(&self, status: &Status, now: Time) {
@@ -65,13 +98,14 @@ impl Domain {
         metrics.ledger_lag.set(lag);
     }
 
+    /// Compares a total with what Stripe has billed. Returns false if that is not known yet.
     async fn settle_total(
         &self,
         handle: &LedgerHandle,
         ledger: &Ledger,
         total: &Total,
         now: Time,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let billed = match &total.meter {
             Some(meter) => {
                 if total.aggregate == Aggregate::Perpetual && total.n != 0 {
@@ -85,14 +119,14 @@ impl Domain {
                     self.move_usage(ledger, &level).await?;
                 }
                 if self.runs_longer(total, now).await? {
-                    return Ok(());
+                    return Ok(false);
                 }
                 self.billed_by_meter(handle, meter, total, now).await?
             }
             None => self.billed(handle, total, now).await?,
         };
         let Some(billed) = billed else {
-            return Ok(());
+            return Ok(false);
         };
         let settle = Event::Settle {
             total: total.id,
@@ -108,7 +142,7 @@ impl Domain {
                 "Stripe has billed a quantity that differs from the ledger's"
             );
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether the period has become longer, and has not ended. A trial that was extended does this.

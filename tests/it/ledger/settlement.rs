@@ -114,6 +114,12 @@ async fn a_missing_invoice_is_waited_for() {
     app.stripe_delete(&format!("/v1/subscriptions/{id}")).await;
     app.pass(30 * DAY).await;
     assert_settled(&app).await;
+    app.forget_calls();
+    assert_settled(&app).await;
+    assert_eq!(app.stripe_calls(), 0, "it is asked for once an hour");
+    app.advance(60 * MINUTE);
+    assert_settled(&app).await;
+    assert!(app.stripe_calls() > 0);
     app.pass(3 * DAY).await;
     assert_eq!(ledger_metric(&app, "differences_total").await, 1);
     assert_eq!(ledger_metric(&app, "parked").await, 1);
