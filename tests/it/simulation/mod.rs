@@ -43,7 +43,7 @@ use run::Usage;
 const SEED: u64 = 20_261_128;
 
 /// How many lists run by default, and how many operations each has.
-const LISTS: u32 = 100;
+const LISTS: u32 = 40;
 const SHORTEST: usize = 30;
 const LONGEST: usize = 40;
 
