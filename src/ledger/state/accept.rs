@@ -101,9 +101,9 @@ impl State {
         let known = periods.filter(|period| period.start < previous.end);
         let start = match known.max_by_key(|period| period.start) {
             Some(known) if known.end > previous.end => return None,
-            Some(known) if known.end == previous.end => known.start,
-            Some(known) => known.end.max(previous.start),
-            None => previous.start,
+            // Its end is that at its last report. The trial may have been extended since.
+            Some(known) if known.end > previous.start => known.start,
+            _ => previous.start,
         };
         Some(Period { start, ..previous })
     }

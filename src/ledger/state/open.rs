@@ -54,8 +54,6 @@ impl Draft {
         let after = before.after(total.aggregate, kind, n, at).ok_or(refusal)?;
         total.n = after.n;
         total.level_at = after.level_at;
-        // What comes after a settlement is delivered and settled too.
-        total.settled = None;
         self.entries.push(DraftEntry {
             index,
             kind,
@@ -133,6 +131,10 @@ impl State {
                 self.register(&total);
             }
             ids.push(total.id);
+            if total.is_undelivered() {
+                // What comes after a settlement is delivered and settled too. A level that only leaves is not.
+                total.settled = None;
+            }
             self.put_total(total, now);
         }
         ids.reverse();

@@ -56,13 +56,20 @@ async fn a_trial_that_is_extended_is_settled_at_its_new_end() {
 #[tokio::test]
 async fn late_reports_after_a_trial_count_in_it() {
     for generation in [Classic, Meters] {
-        let app = start(generation).await;
-        try_until(&app, 8).await;
-        app.report("org:a", CALLS, 100).await;
-        late_report(&app, async || ()).await.ok();
-        assert_eq!(app.limits("org:a").await[0].1, 1, "{generation:?}");
-        app.pass(60 * DAY).await;
-        assert_settled(&app).await;
+        for is_extended in [false, true] {
+            let app = start(generation).await;
+            try_until(&app, 8).await;
+            app.report("org:a", CALLS, 100).await;
+            if is_extended {
+                app.pass(6 * DAY).await;
+                try_until(&app, 15).await;
+                app.pass(DAY).await;
+            }
+            late_report(&app, async || ()).await.ok();
+            assert_eq!(app.limits("org:a").await[0].1, 1, "{generation:?}");
+            app.pass(60 * DAY).await;
+            assert_settled(&app).await;
+        }
     }
 }
 
