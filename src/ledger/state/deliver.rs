@@ -172,7 +172,6 @@ fn timestamp(total: &Total, date: Time) -> i64 {
 
 fn set(total: &Total, open: OpenSet) -> Set {
     let number = total.delivery.number;
-    let start = total.period.start.seconds();
     Set {
         total: total.id,
         number,
@@ -181,6 +180,7 @@ fn set(total: &Total, open: OpenSet) -> Set {
         item: total.item.clone(),
         quantity: open.n,
         timestamp: open.timestamp,
-        key: format!("set:{}:{start}:{number}", total.item),
+        // Another total of the item, or one of a ledger that was lost, has other seconds.
+        key: format!("set:{}:{}:{number}", total.item, open.timestamp),
     }
 }

@@ -257,3 +257,29 @@ async fn a_deleted_file_acknowledges_nothing() {
         .ok();
     assert_eq!(app.used("feature:calls").await, 12);
 }
+
+/// The new ledger numbers its sets from one again, and Stripe remembers keys for a day.
+#[tokio::test]
+async fn a_new_ledger_in_place_of_a_lost_one_delivers_at_once() {
+    let app = WithLedger::start().await;
+    app.add(json!({"feature": "feature:calls", "n": 5}))
+        .await
+        .ok();
+    app.deliver_all().await;
+    let WithLedger { app, folder } = app;
+    let lost = folder.path().join("tier.db");
+    drop(folder);
+    assert!(!lost.exists());
+    let folder = tempfile::tempdir().expect("a folder");
+    let other_server = app.second_server();
+    drop(app);
+    let app = other_server
+        .with_ledger(&folder.path().join("tier.db"))
+        .await;
+    let app = WithLedger { app, folder };
+    app.add(json!({"feature": "feature:calls", "n": 2}))
+        .await
+        .ok();
+    app.deliver_all().await;
+    assert_eq!(app.upcoming().await, 2 * 7);
+}

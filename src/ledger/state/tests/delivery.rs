@@ -112,7 +112,7 @@ fn a_set_without_an_answer_is_repeated_before_anything_newer() {
         world.deliver(None, fault);
         report(&mut world, add(&sum(0), 1));
         let repeated = sealed(&mut world);
-        let key = format!("set:si_1:{}:1", START.seconds());
+        let key = format!("set:si_1:{}:1", repeated.timestamp);
         assert_eq!((repeated.quantity, repeated.key), (5, key));
         world.advance(20 * SECOND);
         world.arrive();
