@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::LedgerHandle;
 use super::deliver::is_refusal;
-use crate::billing::{Invoice, InvoiceLine};
+use crate::billing::{InvoiceLine, InvoiceStatus};
 use crate::domain::entitlement::UsageSnapshot;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Failure, Result};
@@ -183,12 +183,7 @@ impl Domain {
             return Ok(Some(total.billable()));
         }
         // The invoice of the subscription's end, or of the change that removed the item, bills its usage.
-        let org: Result<OrgName, _> = total.org.as_str().parse();
-        let found = match org {
-            Ok(org) => self.billed_on_invoices(handle, &org, total).await?,
-            Err(_) => None,
-        };
-        Ok(Some(found.unwrap_or(0)))
+        self.billed_on_invoices(handle, total, now).await
     }
 
     /// The quantity that Stripe billed for a total with a meter; `None` if it may still come. An invoice line covers all
@@ -208,16 +203,13 @@ impl Domain {
         if others.iter().any(|other| other.id > total.id) {
             return Ok(Some(total.billable()));
         }
-        let lines = match total.org.as_str().parse() {
-            Ok(org) => self.lines_since(&org, period.start).await?,
-            Err(_) => None,
-        };
-        // There is nothing to compare with.
-        let Some(lines) = lines else {
+        let Some(lines) = self.lines_since(&meter.customer, period.start).await? else {
+            // There is nothing to compare with.
             return Ok(Some(total.billable()));
         };
-        let mut billed = (now >= total.period.end.plus(INVOICED_AFTER)).then_some(0_i64);
-        for line in lines {
+        let is_over = now >= period.end.plus(INVOICED_AFTER);
+        let mut billed = is_over.then_some(0_i64);
+        for BilledLine { line, is_final } in lines {
             let Some(price) = line.price.filter(|price| price.meter() == Some(&*meter.id)) else {
                 continue;
             };
@@ -227,6 +219,9 @@ impl Domain {
             }
             let start = Time::from_seconds(line.period.start);
             if line.amount >= 0 && is_of_period(start, total, &later) {
+                if !is_final && !is_over {
+                    return Ok(None);
+                }
                 let quantity = line.quantity.unwrap_or(0);
                 billed = Some(billed.unwrap_or(0).saturating_add(quantity));
             }
@@ -239,47 +234,65 @@ impl Domain {
         Ok(billed.map(|billed| recorded.fold(billed, i64::saturating_sub)))
     }
 
+    /// The quantity that invoices of the org's customer bill for a total; `None` if that can still change.
     async fn billed_on_invoices(
         &self,
         handle: &LedgerHandle,
-        org: &OrgName,
         total: &Total,
+        now: Time,
     ) -> Result<Option<i64>> {
+        let Ok(org) = total.org.as_str().parse::<OrgName>() else {
+            return Ok(Some(0));
+        };
+        let customer = match self.resolve_org(&org).await {
+            Err(Error::OrgNotFound) => return Ok(Some(0)),
+            org => org?.customer,
+        };
         let mut later = totals_beside(handle, total).await?;
         later.retain(|other| other.item == total.item && other.period.start > total.period.start);
-        let lines = self.lines_since(org, total.period.start).await?;
-        let of_total = lines.into_iter().flatten().filter(|line| {
+        let lines = self.lines_since(&customer, total.period.start).await?;
+        let of_total = lines.into_iter().flatten().filter(|billed| {
+            let line = &billed.line;
             let item = line.subscription_item.as_deref();
             let start = Time::from_seconds(line.period.start);
             item == Some(total.item.as_str())
                 && !line.proration
                 && is_of_period(start, total, &later)
         });
-        let quantities = of_total.map(|line| line.quantity.unwrap_or(0));
-        Ok(quantities.reduce(i64::saturating_add))
+        let is_over = now >= total.period.end.plus(INVOICED_AFTER);
+        let quantities = of_total.map(|billed| {
+            let quantity = billed.line.quantity.unwrap_or(0);
+            (billed.is_final || is_over).then_some(quantity)
+        });
+        Ok(quantities.fold(Some(0), |sum, quantity| {
+            Some(sum?.saturating_add(quantity?))
+        }))
     }
 
-    /// The lines of the org's invoices since a time; `None` if Stripe no longer has the org.
-    async fn lines_since(&self, org: &OrgName, since: Time) -> Result<Option<Vec<InvoiceLine>>> {
-        let mut org = match self.resolve_org(org).await {
-            Err(Error::OrgNotFound) => return Ok(None),
-            org => org?,
+    /// The lines of a customer's invoices since a time; `None` if Stripe no longer has the customer.
+    async fn lines_since(&self, customer: &str, since: Time) -> Result<Option<Vec<BilledLine>>> {
+        let invoices = self
+            .billing()
+            .customer_invoices_since(customer, since.seconds());
+        let invoices = match invoices.await.map_err(|error| Failure::from(error).into()) {
+            Err(Error::CustomerVanished { .. }) => return Ok(None),
+            invoices => invoices?,
         };
-        let since = since.seconds();
-        let invoices = loop {
-            let invoices = self.billing().customer_invoices_since(&org.customer, since);
-            match invoices.await {
-                Ok(invoices) => break invoices,
-                Err(error) => match self.resolve_again(&org, Failure::from(error).into()).await {
-                    Ok(again) => org = again,
-                    Err(Error::OrgNotFound) => return Ok(None),
-                    Err(error) => return Err(error),
-                },
-            }
-        };
-        let lines = invoices.into_iter();
-        Ok(Some(lines.flat_map(Invoice::into_lines).collect()))
+        let lines = invoices.into_iter().flat_map(|invoice| {
+            let is_final = !invoice.is(&InvoiceStatus::Draft);
+            let lines = invoice.into_lines().into_iter();
+            lines.map(move |line| BilledLine { line, is_final })
+        });
+        Ok(Some(lines.collect()))
     }
+}
+
+/// A line of an invoice.
+struct BilledLine {
+    line: InvoiceLine,
+    /// Whether the invoice is finalized, so that the line can no longer change. A void invoice is too: its usage was
+    /// billed, and somebody decided that it is not paid.
+    is_final: bool,
 }
 
 /// The other totals of the org's feature, in periods that begin with that of `total` or later.

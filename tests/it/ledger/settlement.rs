@@ -109,6 +109,22 @@ async fn assert_settled(app: &TestApp) {
     }
 }
 
+/// Whether the server still asks for an invoice, which it does once an hour.
+async fn is_waiting(app: &TestApp) -> bool {
+    let before = asked(app);
+    app.advance(60 * MINUTE);
+    assert_settled(app).await;
+    asked(app) > before
+}
+
+fn asked(app: &TestApp) -> usize {
+    let calls = app.sandbox().requests(None);
+    let asked = calls
+        .iter()
+        .filter(|call| call.endpoint == "GET /v1/invoices");
+    asked.count()
+}
+
 /// An invoice can come late. Usage that was parked and sent again meanwhile would be billed twice.
 #[tokio::test]
 async fn a_missing_invoice_is_waited_for() {
@@ -120,20 +136,11 @@ async fn a_missing_invoice_is_waited_for() {
     let id = subscriptions["data"][0]["id"].as_str().expect("an id");
     app.stripe_delete(&format!("/v1/subscriptions/{id}")).await;
     app.pass(30 * DAY).await;
-    let asked = || {
-        let calls = app.sandbox().requests(None);
-        let asked = calls
-            .iter()
-            .filter(|call| call.endpoint == "GET /v1/invoices");
-        asked.count()
-    };
     assert_settled(&app).await;
-    let first = asked();
+    let first = asked(&app);
     assert_settled(&app).await;
-    assert_eq!(asked(), first, "it is asked for once an hour");
-    app.advance(60 * MINUTE);
-    assert_settled(&app).await;
-    assert!(asked() > first);
+    assert_eq!(asked(&app), first, "it is asked for once an hour");
+    assert!(is_waiting(&app).await);
     app.pass(3 * DAY).await;
     assert_eq!(ledger_metric(&app, "differences_total").await, 1);
     assert_eq!(ledger_metric(&app, "parked").await, 1);
@@ -167,4 +174,48 @@ async fn a_total_that_cannot_be_settled_does_not_hold_up_others() {
     assert_eq!(counted(&app, "differences_total"), 1);
     app.sandbox().clear_faults();
     assert_eq!(ledger_metric(&app, "differences_total").await, 1);
+}
+
+/// The customer that was billed is the one that the events named. Usage that was parked and sent again would be billed
+/// twice.
+#[tokio::test]
+async fn a_period_is_compared_with_the_invoices_of_its_own_customer() {
+    let app = start(Meters).await;
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    app.report("org:a", CALLS, 10).await;
+    app.pass(31 * DAY - MINUTE).await;
+    let customers = app.stripe_get("/v1/customers").await;
+    let id = customers["data"][0]["id"].as_str().expect("an id");
+    app.stripe_post(
+        &format!("/v1/customers/{id}"),
+        &[("metadata[tier.org]", "")],
+    )
+    .await;
+    app.stripe_post("/v1/customers", &[("metadata[tier.org]", "org:a")])
+        .await;
+    app.pass(5 * DAY).await;
+    assert_settled(&app).await;
+    assert!(!is_waiting(&app).await);
+}
+
+/// What a draft bills can still change, and some merchants keep drafts for days.
+#[tokio::test]
+async fn a_draft_is_waited_for() {
+    let app = start(Meters).await;
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    app.report("org:a", CALLS, 10).await;
+    app.pass(31 * DAY + MINUTE).await;
+    let drafts = app.stripe_get("/v1/invoices?status=draft").await;
+    let path = format!(
+        "/v1/invoices/{}",
+        drafts["data"][0]["id"].as_str().expect("an id")
+    );
+    app.stripe_post(&path, &[("auto_advance", "false")]).await;
+    app.pass(2 * DAY).await;
+    assert_settled(&app).await;
+    assert!(is_waiting(&app).await);
+    app.stripe_post(&format!("{path}/finalize"), &[]).await;
+    app.pass(DAY).await;
+    assert_settled(&app).await;
+    assert!(!is_waiting(&app).await);
 }
