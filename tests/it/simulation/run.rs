@@ -302,6 +302,8 @@ impl Run<'_> {
                     let seen = self.look(org, hours % SERVERS).await?;
                     self.compare(org, &seen).await?;
                 }
+                self.settle_periods(&["parked", "differences_total"])
+                    .await?;
             }
             Op::Fault { fault, calls } => {
                 self.faults.push(rule(fault, calls));
