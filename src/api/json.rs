@@ -21,7 +21,8 @@ pub(super) struct Empty;
 
 /// `value` as indented JSON.
 pub(super) fn indented<T: Serialize>(value: &T, indent: &str) -> serde_json::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(256);
+    // The usage of five features fits.
+    let mut bytes = Vec::with_capacity(512);
     let formatter = PrettyFormatter::with_indent(indent.as_bytes());
     value.serialize(&mut Serializer::with_formatter(&mut bytes, formatter))?;
     Ok(bytes)

@@ -33,7 +33,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use tokio_util::task::TaskTracker;
 
@@ -54,7 +53,7 @@ pub use v1::pricing::PushProgress;
 pub use v1::validation::Validation;
 pub use webhook::{WEBHOOK_PATH, WebhookSecrets};
 
-use layers::{auth, observe};
+use layers::{auth, layer, observe};
 
 use crate::admission::{CallerSlots, RequestSlots};
 use crate::domain::pricing::Model;
@@ -218,10 +217,10 @@ pub fn router(app: App) -> Router {
     if !app.shows_metrics {
         served.retain(|operation| operation.access != Access::Operator);
     }
-    let require_api_key = from_fn_with_state(app.clone(), auth::require_api_key);
-    let admit = from_fn_with_state(app.clone(), layers::admit);
-    let admit_unless_listed = from_fn_with_state(app.clone(), layers::admit_unless_listed);
-    let admit_link = from_fn_with_state(app.clone(), layers::admit_link);
+    let require_api_key = layer(&app, auth::require_api_key);
+    let admit = layer(&app, layers::admit);
+    let admit_unless_listed = layer(&app, layers::admit_unless_listed);
+    let admit_link = layer(&app, layers::admit_link);
     let router = served.into_iter().fold(Router::new(), |router, operation| {
         let handler = operation.handler.clone();
         let handler = match operation.access {
@@ -256,7 +255,7 @@ fn finished(router: Router<Shared>, app: Shared) -> Router {
     if !app.origins.allowed.is_empty() {
         router = router.layer(app.origins.cors());
     }
-    let observe = from_fn_with_state(app.clone(), observe::observe);
+    let observe = layer(&app, observe::observe);
     router.layer(observe).with_state(app)
 }
 
@@ -285,8 +284,8 @@ pub(crate) fn limits_answer(org: &OrgName, rows: &[FeatureUsage]) -> Vec<u8> {
 pub(crate) fn layered(app: App) -> Vec<(&'static str, Router)> {
     let app = Arc::new(app);
     let constant = || get(async || v1::org::whois_of_nobody("org:00".parse().expect("an org")));
-    let authorize = from_fn_with_state(app.clone(), layers::authorize_alone);
-    let admit = from_fn_with_state(app.clone(), layers::admit);
+    let authorize = layer(&app, layers::authorize_alone);
+    let admit = layer(&app, layers::admit);
     let handlers = [
         ("context, origin, metrics", constant()),
         ("the caller", constant().route_layer(authorize)),

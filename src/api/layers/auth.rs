@@ -3,14 +3,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use sha2::{Digest as _, Sha256};
 
-use super::RequestContext;
 use super::unknown_keys::UnknownKeyRequest;
+use super::{Next, RequestContext};
 use crate::admission::CallerSlots;
 use crate::api::Shared;
 use crate::api::accounts::{self, Accounts};
@@ -169,14 +168,10 @@ async fn caller(app: &Shared, request: &Parts) -> Result<Caller, Error> {
 }
 
 /// Requires one of the server's API keys, if it has any.
-pub(in crate::api) async fn require_api_key(
-    State(app): State<Shared>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Error> {
+pub(in crate::api) async fn require_api_key(app: Shared, request: Request, next: Next) -> Response {
     if app.keys.is_open() || app.keys.admit(request.headers()).is_some() {
-        Ok(next.run(request).await)
+        next.run(request).await
     } else {
-        Err(Error::unauthorized())
+        Error::unauthorized().into_response()
     }
 }

@@ -5,12 +5,11 @@ use std::panic::resume_unwind;
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
 
-use super::RequestContext;
 use super::auth::Caller;
+use super::{Next, RequestContext};
 use crate::admission::AdmissionLimits;
 use crate::api::Shared;
 use crate::api::error::{Code, Error};

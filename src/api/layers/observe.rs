@@ -6,15 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt as _;
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
-use super::RequestContext;
+use super::{Next, RequestContext};
 use crate::api::error::{Cause, Code, Error};
 use crate::api::pages::{Reader, error_page};
 use crate::api::{Shared, keys};
@@ -105,11 +104,7 @@ impl Drop for RequestLog {
 ///
 /// `tower-http` has a layer for each part of this. Those layers would box the request three more times, which is too
 /// slow for an answer from memory, and they accept any request id from a client, even a secret.
-pub(in crate::api) async fn observe(
-    State(app): State<Shared>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(in crate::api) async fn observe(app: Shared, mut request: Request, next: Next) -> Response {
     let mut observed = RequestLog::new(app.metrics.clone(), &request);
     let context = observed.context.clone();
     let span = telemetry::request_span(context.id(), context.endpoint(), request.headers());
