@@ -14,6 +14,7 @@ mod on_meters;
 mod open;
 mod parked;
 mod reserve;
+mod settle;
 mod target;
 
 use std::path::PathBuf;

@@ -183,7 +183,7 @@ async fn a_period_is_compared_with_the_invoices_of_its_own_customer() {
     let app = start(Meters).await;
     app.subscribe("org:a", &["plan:pro@1"]).await;
     app.report("org:a", CALLS, 10).await;
-    app.pass(31 * DAY - MINUTE).await;
+    app.pass(30 * DAY + 1_439 * MINUTE).await;
     let customers = app.stripe_get("/v1/customers").await;
     let id = customers["data"][0]["id"].as_str().expect("an id");
     app.stripe_post(
