@@ -180,7 +180,12 @@ fn set(total: &Total, open: OpenSet) -> Set {
         item: total.item.clone(),
         quantity: open.n,
         timestamp: open.timestamp,
-        // Another total of the item, or one of a ledger that was lost, has other seconds.
-        key: format!("set:{}:{}:{number}", total.item, open.timestamp),
+        // A ledger that was lost or restored makes its sets at other times.
+        key: format!(
+            "set:{}:{}:{number}:{}",
+            total.item,
+            total.id.0,
+            open.since.millis()
+        ),
     }
 }
