@@ -152,7 +152,7 @@ impl Domain {
 
     async fn move_or_retry(&self, ledger: &Ledger, usage: Move) -> Result<CallResult> {
         match self.move_usage(ledger, &usage).await {
-            Ok(()) => Ok(CallResult::Done),
+            Ok(_) => Ok(CallResult::Done),
             Err(error @ Error::LedgerUnavailable(_)) => Err(error),
             Err(error) => {
                 tracing::debug!(%error, org = %usage.org, "could not look up where usage goes now; will try again");
@@ -199,15 +199,16 @@ impl Domain {
         Ok(result)
     }
 
-    /// Submits an event that may move or park usage, and logs it if so.
+    /// Submits an event that may move or park usage, and logs it if so. Returns false if the ledger refused it.
     pub(super) async fn submit_outcome(
         &self,
         ledger: &Ledger,
         (org, feature, total): (&Org, &Feature, TotalId),
         event: Event,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let total = total.0;
-        match self.submit_one(ledger, event).await? {
+        let answer = self.submit_one(ledger, event).await?;
+        match answer {
             Some(Answer::Late { n, parked: true }) => {
                 tracing::error!(%org, %feature, total, n, "parked usage that Stripe refuses");
             }
@@ -216,7 +217,7 @@ impl Domain {
             }
             _ => {}
         }
-        Ok(())
+        Ok(answer.is_some())
     }
 
     /// Where usage of a feature goes now; `None` if the org no longer has the feature. Boxed, because reading an org

@@ -14,27 +14,48 @@ const BILLED_AFTER: i64 = 2 * HOUR;
 /// The maximum number of totals settled, or compacted, in one run.
 const MAX_TOTALS: usize = 200;
 
-/// How long a total that cannot be settled yet waits, so that it does not cost calls to Stripe each minute.
-const POSTPONED_FOR: i64 = HOUR;
+/// How long a total that cannot be settled yet waits at first, so that it does not cost calls to Stripe each minute. Each
+/// further time it waits twice as long.
+const FIRST_WAIT: i64 = HOUR;
 
-/// The totals that could not be settled, and until when each of them waits.
+/// How long it waits at most.
+const LONGEST_WAIT: i64 = 8 * HOUR;
+
+/// The totals that could not be settled.
 #[derive(Debug, Default)]
-pub(super) struct Postponed(Mutex<HashMap<TotalId, Time>>);
+pub(super) struct Postponed(Mutex<HashMap<TotalId, Wait>>);
+
+/// When a total began to wait, and for how many milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    since: Time,
+    length: i64,
+}
 
 impl Postponed {
     fn add(&self, total: TotalId, now: Time) {
-        self.lock().insert(total, now.plus(POSTPONED_FOR));
+        let mut waits = self.lock();
+        let before = waits.get(&total);
+        let length = before.map_or(FIRST_WAIT, |wait| wait.length.saturating_mul(2));
+        let wait = Wait {
+            since: now,
+            length: length.min(LONGEST_WAIT),
+        };
+        waits.insert(total, wait);
     }
 
-    /// The totals that wait at `now`. The others are forgotten.
+    /// The totals that wait at `now`.
     fn at(&self, now: Time) -> HashSet<TotalId> {
-        let mut postponed = self.lock();
-        // Also if the clock was set back.
-        postponed.retain(|_, until| now < *until && *until <= now.plus(POSTPONED_FOR));
-        postponed.keys().copied().collect()
+        let mut waits = self.lock();
+        // Those that settled in the meantime are forgotten, and all if the clock was set back.
+        waits.retain(|_, wait| wait.since <= now && now < wait.since.plus(2 * LONGEST_WAIT));
+        let waiting = waits
+            .iter()
+            .filter(|(_, wait)| now < wait.since.plus(wait.length));
+        waiting.map(|(total, _)| *total).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<TotalId, Time>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<TotalId, Wait>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -24,6 +24,17 @@ const PROCESSED_AFTER: i64 = 5 * 60 * 1000;
 /// The length of a minute, in seconds.
 const MINUTE: i64 = 60;
 
+/// What became of usage that was to move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// It was moved, or did not have to.
+    Done,
+    /// The ledger refused it, as while the org's plan is being changed.
+    Refused,
+    /// No item bills the feature now.
+    Nowhere,
+}
+
 impl Domain {
     pub(super) async fn send_to_meter(
         &self,
@@ -148,21 +159,25 @@ impl Domain {
     }
 
     /// Moves usage that is too late for its period, or continues a level whose period has ended, on the item that bills
-    /// the feature now.
+    /// the feature now. Late usage that has nowhere to go is parked.
     ///
     /// # Errors
     /// If Stripe cannot be asked now, or the ledger cannot be written.
-    pub(super) async fn move_usage(&self, ledger: &Ledger, usage: &Move) -> Result<()> {
+    pub(super) async fn move_usage(&self, ledger: &Ledger, usage: &Move) -> Result<Moved> {
         let next = self.current_target(&usage.org, &usage.feature).await?;
         let total = usage.total;
         let event = match (usage.is_late, next) {
             (true, next) => Event::TooLate { total, next },
             (false, Some(target)) => Event::Continue { total, target },
             // The org no longer has the feature.
-            (false, None) => return Ok(()),
+            (false, None) => return Ok(Moved::Nowhere),
         };
         let usage = (&usage.org, &usage.feature, total);
-        self.submit_outcome(ledger, usage, event).await
+        Ok(if self.submit_outcome(ledger, usage, event).await? {
+            Moved::Done
+        } else {
+            Moved::Refused
+        })
     }
 
     /// The usage of an item that the next invoice will bill. Boxed, because reading an org may change its plan, which

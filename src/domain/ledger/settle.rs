@@ -1,14 +1,20 @@
 //! Settlement: compares the usage of an ended period with what Stripe has billed for it.
 
+mod invoices;
+
 use super::LedgerHandle;
 use super::deliver::is_refusal;
-use crate::billing::{InvoiceLine, InvoiceStatus};
+use super::on_meters::Moved;
+use crate::billing::InvoiceLine;
 use crate::domain::entitlement::UsageSnapshot;
 use crate::domain::refs::OrgName;
-use crate::domain::{Domain, Error, Failure, Result};
+use crate::domain::subscription::Detail;
+use crate::domain::{Domain, Error, Result};
 use crate::ledger::Ledger;
 use crate::ledger::state::{Answer, Event, Move, Total};
 use crate::ledger::values::{Aggregate, HOUR, Meter, Time};
+
+use invoices::{Billed, BilledLine};
 
 /// How long after a period's end its invoice is waited for. Invoices can be set to be drafts for 72 hours. A subscription
 /// that was cancelled may have none.
@@ -25,17 +31,10 @@ impl Domain {
     ) -> Result<bool> {
         let billed = match &total.meter {
             Some(meter) => {
-                if total.aggregate == Aggregate::Perpetual && total.n != 0 {
-                    // Once it is settled, the total would no longer be checked for a level that continues.
-                    let level = Move {
-                        total: total.id,
-                        org: total.org.clone(),
-                        feature: total.feature.clone(),
-                        is_late: false,
-                    };
-                    self.move_usage(ledger, &level).await?;
-                }
-                if self.runs_longer(total, now).await? {
+                // Once it is settled, the total would no longer be checked for a level that continues.
+                if self.may_continue_later(ledger, total, meter).await?
+                    || self.runs_longer(total, now).await?
+                {
                     return Ok(false);
                 }
                 self.billed_by_meter(handle, meter, total, now).await?
@@ -50,7 +49,10 @@ impl Domain {
             billed,
         };
         let answers = ledger.submit(vec![settle], now).await?;
-        if let Some(Ok(Answer::Settled { expected, billed })) = answers.into_iter().next()
+        let Some(Ok(answer)) = answers.into_iter().next() else {
+            return Ok(false);
+        };
+        if let Answer::Settled { expected, billed } = answer
             && expected != billed
         {
             self.stripe().metrics().ledger_differences.inc();
@@ -60,6 +62,36 @@ impl Domain {
             );
         }
         Ok(true)
+    }
+
+    /// Continues a level in the next period. Returns whether it may have to continue later: while the plan is being
+    /// changed, or after a payment that makes the subscription grant its features again.
+    async fn may_continue_later(
+        &self,
+        ledger: &Ledger,
+        total: &Total,
+        meter: &Meter,
+    ) -> Result<bool> {
+        if total.aggregate != Aggregate::Perpetual || total.n == 0 {
+            return Ok(false);
+        }
+        let level = Move {
+            total: total.id,
+            org: total.org.clone(),
+            feature: total.feature.clone(),
+            is_late: false,
+        };
+        match self.move_usage(ledger, &level).await? {
+            Moved::Done => Ok(false),
+            Moved::Refused => Ok(true),
+            Moved::Nowhere => {
+                let current = match self.subscriptions(&meter.customer, Detail::Items).await {
+                    Err(Error::CustomerVanished { .. }) => None,
+                    subscriptions => subscriptions?.current,
+                };
+                Ok(current.is_some_and(|current| !current.grants()))
+            }
+        }
     }
 
     /// Whether the period has become longer, and has not ended. A trial that was extended does this.
@@ -80,15 +112,20 @@ impl Domain {
         }))
     }
 
-    /// The quantity that Stripe billed for a total; `None` if its period has become longer, and has not ended.
+    /// The quantity that Stripe billed for a total; `None` if that is not known yet.
     async fn billed(&self, handle: &LedgerHandle, total: &Total, now: Time) -> Result<Option<i64>> {
         let summary = self.summary_of(total.item.as_str(), total.period).await;
         let is_removed = match summary {
-            Ok(Some(summary)) => {
-                let end = summary.period.end.map(Time::from_seconds);
-                let has_ended = end.is_some_and(|end| end <= now);
-                return Ok(has_ended.then_some(summary.total_usage));
-            }
+            Ok(Some(summary)) => match summary.period.end.map(Time::from_seconds) {
+                Some(end) if end <= now => return Ok(Some(summary.total_usage)),
+                // The period has become longer, and has not ended.
+                Some(_) => return Ok(None),
+                // A summary is open until it is invoiced, which may never happen if the subscription has ended.
+                None if !is_over(total, now) || self.runs_longer(total, now).await? => {
+                    return Ok(None);
+                }
+                None => false,
+            },
             // The subscription ended within the period, so Stripe has no summary of the period.
             Ok(None) => false,
             // The item was removed, or its price was changed to one that has no usage records.
@@ -103,8 +140,8 @@ impl Domain {
         self.billed_on_invoices(handle, total, now).await
     }
 
-    /// The quantity that Stripe billed for a total with a meter; `None` if it may still come. An invoice line covers all
-    /// items with its price, so any difference is attributed to the newest total.
+    /// The quantity that Stripe billed for a total with a meter; `None` if that is not known yet. A line covers all items
+    /// with its price, so what is missing is attributed to the newest totals that delivered as much.
     async fn billed_by_meter(
         &self,
         handle: &LedgerHandle,
@@ -112,43 +149,47 @@ impl Domain {
         total: &Total,
         now: Time,
     ) -> Result<Option<i64>> {
+        let expected = total.billable();
         let period = total.period;
         let all = totals_beside(handle, total).await?.into_iter();
         let all = all.filter(|other| other.meter == total.meter);
         let (others, later): (Vec<Total>, Vec<Total>) =
             all.partition(|other| other.period.start == period.start);
-        if others.iter().any(|other| other.id > total.id) {
-            return Ok(Some(total.billable()));
-        }
         let Some(lines) = self.lines_since(&meter.customer, period.start).await? else {
             // There is nothing to compare with.
-            return Ok(Some(total.billable()));
+            return Ok(Some(expected));
         };
-        let is_over = now >= period.end.plus(INVOICED_AFTER);
-        let mut billed = is_over.then_some(0_i64);
-        for BilledLine { line, is_final } in lines {
-            let Some(price) = line.price.filter(|price| price.meter() == Some(&*meter.id)) else {
+        let mut billed = Billed::default();
+        for BilledLine { line, of } in lines {
+            let Some(price) = &line.price else {
                 continue;
             };
-            // Stripe does not document whether the line of such a price counts units or packs.
-            if price.transform_quantity.is_some() {
-                return Ok(Some(total.billable()));
+            let is_of_meter = price.meter() == Some(&*meter.id) && line.amount >= 0;
+            if !is_of_meter || !is_of_period(&line, total, &later) {
+                continue;
             }
-            let start = Time::from_seconds(line.period.start);
-            if line.amount >= 0 && is_of_period(start, total, &later) {
-                if !is_final && !is_over {
-                    return Ok(None);
-                }
-                let quantity = line.quantity.unwrap_or(0);
-                billed = Some(billed.unwrap_or(0).saturating_add(quantity));
+            // Stripe does not document whether the line of a price for packs counts units or packs. A line without a
+            // quantity has fractions of units, which another program has recorded.
+            if price.transform_quantity.is_some() || line.quantity.is_none() {
+                return Ok(Some(expected));
             }
+            // Invoices that were made earlier bill a part of the period.
+            billed.add(&line, of, of.created >= period.end);
         }
         let recorded = |total: &Total| match total.aggregate {
             Aggregate::Sum => total.delivery.delivered.saturating_add(total.external),
             Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => total.delivery.delivered,
         };
-        let recorded = others.iter().map(recorded);
-        Ok(billed.map(|billed| recorded.fold(billed, i64::saturating_sub)))
+        let recorded = others
+            .iter()
+            .map(recorded)
+            .fold(expected, i64::saturating_add);
+        let is_complete = billed.is_complete || is_over(total, now);
+        if billed.n != recorded && (billed.is_draft || !is_complete) {
+            return Ok(None);
+        }
+        let missing = missing_of(total, &others, recorded.saturating_sub(billed.n));
+        Ok(Some(expected.saturating_sub(missing)))
     }
 
     /// The quantity that invoices of the org's customer bill for a total; `None` if that can still change.
@@ -168,46 +209,44 @@ impl Domain {
         let mut later = totals_beside(handle, total).await?;
         later.retain(|other| other.item == total.item && other.period.start > total.period.start);
         let lines = self.lines_since(&customer, total.period.start).await?;
-        let of_total = lines.into_iter().flatten().filter(|billed| {
-            let line = &billed.line;
-            let item = line.subscription_item.as_deref();
-            let start = Time::from_seconds(line.period.start);
-            item == Some(total.item.as_str())
+        // The invoice that was made when the item began has a line of 0.
+        let began = total.period.start.max(total.item_start);
+        let mut billed = Billed::default();
+        for BilledLine { line, of } in lines.into_iter().flatten() {
+            if line.subscription_item.as_deref() == Some(total.item.as_str())
                 && !line.proration
-                && is_of_period(start, total, &later)
-        });
-        let is_over = now >= total.period.end.plus(INVOICED_AFTER);
-        let mut quantities = of_total.map(|billed| {
-            let quantity = billed.line.quantity.unwrap_or(0);
-            (billed.is_final || is_over).then_some(quantity)
-        });
-        Ok(quantities.try_fold(0_i64, |sum, quantity| Some(sum.saturating_add(quantity?))))
-    }
-
-    /// The lines of a customer's invoices since a time; `None` if Stripe no longer has the customer.
-    async fn lines_since(&self, customer: &str, since: Time) -> Result<Option<Vec<BilledLine>>> {
-        let invoices = self
-            .billing()
-            .customer_invoices_since(customer, since.seconds());
-        let invoices = match invoices.await.map_err(|error| Failure::from(error).into()) {
-            Err(Error::CustomerVanished { .. }) => return Ok(None),
-            invoices => invoices?,
-        };
-        let lines = invoices.into_iter().flat_map(|invoice| {
-            let is_final = !invoice.is(&InvoiceStatus::Draft);
-            let lines = invoice.into_lines().into_iter();
-            lines.map(move |line| BilledLine { line, is_final })
-        });
-        Ok(Some(lines.collect()))
+                && is_of_period(&line, total, &later)
+            {
+                billed.add(&line, of, of.created > began);
+            }
+        }
+        let is_final = billed.is_complete && !billed.is_draft;
+        let is_known = billed.n == total.billable() || is_final || is_over(total, now);
+        Ok(is_known.then_some(billed.n))
     }
 }
 
-/// A line of an invoice.
-struct BilledLine {
-    line: InvoiceLine,
-    /// Whether the invoice is finalized, so that the line can no longer change. A void invoice is too: its usage was
-    /// billed, and somebody decided that it is not paid.
-    is_final: bool,
+/// Whether a missing invoice is no longer waited for.
+fn is_over(total: &Total, now: Time) -> bool {
+    now >= total.period.end.plus(INVOICED_AFTER)
+}
+
+/// The part of the units that `total` and the `others` of its period miss on their bill which is attributed to `total`:
+/// newer ones miss up to what they delivered, and the oldest one the rest. Negative if too much was billed.
+fn missing_of(total: &Total, others: &[Total], missing: i64) -> i64 {
+    let is_newest = others.iter().all(|other| other.id < total.id);
+    if missing <= 0 {
+        return if is_newest { missing } else { 0 };
+    }
+    let newer = others.iter().filter(|other| other.id > total.id);
+    let newer = newer.map(|other| other.delivery.delivered.max(0));
+    let rest = newer.fold(missing, i64::saturating_sub).max(0);
+    let is_oldest = others.iter().all(|other| other.id > total.id);
+    if is_oldest {
+        rest
+    } else {
+        rest.min(total.delivery.delivered.max(0))
+    }
 }
 
 /// The other totals of the org's feature, in periods that begin with that of `total` or later.
@@ -220,8 +259,9 @@ async fn totals_beside(handle: &LedgerHandle, total: &Total) -> Result<Vec<Total
     Ok(all)
 }
 
-/// Whether a line that begins at `start` bills the period of `total`. A trial or a change of plan may have begun a new
-/// period within it, which is that of one of the `later` totals.
-fn is_of_period(start: Time, total: &Total, later: &[Total]) -> bool {
+/// Whether a line bills the period of `total`. A trial or a change of plan may have begun a new period within it, which is
+/// that of one of the `later` totals.
+fn is_of_period(line: &InvoiceLine, total: &Total, later: &[Total]) -> bool {
+    let start = Time::from_seconds(line.period.start);
     total.period.contains(start) && !later.iter().any(|later| later.period.contains(start))
 }

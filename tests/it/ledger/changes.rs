@@ -262,7 +262,7 @@ async fn usage_of_an_item_removed_in_stripe_is_a_difference() {
         ("items[0][clear_usage]", "true"),
     ];
     app.stripe_post(&path, &remove).await;
-    app.advance(32 * DAY);
+    app.advance(35 * DAY);
     assert_eq!(billed(&app).await, 0);
     assert_eq!(ledger_metric(&app, "differences_total").await, 1);
 }
@@ -278,7 +278,7 @@ async fn usage_that_no_last_invoice_has_is_a_difference() {
     let subscription = app.stripe_get("/v1/subscriptions").await;
     let id = subscription["data"][0]["id"].as_str().expect("an id");
     app.stripe_delete(&format!("/v1/subscriptions/{id}")).await;
-    app.advance(32 * DAY);
+    app.advance(35 * DAY);
     assert_eq!(billed(&app).await, 0);
     assert_eq!(ledger_metric(&app, "differences_total").await, 2);
 }

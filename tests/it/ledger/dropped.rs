@@ -4,7 +4,7 @@ use serde_json::Value;
 use testing::time::until;
 use tier::api::{WEBHOOK_PATH, WebhookSecrets};
 use tier::billing::WITH_METERS;
-use tier::domain::{METER_ERROR_EVENTS, ParkedDecision, ParkedUsage};
+use tier::domain::{METER_ERROR_EVENTS, ParkedDecision};
 use tokio::task::JoinSet;
 
 use super::*;
@@ -84,10 +84,6 @@ async fn compare(app: &TestApp) {
     for _ in 0..2 {
         deliver(app, 5 * MINUTE).await;
     }
-}
-
-async fn parked(app: &TestApp) -> Vec<ParkedUsage> {
-    app.domain().parked().await.expect("a ledger")
 }
 
 fn reported_errors(app: &TestApp) -> u64 {

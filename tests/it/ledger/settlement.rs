@@ -1,13 +1,15 @@
 //! Settlement: when a period has ended, its usage is compared with what Stripe has billed.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use stripe_sandbox::{Action, Rule};
+use tier::billing::WITH_METERS;
 use tier::domain::Generation::{self, Classic, Meters};
 
-use super::{MINUTE, counted, ledger_metric};
+use super::{MINUTE, billed, counted, ledger_metric, parked};
 use crate::harness::{Answer, DAY, TestApp};
 
 const CALLS: &str = "feature:calls";
+const DISK: &str = "feature:disk";
 
 async fn start(generation: Generation) -> TestApp {
     let settings = match generation {
@@ -15,8 +17,12 @@ async fn start(generation: Generation) -> TestApp {
         Meters => super::meters(),
     };
     let app = TestApp::with(settings).await.with_own_ledger().await;
-    app.push(&json!({"plans": {"plan:pro@1": {"features": {CALLS: {"tiers": [{"price": 2}]}}}}}))
-        .await;
+    app.push(&json!({"plans": {
+        "plan:pro@1": {"features": {CALLS: {"tiers": [{"price": 2}]}}},
+        "plan:other@1": {"features": {CALLS: {"tiers": [{"price": 3}]}}},
+        "plan:disk@1": {"features": {DISK: {"aggregate": "perpetual", "tiers": [{"price": 1000}]}}},
+    }}))
+    .await;
     app
 }
 
@@ -109,10 +115,10 @@ async fn assert_settled(app: &TestApp) {
     }
 }
 
-/// Whether the server still asks for an invoice, which it does once an hour.
+/// Whether the server still asks for an invoice, which it does at least every eight hours.
 async fn is_waiting(app: &TestApp) -> bool {
     let before = asked(app);
-    app.advance(60 * MINUTE);
+    app.advance(480 * MINUTE);
     assert_settled(app).await;
     asked(app) > before
 }
@@ -132,9 +138,7 @@ async fn a_missing_invoice_is_waited_for() {
     app.subscribe("org:a", &["plan:pro@1"]).await;
     app.report("org:a", CALLS, 10).await;
     app.pass(2 * DAY).await;
-    let subscriptions = app.stripe_get("/v1/subscriptions").await;
-    let id = subscriptions["data"][0]["id"].as_str().expect("an id");
-    app.stripe_delete(&format!("/v1/subscriptions/{id}")).await;
+    end_subscription(&app).await;
     app.pass(30 * DAY).await;
     assert_settled(&app).await;
     let first = asked(&app);
@@ -185,12 +189,8 @@ async fn a_period_is_compared_with_the_invoices_of_its_own_customer() {
     app.report("org:a", CALLS, 10).await;
     app.pass(30 * DAY + 1_439 * MINUTE).await;
     let customers = app.stripe_get("/v1/customers").await;
-    let id = customers["data"][0]["id"].as_str().expect("an id");
-    app.stripe_post(
-        &format!("/v1/customers/{id}"),
-        &[("metadata[tier.org]", "")],
-    )
-    .await;
+    let path = format!("/v1/customers/{}", id_of(&customers["data"][0]));
+    app.stripe_post(&path, &[("metadata[tier.org]", "")]).await;
     app.stripe_post("/v1/customers", &[("metadata[tier.org]", "org:a")])
         .await;
     app.pass(5 * DAY).await;
@@ -200,22 +200,146 @@ async fn a_period_is_compared_with_the_invoices_of_its_own_customer() {
 
 /// What a draft bills can still change, and some merchants keep drafts for days.
 #[tokio::test]
-async fn a_draft_is_waited_for() {
+async fn a_draft_that_bills_something_else_is_waited_for() {
     let app = start(Meters).await;
     app.subscribe("org:a", &["plan:pro@1"]).await;
     app.report("org:a", CALLS, 10).await;
     app.pass(31 * DAY + MINUTE).await;
     let drafts = app.stripe_get("/v1/invoices?status=draft").await;
-    let path = format!(
-        "/v1/invoices/{}",
-        drafts["data"][0]["id"].as_str().expect("an id")
-    );
+    let path = format!("/v1/invoices/{}", id_of(&drafts["data"][0]));
     app.stripe_post(&path, &[("auto_advance", "false")]).await;
-    app.pass(2 * DAY).await;
+    // Another program records usage.
+    let sent = app.sent("POST /v1/billing/meter_events").pop();
+    let sent = sent.expect("an event");
+    let text = |pointer: &str| sent.pointer(pointer).and_then(Value::as_str).expect("text");
+    let event = app
+        .domain()
+        .stripe()
+        .post(WITH_METERS, "/v1/billing/meter_events");
+    let event = event
+        .param("event_name", text("/event_name"))
+        .param(
+            "payload[stripe_customer_id]",
+            text("/payload/stripe_customer_id"),
+        )
+        .param("payload[value]", 5)
+        .param("timestamp", text("/timestamp"));
+    event.send::<Value>().await.expect("Stripe takes it");
+    app.pass(5 * DAY).await;
     assert_settled(&app).await;
     assert!(is_waiting(&app).await);
     app.stripe_post(&format!("{path}/finalize"), &[]).await;
     app.pass(DAY).await;
+    assert_eq!(ledger_metric(&app, "differences_total").await, 1);
+    assert_eq!(parked(&app).await, []);
+}
+
+/// An invoice within a period does not stand in for that of its end. Usage that was parked and sent again meanwhile would
+/// be billed twice.
+#[tokio::test]
+async fn an_invoice_of_a_part_of_the_period_is_not_the_last_one() {
+    let app = start(Meters).await;
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    app.report("org:a", CALLS, 100).await;
+    app.pass(10 * DAY).await;
+    app.subscribe("org:a", &["plan:other@1"]).await;
+    let subscriptions = app.stripe_get("/v1/subscriptions").await;
+    let subscription = &subscriptions["data"][0];
+    let of_now = [
+        (
+            "customer",
+            subscription["customer"].as_str().expect("an id"),
+        ),
+        ("subscription", id_of(subscription)),
+        ("pending_invoice_items_behavior", "include"),
+    ];
+    let invoice = app.stripe_post("/v1/invoices", &of_now).await;
+    let path = format!("/v1/invoices/{}/finalize", id_of(&invoice));
+    app.stripe_post(&path, &[]).await;
+    app.pass(DAY).await;
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    app.report("org:a", CALLS, 50).await;
+    app.pass(2 * DAY).await;
+    end_subscription(&app).await;
+    app.pass(18 * DAY + 180 * MINUTE).await;
     assert_settled(&app).await;
-    assert!(!is_waiting(&app).await);
+    app.pass(4 * DAY).await;
+    assert_eq!(ledger_metric(&app, "undelivered").await, 0);
+    let units: Vec<i64> = parked(&app).await.iter().map(|usage| usage.n).collect();
+    assert_eq!((units, billed(&app).await), (vec![50], 2 * 100));
+}
+
+#[tokio::test]
+async fn all_that_is_missing_is_parked() {
+    let app = start(Meters).await;
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    app.report("org:a", CALLS, 100).await;
+    app.pass(10 * DAY).await;
+    app.subscribe("org:a", &["plan:other@1"]).await;
+    app.pass(DAY).await;
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    app.report("org:a", CALLS, 50).await;
+    app.pass(2 * DAY).await;
+    end_subscription(&app).await;
+    app.pass(23 * DAY).await;
+    assert_eq!(ledger_metric(&app, "differences_total").await, 2);
+    let units: Vec<i64> = parked(&app).await.iter().map(|usage| usage.n).collect();
+    assert_eq!((units, billed(&app).await), (vec![100, 50], 0));
+}
+
+/// A level on a meter is lost at the end of a period. While nobody pays, there is no next period to send it in.
+#[tokio::test]
+async fn a_level_continues_once_a_paused_subscription_is_resumed() {
+    let app = start(Meters).await;
+    let phases = json!([
+        {"features": ["plan:disk@1"], "trial": true},
+        {"features": ["plan:disk@1"], "effective": "2023-01-08T00:00:00Z"},
+    ]);
+    app.post_json("/v1/subscribe", &json!({"org": "org:a", "phases": phases}))
+        .await
+        .ok();
+    let subscriptions = app.stripe_get("/v1/subscriptions").await;
+    let path = format!("/v1/subscriptions/{}", id_of(&subscriptions["data"][0]));
+    let pause = "trial_settings[end_behavior][missing_payment_method]";
+    app.stripe_post(&path, &[(pause, "pause")]).await;
+    app.report("org:a", DISK, 5).await;
+    app.pass(20 * DAY).await;
+    app.domain().maintain_ledger().await.expect("a ledger");
+    let customer = subscriptions["data"][0]["customer"].as_str();
+    let customer = customer.expect("an id");
+    let attach = "/v1/payment_methods/pm_card_visa/attach";
+    let card = app.stripe_post(attach, &[("customer", customer)]).await;
+    let default = [("default_payment_method", id_of(&card))];
+    app.stripe_post(&path, &default).await;
+    app.stripe_post(&format!("{path}/resume"), &[]).await;
+    app.pass(DAY).await;
+    assert_eq!(app.limits("org:a").await[0].1, 5);
+    app.pass(40 * DAY).await;
+    assert_eq!(billed(&app).await, 5 * 1000);
+}
+
+/// Without usage records Stripe has no line for an item, so a missing line can mean that the invoice is late.
+#[tokio::test]
+async fn the_last_invoice_of_a_removed_item_is_waited_for() {
+    let app = start(Classic).await;
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    app.report("org:a", CALLS, 10).await;
+    app.pass(2 * DAY).await;
+    end_subscription(&app).await;
+    app.pass(30 * DAY).await;
+    assert_settled(&app).await;
+    assert!(is_waiting(&app).await);
+    app.pass(4 * DAY).await;
+    assert_eq!(ledger_metric(&app, "differences_total").await, 1);
+}
+
+fn id_of(object: &Value) -> &str {
+    object["id"].as_str().expect("an id")
+}
+
+/// Ends the subscription in Stripe, without an invoice.
+async fn end_subscription(app: &TestApp) {
+    let subscriptions = app.stripe_get("/v1/subscriptions").await;
+    let id = id_of(&subscriptions["data"][0]);
+    app.stripe_delete(&format!("/v1/subscriptions/{id}")).await;
 }
