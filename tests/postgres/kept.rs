@@ -47,6 +47,7 @@ pub(super) async fn deliver(ledger: &Ledger, now: Time) {
             let settle = Event::Settle {
                 total: set.total,
                 billed: set.quantity,
+                is_final: true,
             };
             submit(ledger, settle, START.plus(MONTH)).await;
         }

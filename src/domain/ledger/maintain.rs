@@ -3,8 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::settle::Settlement;
 use crate::domain::{Domain, Result};
-use crate::ledger::state::TotalId;
+use crate::ledger::state::{Total, TotalId};
 use crate::ledger::store::read::Status;
 use crate::ledger::values::{HOUR, Time};
 
@@ -30,18 +31,27 @@ pub(super) struct Postponed(Mutex<HashMap<TotalId, Wait>>);
 struct Wait {
     since: Time,
     length: i64,
+    /// The end of its period, which may have moved.
+    period_end: Time,
 }
 
 impl Postponed {
-    fn add(&self, total: TotalId, now: Time) {
+    fn add(&self, total: TotalId, period_end: Time, now: Time) {
         let mut waits = self.lock();
         let before = waits.get(&total);
         let length = before.map_or(FIRST_WAIT, |wait| wait.length.saturating_mul(2));
         let wait = Wait {
             since: now,
             length: length.min(LONGEST_WAIT),
+            period_end,
         };
         waits.insert(total, wait);
+    }
+
+    /// The end of the total's period, as far as it is known.
+    fn end_of(&self, total: &Total) -> Time {
+        let known = self.lock().get(&total.id).map(|wait| wait.period_end);
+        known.unwrap_or_default().max(total.period.end)
     }
 
     /// The totals that wait at `now`.
@@ -84,10 +94,14 @@ impl Domain {
         due.retain(|total| !postponed.contains(&total.id));
         // A total that cannot be settled does not hold up the others.
         let mut result = Ok(());
-        for total in due {
+        for mut total in due {
+            let postponed = &handle.0.postponed;
+            total.period.end = postponed.end_of(&total);
             let settled = self.settle_total(handle, ledger, &total, now).await;
-            if !matches!(settled, Ok(true)) {
-                handle.0.postponed.add(total.id, now);
+            match settled {
+                Ok(Settlement::Settled) => {}
+                Ok(Settlement::Runs(end)) => postponed.add(total.id, end, now),
+                Ok(Settlement::Waits) | Err(_) => postponed.add(total.id, total.period.end, now),
             }
             result = result.and(settled.map(drop));
         }

@@ -5,6 +5,7 @@ mod invoices;
 use super::LedgerHandle;
 use super::deliver::is_refusal;
 use super::on_meters::Moved;
+use super::target::period_in_ledger;
 use crate::billing::InvoiceLine;
 use crate::domain::entitlement::UsageSnapshot;
 use crate::domain::refs::OrgName;
@@ -20,37 +21,58 @@ use invoices::{Billed, BilledLine};
 /// that was cancelled may have none.
 const INVOICED_AFTER: i64 = 80 * HOUR;
 
+/// The state of a total that is to be settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settlement {
+    Settled,
+    /// It is not known yet what Stripe bills.
+    Waits,
+    /// The period has become longer, as if a trial is extended, and ends then.
+    Runs(Time),
+}
+
+/// A quantity that Stripe billed.
+struct BilledQuantity {
+    n: i64,
+    /// Whether it can no longer change, so that what is missing may be sent again.
+    is_final: bool,
+}
+
+impl BilledQuantity {
+    fn finally(n: i64) -> Self {
+        Self { n, is_final: true }
+    }
+}
+
 impl Domain {
-    /// Compares a total with what Stripe has billed. Returns false if that is not known yet.
+    /// Compares a total with what Stripe has billed.
     pub(super) async fn settle_total(
         &self,
         handle: &LedgerHandle,
         ledger: &Ledger,
         total: &Total,
         now: Time,
-    ) -> Result<bool> {
+    ) -> Result<Settlement> {
+        if let Some(end) = self.longer_end(total, now).await? {
+            return Ok(Settlement::Runs(end));
+        }
         let billed = match &total.meter {
-            Some(meter) => {
-                // Once it is settled, the total would no longer be checked for a level that continues.
-                if self.may_continue_later(ledger, total, meter).await?
-                    || self.runs_longer(total, now).await?
-                {
-                    return Ok(false);
-                }
-                self.billed_by_meter(handle, meter, total, now).await?
-            }
+            // Once it is settled, the total would no longer be checked for a level that continues.
+            Some(meter) if self.may_continue_later(ledger, total, meter).await? => None,
+            Some(meter) => self.billed_by_meter(handle, meter, total, now).await?,
             None => self.billed(handle, total, now).await?,
         };
         let Some(billed) = billed else {
-            return Ok(false);
+            return Ok(Settlement::Waits);
         };
         let settle = Event::Settle {
             total: total.id,
-            billed,
+            billed: billed.n,
+            is_final: billed.is_final,
         };
         let answers = ledger.submit(vec![settle], now).await?;
         let Some(Ok(answer)) = answers.into_iter().next() else {
-            return Ok(false);
+            return Ok(Settlement::Waits);
         };
         if let Answer::Settled { expected, billed } = answer
             && expected != billed
@@ -61,7 +83,7 @@ impl Domain {
                 "Stripe has billed a quantity that differs from the ledger's"
             );
         }
-        Ok(true)
+        Ok(Settlement::Settled)
     }
 
     /// Continues a level in the next period. Returns whether it may have to continue later: while the plan is being
@@ -94,37 +116,37 @@ impl Domain {
         }
     }
 
-    /// Whether the period has become longer, and has not ended. A trial that was extended does this.
-    async fn runs_longer(&self, total: &Total, now: Time) -> Result<bool> {
-        let names = (total.org.as_str().parse(), total.feature.as_str().parse());
-        let (Ok(org), Ok(feature)) = names else {
-            return Ok(false);
+    /// The end of the period, if it has become longer and has not ended. A trial that was extended does this, also if its
+    /// items were replaced.
+    async fn longer_end(&self, total: &Total, now: Time) -> Result<Option<Time>> {
+        let Ok(org) = total.org.as_str().parse::<OrgName>() else {
+            return Ok(None);
         };
         let usage = match self.entitlement::<UsageSnapshot>(&org).await {
-            Err(Error::OrgNotFound) => return Ok(false),
+            Err(Error::OrgNotFound) => return Ok(None),
             usage => usage?.value,
         };
-        let target = usage.target(&org, &feature, now).ok();
-        Ok(target.is_some_and(|target| {
-            target.item == total.item
-                && target.period.start == total.period.start
-                && now < target.period.end
-        }))
+        let period = period_in_ledger(usage.period_at(now.seconds()));
+        let runs = period.start == total.period.start && now < period.end;
+        Ok(runs.then_some(period.end))
     }
 
     /// The quantity that Stripe billed for a total; `None` if that is not known yet.
-    async fn billed(&self, handle: &LedgerHandle, total: &Total, now: Time) -> Result<Option<i64>> {
+    async fn billed(
+        &self,
+        handle: &LedgerHandle,
+        total: &Total,
+        now: Time,
+    ) -> Result<Option<BilledQuantity>> {
         let summary = self.summary_of(total.item.as_str(), total.period).await;
         let is_removed = match summary {
             Ok(Some(summary)) => match summary.period.end.map(Time::from_seconds) {
-                Some(end) if end <= now => return Ok(Some(summary.total_usage)),
-                // The period has become longer, and has not ended.
-                Some(_) => return Ok(None),
-                // A summary is open until it is invoiced, which may never happen if the subscription has ended.
-                None if !is_over(total, now) || self.runs_longer(total, now).await? => {
-                    return Ok(None);
+                Some(end) if end <= now => {
+                    return Ok(Some(BilledQuantity::finally(summary.total_usage)));
                 }
-                None => false,
+                // A summary is open until it is invoiced, which may never happen if the subscription has ended.
+                None if is_over(total, now) => false,
+                _ => return Ok(None),
             },
             // The subscription ended within the period, so Stripe has no summary of the period.
             Ok(None) => false,
@@ -134,7 +156,7 @@ impl Domain {
         };
         // The charge for a level of a removed item may have been credited, since the next item bills the level.
         if is_removed && total.aggregate.is_level() {
-            return Ok(Some(total.billable()));
+            return Ok(Some(BilledQuantity::finally(total.billable())));
         }
         // The invoice of the subscription's end, or of the change that removed the item, bills its usage.
         self.billed_on_invoices(handle, total, now).await
@@ -148,16 +170,20 @@ impl Domain {
         meter: &Meter,
         total: &Total,
         now: Time,
-    ) -> Result<Option<i64>> {
+    ) -> Result<Option<BilledQuantity>> {
         let expected = total.billable();
         let period = total.period;
         let all = totals_beside(handle, total).await?.into_iter();
         let all = all.filter(|other| other.meter == total.meter);
         let (others, later): (Vec<Total>, Vec<Total>) =
             all.partition(|other| other.period.start == period.start);
+        let is_undecided = |other: &Total| other.parked.is_none() && other.delivery.open.is_some();
+        if others.iter().any(is_undecided) {
+            return Ok(None);
+        }
         let Some(lines) = self.lines_since(&meter.customer, period.start).await? else {
             // There is nothing to compare with.
-            return Ok(Some(expected));
+            return Ok(Some(BilledQuantity::finally(expected)));
         };
         let mut billed = Billed::default();
         for BilledLine { line, of } in lines {
@@ -168,28 +194,24 @@ impl Domain {
             if !is_of_meter || !is_of_period(&line, total, &later) {
                 continue;
             }
-            // Stripe does not document whether the line of a price for packs counts units or packs. A line without a
-            // quantity has fractions of units, which another program has recorded.
-            if price.transform_quantity.is_some() || line.quantity.is_none() {
-                return Ok(Some(expected));
+            // Stripe does not document whether the line of a price for packs counts units or packs.
+            if price.transform_quantity.is_some() {
+                return Ok(Some(BilledQuantity::finally(expected)));
             }
             // Invoices that were made earlier bill a part of the period.
             billed.add(&line, of, of.created >= period.end);
         }
-        let recorded = |total: &Total| match total.aggregate {
-            Aggregate::Sum => total.delivery.delivered.saturating_add(total.external),
-            Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => total.delivery.delivered,
-        };
-        let recorded = others
-            .iter()
-            .map(recorded)
-            .fold(expected, i64::saturating_add);
-        let is_complete = billed.is_complete || is_over(total, now);
-        if billed.n != recorded && (billed.is_draft || !is_complete) {
+        let recorded = others.iter().map(recorded);
+        let recorded = recorded.fold(expected, i64::saturating_add);
+        let is_over = is_over(total, now);
+        if billed.n != recorded && !is_over && !(billed.is_complete && billed.is_final) {
             return Ok(None);
         }
         let missing = missing_of(total, &others, recorded.saturating_sub(billed.n));
-        Ok(Some(expected.saturating_sub(missing)))
+        Ok(Some(BilledQuantity {
+            n: expected.saturating_sub(missing),
+            is_final: billed.is_final,
+        }))
     }
 
     /// The quantity that invoices of the org's customer bill for a total; `None` if that can still change.
@@ -198,12 +220,12 @@ impl Domain {
         handle: &LedgerHandle,
         total: &Total,
         now: Time,
-    ) -> Result<Option<i64>> {
+    ) -> Result<Option<BilledQuantity>> {
         let Ok(org) = total.org.as_str().parse::<OrgName>() else {
-            return Ok(Some(0));
+            return Ok(Some(BilledQuantity::finally(0)));
         };
         let customer = match self.resolve_org(&org).await {
-            Err(Error::OrgNotFound) => return Ok(Some(0)),
+            Err(Error::OrgNotFound) => return Ok(Some(BilledQuantity::finally(0))),
             org => org?.customer,
         };
         let mut later = totals_beside(handle, total).await?;
@@ -220,9 +242,12 @@ impl Domain {
                 billed.add(&line, of, of.created > began);
             }
         }
-        let is_final = billed.is_complete && !billed.is_draft;
+        let is_final = billed.is_complete && billed.is_final;
         let is_known = billed.n == total.billable() || is_final || is_over(total, now);
-        Ok(is_known.then_some(billed.n))
+        Ok(is_known.then_some(BilledQuantity {
+            n: billed.n,
+            is_final,
+        }))
     }
 }
 
@@ -232,20 +257,28 @@ fn is_over(total: &Total, now: Time) -> bool {
 }
 
 /// The part of the units that `total` and the `others` of its period miss on their bill which is attributed to `total`:
-/// newer ones miss up to what they delivered, and the oldest one the rest. Negative if too much was billed.
+/// newer ones miss up to what was recorded on them, and the oldest one the rest. Negative if too much was billed.
 fn missing_of(total: &Total, others: &[Total], missing: i64) -> i64 {
     let is_newest = others.iter().all(|other| other.id < total.id);
     if missing <= 0 {
         return if is_newest { missing } else { 0 };
     }
     let newer = others.iter().filter(|other| other.id > total.id);
-    let newer = newer.map(|other| other.delivery.delivered.max(0));
+    let newer = newer.map(|other| recorded(other).max(0));
     let rest = newer.fold(missing, i64::saturating_sub).max(0);
     let is_oldest = others.iter().all(|other| other.id > total.id);
     if is_oldest {
         rest
     } else {
-        rest.min(total.delivery.delivered.max(0))
+        rest.min(recorded(total).max(0))
+    }
+}
+
+/// The quantity that the ledger and other programs have recorded in Stripe.
+fn recorded(total: &Total) -> i64 {
+    match total.aggregate {
+        Aggregate::Sum => total.delivery.delivered.saturating_add(total.external),
+        Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => total.delivery.delivered,
     }
 }
 

@@ -100,6 +100,8 @@ pub enum Event {
         total: TotalId,
         /// The quantity that Stripe billed.
         billed: i64,
+        /// Whether that can no longer change, so that what is missing may be parked.
+        is_final: bool,
     },
 }
 

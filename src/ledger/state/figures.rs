@@ -116,11 +116,12 @@ impl State {
             .collect()
     }
 
-    /// Settles a total with the quantity on the period's invoice.
+    /// Settles a total with the quantity on the period's invoice, which can no longer change if it `is_final`.
     pub(super) fn settle(
         &mut self,
         id: TotalId,
         billed: i64,
+        is_final: bool,
         now: Time,
     ) -> Result<Answer, Refusal> {
         let mut total = self.total_by_id(id)?;
@@ -136,7 +137,8 @@ impl State {
         let delivered = total.delivery.delivered.max(0);
         // Others may have taken back usage that they had recorded, so `expected` can be too large.
         let dropped = delivered.saturating_sub(billed).min(delivered);
-        if total.meter.is_some() && total.aggregate == Aggregate::Sum && dropped > 0 {
+        let may_park = is_final && total.meter.is_some() && total.aggregate == Aggregate::Sum;
+        if may_park && dropped > 0 {
             // Stripe has accepted events and dropped them later.
             let reason = "Stripe has accepted it, and has not billed it";
             park_dropped(&mut total, delivered - dropped, reason, now);

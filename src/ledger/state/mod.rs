@@ -199,7 +199,11 @@ impl State {
             } => self.counted(*total, *number, *value, now),
             Event::Retry(total) => self.retry(*total, now),
             Event::WriteOff(total) => self.write_off(*total, now),
-            Event::Settle { total, billed } => self.settle(*total, *billed, now),
+            Event::Settle {
+                total,
+                billed,
+                is_final,
+            } => self.settle(*total, *billed, *is_final, now),
         }
     }
 

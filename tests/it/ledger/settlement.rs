@@ -225,11 +225,31 @@ async fn a_draft_that_bills_something_else_is_waited_for() {
         .param("payload[value]", 5)
         .param("timestamp", text("/timestamp"));
     event.send::<Value>().await.expect("Stripe takes it");
-    app.pass(5 * DAY).await;
+    app.pass(2 * DAY).await;
     assert_settled(&app).await;
     assert!(is_waiting(&app).await);
-    app.stripe_post(&format!("{path}/finalize"), &[]).await;
+    // Nobody may finalize it.
+    app.pass(3 * DAY).await;
+    assert_eq!(ledger_metric(&app, "differences_total").await, 1);
+    assert_eq!(parked(&app).await, []);
+}
+
+/// Usage that was parked and sent again would be billed twice once the draft is final.
+#[tokio::test]
+async fn what_a_draft_lacks_is_not_parked() {
+    let app = start(Meters).await;
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    app.report("org:a", CALLS, 100).await;
+    app.pass(10 * DAY).await;
+    app.subscribe("org:a", &["plan:other@1"]).await;
+    let draft = invoice_now(&app).await;
+    app.stripe_post(&draft, &[("auto_advance", "false")]).await;
     app.pass(DAY).await;
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    app.report("org:a", CALLS, 50).await;
+    app.pass(2 * DAY).await;
+    end_subscription(&app).await;
+    app.pass(23 * DAY).await;
     assert_eq!(ledger_metric(&app, "differences_total").await, 1);
     assert_eq!(parked(&app).await, []);
 }
@@ -243,19 +263,8 @@ async fn an_invoice_of_a_part_of_the_period_is_not_the_last_one() {
     app.report("org:a", CALLS, 100).await;
     app.pass(10 * DAY).await;
     app.subscribe("org:a", &["plan:other@1"]).await;
-    let subscriptions = app.stripe_get("/v1/subscriptions").await;
-    let subscription = &subscriptions["data"][0];
-    let of_now = [
-        (
-            "customer",
-            subscription["customer"].as_str().expect("an id"),
-        ),
-        ("subscription", id_of(subscription)),
-        ("pending_invoice_items_behavior", "include"),
-    ];
-    let invoice = app.stripe_post("/v1/invoices", &of_now).await;
-    let path = format!("/v1/invoices/{}/finalize", id_of(&invoice));
-    app.stripe_post(&path, &[]).await;
+    let invoice = invoice_now(&app).await;
+    app.stripe_post(&format!("{invoice}/finalize"), &[]).await;
     app.pass(DAY).await;
     app.subscribe("org:a", &["plan:pro@1"]).await;
     app.report("org:a", CALLS, 50).await;
@@ -335,6 +344,20 @@ async fn the_last_invoice_of_a_removed_item_is_waited_for() {
 
 fn id_of(object: &Value) -> &str {
     object["id"].as_str().expect("an id")
+}
+
+/// Makes a draft of what is pending. Returns its path.
+async fn invoice_now(app: &TestApp) -> String {
+    let subscriptions = app.stripe_get("/v1/subscriptions").await;
+    let subscription = &subscriptions["data"][0];
+    let customer = subscription["customer"].as_str().expect("an id");
+    let pending = [
+        ("customer", customer),
+        ("subscription", id_of(subscription)),
+        ("pending_invoice_items_behavior", "include"),
+    ];
+    let invoice = app.stripe_post("/v1/invoices", &pending).await;
+    format!("/v1/invoices/{}", id_of(&invoice))
 }
 
 /// Ends the subscription in Stripe, without an invoice.

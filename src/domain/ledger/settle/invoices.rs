@@ -20,20 +20,29 @@ pub(super) struct BilledOn {
 }
 
 /// What some lines bill.
-#[derive(Default)]
 pub(super) struct Billed {
     pub(super) n: i64,
-    /// Whether one of them can still change.
-    pub(super) is_draft: bool,
+    /// Whether they can no longer change, and are in whole units. Another program may have recorded fractions.
+    pub(super) is_final: bool,
     /// Whether one of them is on the period's last invoice.
     pub(super) is_complete: bool,
+}
+
+impl Default for Billed {
+    fn default() -> Self {
+        Self {
+            n: 0,
+            is_final: true,
+            is_complete: false,
+        }
+    }
 }
 
 impl Billed {
     /// Adds a line of the invoice `of`, which may be the last one of the period.
     pub(super) fn add(&mut self, line: &InvoiceLine, of: BilledOn, is_last: bool) {
         self.n = self.n.saturating_add(line.quantity.unwrap_or(0));
-        self.is_draft |= of.is_draft;
+        self.is_final &= !of.is_draft && line.quantity.is_some();
         self.is_complete |= is_last;
     }
 }

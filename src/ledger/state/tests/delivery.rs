@@ -326,7 +326,11 @@ fn usage_that_cannot_be_billed_is_parked() {
 fn a_period_is_settled_with_both_figures() {
     let mut world = reported(&sum(0), 5);
     let total = first(&world).id;
-    let settle = |billed| Event::Settle { total, billed };
+    let settle = |billed| Event::Settle {
+        total,
+        billed,
+        is_final: true,
+    };
     world.now = period(0).end.plus(-MINUTE);
     world.deliver(None, Fault::None);
     assert_eq!(world.submit(&settle(5)), Some(Err(Refusal::NotSettleable)));

@@ -106,6 +106,7 @@ fn usage_that_others_took_back_is_not_taken_for_dropped_events() {
     world.submit(&Event::Settle {
         total: id,
         billed: 5,
+        is_final: true,
     });
     let total = world.disk.first();
     assert_eq!((total.settled, &total.parked), (Some(5), &None));

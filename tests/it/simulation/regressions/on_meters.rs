@@ -327,3 +327,29 @@ fn an_outage_that_ends_before_events_are_decided() {
         },
     ]);
 }
+
+/// The trial went on with other items, and its invoice was yet to come. Its usage counted as not billed.
+#[test]
+fn a_trial_that_is_extended_with_another_plan() {
+    replay(&[
+        Die {
+            org: 0,
+            request: TrialThenPaid { to: 1, hours: 24 },
+            calls: 8,
+        },
+        Outage {
+            org: 0,
+            calls: 8,
+            hours: 1,
+            last: Report {
+                feature: 3,
+                n: 12,
+                keyed: true,
+            },
+        },
+        ask(0, Subscribe { to: 3, trial: true }),
+        Advance { hours: 48 },
+        Advance { hours: 48 },
+        Advance { hours: 48 },
+    ]);
+}

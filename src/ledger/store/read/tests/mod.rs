@@ -335,6 +335,7 @@ fn delivered_totals_of_ended_periods_are_listed_until_they_are_settled() {
         let settle = Event::Settle {
             total: due[0].id,
             billed: 2,
+            is_final: true,
         };
         let expected = Answer::Settled {
             expected: 3,

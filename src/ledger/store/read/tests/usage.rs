@@ -75,7 +75,11 @@ fn entries_of_settled_periods_are_compacted_into_daily_totals() {
         answer(&mut ledger, "a", Outcome::Done);
         ledger.now = START.plus(31 * DAY);
         let total = reader.totals().expect("a store")[0].id;
-        ledger.submit(Event::Settle { total, billed: 30 });
+        ledger.submit(Event::Settle {
+            total,
+            billed: 30,
+            is_final: true,
+        });
         assert_eq!(ledger.compact(START), 0, "too young");
         assert_eq!(ledger.compact(later), 1);
         assert_eq!(ledger.compact(later), 0);
