@@ -1,18 +1,15 @@
 //! Settlement: compares the usage of an ended period with what Stripe has billed for it.
 
 mod invoices;
+mod periods;
 
 use super::LedgerHandle;
 use super::deliver::is_refusal;
-use super::on_meters::Moved;
-use super::target::period_in_ledger;
 use crate::billing::InvoiceLine;
-use crate::domain::entitlement::UsageSnapshot;
 use crate::domain::refs::OrgName;
-use crate::domain::subscription::Detail;
 use crate::domain::{Domain, Error, Result};
 use crate::ledger::Ledger;
-use crate::ledger::state::{Answer, Event, Move, Total};
+use crate::ledger::state::{Answer, Event, Total};
 use crate::ledger::values::{Aggregate, HOUR, Meter, Time};
 
 use invoices::{Billed, BilledLine};
@@ -84,51 +81,6 @@ impl Domain {
             );
         }
         Ok(Settlement::Settled)
-    }
-
-    /// Continues a level in the next period. Returns whether it may have to continue later: while the plan is being
-    /// changed, or after a payment that makes the subscription grant its features again.
-    async fn may_continue_later(
-        &self,
-        ledger: &Ledger,
-        total: &Total,
-        meter: &Meter,
-    ) -> Result<bool> {
-        if total.aggregate != Aggregate::Perpetual || total.n == 0 {
-            return Ok(false);
-        }
-        let level = Move {
-            total: total.id,
-            org: total.org.clone(),
-            feature: total.feature.clone(),
-            is_late: false,
-        };
-        match self.move_usage(ledger, &level).await? {
-            Moved::Done => Ok(false),
-            Moved::Refused => Ok(true),
-            Moved::Nowhere => {
-                let current = match self.subscriptions(&meter.customer, Detail::Items).await {
-                    Err(Error::CustomerVanished { .. }) => None,
-                    subscriptions => subscriptions?.current,
-                };
-                Ok(current.is_some_and(|current| !current.grants()))
-            }
-        }
-    }
-
-    /// The end of the period, if it has become longer and has not ended. A trial that was extended does this, also if its
-    /// items were replaced.
-    async fn longer_end(&self, total: &Total, now: Time) -> Result<Option<Time>> {
-        let Ok(org) = total.org.as_str().parse::<OrgName>() else {
-            return Ok(None);
-        };
-        let usage = match self.entitlement::<UsageSnapshot>(&org).await {
-            Err(Error::OrgNotFound) => return Ok(None),
-            usage => usage?.value,
-        };
-        let period = period_in_ledger(usage.period_at(now.seconds()));
-        let runs = period.start == total.period.start && now < period.end;
-        Ok(runs.then_some(period.end))
     }
 
     /// The quantity that Stripe billed for a total; `None` if that is not known yet.
@@ -206,6 +158,9 @@ impl Domain {
         let is_over = is_over(total, now);
         if billed.n != recorded && !is_over && !(billed.is_complete && billed.is_final) {
             return Ok(None);
+        }
+        if billed.n < recorded && self.was_trial(&meter.customer, period).await? {
+            return Ok(Some(BilledQuantity::finally(expected)));
         }
         let missing = missing_of(total, &others, recorded.saturating_sub(billed.n));
         Ok(Some(BilledQuantity {

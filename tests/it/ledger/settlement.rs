@@ -27,8 +27,8 @@ async fn start(generation: Generation) -> TestApp {
 }
 
 /// Subscribes the org to a trial, which ends in January 2023.
-async fn try_until(app: &TestApp, day: u32) {
-    let plan = ["plan:pro@1"];
+async fn try_until(app: &TestApp, plan: &str, day: u32) {
+    let plan = [plan];
     let phases = json!([
         {"features": plan, "trial": true},
         {"features": plan, "effective": format!("2023-01-{day:02}T00:00:00Z")},
@@ -43,10 +43,10 @@ async fn try_until(app: &TestApp, day: u32) {
 async fn a_trial_that_is_extended_is_settled_at_its_new_end() {
     for generation in [Classic, Meters] {
         let app = start(generation).await;
-        try_until(&app, 8).await;
+        try_until(&app, "plan:pro@1", 8).await;
         app.report("org:a", CALLS, 10).await;
         app.pass(6 * DAY).await;
-        try_until(&app, 15).await;
+        try_until(&app, "plan:pro@1", 15).await;
         app.pass(DAY + 180 * MINUTE).await;
         assert_eq!(ledger_metric(&app, "differences_total").await, 0);
         app.report("org:a", CALLS, 5).await;
@@ -64,11 +64,11 @@ async fn late_reports_after_a_trial_count_in_it() {
     for generation in [Classic, Meters] {
         for is_extended in [false, true] {
             let app = start(generation).await;
-            try_until(&app, 8).await;
+            try_until(&app, "plan:pro@1", 8).await;
             app.report("org:a", CALLS, 100).await;
             if is_extended {
                 app.pass(6 * DAY).await;
-                try_until(&app, 15).await;
+                try_until(&app, "plan:pro@1", 15).await;
                 app.pass(DAY).await;
             }
             late_report(&app, async || ()).await.ok();
@@ -300,22 +300,14 @@ async fn all_that_is_missing_is_parked() {
 #[tokio::test]
 async fn a_level_continues_once_a_paused_subscription_is_resumed() {
     let app = start(Meters).await;
-    let phases = json!([
-        {"features": ["plan:disk@1"], "trial": true},
-        {"features": ["plan:disk@1"], "effective": "2023-01-08T00:00:00Z"},
-    ]);
-    app.post_json("/v1/subscribe", &json!({"org": "org:a", "phases": phases}))
-        .await
-        .ok();
-    let subscriptions = app.stripe_get("/v1/subscriptions").await;
-    let path = format!("/v1/subscriptions/{}", id_of(&subscriptions["data"][0]));
-    let pause = "trial_settings[end_behavior][missing_payment_method]";
-    app.stripe_post(&path, &[(pause, "pause")]).await;
+    try_until(&app, "plan:disk@1", 8).await;
+    let subscription = pause_after_trial(&app).await;
     app.report("org:a", DISK, 5).await;
-    app.pass(20 * DAY).await;
-    app.domain().maintain_ledger().await.expect("a ledger");
-    let customer = subscriptions["data"][0]["customer"].as_str();
-    let customer = customer.expect("an id");
+    app.pass(7 * DAY).await;
+    app.advance(13 * DAY);
+    assert_settled(&app).await;
+    let path = format!("/v1/subscriptions/{}", id_of(&subscription));
+    let customer = subscription["customer"].as_str().expect("an id");
     let attach = "/v1/payment_methods/pm_card_visa/attach";
     let card = app.stripe_post(attach, &[("customer", customer)]).await;
     let default = [("default_payment_method", id_of(&card))];
@@ -325,6 +317,28 @@ async fn a_level_continues_once_a_paused_subscription_is_resumed() {
     assert_eq!(app.limits("org:a").await[0].1, 5);
     app.pass(40 * DAY).await;
     assert_eq!(billed(&app).await, 5 * 1000);
+    assert_settled(&app).await;
+}
+
+/// No invoice has it, and usage that was parked and sent again would be billed.
+#[tokio::test]
+async fn usage_of_a_trial_that_nobody_pays_after_is_free() {
+    let app = start(Meters).await;
+    try_until(&app, "plan:pro@1", 8).await;
+    pause_after_trial(&app).await;
+    app.report("org:a", CALLS, 10).await;
+    app.pass(7 * DAY).await;
+    app.advance(5 * DAY);
+    assert_settled(&app).await;
+    assert!(!is_waiting(&app).await);
+}
+
+/// Makes the trial end with a pause, as nobody pays. Returns the subscription.
+async fn pause_after_trial(app: &TestApp) -> Value {
+    let subscriptions = app.stripe_get("/v1/subscriptions").await;
+    let path = format!("/v1/subscriptions/{}", id_of(&subscriptions["data"][0]));
+    let pause = "trial_settings[end_behavior][missing_payment_method]";
+    app.stripe_post(&path, &[(pause, "pause")]).await
 }
 
 /// Without usage records Stripe has no line for an item, so a missing line can mean that the invoice is late.
