@@ -238,17 +238,11 @@ async fn a_draft_that_bills_something_else_is_waited_for() {
 #[tokio::test]
 async fn what_a_draft_lacks_is_not_parked() {
     let app = start(Meters).await;
-    app.subscribe("org:a", &["plan:pro@1"]).await;
-    app.report("org:a", CALLS, 100).await;
-    app.pass(10 * DAY).await;
-    app.subscribe("org:a", &["plan:other@1"]).await;
-    let draft = invoice_now(&app).await;
-    app.stripe_post(&draft, &[("auto_advance", "false")]).await;
-    app.pass(DAY).await;
-    app.subscribe("org:a", &["plan:pro@1"]).await;
-    app.report("org:a", CALLS, 50).await;
-    app.pass(2 * DAY).await;
-    end_subscription(&app).await;
+    use_leave_and_return(&app, async || {
+        let draft = invoice_now(&app).await;
+        app.stripe_post(&draft, &[("auto_advance", "false")]).await;
+    })
+    .await;
     app.pass(23 * DAY).await;
     assert_eq!(ledger_metric(&app, "differences_total").await, 1);
     assert_eq!(parked(&app).await, []);
@@ -259,41 +253,50 @@ async fn what_a_draft_lacks_is_not_parked() {
 #[tokio::test]
 async fn an_invoice_of_a_part_of_the_period_is_not_the_last_one() {
     let app = start(Meters).await;
-    app.subscribe("org:a", &["plan:pro@1"]).await;
-    app.report("org:a", CALLS, 100).await;
-    app.pass(10 * DAY).await;
-    app.subscribe("org:a", &["plan:other@1"]).await;
-    let invoice = invoice_now(&app).await;
-    app.stripe_post(&format!("{invoice}/finalize"), &[]).await;
-    app.pass(DAY).await;
-    app.subscribe("org:a", &["plan:pro@1"]).await;
-    app.report("org:a", CALLS, 50).await;
-    app.pass(2 * DAY).await;
-    end_subscription(&app).await;
+    use_leave_and_return(&app, async || {
+        let invoice = invoice_now(&app).await;
+        app.stripe_post(&format!("{invoice}/finalize"), &[]).await;
+    })
+    .await;
     app.pass(18 * DAY + 180 * MINUTE).await;
     assert_settled(&app).await;
     app.pass(4 * DAY).await;
     assert_eq!(ledger_metric(&app, "undelivered").await, 0);
-    let units: Vec<i64> = parked(&app).await.iter().map(|usage| usage.n).collect();
-    assert_eq!((units, billed(&app).await), (vec![50], 2 * 100));
+    assert_eq!(
+        (parked_units(&app).await, billed(&app).await),
+        (vec![50], 2 * 100)
+    );
 }
 
 #[tokio::test]
 async fn all_that_is_missing_is_parked() {
     let app = start(Meters).await;
+    use_leave_and_return(&app, async || ()).await;
+    app.pass(23 * DAY).await;
+    assert_eq!(ledger_metric(&app, "differences_total").await, 2);
+    assert_eq!(
+        (parked_units(&app).await, billed(&app).await),
+        (vec![100, 50], 0)
+    );
+}
+
+/// Uses 100 units of a plan, leaves it, runs `after`, returns to the plan, and uses 50 units. Then the subscription ends
+/// without an invoice, 13 days after the beginning of its period.
+async fn use_leave_and_return(app: &TestApp, after: impl AsyncFnOnce()) {
     app.subscribe("org:a", &["plan:pro@1"]).await;
     app.report("org:a", CALLS, 100).await;
     app.pass(10 * DAY).await;
     app.subscribe("org:a", &["plan:other@1"]).await;
+    after().await;
     app.pass(DAY).await;
     app.subscribe("org:a", &["plan:pro@1"]).await;
     app.report("org:a", CALLS, 50).await;
     app.pass(2 * DAY).await;
-    end_subscription(&app).await;
-    app.pass(23 * DAY).await;
-    assert_eq!(ledger_metric(&app, "differences_total").await, 2);
-    let units: Vec<i64> = parked(&app).await.iter().map(|usage| usage.n).collect();
-    assert_eq!((units, billed(&app).await), (vec![100, 50], 0));
+    end_subscription(app).await;
+}
+
+async fn parked_units(app: &TestApp) -> Vec<i64> {
+    parked(app).await.iter().map(|usage| usage.n).collect()
 }
 
 /// A level on a meter is lost at the end of a period. While nobody pays, there is no next period to send it in.
