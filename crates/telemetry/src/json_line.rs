@@ -18,7 +18,7 @@ use tracing_subscriber::registry::LookupSpan;
 const LINE_CAPACITY: usize = 512;
 
 /// The length of a time, in bytes.
-const LENGTH: usize = "2026-11-30T12:00:00.000000Z".len();
+const TIME_LENGTH: usize = "2026-11-30T12:00:00.000000Z".len();
 
 /// Writes the same line as `tracing-subscriber`'s own format in half the time, because that format validates the UTF-8
 /// of each piece of a line again. Events within spans, which only `-v` and traces have, are delegated to it.
@@ -66,7 +66,7 @@ fn timestamp() -> Result<String, fmt::Error> {
     }
     LAST.with_borrow_mut(|(second, up_to_point)| {
         let now = since_epoch();
-        let mut text = String::with_capacity(LENGTH);
+        let mut text = String::with_capacity(TIME_LENGTH);
         // A clock before 1970 is at 0 all the time.
         if now.as_secs() == *second && *second > 0 {
             write!(text, "{up_to_point}.{:06}Z", now.subsec_micros())?;
@@ -155,7 +155,7 @@ mod tests {
             let written = SystemTime.format_time(&mut Writer::new(&mut after));
             written.expect("a time");
             assert!(before <= own && own <= after, "{before} {own} {after}");
-            assert_eq!(own.len(), LENGTH);
+            assert_eq!(own.len(), TIME_LENGTH);
         }
     }
 

@@ -50,13 +50,17 @@ impl Domain {
         total: &Total,
         now: Time,
     ) -> Result<Settlement> {
-        if let Some(end) = self.longer_end(total, now).await? {
-            return Ok(Settlement::Runs(end));
-        }
         let billed = match &total.meter {
-            // Once it is settled, the total would no longer be checked for a level that continues.
-            Some(meter) if self.may_continue_later(ledger, total, meter).await? => None,
-            Some(meter) => self.billed_by_meter(handle, meter, total, now).await?,
+            Some(meter) => {
+                if let Some(end) = self.longer_end(total, now).await? {
+                    return Ok(Settlement::Runs(end));
+                }
+                // Once it is settled, the total would no longer be checked for a level that continues.
+                if self.may_continue_later(ledger, total, meter).await? {
+                    return Ok(Settlement::Waits);
+                }
+                self.billed_by_meter(handle, meter, total, now).await?
+            }
             None => self.billed(handle, total, now).await?,
         };
         let Some(billed) = billed else {
@@ -97,7 +101,9 @@ impl Domain {
                     return Ok(Some(BilledQuantity::finally(summary.total_usage)));
                 }
                 // A summary is open until it is invoiced, which may never happen if the subscription has ended.
-                None if is_over(total, now) => false,
+                None if is_over(total, now) && self.longer_end(total, now).await?.is_none() => {
+                    false
+                }
                 _ => return Ok(None),
             },
             // The subscription ended within the period, so Stripe has no summary of the period.
@@ -138,7 +144,7 @@ impl Domain {
             return Ok(Some(BilledQuantity::finally(expected)));
         };
         let mut billed = Billed::default();
-        for BilledLine { line, of } in lines {
+        for BilledLine { line, invoice } in lines {
             let Some(price) = &line.price else {
                 continue;
             };
@@ -151,7 +157,7 @@ impl Domain {
                 return Ok(Some(BilledQuantity::finally(expected)));
             }
             // Invoices that were made earlier bill a part of the period.
-            billed.add(&line, of, of.created >= period.end);
+            billed.add(&line, invoice, invoice.created >= period.end);
         }
         let recorded = others.iter().map(recorded);
         let recorded = recorded.fold(expected, i64::saturating_add);
@@ -189,12 +195,12 @@ impl Domain {
         // The invoice that was made when the item began has a line of 0.
         let began = total.period.start.max(total.item_start);
         let mut billed = Billed::default();
-        for BilledLine { line, of } in lines.into_iter().flatten() {
+        for BilledLine { line, invoice } in lines.into_iter().flatten() {
             if line.subscription_item.as_deref() == Some(total.item.as_str())
                 && !line.proration
                 && is_of_period(&line, total, &later)
             {
-                billed.add(&line, of, of.created > began);
+                billed.add(&line, invoice, invoice.created > began);
             }
         }
         let is_final = billed.is_complete && billed.is_final;

@@ -25,8 +25,10 @@ const COMPARED_AFTER: i64 = 5 * MINUTE;
 const GAP: i64 = MINUTE;
 /// The time between two attempts to continue a level in the next period.
 const CONTINUE_AGAIN: i64 = 10 * MINUTE;
-/// The same, once the period has been over for three days. An org that does not pay may have no next period for months.
+/// The same, once the period has been over for [`OFTEN_FOR`]. An org that does not pay may have no next period for months.
 const CONTINUE_LATER: i64 = HOUR;
+/// How long after a period's end its levels are continued without much delay.
+const OFTEN_FOR: i64 = 72 * HOUR;
 
 /// What a total with a meter needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +152,7 @@ pub(super) fn is_due(total: &Total, seal: &Seal, now: Time) -> bool {
         Step::Repeat | Step::Decide | Step::MoveLate => may_follow,
         Step::Continue => {
             let since = delivery.sent.filter(|sent| *sent >= total.period.end);
-            let is_later = now >= total.period.end.plus(72 * HOUR);
+            let is_later = now >= total.period.end.plus(OFTEN_FOR);
             let wait = if is_later {
                 CONTINUE_LATER
             } else {

@@ -143,7 +143,11 @@ async fn a_missing_invoice_is_waited_for() {
     assert_settled(&app).await;
     let first = asked(&app);
     assert_settled(&app).await;
-    assert_eq!(asked(&app), first, "it is asked for once an hour");
+    assert_eq!(
+        asked(&app),
+        first,
+        "it is asked for again after an hour at the earliest"
+    );
     assert!(is_waiting(&app).await);
     app.pass(3 * DAY).await;
     assert_eq!(ledger_metric(&app, "differences_total").await, 1);

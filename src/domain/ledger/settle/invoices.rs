@@ -7,12 +7,12 @@ use crate::ledger::values::Time;
 /// A line of an invoice.
 pub(super) struct BilledLine {
     pub(super) line: InvoiceLine,
-    pub(super) of: BilledOn,
+    pub(super) invoice: InvoiceSummary,
 }
 
 /// The invoice of a line.
 #[derive(Clone, Copy)]
-pub(super) struct BilledOn {
+pub(super) struct InvoiceSummary {
     pub(super) created: Time,
     /// Whether the invoice is a draft, so that the line can still change. A void invoice is not: its usage was billed, and
     /// somebody decided that it is not paid.
@@ -39,10 +39,10 @@ impl Default for Billed {
 }
 
 impl Billed {
-    /// Adds a line of the invoice `of`, which may be the last one of the period.
-    pub(super) fn add(&mut self, line: &InvoiceLine, of: BilledOn, is_last: bool) {
+    /// Adds a line of an invoice, which may be the last one of the period.
+    pub(super) fn add(&mut self, line: &InvoiceLine, invoice: InvoiceSummary, is_last: bool) {
         self.n = self.n.saturating_add(line.quantity.unwrap_or(0));
-        self.is_final &= !of.is_draft && line.quantity.is_some();
+        self.is_final &= !invoice.is_draft && line.quantity.is_some();
         self.is_complete |= is_last;
     }
 }
@@ -62,12 +62,15 @@ impl Domain {
             invoices => invoices?,
         };
         let lines = invoices.into_iter().flat_map(|invoice| {
-            let of = BilledOn {
+            let summary = InvoiceSummary {
                 created: Time::from_seconds(invoice.created),
                 is_draft: invoice.is(&InvoiceStatus::Draft),
             };
             let lines = invoice.into_lines().into_iter();
-            lines.map(move |line| BilledLine { line, of })
+            lines.map(move |line| BilledLine {
+                line,
+                invoice: summary,
+            })
         });
         Ok(Some(lines.collect()))
     }
